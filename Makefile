@@ -1,0 +1,28 @@
+PYTHON ?= python
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types check bench screenshots
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run:  ## Open the app in your browser
+	$(PYTHON) -m streamlit run app.py
+
+test:  ## Run every test, the ones in Chromium included
+	$(PYTHON) -m pytest
+
+lint:  ## Check style and formatting
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:  ## Check the types
+	$(PYTHON) -m mypy
+
+check: lint types test  ## What a change must pass: lint, types, test
+
+bench:  ## Measure speed and memory, as ratios, side by side in one run
+	$(PYTHON) -m benchmarks
+
+screenshots:  ## Photograph every page, light and dark, wide and narrow
+	$(PYTHON) -m scripts.screenshots

@@ -1,0 +1,20 @@
+"""What every test shares: PyTorch loaded early, Hypothesis's profiles, and how many processes run the tests."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+import torch  # noqa: F401  # the first import takes seconds: here, not within the first test's time limit
+
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "local")
+
+MAX_PROCESSES = 4  # each may start a server and a Chromium of its own: about 1 GB
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests: as many processes as cores, up to MAX_PROCESSES.  Named files: this process, without the wait."""
+    everything = all(Path(argument).is_dir() for argument in config.args)
+    return min(os.cpu_count() or 1, MAX_PROCESSES) if everything else 0

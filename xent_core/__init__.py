@@ -1,0 +1,45 @@
+"""The mathematics of softmax cross-entropy: one Problem goes in, one Evaluation comes out.
+
+The loss is computed in `xent_core.cross_entropy.evaluate`.
+This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
+"""
+
+from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
+from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
+from xent_core.doctor import Finding, diagnose
+from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
+from xent_core.marks import Mark, reference_losses
+from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
+from xent_core.presets import PRESETS, Preset
+from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
+from xent_core.trace import Step, Trace, trace
+
+__all__ = [
+    "DTYPES",
+    "IMPLEMENTATIONS",
+    "PRECISION_PRESETS",
+    "PRESETS",
+    "REDUCTIONS",
+    "CellArithmetic",
+    "Evaluation",
+    "Finding",
+    "GradientCheck",
+    "InvalidProblem",
+    "Mark",
+    "Preset",
+    "Problem",
+    "Step",
+    "Trace",
+    "all_cells",
+    "cell_arithmetic",
+    "compare",
+    "diagnose",
+    "evaluate",
+    "gradient_check",
+    "in_every_dtype",
+    "reference_losses",
+    "row_sweep",
+    "row_worked",
+    "scale_sweep",
+    "trace",
+]
