@@ -1,0 +1,60 @@
+"""Batch: logits and labels in; loss, probabilities and gradient out."""
+
+import streamlit as st
+
+from xent_core import evaluate
+from xent_ui import editors, layout, options, readouts, session
+from xent_ui.text import _
+
+title, tools = layout.title_and_tools()
+with title:
+    st.subheader(_("Softmax cross-entropy of a batch"), anchor=False)
+option_row = st.container(key="options")
+
+
+@st.fragment
+def table_and_picture() -> None:
+    """What an edit of a cell runs again: all that depends on the numbers, and nothing else."""
+    editors.take_edits()
+    sheet = session.visit().sheet
+    evaluation = evaluate(sheet.to_problem())
+
+    summary = st.container()
+    logits, target, probs, grad, rows = layout.five_panels(sheet.num_classes, has_boxes=sheet.has_boxes)
+    # the picture first, so that it answers an edit before the rest does
+    with probs, st.container(key="probs"):
+        st.markdown(f"**{_('probabilities')}** p = softmax(z)")
+        readouts.matrix(evaluation, sheet, "probability")
+    with grad, st.container(key="grad"):
+        st.markdown(f"**{_('gradient')}** ∂L/∂z = {readouts.gradient_formula(evaluation)}")
+        readouts.matrix(evaluation, sheet, "gradient")
+    with logits, st.container(key="logits"):
+        st.markdown(f"**{_('logits')}** z")
+        editors.logits_editor()
+    with target, st.container(key="target"):
+        st.markdown(f"**{_('target')}** y")
+        editors.target_editor()
+    with summary:
+        readouts.summary(evaluation)
+    with rows:
+        st.markdown(f"**{_('row loss')}**")
+        readouts.row_table(evaluation, sheet)
+    with st.container(key="findings"):
+        readouts.findings(sheet, evaluation)
+    with st.container(key="effective_target"):
+        readouts.effective_target(evaluation, sheet)
+    with st.container(key="check"):
+        readouts.check(evaluation, sheet)
+    with st.container(key="why"):
+        readouts.why(evaluation, sheet)
+    with st.container(key="numbers"):
+        readouts.tables(evaluation, sheet)
+    editors.keep_in_tab()
+
+
+options.take_weights()
+table_and_picture()
+with tools:
+    editors.toolbar()
+with option_row:
+    options.option_bar()

@@ -1,0 +1,29 @@
+"""Precision: the same problem in float64, float32, bfloat16 and float16."""
+
+import streamlit as st
+
+from xent_ui import editors, options, precision, session
+from xent_ui.text import _
+
+st.subheader(_("What each dtype makes of it"), anchor=False)
+choice = precision.preset_chooser()
+with st.container(key="options"):
+    if choice == precision.YOUR_BATCH:
+        with st.expander(_("Preset and options"), icon=":material/tune:"):
+            options.option_bar()
+sheet = session.visit().sheet
+runs = precision.runs_of(choice, sheet)
+
+with st.container(key="precision"):
+    with st.container(key="precision_findings"):
+        precision.findings(runs)
+    with st.container(key="dtypes"):
+        precision.table(runs)
+        precision.ulp_formula(runs)
+with st.container(key="error_matrices"):
+    if precision.is_shown_as_matrix(precision.problem_of(choice, sheet)):
+        st.markdown(f"#### {_('Cell by cell')}")
+        precision.matrices(runs, choice, sheet)
+with st.container(key="sweeps"):
+    precision.curves(choice, sheet)
+editors.keep_in_tab()

@@ -1,0 +1,47 @@
+"""Step by step: the loss of one row as a chain of small steps, forward and backward."""
+
+import streamlit as st
+
+from xent_core import trace
+from xent_ui import editors, options, session, steps
+from xent_ui.text import _
+
+title, row = st.columns([3, 1], vertical_alignment="bottom")
+title.subheader(_("The loss of one row, step by step"), anchor=False)
+sheet = session.visit().sheet
+with row:
+    steps.row_chooser(sheet)
+with st.container(key="options"), st.expander(steps.problem_words(sheet), icon=":material/tune:"):
+    options.option_bar()
+sheet = session.visit().sheet
+chain = trace(sheet.to_problem(), steps.chosen_row(sheet))
+
+with st.container(key="stepper"):
+    stage = steps.stepper(chain)
+with st.container(key="findings"):
+    steps.notes(chain, sheet)
+beside = steps.fits_beside(sheet)
+step, whole = st.columns([9, 14], gap="medium") if beside else (st.container(), st.container())
+with step, st.container(key="step"):
+    steps.current_step(chain, stage, sheet)
+with whole, st.container(key="chain"):
+    steps.chain(chain, stage, sheet)
+
+st.markdown(f"#### {_('Why p − y: the Jacobian and the quotient cancel')}")
+if beside:
+    routes, jacobian, labels = st.columns([6, 5, 5], gap="medium")
+else:
+    routes = st.container()
+    jacobian, labels = st.columns(2, gap="medium")
+with routes, st.container(key="routes"):
+    steps.cancellation(chain, sheet)
+with jacobian, st.container(key="jacobian"):
+    st.markdown(f"**{_('Jacobian of softmax')}** J = diag(p) − p pᵀ")
+    steps.jacobian(chain, sheet)
+with labels, st.container(key="labels"):
+    st.markdown(f"**{_('If the label were another')}** {steps.label_formula(chain)}")
+    steps.label_gradients(chain, sheet)
+with st.container(key="graph"):
+    st.markdown(f"#### {_('The computational graph')}")
+    steps.graphs(chain, stage)
+editors.keep_in_tab()

@@ -1,0 +1,299 @@
+"""What a person does on the batch page, in Chromium."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.helpers import (
+    Journal,
+    cell,
+    edit_cell,
+    editor,
+    heatmap_z,
+    metric,
+    open_page,
+    paste,
+    select_cell,
+    selected_cell,
+)
+
+HOSTILE = ["![x](http://127.0.0.2:9/a.png)", "<img src=http://127.0.0.2:9/b.png>", "[l](http://127.0.0.2:9) **b** $x$"]
+
+
+def open_batch(page: Page, url: str) -> None:
+    open_page(page, url)
+    expect(page.locator(".st-key-grad .js-plotly-plot .heatmaplayer image")).to_be_visible(timeout=30_000)
+    expect(editor(page, "logits").get_by_test_id("data-grid-canvas")).to_be_visible()
+    expect(editor(page, "target").get_by_test_id("data-grid-canvas")).to_be_visible()
+
+
+def expect_loss(page: Page, value: float | torch.Tensor) -> None:
+    expect(metric(page, "loss")).to_have_text(f"{float(value):.4f}", timeout=10_000)
+
+
+def tick(page: Page, row: int, column: int) -> None:
+    """Go to a box of the target with the arrow keys, and toggle it."""
+    grid = editor(page, "target")
+    for _ in range(2):  # after an edit in another table the first click only brings the focus
+        if selected_cell(grid) is None:
+            # beside the first box: a click into it would tick it
+            grid.get_by_test_id("data-grid-canvas").click(position={"x": 5, "y": 36 * 1.5}, force=True)
+            page.wait_for_timeout(300)
+    select_cell(page, grid, row, column)
+    page.keyboard.press("Space")
+
+
+def test_a_click_into_a_box_ticks_it(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    canvas = editor(page, "target").get_by_test_id("data-grid-canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    # the middle of the first of three equal columns, however wide the fourth is
+    for x in range(10, int(box["width"] / 3), 6):
+        canvas.click(position={"x": x, "y": 36 * 1.5}, force=True)
+        page.wait_for_timeout(400)
+        if metric(page, "loss").inner_text() != "1.4076":
+            break
+
+    expect_loss(page, (2.4076059 + 1.4076059 + 2.4076059) / 3)
+
+
+def texts(grid: Locator, rows: int, columns: int) -> list[list[str]]:
+    return [[cell(grid, i, k).inner_text() for k in range(columns)] for i in range(rows)]
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=label).first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_typing_a_logit_moves_every_number(page: Page, app_url: str, journal: Journal) -> None:
+    open_batch(page, app_url)
+    expect_loss(page, 1.4076)
+    edit_cell(page, editor(page, "logits"), 0, 2, "-3.25")
+    logits = torch.tensor([[1.0, -3.25, 3], [1, 2, 3], [1, 2, 3]], requires_grad=True)
+    loss = F.cross_entropy(logits, torch.tensor([2, 1, 0]))
+    loss.backward()
+    expect_loss(page, loss.detach())
+
+    assert logits.grad is not None
+    torch.testing.assert_close(torch.tensor(heatmap_z(page, "grad")), logits.grad)
+    torch.testing.assert_close(torch.tensor(heatmap_z(page, "probs")), logits.detach().softmax(1))
+    journal.assert_quiet()
+
+
+def test_typing_a_logit_back_brings_the_loss_back(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 2, 1, "5")
+    expect_loss(page, F.cross_entropy(torch.tensor([[1.0, 2, 3]] * 2 + [[5, 2, 3]]), torch.tensor([2, 1, 0])))
+    edit_cell(page, editor(page, "logits"), 2, 1, "1")
+
+    expect_loss(page, 1.4076)
+
+
+def test_what_is_no_number_is_named_and_the_cell_keeps_its_number(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 1, 1, "7,5")
+
+    expect(page.locator(".st-key-findings")).to_contain_text("row 1, class 0")
+    expect(page.locator(".st-key-findings")).to_contain_text("7.5")
+    expect(cell(editor(page, "logits"), 1, 1)).to_have_text("1")
+    expect_loss(page, 1.4076)
+
+
+def test_a_tick_moves_the_label(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    tick(page, 0, 0)
+    expect_loss(page, (2.4076059 + 1.4076059 + 2.4076059) / 3)
+    expect(cell(editor(page, "target"), 0, 0)).to_have_text("true")
+    tick(page, 0, 1)
+
+    expect_loss(page, (1.4076059 + 1.4076059 + 2.4076059) / 3)
+    assert texts(editor(page, "target"), 1, 4) == [["false", "true", "false", "false"]]
+
+
+def test_a_block_from_a_spreadsheet_can_be_pasted(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    paste(page, editor(page, "logits"), 1, 1, "4\t-.5\t1e-1\n0\t0\t0")
+    logits = torch.tensor([[1.0, 2, 3], [4, -0.5, 0.1], [0, 0, 0]])
+
+    expect_loss(page, F.cross_entropy(logits, torch.tensor([2, 1, 0])))
+
+
+def test_a_preset_replaces_pending_edits_and_undo_brings_them_back(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 0, 2, "9")
+    edited = F.cross_entropy(torch.tensor([[1.0, 9, 3], [1, 2, 3], [1, 2, 3]]), torch.tensor([2, 1, 0]))
+    expect_loss(page, edited)
+    choose(page, "Preset", "Uniform logits: the loss is ln C")
+    expect_loss(page, math.log(4))
+    assert texts(editor(page, "logits"), 4, 5) == [[f"row {i}", "0", "0", "0", "0"] for i in range(4)]
+    page.get_by_role("button", name="Undo").click()
+
+    expect_loss(page, edited)
+    expect(cell(editor(page, "logits"), 0, 2)).to_have_text("9")
+
+
+def test_a_reload_of_the_tab_keeps_what_was_typed(page: Page, app_url: str) -> None:
+    open_batch(page, f"{app_url}/?preset=worked-row-0")
+    edit_cell(page, editor(page, "logits"), 0, 1, "0.25")
+    loss = F.cross_entropy(torch.tensor([[0.25, 2, 3]]), torch.tensor([0]))
+    expect_loss(page, loss)
+    page.reload()
+    expect_loss(page, loss)
+    expect(cell(editor(page, "logits"), 0, 1)).to_have_text("0.25")
+    page.goto(f"{app_url}/?preset=worked-row-0")
+
+    expect_loss(page, 2.4076)  # a link that is opened anew shows what it names
+
+
+def test_a_reload_of_another_page_keeps_the_table_too(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 0, 1, "-1")
+    loss = F.cross_entropy(torch.tensor([[-1.0, 2, 3], [1, 2, 3], [1, 2, 3]]), torch.tensor([2, 1, 0]))
+    expect_loss(page, loss)
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Implementations").click()
+    shown = page.locator(".st-key-implementations").get_by_test_id("stMetricValue").first
+    expect(shown).to_have_text(f"{float(loss):.4f}", timeout=15_000)
+    page.reload()
+
+    expect(shown).to_have_text(f"{float(loss):.4f}", timeout=15_000)
+
+
+def test_two_tabs_do_not_mix(page: Page, app_url: str) -> None:
+    other = page.context.new_page()
+    open_batch(page, app_url)
+    open_batch(other, app_url)
+    page.bring_to_front()
+    edit_cell(page, editor(page, "logits"), 0, 1, "5")
+    expect_loss(page, F.cross_entropy(torch.tensor([[5.0, 2, 3], [1, 2, 3], [1, 2, 3]]), torch.tensor([2, 1, 0])))
+    other.bring_to_front()
+    other.reload()
+
+    expect_loss(other, 1.4076)
+
+
+def test_leaving_the_page_and_coming_back_keeps_edits_and_labels(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 0, 1, "-1")
+    tick(page, 1, 0)
+    loss = F.cross_entropy(torch.tensor([[-1.0, 2, 3], [1, 2, 3], [1, 2, 3]]), torch.tensor([2, 0, 0]))
+    expect_loss(page, loss)
+    menu = page.get_by_test_id("stSidebarNav")
+    menu.get_by_role("link", name="Step by step").click()
+    expect(metric(page, "loss")).to_have_count(0)
+    menu.get_by_role("link", name="Batch").click()
+    expect_loss(page, loss)
+    edit_cell(page, editor(page, "logits"), 0, 2, "0")
+
+    expect_loss(page, F.cross_entropy(torch.tensor([[-1.0, 0, 3], [1, 2, 3], [1, 2, 3]]), torch.tensor([2, 0, 0])))
+
+
+def test_a_click_on_a_cell_says_why_it_holds_its_number(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    area = page.locator(".st-key-grad .nsewdrag")
+    box = area.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+
+    # KaTeX keeps the formula as it was written in an annotation
+    expect(page.locator(".st-key-why annotation").first).to_contain_text("0.2447 - 1", timeout=10_000)
+    expect(page.locator(".st-key-why annotation").first).to_contain_text("-0.2518")
+
+
+def test_a_cell_can_be_asked_about_by_keyboard_alone(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    row = page.locator(".st-key-why").get_by_role("combobox", name="row")
+    row.focus()
+    row.press("ArrowDown")
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".st-key-why annotation").first).to_contain_text("z_{0,0}", timeout=10_000)
+
+
+def test_the_check_opens_to_a_picture_of_the_differences(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    page.locator(".st-key-check summary").click()
+
+    expect(page.locator(".st-key-check .js-plotly-plot")).to_have_count(2, timeout=10_000)
+    differences = heatmap_z(page, "check")
+    assert differences is not None
+    assert max(abs(value) for row in differences for value in row) < 1e-6
+
+
+def test_the_exact_numbers_can_be_downloaded(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    page.locator(".st-key-numbers summary").click()
+    page.locator(".st-key-numbers").get_by_role("tab", name="gradient").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="gradient as CSV").click()
+    lines = download.value.path().read_text("utf-8").splitlines()
+    logits = torch.tensor([[1.0, 2, 3]] * 3, requires_grad=True)
+    F.cross_entropy(logits, torch.tensor([2, 1, 0])).backward()
+
+    assert logits.grad is not None
+    assert lines[0] == "row,class 0,class 1,class 2"
+    read = torch.tensor([[float(text) for text in line.split(",")[1:]] for line in lines[1:]])
+    assert torch.equal(read, logits.grad)  # to the last bit
+
+
+def test_rows_of_editors_and_heatmaps_line_up(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    tops = [
+        page.locator(selector).first.bounding_box()
+        for selector in (
+            ".st-key-logits [data-testid=stDataFrame]",
+            ".st-key-target [data-testid=stDataFrame]",
+            ".st-key-probs .js-plotly-plot",
+            ".st-key-grad .js-plotly-plot",
+        )
+    ]
+    edges = [box["y"] for box in tops if box is not None]
+
+    assert len(edges) == 4
+    assert max(edges) - min(edges) <= 2
+    assert max(edges) + 4 * 36 < 900  # the first screen holds them without scrolling
+
+
+def test_names_with_markup_render_nothing_and_fetch_nothing(page: Page, app_url: str, journal: Journal) -> None:
+    open_batch(page, app_url)
+    page.get_by_role("button", name="Rows and classes").click()
+    area = page.get_by_label("Class names, one per line")
+    area.fill("\n".join(HOSTILE))
+    area.press("ControlOrMeta+Enter")
+    expect(page.locator(".st-key-why")).to_contain_text("![x](http:", timeout=10_000)
+    page.keyboard.press("Escape")
+    page.mouse.move(*_middle(page.locator(".st-key-probs .nsewdrag")))
+    page.wait_for_timeout(300)
+
+    assert page.locator("img[src*='127.0.0.2'], a[href*='127.0.0.2']").count() == 0
+    journal.assert_quiet()
+
+
+def _middle(place: Locator) -> tuple[float, float]:
+    box = place.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+@pytest.mark.parametrize("path", ["/batch", "/step-by-step"])
+def test_a_link_to_a_page_opens_it_on_a_server_that_knows_nobody(page: Page, app_url: str, path: str) -> None:
+    open_page(page, app_url + path)
+
+    expect(page.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_a_phone(page: Page, app_url: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_batch(page, f"{app_url}/?preset=digits")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("main => main.scrollWidth <= main.clientWidth + 1")

@@ -1,0 +1,471 @@
+"""The batch page, driven through Streamlit's AppTest: what is typed, ticked and chosen, and what it shows."""
+
+import base64
+import gettext
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from streamlit.testing.v1 import AppTest
+
+from tests.tolerances import assert_agree
+from xent_core import PRESETS
+from xent_ui import text as texts
+
+APP = str(Path(__file__).parents[1] / "app.py")
+
+
+def open_app(**query: str) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=60)
+    for name, value in query.items():
+        at.query_params[name] = value
+    return run(at)
+
+
+def run(at: AppTest) -> AppTest:
+    at.run()
+    assert not at.exception, at.exception[0].message
+    return at
+
+
+def heatmap(at: AppTest, quantity: str) -> np.ndarray:
+    """The numbers of a heatmap as the browser gets them."""
+    for chart in at.get("plotly_chart"):
+        if f"{quantity}_matrix" in chart.proto.id:
+            z = json.loads(chart.proto.spec)["data"][0]["z"]
+            flat = np.frombuffer(base64.b64decode(z["bdata"]), dtype=np.dtype(z["dtype"]).newbyteorder("<"))
+            return flat.reshape([int(n) for n in z["shape"].split(",")])
+    raise AssertionError(f"no heatmap of the {quantity}")
+
+
+def type_cell(at: AppTest, row: int, column: str, value: object, editor: str = "logits") -> AppTest:
+    """Type into an editor that was just drawn anew."""
+    return type_cells(at, {row: {column: value}}, editor)
+
+
+def type_cells(at: AppTest, edits: dict[int, dict[str, object]], editor: str = "logits") -> AppTest:
+    at.session_state[editor_key(at, editor)] = {"edited_rows": edits, "added_rows": [], "deleted_rows": []}
+    return run(at)
+
+
+def editor_key(at: AppTest, editor: str) -> str:
+    return f"{editor}_editor_{at.session_state['visit'].revision[editor]}"
+
+
+def loss(at: AppTest) -> str:
+    return at.metric[0].value
+
+
+def warnings(at: AppTest) -> str:
+    return "\n".join(element.value for element in at.warning).replace("\\", "")
+
+
+def choose(at: AppTest, label: str, value: object) -> AppTest:
+    next(box for box in at.selectbox if box.label == label).set_value(value)
+    return run(at)
+
+
+def press(at: AppTest, label: str) -> AppTest:
+    next(button for button in at.button if button.label == label).click()
+    return run(at)
+
+
+def table(at: AppTest, editor: str) -> list[list[object]]:
+    """The table that an editor was drawn with."""
+    for grid in at.data_editor:
+        if f"{editor}_editor" in grid.proto.id:
+            return grid.value.to_numpy().tolist()
+    raise AssertionError(f"no editor of the {editor}")
+
+
+@pytest.mark.parametrize(
+    ("preset", "shown"),
+    [
+        ("worked-batch", "1.4076"),
+        ("worked-row-0", "2.4076"),
+        ("worked-row-1", "1.4076"),
+        ("worked-row-2", "0.4076"),
+    ],
+)
+def test_a_link_to_a_worked_example_shows_its_loss(preset: str, shown: str) -> None:
+    at = open_app(preset=preset)
+
+    assert at.metric[0].label == "loss (nats)"
+    assert loss(at) == shown
+
+
+def test_a_first_visit_shows_the_worked_batch_and_its_gradient() -> None:
+    at = open_app()
+
+    expected = [[0.0300, 0.0816, -0.1116], [0.0300, -0.2518, 0.2217], [-0.3033, 0.0816, 0.2217]]
+    np.testing.assert_allclose(heatmap(at, "gradient"), expected, atol=5e-5)
+    np.testing.assert_allclose(heatmap(at, "probability"), [[0.0900, 0.2447, 0.6652]] * 3, atol=5e-5)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_opens_and_shows_what_pytorch_computes(preset: str) -> None:
+    at = open_app(preset=preset)
+    problem = PRESETS[preset].problem
+    logits = problem.logits.clone().requires_grad_()
+    F.cross_entropy(logits, problem.target, weight=problem.weight, ignore_index=problem.ignore_index).backward()
+
+    assert_agree(torch.tensor(heatmap(at, "gradient")), logits.grad)
+    assert_agree(torch.tensor(heatmap(at, "probability")), logits.detach().softmax(1))
+
+
+def test_an_unknown_preset_opens_the_worked_batch_and_says_so() -> None:
+    at = open_app(preset="<b>nonsense</b>")
+
+    assert loss(at) == "1.4076"
+    assert "nonsense" in warnings(at)
+
+
+@pytest.mark.parametrize("typed", ["-3.25", "1e-3", ".5", "5.", "+2", " 7 ", "\u22124"])
+def test_a_typed_number_is_taken_as_typed(typed: str) -> None:
+    at = type_cell(open_app(), 0, "class 1", typed)
+    value = float(typed.replace("\u2212", "-"))
+
+    expected = F.softmax(torch.tensor([1.0, value, 3.0]), 0)
+    assert_agree(torch.tensor(heatmap(at, "probability")[0]), expected)
+    assert not at.warning
+
+
+def test_a_masked_class_has_probability_zero_and_the_loss_stays_finite() -> None:
+    at = type_cell(open_app(), 0, "class 0", "-inf")
+
+    assert heatmap(at, "probability")[0, 0] == 0
+    assert math.isfinite(float(loss(at)))
+
+
+@pytest.mark.parametrize("typed", ["nan", "inf"])
+def test_nan_and_infinity_are_shown_as_such(typed: str) -> None:
+    at = type_cell(open_app(), 0, "class 0", typed)
+
+    assert loss(at) == "NaN"
+    assert np.isnan(heatmap(at, "probability")[0]).all()
+    assert not np.isnan(heatmap(at, "probability")[1:]).any()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("7,5", "7.5"), ("abc", "abc"), ("", "empty"), (None, "empty"), ("1e400", "overflows"), (3, "3")],
+)
+def test_what_is_no_number_is_refused_by_cell_and_the_former_stays(typed: object, said: str) -> None:
+    at = type_cell(open_app(), 1, "class 2", "4")
+    at = type_cells(at, {1: {"class 2": "4", "class 0": typed}})
+    if typed == 3:
+        assert "row 1" not in warnings(at)  # the text of a number is a number
+        return
+
+    assert "row 1, class 0" in warnings(at)
+    assert said in warnings(at)
+    assert table(at, "logits")[1] == ["row 1", "1", "2", "4"]
+    assert_agree(torch.tensor(heatmap(at, "probability")[1]), F.softmax(torch.tensor([1.0, 2, 4]), 0))
+
+
+def test_a_pasted_block_keeps_its_good_cells_and_names_its_bad_ones() -> None:
+    at = type_cells(open_app(), {0: {"class 0": "9", "class 1": "x"}, 2: {"class 2": "8"}})
+
+    assert table(at, "logits") == [["row 0", "9", "2", "3"], ["row 1", "1", "2", "3"], ["row 2", "1", "2", "8"]]
+    assert "row 0, class 1" in warnings(at)
+
+
+def test_typing_a_cell_back_to_what_it_was_takes_the_edit_back() -> None:
+    at = open_app()
+    at = type_cell(at, 2, "class 0", "5")
+    changed = loss(at)
+    # the browser drops an edit that equals the table
+    at = type_cells(at, {})
+
+    assert changed != "1.4076"
+    assert loss(at) == "1.4076"
+
+
+def test_edits_in_rows_and_columns_that_do_not_exist_change_nothing() -> None:
+    at = open_app()
+    at.session_state[editor_key(at, "target")] = {
+        "edited_rows": {0: {"nowhere": True}, 7: {"class 0": True}},
+        "added_rows": [],
+        "deleted_rows": [],
+    }
+
+    assert loss(run(at)) == "1.4076"
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_tick_moves_the_label(label: int) -> None:
+    at = type_cell(open_app(), 0, f"class {label}", True, "target")
+
+    assert [row.count(True) for row in table(at, "target")] == [1, 1, 1]
+    assert table(at, "target")[0][label] is True
+    assert at.session_state["visit"].sheet.labels == (label, 1, 0)
+
+
+def test_unticking_the_label_leaves_it() -> None:
+    at = type_cell(open_app(), 0, "class 2", False, "target")
+
+    assert table(at, "target")[0] == [False, False, True, False]
+    assert loss(at) == "1.4076"
+
+
+def test_an_ignored_row_has_no_loss_and_no_gradient() -> None:
+    at = type_cell(open_app(), 0, "ignored", True, "target")
+
+    assert not heatmap(at, "gradient")[0].any()
+    assert loss(at) == f"{(1.4076059 + 2.4076059) / 2:.4f}"
+    assert "kept = 2" in [metric.value for metric in at.metric]
+
+
+def test_with_all_rows_ignored_the_loss_is_nan_and_the_page_says_why() -> None:
+    at = open_app()
+    for row in range(3):
+        at = type_cell(at, row, "ignored", True, "target")
+
+    assert loss(at) == "NaN"
+    assert not heatmap(at, "gradient").any()
+    assert any("0/0" in info.value.replace("\\", "") for info in at.info)
+
+
+def test_a_preset_over_pending_edits_shows_the_preset_alone() -> None:
+    at = type_cell(open_app(), 0, "class 1", "9")
+    at = choose(at, "Preset", "uniform")
+
+    assert table(at, "logits") == [[f"row {i}", "0", "0", "0", "0"] for i in range(4)]
+    assert loss(at) == f"{math.log(4):.4f}"
+
+
+def test_undo_brings_back_what_was_typed_before() -> None:
+    at = type_cell(open_app(), 0, "class 1", "9")
+    at = type_cell(at, 0, "class 0", True, "target")
+    at = press(at, "Undo")
+    after_one = at.session_state["visit"].sheet
+    at = press(at, "Undo")
+
+    assert after_one.logits[0] == ("1", "9", "3")
+    assert after_one.labels == (2, 1, 0)
+    assert loss(at) == "1.4076"
+
+
+def test_reset_goes_back_to_the_preset_and_can_be_undone() -> None:
+    at = type_cell(open_app(preset="uniform"), 0, "class 1", "9")
+    edited = loss(at)
+    at = press(at, "Reset")
+    reset = loss(at)
+    at = press(at, "Undo")
+
+    assert (reset, loss(at)) == (f"{math.log(4):.4f}", edited)
+
+
+def test_switching_to_class_indices_and_back_keeps_the_labels() -> None:
+    at = choose(open_app(), "target", "class index")
+    as_index = table(at, "target")
+    at = choose(at, "target", "one-hot")
+
+    assert as_index == [["class 2"], ["class 1"], ["class 0"]]
+    assert at.session_state["visit"].sheet.labels == (2, 1, 0)
+
+
+def test_one_hot_probabilities_give_the_same_loss_and_can_be_softened() -> None:
+    at = choose(open_app(), "target", "probabilities")
+    same = loss(at)
+    at = type_cells(at, {0: {"class 2": "0.5", "class 0": "0.5"}}, "target")
+
+    expected = F.cross_entropy(torch.tensor([[1.0, 2, 3]] * 3), torch.tensor([[0.5, 0, 0.5], [0, 1, 0], [1, 0, 0]]))
+    assert same == "1.4076"
+    assert loss(at) == f"{float(expected):.4f}"
+
+
+def test_soft_labels_that_class_labels_cannot_hold_are_announced() -> None:
+    at = choose(open_app(preset="soft-labels"), "target", "one-hot")
+
+    assert at.session_state["visit"].sheet.labels == (0, 1, 2)
+    assert "largest class" in warnings(at)
+
+
+@pytest.mark.parametrize(("reduction", "label"), [("sum", "loss (nats)"), ("none", "sum of the row losses (nats)")])
+def test_other_reductions_show_the_sum(reduction: str, label: str) -> None:
+    at = choose(open_app(), "reduction", reduction)
+
+    assert (at.metric[0].label, loss(at)) == (label, "4.2228")
+    assert heatmap(at, "gradient")[2, 0] == pytest.approx(-0.9100, abs=5e-5)
+
+
+def test_every_option_reaches_pytorch() -> None:
+    at = open_app(preset="class-weights")
+    at.slider[0].set_value(0.2)
+    at = run(at)
+    temperature = next(box for box in at.number_input if box.label.startswith("temperature"))
+    temperature.set_value(2.0)
+    at = run(at)
+    at = choose(at, "dtype", "float64")
+    problem = PRESETS["class-weights"].problem
+    expected = F.cross_entropy(
+        problem.logits.double() / 2, problem.target, weight=problem.weight.double(), label_smoothing=0.2
+    )
+
+    assert loss(at) == f"{float(expected):.4f}"
+
+
+def test_weights_are_typed_per_class_and_refused_by_name() -> None:
+    at = open_app(preset="class-weights")
+    at = type_cell(at, 2, "weight", "1", "options")
+    weights = at.session_state["visit"].sheet.weight
+    at = type_cells(at, {2: {"weight": "1"}, 0: {"weight": "heavy"}}, "options")
+
+    assert weights == ("1", "0.5", "1")
+    assert at.session_state["visit"].sheet.weight == weights
+    assert "weight of class 0" in warnings(at)
+
+
+def test_the_denominator_is_said_in_words() -> None:
+    at = open_app(preset="class-weights")
+
+    assert "Σw = 9.5" in [metric.value for metric in at.metric]
+    assert any("Mean divides by Σw = 9.5" in info.value.replace("\\", "") for info in at.info)
+
+
+def test_a_loss_that_is_infinite_has_an_infinite_perplexity() -> None:
+    at = type_cell(open_app(preset="worked-row-0"), 0, "class 0", "-inf")
+
+    shown = {metric.label: metric.value for metric in at.metric}
+    assert (shown["loss (nats)"], shown["perplexity"]) == ("inf", "inf")
+
+
+def test_a_large_loss_has_its_own_perplexity_and_not_a_limit() -> None:
+    at = type_cell(open_app(preset="worked-row-0"), 0, "class 0", "-700")
+
+    assert {metric.label: metric.value for metric in at.metric}["perplexity"] == "2.8e+305"
+
+
+def test_the_effective_target_is_shown_where_it_is_not_the_target() -> None:
+    plain, weighted = open_app(), open_app(preset="class-weights")
+
+    np.testing.assert_allclose(
+        heatmap(weighted, "effective_target"), [[1, 0, 0], [0, 0.5, 0], [0, 0, 4], [0, 0, 4]], atol=1e-6
+    )
+    with pytest.raises(AssertionError, match="no heatmap"):
+        heatmap(plain, "effective_target")
+
+
+def test_random_logits_come_from_the_shown_seed() -> None:
+    first, second = press(open_app(), "Fill with random logits"), press(open_app(), "Fill with random logits")
+
+    assert table(first, "logits") == table(second, "logits")
+    assert table(first, "logits") != table(open_app(), "logits")
+
+
+def test_pasted_text_becomes_logits_of_its_size() -> None:
+    at = open_app()
+    next(area for area in at.text_area if area.label == "Logits").set_value("tensor([[1., 2.], [3., -inf]])")
+    at = press(run(at), "Use these logits")
+
+    assert [row[1:] for row in table(at, "logits")] == [["1.", "2."], ["3.", "-inf"]]
+    assert at.session_state["visit"].sheet.labels == (None, 1)
+
+
+def test_pasted_text_that_is_no_matrix_changes_nothing() -> None:
+    at = open_app()
+    next(area for area in at.text_area if area.label == "Logits").set_value("__import__('os').getcwd()")
+    at = press(run(at), "Use these logits")
+
+    assert loss(at) == "1.4076"
+    assert warnings(at)
+
+
+def test_64_by_64_is_the_largest_table_and_works() -> None:
+    at = open_app()
+    for label in ("Rows", "Classes"):
+        next(box for box in at.number_input if box.label == label).set_value(64)
+        at = run(at)
+    at = press(at, "Fill with random logits")
+
+    assert heatmap(at, "probability").shape == (64, 64)
+    np.testing.assert_allclose(heatmap(at, "probability").sum(1), 1, atol=1e-5)
+
+
+def test_one_class_and_one_row_have_no_loss_to_lose() -> None:
+    at = open_app(preset="worked-row-0")
+    next(box for box in at.number_input if box.label == "Classes").set_value(1)
+    at = run(at)
+
+    assert loss(at) == "0.0000"
+    assert heatmap(at, "probability").tolist() == [[1.0]]
+
+
+def test_removing_a_class_ignores_its_rows_and_says_so() -> None:
+    at = open_app()
+    next(box for box in at.number_input if box.label == "Classes").set_value(2)
+    at = run(at)
+
+    assert at.session_state["visit"].sheet.labels == (None, 1, 0)
+    assert "row 0" in warnings(at)
+
+
+HOSTILE = "![x](http://127.0.0.1:9/a.png) <img src=http://127.0.0.1:9/b.png>"[:40]
+
+
+def test_names_with_markup_are_shown_as_text() -> None:
+    at = open_app()
+    area = next(area for area in at.text_area if area.label.startswith("Class names"))
+    area.set_value(f"{HOSTILE}\n<b>bold</b>\n**strong** $x$")
+    at = run(at)
+
+    assert at.session_state["visit"].sheet.class_names[0] == HOSTILE
+    for element in at.markdown:
+        assert not re.search(r"(?<!\\)!\[|(?<!\\)<b>|(?<!\\)\*\*strong", element.value), element.value
+    for chart in at.get("plotly_chart"):
+        assert "<b>" not in chart.proto.spec
+        assert "<img" not in chart.proto.spec
+
+
+@pytest.mark.parametrize("names", ["a\na\nb", "a\nb", "row\na\nb", "a\nb\n" + 41 * "c"])
+def test_names_that_cannot_be_are_refused(names: str) -> None:
+    at = open_app()
+    next(area for area in at.text_area if area.label.startswith("Class names")).set_value(names)
+    at = run(at)
+
+    assert at.session_state["visit"].sheet.class_names == ("class 0", "class 1", "class 2")
+    assert warnings(at)
+
+
+def test_the_check_says_that_three_ways_agree() -> None:
+    at = open_app(preset="digits")
+
+    assert any(e.label.startswith("autograd = closed form = finite differences, largest") for e in at.expander)
+
+
+def test_why_explains_the_cell_that_is_chosen() -> None:
+    at = open_app()
+    first = at.latex[0].value
+    at = choose(choose(at, "row", 0), "class", 1)
+
+    assert r"\frac{0.0900 - 1}{3} = -0.3033" in first
+    assert r"\frac{0.2447 - 0}{3} = 0.0816" in at.latex[0].value
+
+
+def test_a_number_too_large_for_its_dtype_is_inf_and_the_page_says_so() -> None:
+    at = type_cell(open_app(), 0, "class 0", "1e308")
+
+    assert loss(at) == "NaN"
+    assert any("float32, where they become inf" in info.value.replace("\\", "") for info in at.info)
+
+
+def test_every_word_of_the_page_passes_through_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Marked(gettext.NullTranslations):
+        def gettext(self, message: str) -> str:
+            return f"⟦{message}⟧"
+
+    monkeypatch.setattr(texts, "use_language", lambda _locale: texts.use_catalogue(Marked()))
+    at = open_app()
+    kinds = ("button", "selectbox", "number_input", "slider", "metric", "text_area", "expander")
+    words = [element.label for kind in kinds for element in getattr(at, kind)]
+    words += [element.value for element in (*at.subheader, *at.markdown, *at.caption)]
+
+    assert len(words) > 20
+    for word in words:
+        assert "⟦" in word or word == "ignore_index", word

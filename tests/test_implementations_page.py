@@ -1,0 +1,122 @@
+"""The implementations page: the overview, the code, the factor on the logits, and odd problems."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from xent_core import IMPLEMENTATIONS, PRESETS, compare
+from xent_ui.sheet import Sheet, sheet_of_preset
+
+APP = str(Path(__file__).parents[1] / "app.py")
+PAGE = "pages/understand/implementations.py"
+
+
+def open_page(preset: str = "worked-batch", sheet: Sheet | None = None) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["preset"] = preset
+    app.run()
+    if sheet is not None:
+        app.session_state["visit"].sheet = sheet
+    app.switch_page(PAGE).run()
+    assert not app.exception
+    return app
+
+
+def metrics(app: AppTest) -> list[str]:
+    return [metric.value for metric in app.metric]
+
+
+def markdown(app: AppTest) -> str:
+    return "\n".join(one.value for one in app.markdown)
+
+
+def test_all_routes_agree_on_the_worked_batch() -> None:
+    app = open_page()
+    count = len(IMPLEMENTATIONS)
+
+    assert metrics(app) == ["1.4076", f"{count} of {count}"]
+    assert list(app.table[0].value["loss"]) == ["1.4076"] * count
+    assert "Why not" not in markdown(app)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_overview_shows_what_compare_finds(preset: str) -> None:
+    agreeing = sum(entry.agrees for entry in compare(PRESETS[preset].problem))
+
+    app = open_page(preset)
+
+    assert metrics(app)[1] == f"{agreeing} of {len(IMPLEMENTATIONS)}"
+    assert sum("✓" in mark for mark in app.table[0].value["agrees"]) == agreeing
+
+
+def test_the_factor_breaks_softmax_before_the_logarithm() -> None:
+    app = open_page()
+
+    app.select_slider(key="logit_scale").set_value(100).run()
+
+    assert not app.exception
+    assert metrics(app) == ["100.0000", f"{len(IMPLEMENTATIONS) - 3} of {len(IMPLEMENTATIONS)}"]
+    assert "e^z overflows float32" in markdown(app)
+
+
+def test_the_code_shown_is_that_of_the_chosen_route() -> None:
+    app = open_page()
+    names = [implementation.name for implementation in IMPLEMENTATIONS]
+
+    app.selectbox(key="implementation").set_value(names.index("closed form, no autograd")).run()
+
+    assert not app.exception
+    assert "def closed_form(" in app.code[0].value
+    assert "def by_hand(" not in app.code[0].value
+
+
+def test_a_row_by_hand_shows_the_numbers_of_the_article() -> None:
+    app = open_page()
+    softmax, logarithm = app.table[-2].value, app.table[-1].value
+
+    assert "2.7183 + 7.3891 + 20.0855 = 30.1929" in app.latex[-1].value
+    assert list(softmax["exp / sum"]) == list(softmax["F.softmax"]) == ["0.0900", "0.2447", "0.6652"]
+    assert list(logarithm["F.log_softmax"]) == ["−2.4076", "−1.4076", "−0.4076"]
+    assert all("✓" in mark for mark in (*softmax["equal"], *logarithm["equal"]))
+
+
+def test_names_are_shown_as_they_are_written() -> None:
+    name = "![x](http://127.0.0.1:9/x) $a$ <b>|"
+    sheet = sheet_of_preset(PRESETS["ignored-row"])
+    sheet = sheet.with_names((name, "b", "c"), ("row 0", name, "row 2"))
+
+    app = open_page(sheet=sheet)
+    shown = markdown(app) + str(app.table[-1].value.index.tolist())
+
+    assert r"\!\[x\]\(http\:" in shown
+    assert "![x](" not in shown
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": (None, None, None)},
+        {"reduction": "none"},
+        {"reduction": "sum", "dtype": "float16", "temperature": 3.0},
+        {"label_smoothing": 1.0, "weight": ("0", "0", "0")},
+        {"logits": (("-inf", "nan", "inf"),) * 3, "dtype": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_odd_problems_are_shown(changes: dict[str, object]) -> None:
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)  # type: ignore[arg-type]
+
+    open_page(sheet=sheet)
+    open_page(sheet=sheet.resized(1, 1))
+
+
+def test_a_route_that_cannot_run_has_code_and_no_gradient() -> None:
+    app = open_page("ignored-row")
+    app.selectbox(key="implementation").set_value(0).run()
+
+    assert "def by_hand(" in app.code[0].value
+    assert "could not run" in app.info[0].value
+    assert math.isclose(float(metrics(app)[0]), 1.3236)

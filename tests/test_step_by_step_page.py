@@ -1,0 +1,242 @@
+"""The step by step page without a browser: what it shows of every step, and that nothing odd breaks it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from xent_core import PRESETS, trace
+from xent_ui import step_figures, steps
+from xent_ui.sheet import PROBABILITIES, Sheet, sheet_of_preset
+from xent_ui.text import number
+
+PAGE = Path(__file__).parents[1] / "pages" / "understand" / "step_by_step.py"
+LAST = 21
+DECORATION = re.compile(r":[a-z]+(?:-background)?\[|\]|\*\*")
+
+
+def opened(preset: str = "worked-batch", *, stage: int = 0, row: int = 0) -> AppTest:
+    page = AppTest.from_file(str(PAGE), default_timeout=60)
+    page.query_params["preset"] = preset
+    page.session_state[steps.STAGE] = stage
+    page.session_state[steps.ROW] = row
+    return page.run()
+
+
+def opened_with(change: Callable[[Sheet], Sheet], *, stage: int = 0, preset: str = "worked-batch") -> AppTest:
+    page = opened(preset)
+    page.session_state["visit"].sheet = change(page.session_state["visit"].sheet)
+    page.session_state[steps.STAGE] = stage
+    return page.run()
+
+
+def chain(page: AppTest) -> pd.DataFrame:
+    """The table of the chain, its cells without their marks."""
+    shown: pd.DataFrame = page.table[0].value
+    return shown.map(lambda cell: DECORATION.sub("", str(cell)))
+
+
+def place(page: AppTest) -> str:
+    return str(page.get("progress")[0].proto.text)
+
+
+def test_the_page_begins_with_the_logits() -> None:
+    page = opened()
+
+    assert not page.exception
+    assert place(page) == "step 1 of 22 · forward 1 of 11"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_can_be_opened_at_its_gradient(preset: str) -> None:
+    page = opened(preset, stage=LAST)
+
+    assert not page.exception
+
+
+def test_the_chain_shows_the_numbers_of_the_trace() -> None:
+    table = chain(opened(row=2, stage=LAST))
+
+    for line, step in zip(table.itertuples(index=False), trace(PRESETS["worked-batch"].problem, 2), strict=True):
+        # a mark and three numbers, once for the values and once for the gradients
+        for first, tensor in ((1, step.value), (5, step.gradient)):
+            cells = list(line[first : first + 3])
+            expected = [number(x) for x in tensor.reshape(-1).tolist()]
+            assert (cells[1:2] if step.is_scalar else cells) == expected, step.name
+
+
+def test_what_is_made_and_what_is_used_are_marked() -> None:
+    table: pd.DataFrame = opened(stage=6).table[0].value
+
+    assert table.iloc[6, 1] == ":blue-background[**0.0900**]"
+    assert table.iloc[4, 1] == ":orange-background[0.1353]"
+    assert table.iloc[5, 2] == ":orange-background[1.5032]"
+    assert table.iloc[7, 1].startswith(":gray[")
+
+
+def test_the_article_s_exponentials_are_shown_beside_the_shifted_ones() -> None:
+    words = " ".join(caption.value for caption in opened(stage=4).caption)
+
+    assert "2.7183, 7.3891, 20.0855" in words
+    assert "30.1929" in words
+
+
+def test_next_and_back_walk_along_the_chain() -> None:
+    page = opened()
+
+    page.button(key="step_next").click().run()
+    page.button(key="step_next").click().run()
+    page.button(key="step_back").click().run()
+
+    assert place(page) == "step 2 of 22 · forward 2 of 11"
+
+
+def test_end_and_start_lead_to_the_ends() -> None:
+    page = opened()
+
+    page.button(key="step_last").click().run()
+    at_the_end = place(page)
+    page.button(key="step_first").click().run()
+
+    assert at_the_end == "step 22 of 22 · backward 11 of 11"
+    assert place(page) == "step 1 of 22 · forward 1 of 11"
+
+
+def test_play_begins_anew_at_the_end_and_can_be_paused() -> None:
+    page = opened(stage=LAST)
+
+    page.button(key="step_play").click().run()
+    label = page.button(key="step_play").label
+    page.button(key="step_play").click().run()
+
+    assert label == "Pause"
+    assert page.button(key="step_play").label == "Play"
+    assert place(page) == "step 1 of 22 · forward 1 of 11"
+
+
+def test_playing_stops_at_the_end() -> None:
+    page = opened()
+    page.session_state[steps.PLAYING] = True
+    page.session_state[steps.STAGE] = LAST
+    page.run()
+
+    assert page.button(key="step_play").label == "Play"
+
+
+def test_another_row_is_traced_when_it_is_chosen() -> None:
+    page = opened()
+
+    page.selectbox(key="trace_row").select_index(2).run()
+
+    assert chain(page).iloc[9, 2] == "2.4076"
+
+
+def test_another_class_puts_its_numbers_into_the_formula() -> None:
+    page = opened(stage=6)
+
+    page.selectbox(key="trace_class").select_index(0).run()
+
+    assert any(r"p_0 = \frac{0.1353}{1.5032} = 0.0900" in formula.value for formula in page.latex)
+
+
+@pytest.mark.parametrize(
+    ("stage", "formula"),
+    [
+        (1, r"a_2 = \frac{3}{1} = 3.0000"),
+        (2, r"m = \max(1.0000, 2.0000, 3.0000) = 3.0000"),
+        (3, r"s_2 = 3.0000 - 3.0000 = 0.0000"),
+        (5, r"\Sigma = 0.1353 + 0.3679 + 1.0000 = 1.5032"),
+        (7, r"\log p_2 = \ln 0.6652 = -0.4076"),
+        (8, r"t_2 = 1 \cdot (-0.4076) = -0.4076"),
+        (10, r"c = \frac{0.4076}{3} = 0.1359"),
+        (15, r"= \frac{(-0.3333)}{0.6652} = -0.5011"),
+        (16, r"= -\frac{(-0.5011) \cdot 1.0000}{1.5032^2} = 0.2217"),
+        (LAST, r"= \frac{0.6652 - 1}{3 \cdot 1} = -0.1116"),
+    ],
+)
+def test_the_formula_carries_the_numbers_of_its_class(stage: int, formula: str) -> None:
+    assert any(formula in shown.value for shown in opened(stage=stage).latex)
+
+
+ODD = {
+    "not finite": lambda sheet: replace(sheet, logits=(("nan", "inf", "-inf"),) * 3),
+    "only -inf": lambda sheet: replace(sheet, logits=(("-inf",) * 3,) * 3, dtype="float16"),
+    "all ignored": lambda sheet: replace(sheet, labels=(None, None, None)),
+    "one class": lambda sheet: sheet.resized(3, 1),
+    "no weight": lambda sheet: replace(sheet, weight=("0", "0", "0"), label_smoothing=0.2),
+    "soft and cold": lambda sheet: replace(sheet.with_target_kind(PROBABILITIES), temperature=1e-6, dtype="bfloat16"),
+    "64 classes": lambda sheet: sheet.resized(2, 64).with_random_logits(50, 0),
+}
+
+
+@pytest.mark.parametrize("stage", [5, 15])
+@pytest.mark.parametrize("name", ODD)
+def test_odd_problems_are_shown(name: str, stage: int) -> None:
+    page = opened_with(ODD[name], stage=stage)
+
+    assert not page.exception
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_problems_have_a_formula_with_numbers_at_every_step(name: str) -> None:
+    sheet = ODD[name](sheet_of_preset(PRESETS["worked-batch"]))
+    chain_of_row = trace(sheet.to_problem())
+
+    for index in range(LAST + 1):
+        stage = steps.stage_at(chain_of_row, index)
+        for k in range(sheet.num_classes):
+            formula = steps.numbers_in(chain_of_row, stage, k)
+            assert formula.count("{") == formula.count("}"), formula
+            assert "nan" not in formula
+            assert "inf" not in formula.replace(r"\infty", "")
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"),
+    [
+        ("masked", "p of class 2 is 0"),
+        ("saturated", None),
+    ],
+)
+def test_a_broken_route_is_explained(preset: str, words: str | None) -> None:
+    warnings = " ".join(warning.value for warning in opened(preset).warning)
+
+    assert (words in warnings) if words else not warnings
+
+
+def test_an_ignored_row_is_explained() -> None:
+    assert "ignored" in opened("ignored-row", row=1).info[0].value
+
+
+def test_names_reach_the_page_as_plain_text() -> None:
+    hostile = ("![x](http://a.example/x.png)", "| **b** <b>", "$\\frac{1}{2}$ :red[c]")
+    page = opened_with(lambda sheet: sheet.with_names(hostile, ("<i>", "`r`", ":smile:")))
+
+    assert not page.exception
+    header = list(page.table[0].value.columns)
+    assert header[1].startswith(r"\!\[x\]\(")
+    assert r"\*\*b\*\*" in header[2]
+    assert r"\$" in header[3]
+    assert len(set(header)) == len(header)
+
+
+def test_many_classes_are_cut_to_the_label_and_the_most_probable() -> None:
+    sheet = sheet_of_preset(PRESETS["worked-row-0"]).resized(1, 64).with_random_logits(3, 1)
+    steps_of_row = trace(sheet.to_problem())
+
+    shown = steps.shown_classes(steps_of_row)
+
+    assert len(shown) == steps.MAX_SHOWN
+    assert 0 in shown
+    assert int(steps_of_row["softmax"].value.argmax()) in shown
+
+
+def test_bars_write_down_what_cannot_be_drawn() -> None:
+    figure = step_figures.bars([float("nan"), float("-inf"), 1e-9], ["<b>a", "b", "c"], is_gradient=True)
+
+    assert list(figure.data[0].text) == ["NaN", "−inf", "+1.0e−09"]
+    assert figure.layout.xaxis.ticktext[0] == "&lt;b&gt;a"

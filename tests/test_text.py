@@ -1,0 +1,107 @@
+"""Words and numbers as a person reads them."""
+
+import gettext
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xent_ui.text import (
+    WORD_JOINER,
+    _,
+    latex,
+    markdown_escaped,
+    number,
+    plotly_escaped,
+    power_of_ten,
+    short,
+    use_catalogue,
+    use_language,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.40760596, "1.4076"),
+        (-0.30332315, "−0.3033"),
+        (0.0, "0.0000"),
+        (-0.0, "0.0000"),
+        (3.1e-6, "3.1e−06"),
+        (-0.00004, "−4.0e−05"),
+        (0.00005, "0.0001"),
+        (1e7, "1.0e+07"),
+        (9999999.0, "9999999.0000"),
+        (math.nan, "NaN"),
+        (math.inf, "inf"),
+        (-math.inf, "−inf"),
+    ],
+)
+def test_a_number_reads_with_four_decimals_and_never_as_zero(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 10))
+def test_what_is_not_zero_never_reads_as_zero(value: float, decimals: int) -> None:
+    text = number(value, decimals)
+
+    assert (float(text.replace("−", "-")) == 0) == (value == 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.0, "1"), (0.93333333, "0.9333"), (10.0, "10"), (0.0, "0"), (2e-7, "2.0e−07")]
+)
+def test_a_short_number_has_no_zeros_behind(value: float, text: str) -> None:
+    assert short(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(3.2e-9, "3·10⁻⁹"), (0.0, "0"), (12.0, "1·10¹"), (math.inf, "inf")])
+def test_a_difference_reads_as_a_power_of_ten(value: float, text: str) -> None:
+    assert power_of_ten(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.5, "-0.5"), (1e-7, r"1.0\cdot 10^{-7}"), (math.nan, r"\mathrm{NaN}"), (-math.inf, r"-\infty")],
+)
+def test_a_number_in_a_formula_is_latex(value: float, text: str) -> None:
+    assert latex(value) == text
+
+
+@given(st.text())
+def test_escaped_markdown_has_no_bare_markup(text: str) -> None:
+    escaped = markdown_escaped(text)
+    bare = escaped.replace("\\\\", "")
+
+    assert escaped.replace("\\", "").replace(WORD_JOINER, "") == text.replace("\\", "").replace(WORD_JOINER, "")
+    for sign in "*_[]<>`$!:":
+        assert bare.count(sign) == bare.count("\\" + sign)
+
+
+@pytest.mark.parametrize("address", ["http://a.b/c.png", "HTTPS://a.b", "www.a.b", "WWW.a.b", "a@b.org"])
+def test_an_address_does_not_become_a_link(address: str) -> None:
+    assert not re.search(r"https?://|www\.|\w@", markdown_escaped(address).replace("\\", ""), re.IGNORECASE)
+
+
+def test_markup_for_plotly_is_shown_as_text() -> None:
+    assert plotly_escaped("<b>&</b>") == "&lt;b&gt;&amp;&lt;/b&gt;"
+
+
+def test_a_language_without_a_catalogue_is_english() -> None:
+    use_language("xx-YY")
+
+    assert _("loss (nats)") == "loss (nats)"
+
+
+def test_a_catalogue_translates() -> None:
+    class German(gettext.NullTranslations):
+        def gettext(self, message: str) -> str:
+            return {"Undo": "Zurück"}.get(message, message)
+
+    use_catalogue(German())
+    try:
+        assert _("Undo") == "Zurück"
+    finally:
+        use_language("en")

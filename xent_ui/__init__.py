@@ -1,0 +1,1 @@
+"""What pages share: figures, widgets, the state of a visit, and words."""

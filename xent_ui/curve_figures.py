@@ -1,0 +1,128 @@
+"""Curves in, Plotly figures out: how an error grows, on logarithmic axes.
+
+Every line has its own colour, dash and marker, so that colour is never the only signal.
+What a logarithm has no place for is drawn at the edges: 0 at the bottom, NaN and infinity on top.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from xent_ui.figures import OUTLINE
+from xent_ui.text import plotly_escaped, power_of_ten, short
+
+# between light and dark, so that they can be seen on both
+GREY, BLUE, ORANGE, PURPLE = "#8A94A6", "#3B8BD0", OUTLINE, "#B06BD0"
+COLOURS = {"float64": GREY, "float32": BLUE, "bfloat16": ORANGE, "float16": PURPLE}
+MARKERS = {"float64": "cross", "float32": "circle", "bfloat16": "square", "float16": "diamond"}
+DASHES = ("solid", "dot")
+HEIGHT = 340
+MAX_DECADES = 24  # what lies further below the largest error is drawn on the bottom edge
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line: what it is called, whose colour and marker it has, which dash, and its points.
+
+    Attributes:
+      name: plain text, seen under the pointer.
+      dtype: chooses colour and marker, and is what the legend says.
+      dash: a place in DASHES.
+      x, y: x > 0; y ≥ 0, inf where there is no number.
+    """
+
+    name: str
+    dtype: str
+    dash: int
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+def error_curves(curves: Sequence[Curve], *, zero: str, broken: str) -> go.Figure:
+    """Errors on logarithmic axes.
+
+    Args:
+      zero, broken: what the edges at the bottom and on top are called, such as "0" and "NaN, inf".
+    """
+    low, high = _decades(curves)
+    gap = max(1.0, (high - low) / 6)
+    bottom, top = 10 ** (low - gap), 10 ** (high + gap)
+    figure = go.Figure()
+    floor = 10.0**low
+    if any(0 < error < floor for curve in curves for error in curve.y):
+        zero = f"{zero}, <{_power(floor)}"
+    named: set[str] = set()
+    for curve in curves:
+        colour, marker = COLOURS[curve.dtype], MARKERS[curve.dtype]
+        style = {
+            "legendgroup": curve.dtype,
+            "name": curve.dtype,
+            "hovertemplate": f"{plotly_escaped(curve.name)}<br>%{{x:.3g}}: %{{customdata}}<extra></extra>",
+            "customdata": [
+                short(error) if not error or math.isinf(error) else power_of_ten(error) for error in curve.y
+            ],
+            "x": list(curve.x),
+        }
+        figure.add_trace(
+            go.Scatter(
+                y=[error if floor <= error < math.inf else None for error in curve.y],
+                mode="lines+markers",
+                line={"color": colour, "width": 2, "dash": DASHES[curve.dash]},
+                marker={"size": 7, "color": colour, "symbol": marker + ("-open" if curve.dash else "")},
+                showlegend=curve.dtype not in named,
+                **style,
+            )
+        )
+        named.add(curve.dtype)
+        figure.add_trace(
+            go.Scatter(
+                y=[bottom if error < floor else top if math.isinf(error) else None for error in curve.y],
+                mode="markers",
+                marker={
+                    "size": 7,
+                    "color": colour,
+                    "symbol": ["circle-open" if error < floor else "x" for error in curve.y],
+                },
+                showlegend=False,
+                **style,
+            )
+        )
+    step = max(1, (high - low) // 5)
+    decades = range(low, high + 1, step)
+    for edge in (bottom, top):
+        figure.add_hline(y=edge, line={"color": GREY, "width": 1, "dash": "dash"}, opacity=0.5)
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0},
+        xaxis={"type": "log", "fixedrange": True, "dtick": 1, "tickfont": {"size": 12}, "exponentformat": "power"},
+        yaxis={
+            "type": "log",
+            "fixedrange": True,
+            "tickfont": {"size": 12},
+            "range": [low - 1.4 * gap, high + 1.4 * gap],
+            "tickvals": [bottom, *(10.0**decade for decade in decades), top],
+            "ticktext": [zero, *(_power(10.0**decade) for decade in decades), broken],
+        },
+        dragmode=False,
+    )
+    return figure
+
+
+def _decades(curves: Sequence[Curve]) -> tuple[int, int]:
+    """The powers of ten around all errors that are numbers above 0."""
+    errors = [error for curve in curves for error in curve.y if error > 0 and math.isfinite(error)]
+    if not errors:
+        return -1, 0
+    high = math.ceil(math.log10(max(errors)))
+    return max(math.floor(math.log10(min(errors))), high - MAX_DECADES), high
+
+
+def _power(power: float) -> str:
+    return power_of_ten(power).removeprefix("1·")

@@ -1,0 +1,336 @@
+"""The tables that a person types into, and the tools that change them as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from xent_core.parse import InvalidText, parse_matrix, parse_number
+from xent_ui import layout, session
+from xent_ui.figures import ROW_HEIGHT
+from xent_ui.sheet import (
+    CLASS_INDEX,
+    MAX_CLASSES,
+    MAX_ROWS,
+    ONE_HOT,
+    PROBABILITIES,
+    ROW_NAME_COLUMN,
+    Cells,
+    InvalidSheet,
+    Sheet,
+)
+from xent_ui.tab_storage import KEY as TAB_STORAGE
+from xent_ui.tab_storage import tab_storage
+from xent_ui.text import _
+
+IGNORED_COLUMN = "ignored"
+CLASS_COLUMN = "class"
+
+
+def take_edits() -> None:
+    """Take what was typed and ticked into the sheet, or refuse it by cell; before anything is drawn of it."""
+    _take_number_edits("logits", lambda sheet: sheet.logits, Sheet.with_logits)
+    kind = session.visit().sheet.target_kind
+    if kind == ONE_HOT:
+        _take_ticks()
+    elif kind == CLASS_INDEX:
+        _take_classes()
+    else:
+        _take_number_edits("target", lambda sheet: sheet.probabilities, Sheet.with_probabilities)
+
+
+def logits_editor() -> None:
+    """The logits as text cells, each row with its name."""
+    base = session.editor_base("logits")
+    table = pd.DataFrame(list(base.logits), columns=list(base.class_names))
+    table.insert(0, ROW_NAME_COLUMN, list(base.row_names))
+    columns: dict[str, Any] = {
+        ROW_NAME_COLUMN: st.column_config.TextColumn(_("row"), width=layout.NAME_WIDTH, required=True, pinned=True)
+    }
+    columns |= _number_columns(base, is_target=False)
+    _editor("logits", table, columns, alt=_("Logits, one row per example and one column per class"))
+
+
+def target_editor() -> None:
+    """The target in its present form: check boxes, a class per row, or probabilities."""
+    kind = session.visit().sheet.target_kind
+    {ONE_HOT: _one_hot_editor, CLASS_INDEX: _class_index_editor, PROBABILITIES: _probability_editor}[kind]()
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names for narrow columns: what all of them begin with is left out where numbers remain, "class 2" is "2"."""
+    prefix = names[0].rpartition(" ")[0] + " "
+    rest = [name.removeprefix(prefix) for name in names]
+    return rest if all(name.startswith(prefix) for name in names) and all(map(str.isdigit, rest)) else list(names)
+
+
+def _one_hot_editor() -> None:
+    base = session.editor_base("target")
+    names = [*base.class_names, IGNORED_COLUMN]
+    ticks = [
+        [c == label for c in range(base.num_classes)] + [label is None]  # the last box ignores the row
+        for label in base.labels
+    ]
+    width = layout.side_by_side(base.num_classes, has_boxes=True).box if _shares_a_row(base) else layout.BOX_WIDTH
+    columns = {
+        name: st.column_config.CheckboxColumn(short, width=width)
+        for name, short in zip(base.class_names, short_names(base.class_names), strict=True)
+    }
+    columns[IGNORED_COLUMN] = st.column_config.CheckboxColumn(
+        _("ignore"),
+        width=layout.IGNORE_WIDTH,
+        help=_("Leaves the row out: its label becomes ignore_index."),
+    )
+    _editor("target", pd.DataFrame(ticks, columns=names), columns, alt=_("One-hot labels: a tick moves the label"))
+
+
+def _class_index_editor() -> None:
+    base = session.editor_base("target")
+    choices = [*base.class_names, IGNORED_COLUMN]
+    table = pd.DataFrame({CLASS_COLUMN: [choices[-1 if label is None else label] for label in base.labels]})
+    column = st.column_config.SelectboxColumn(_("class"), options=choices, required=True)
+    _editor("target", table, {CLASS_COLUMN: column}, alt=_("The class of each row"))
+
+
+def _probability_editor() -> None:
+    base = session.editor_base("target")
+    table = pd.DataFrame(list(base.probabilities), columns=list(base.class_names))
+    _editor("target", table, _number_columns(base, is_target=True), alt=_("Target probabilities, one row per example"))
+
+
+def _number_columns(base: Sheet, *, is_target: bool) -> dict[str, Any]:
+    width = layout.LOGIT_WIDTH
+    if _shares_a_row(base):
+        widths = layout.side_by_side(base.num_classes, has_boxes=base.has_boxes)
+        width = widths.box if is_target else widths.logit
+    # text, so that what is typed arrives as typed: a number column loses signs, points and exponents
+    return {
+        name: st.column_config.TextColumn(short, alignment="right", required=True, width=width)
+        for name, short in zip(base.class_names, short_names(base.class_names), strict=True)
+    }
+
+
+def _shares_a_row(base: Sheet) -> bool:
+    return base.num_classes <= layout.MAX_SIDE_BY_SIDE
+
+
+def _editor(name: str, table: pd.DataFrame, columns: dict[str, Any], *, alt: str) -> None:
+    rows = len(table)
+    st.data_editor(
+        table,
+        key=session.editor_key(name),
+        column_config=columns,
+        hide_index=True,
+        num_rows="fixed",
+        row_height=ROW_HEIGHT,
+        height=ROW_HEIGHT * (rows + 1) + 2,
+        alt=alt,
+    )
+
+
+def _take_number_edits(editor: str, cells: Callable[[Sheet], Cells], change: Callable[[Sheet, Cells], Sheet]) -> None:
+    edits = session.cell_edits(editor)
+    if edits is None:
+        return
+    base = session.editor_base(editor)
+    current = session.visit().sheet
+    numbers = [list(row) for row in cells(base)]
+    row_names = list(base.row_names if editor == "logits" else current.row_names)
+    refusals = []
+    for row, column, value in edits:
+        if row not in range(base.num_rows):
+            continue
+        text = str(value if value is not None else "").strip()
+        if column == ROW_NAME_COLUMN:
+            row_names[row] = text
+        elif column in base.class_names:
+            label = base.class_names.index(column)
+            try:
+                parse_number(text)
+                numbers[row][label] = text
+            except InvalidText as error:
+                numbers[row][label] = kept = cells(current)[row][label]
+                refusals.append(
+                    _("{row}, {column}: {error} The cell keeps {kept}.").format(
+                        row=base.row_names[row], column=column, error=error, kept=kept
+                    )
+                )
+    changed = change(current, tuple(tuple(row) for row in numbers))
+    try:
+        changed = changed.with_names(current.class_names, tuple(row_names))
+    except InvalidSheet as error:
+        refusals.append(str(error))
+    session.edit(changed)
+    _refuse(editor, refusals)
+
+
+def _take_ticks() -> None:
+    edits = session.cell_edits("target")
+    if not edits:
+        return
+    current = session.visit().sheet
+    labels = list(current.labels)
+    for row, column, value in edits:
+        if value is True and row in range(current.num_rows):
+            if column == IGNORED_COLUMN:
+                labels[row] = None
+            elif column in current.class_names:
+                labels[row] = current.class_names.index(column)
+    session.edit(current.with_labels(tuple(labels)))
+    # the box that was ticked before is still ticked in the browser
+    session.redraw("target")
+
+
+def _take_classes() -> None:
+    edits = session.cell_edits("target")
+    if edits is None:
+        return
+    current = session.visit().sheet
+    labels = list(session.editor_base("target").labels)
+    refusals = []
+    for row, _column, value in edits:
+        if row not in range(current.num_rows):
+            continue
+        if value == IGNORED_COLUMN:
+            labels[row] = None
+        elif value in current.class_names:
+            labels[row] = current.class_names.index(value)
+        else:
+            labels[row] = current.labels[row]
+            refusals.append(_("{row} needs a class. It keeps its label.").format(row=current.row_names[row]))
+    session.edit(current.with_labels(tuple(labels)))
+    _refuse("target", refusals)
+
+
+def _refuse(editor: str, refusals: list[str]) -> None:
+    if refusals:
+        session.visit().refused.clear()
+        shown = refusals[:5]
+        if len(refusals) > len(shown):
+            shown.append(_("… and {count} more.").format(count=len(refusals) - len(shown)))
+        for message in shown:
+            session.refuse(message)
+        session.redraw(editor)
+
+
+def toolbar() -> None:
+    """Undo, reset, and the tools that change the whole table."""
+    # never disabled: what is typed into a cell runs only the part of the page that depends on it
+    with st.container(horizontal=True, horizontal_alignment="right", key="tools"):
+        st.button(_("Undo"), icon=":material/undo:", on_click=session.undo)
+        st.button(_("Reset"), icon=":material/restart_alt:", on_click=session.reset)
+        with st.popover(_("Paste"), icon=":material/content_paste:"):
+            _paste_box()
+        with st.popover(_("Random"), icon=":material/casino:"):
+            _random_box()
+        with st.popover(_("Rows and classes"), icon=":material/table:"):
+            _size_box()
+
+
+def _paste_box() -> None:
+    st.caption(_("From a spreadsheet, a CSV file, or a printout: [[1, 2], [3, 4]] or tensor([[1., 2.]])."))
+    key = session.option_key("paste")
+    st.text_area(_("Logits"), key=key, height=160, placeholder="1, 2, 3\n1, 2, 3")
+    st.button(_("Use these logits"), type="primary", on_click=_take_paste, args=(key,))
+
+
+def _take_paste(key: str) -> None:
+    current = session.visit().sheet
+    try:
+        pasted = parse_matrix(session.kept(key, ""), max_rows=MAX_ROWS, max_columns=MAX_CLASSES)
+        sized = current.resized(len(pasted.cells), len(pasted.cells[0]))
+        names = pasted.column_names or sized.class_names, pasted.row_names or sized.row_names
+        session.put(sized.with_logits(pasted.cells).with_names(*names))
+    except (InvalidText, InvalidSheet) as error:
+        session.visit().refused.clear()
+        session.refuse(str(error))
+
+
+def _random_box() -> None:
+    st.number_input(_("Scale (standard deviation)"), 0.0, 1000.0, 2.0, key="random_scale", persist_state="session")
+    st.number_input(_("Seed"), 0, 2**31 - 1, 0, key="random_seed", persist_state="session")
+    st.button(_("Fill with random logits"), type="primary", on_click=_take_random)
+
+
+def _take_random() -> None:
+    scale, seed = session.kept("random_scale"), session.kept("random_seed")
+    session.put(session.visit().sheet.with_random_logits(float(scale), int(seed)))
+
+
+def _size_box() -> None:
+    current = session.visit().sheet
+    rows, classes = session.option_key("rows"), session.option_key("classes")
+    session.begin(rows, current.num_rows)
+    session.begin(classes, current.num_classes)
+    left, right = st.columns(2)
+    left.number_input(_("Rows"), 1, MAX_ROWS, key=rows, on_change=_take_size, args=(rows, classes))
+    right.number_input(_("Classes"), 1, MAX_CLASSES, key=classes, on_change=_take_size, args=(rows, classes))
+    row, label = session.option_key("remove_row"), session.option_key("remove_class")
+    left.selectbox(_("One row"), range(current.num_rows), format_func=current.row_names.__getitem__, key=row)
+    right.selectbox(_("One class"), range(current.num_classes), format_func=current.class_names.__getitem__, key=label)
+    left.button(_("Remove the row"), on_click=_remove_row, args=(row,), disabled=current.num_rows == 1)
+    right.button(_("Remove the class"), on_click=_remove_class, args=(label,), disabled=current.num_classes == 1)
+    key = session.option_key("class_names")
+    session.begin(key, "\n".join(current.class_names))
+    st.text_area(_("Class names, one per line"), key=key, on_change=_take_class_names, args=(key,))
+    st.caption(_("Row names are typed into the first column of the logits."))
+
+
+def _take_size(rows: str, classes: str) -> None:
+    _put_smaller(session.visit().sheet.resized(int(session.kept(rows)), int(session.kept(classes))))
+
+
+def _remove_row(key: str) -> None:
+    session.put(session.visit().sheet.without_row(int(session.kept(key))))
+
+
+def _remove_class(key: str) -> None:
+    _put_smaller(session.visit().sheet.without_class(int(session.kept(key))))
+
+
+def _put_smaller(sheet: Sheet) -> None:
+    before = session.visit().sheet
+    session.put(sheet)
+    if sheet.target_kind != PROBABILITIES:
+        lost = [
+            name
+            for name, old, new in zip(sheet.row_names, before.labels, sheet.labels, strict=False)
+            if new is None and old is not None
+        ]
+        if lost:
+            session.refuse(
+                _("The label of {rows} is gone with its class: ignored from now on. Undo brings it back.").format(
+                    rows=", ".join(lost[:5])
+                )
+            )
+
+
+def _take_class_names(key: str) -> None:
+    current = session.visit().sheet
+    names = tuple(line.strip() for line in str(session.kept(key, "")).splitlines() if line.strip())
+    try:
+        if len(names) != current.num_classes:
+            raise InvalidSheet(
+                _("{came} names came, expected {count}, one per class.").format(
+                    came=len(names), count=current.num_classes
+                )
+            )
+        session.put(current.with_names(names, current.row_names))
+    except InvalidSheet as error:
+        session.visit().refused.clear()
+        session.refuse(str(error))
+
+
+def keep_in_tab() -> None:
+    """Let the browser's tab keep the table, and take it back after a reload."""
+    current = session.visit()
+    tab_storage(session=current.token, link=current.link, state=session.saved(current), on_restored=_restore_from_tab)
+
+
+def _restore_from_tab() -> None:
+    state = session.kept(TAB_STORAGE)
+    if state and isinstance(state.restored, str):
+        session.restore(state.restored)

@@ -1,0 +1,217 @@
+"""Values in, Plotly figures out; the only place that knows colours and pixels of pictures.
+
+A matrix is drawn with row 0 on top and every row ROW_HEIGHT pixels high, so that it lines up with an editor beside it.
+Probabilities have one sequential scale, always [0, 1]; gradients a diverging one, symmetric about 0 and white there.
+Colour is never the only signal: cells carry their numbers, targets an outline, NaN and infinities their names.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from torch import Tensor
+
+from xent_ui.text import number, plotly_escaped
+
+ROW_HEIGHT = 36
+OUTLINE = "#E8871E"
+SELECTION = "#7A3E9D"
+# numbers are printed into the cells up to here; more would not fit, and text is slow
+MAX_PRINTED_CLASSES = 10
+MAX_PRINTED_CELLS = 400
+MAX_SIGNED_CLASSES = 5
+
+_PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": ""}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Colours for one kind of number; symmetric scales reach from −bound to bound, others from 0 to bound."""
+
+    colours: str
+    symmetric: bool
+
+
+PROBABILITY = Scale("Blues", symmetric=False)
+GRADIENT = Scale("RdBu_r", symmetric=True)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a matrix, by position."""
+
+    row: int
+    label: int
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    """A tensor as an array that Plotly and pandas can take: bfloat16 and float16 become float32."""
+    return (tensor.float() if tensor.element_size() == 2 else tensor).numpy()
+
+
+def prints_numbers(num_rows: int, num_classes: int) -> bool:
+    """Whether the cells of such a matrix are large and few enough to carry their numbers."""
+    return num_classes <= MAX_PRINTED_CLASSES and num_rows * num_classes <= MAX_PRINTED_CELLS
+
+
+def matrix(
+    values: Tensor,
+    scale: Scale,
+    *,
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    bound: float = 1.0,
+    outlines: Sequence[tuple[Cell, float]] = (),
+    selected: Cell | None = None,
+    hover: Sequence[Sequence[str]] | None = None,
+    decimals: int = 4,
+    row_height: int = ROW_HEIGHT,
+) -> go.Figure:
+    """A matrix as a heatmap whose cells can be clicked.
+
+    Args:
+      values: shape (N, C).
+      bound: the value at the end of the scale; it should not depend on what is being edited.
+      outlines: target cells, each with the share of the target it holds, in [0, 1].
+      hover: what a cell says under the pointer, N rows of C plain texts of one line or more.
+    """
+    z = as_array(values)
+    n, c = z.shape
+    printed = prints_numbers(n, c)
+    end = bound if math.isfinite(bound) and bound > 0 else 1.0
+    heatmap = {
+        "type": "heatmap",
+        "z": z,
+        "colorscale": scale.colours,
+        "zmin": -end if scale.symmetric else 0.0,
+        "zmax": end,
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+    }
+    if printed:
+        heatmap |= {
+            "text": _printed(z, decimals, sign=scale.symmetric and c <= MAX_SIGNED_CLASSES),
+            "texttemplate": "%{text}",
+            "hoverinfo": "skip",
+        }
+    else:
+        heatmap |= {"hovertemplate": "%{y}, %{x}<br>%{z}<extra></extra>"}
+    traces = [heatmap, *([_click_targets(n, c, hover)] if printed else []), *_words_for_non_finite(z)]
+    frames = _outlines(outlines)
+    if selected is not None:
+        frames.append(_frame([selected], SELECTION, 2, dash="dot"))
+    label_width = max((len(name) for name in row_names), default=0)
+    layout = {
+        "height": row_height * (n + 1) + 2,
+        "margin": {"l": 8 + 7 * min(label_width, 12), "r": 2, "t": row_height + 1, "b": 1},
+        "showlegend": False,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": {**_PLAIN_AXIS, **_ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
+        "yaxis": {**_PLAIN_AXIS, **_ticks(row_names, 12), "range": [n - 0.5, -0.5]},
+        "shapes": frames,
+        "dragmode": False,
+    }
+    # built at once: each later change of a figure costs as much as the whole
+    return go.Figure(data=traces, layout=layout)
+
+
+def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -> str:
+    """The loss on a line, between the losses that one compares it with, as HTML.
+
+    Args:
+      marks: names and values, in the unit of the loss.
+      label: the same in words, for who does not see it.
+    """
+    finite = [value for value in (loss, *(value for _name, value in marks)) if math.isfinite(value)]
+    low, high = min([0.0, *finite]), max([0.0, *finite])
+    width = (high - low) or 1.0
+
+    def place(value: float) -> float:
+        return 2 + 96 * (value - low) / width
+
+    parts = [
+        '<div style="position:absolute;left:0;right:0;top:31px;height:2px;background:currentColor;opacity:.4"></div>'
+    ]
+    for index, (name, value) in enumerate(marks):
+        if not math.isfinite(value):
+            continue
+        x = place(value)
+        at = f"position:absolute;left:{x:.2f}%"
+        top = 0 if index % 2 == 0 else 44
+        shift = "0" if x < 25 else "-100%" if x > 75 else "-50%"
+        words = f"{html.escape(name)} {number(value)}"
+        parts.append(
+            f'<div style="{at};top:22px;width:1px;height:20px;background:currentColor"></div>'
+            f'<div style="{at};top:{top}px;transform:translateX({shift});'
+            f'font-size:12px;line-height:18px;white-space:nowrap">{words}</div>'
+        )
+    if math.isfinite(loss):
+        parts.append(
+            f'<div style="position:absolute;left:{place(loss):.2f}%;top:26px;width:12px;height:12px;'
+            f'background:{OUTLINE};transform:translateX(-50%) rotate(45deg)"></div>'
+        )
+    return (
+        f'<div role="img" aria-label="{html.escape(label, quote=True)}" style="position:relative;height:64px">'
+        f"{''.join(parts)}</div>"
+    )
+
+
+def _printed(z: np.ndarray, decimals: int, *, sign: bool) -> list[list[str]]:
+    return [[number(value, decimals, sign=sign) if math.isfinite(value) else "" for value in row] for row in z.tolist()]
+
+
+def _click_targets(n: int, c: int, hover: Sequence[Sequence[str]] | None) -> dict[str, Any]:
+    # heatmaps report no clicks, and the nearest point under the pointer hides what a heatmap says
+    points: dict[str, Any] = {
+        "type": "scatter",
+        "x": np.tile(np.arange(c), n),
+        "y": np.repeat(np.arange(n), c),
+        "mode": "markers",
+        "marker": {"opacity": 0, "size": 30, "symbol": "square"},
+    }
+    if hover is None:
+        return points | {"hoverinfo": "none"}
+    texts = [plotly_escaped(text).replace("\n", "<br>") for row in hover for text in row]
+    return points | {"customdata": texts, "hovertemplate": "%{customdata}<extra></extra>"}
+
+
+def _words_for_non_finite(z: np.ndarray) -> list[dict[str, Any]]:
+    rows, labels = np.nonzero(~np.isfinite(z))
+    words = [number(float(z[i, c])) for i, c in zip(rows, labels, strict=True)]
+    trace = {"type": "scatter", "x": labels, "y": rows, "mode": "text", "text": words, "hoverinfo": "skip"}
+    return [trace] if words else []
+
+
+def _outlines(cells: Sequence[tuple[Cell, float]]) -> list[dict[str, Any]]:
+    """Frames around the target cells, the thicker the larger the share; one shape for all of a thickness."""
+    by_width: dict[int, list[Cell]] = {}
+    for cell, share in cells:
+        by_width.setdefault(1 + round(2 * min(max(share, 0.0), 1.0)), []).append(cell)
+    return [_frame(same, OUTLINE, width) for width, same in by_width.items()]
+
+
+def _frame(cells: Sequence[Cell], colour: str, width: float, dash: str = "solid") -> dict[str, Any]:
+    path = " ".join(
+        f"M{cell.label - 0.46},{cell.row - 0.44}H{cell.label + 0.46}V{cell.row + 0.44}H{cell.label - 0.46}Z"
+        for cell in cells
+    )
+    return {"type": "path", "path": path, "line": {"color": colour, "width": width, "dash": dash}}
+
+
+def _ticks(names: Sequence[str], length: int) -> dict[str, Any]:
+    labels = [plotly_escaped(name if len(name) <= length else name[: length - 1] + "…") for name in names]
+    every = 1 + len(names) // 33
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(0, len(names), every)),
+        "ticktext": labels[::every],
+        "tickangle": 0,
+    }

@@ -1,0 +1,255 @@
+"""The implementations page: every route on the problem at hand, its code and gradient, and one row worked by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+from torch import Tensor
+
+from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
+from xent_core.implementations import REASONS, Entry, Reason, RowWorked
+from xent_ui import figures, session
+from xent_ui.editors import short_names
+from xent_ui.options import decimals
+from xent_ui.readouts import CHART_CONFIG
+from xent_ui.sheet import Sheet
+from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
+
+SCALES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+SCALE, ROUTE, ROW = "logit_scale", "implementation", "worked_row"
+MAX_TERMS = 6  # of a sum with numbers in it
+YES, NO = ":green[✓]", ":red[✗]"
+
+
+def scale_slider() -> int:
+    """The factor on all logits."""
+    session.begin(SCALE, 1)
+    scale = st.select_slider(_("all logits ×"), SCALES, key=SCALE, persist_state="session")
+    return int(scale)
+
+
+def scaled(problem: Problem, scale: float) -> Problem:
+    """The same Problem with all logits times a factor."""
+    return replace(problem, logits=problem.logits * scale)
+
+
+def verdict(entries: Sequence[Entry], problem: Problem) -> None:
+    """The reference loss, and how many routes agree with it."""
+    loss = evaluate(problem).loss
+    name = _("F.cross_entropy, sum of the rows") if problem.reduction == "none" else "F.cross_entropy"
+    with st.container(horizontal=True, gap="medium"):
+        st.metric(name, number(float(loss.sum()), decimals()), width="content")
+        agreeing = sum(entry.agrees for entry in entries)
+        st.metric(
+            _("routes that agree"),
+            _("{agreeing} of {all}").format(agreeing=agreeing, all=len(entries)),
+            width="content",
+            help=_("Loss and gradient both within the rounding of the dtype. NaN counts as equal to NaN."),
+        )
+
+
+def overview(entries: Sequence[Entry], sheet: Sheet) -> None:
+    """A line for every route, whether it agrees, its loss and how far off it is; beside it why not."""
+    differing = [entry for entry in entries if not entry.agrees]
+    lines, why = st.columns([5, 4], gap="medium") if differing else (st.container(), st.container())
+    with lines, st.container(key="routes"):
+        table(
+            [name_of(entry) for entry in entries],
+            {
+                _("agrees"): [YES if entry.agrees else NO for entry in entries],
+                _("loss"): [loss_words(entry) for entry in entries],
+                _("largest difference"): [difference_words(entry) for entry in entries],
+            },
+        )
+    if differing:
+        with why, st.container(key="why_not"):
+            st.markdown(f"**{_('Why not')}**")
+            for reason, routes in _by_reason(differing, sheet).items():
+                st.markdown(f"- {reason}  \n  :small[:gray[{', '.join(routes)}]]")
+
+
+def table(names: Sequence[str], columns: dict[str, list[str]]) -> None:
+    """Texts in columns, a name before each line; all of it Markdown."""
+    st.table(pd.DataFrame(columns, index=list(names)), border="horizontal")
+
+
+def size_words(size: float) -> str:
+    """A difference or an error: digits while it is large enough to have some, else a power of ten."""
+    return short(size) if size >= 0.001 else power_of_ten(size)
+
+
+def _by_reason(entries: Sequence[Entry], sheet: Sheet) -> dict[str, list[str]]:
+    routes: dict[str, list[str]] = {}
+    for entry in entries:
+        for reason in entry.reasons:
+            routes.setdefault(reason_words(reason, sheet), []).append(name_of(entry))
+    return routes
+
+
+def name_of(entry: Entry) -> str:
+    """What a route is called."""
+    return _(entry.name)
+
+
+def loss_words(entry: Entry) -> str:
+    """The loss of a route, that of all rows for reduction "none"; a dash if it could not run."""
+    return "–" if entry.loss is None else number(float(entry.loss.sum()), decimals())
+
+
+def difference_words(entry: Entry) -> str:
+    """How far loss and gradient lie from F.cross_entropy at most; for what is no number, where it came."""
+    if entry.loss is None:
+        return "–"
+    if math.isfinite(entry.max_abs_difference):
+        return size_words(entry.max_abs_difference)
+    return {
+        "NaN": _("NaN in the loss"),
+        "inf": _("inf in the loss"),
+        "NaN gradient": _("NaN in the gradient"),
+    }.get(entry.symptom, _("not finite"))
+
+
+def reason_words(reason: Reason, sheet: Sheet) -> str:
+    """Why a route does not agree, as Markdown, with the names of the row and the class."""
+    values = {name: _value_words(name, value, sheet) for name, value in reason.values.items()}
+    return _(REASONS[reason.code]).format(**values)
+
+
+def _value_words(name: str, value: object, sheet: Sheet) -> str:
+    if isinstance(value, float):
+        return short(value)
+    if isinstance(value, int):
+        names = {"row": sheet.row_names, "label": sheet.class_names}.get(name)
+        return str(value).replace("-", MINUS) if names is None else markdown_escaped(names[value])
+    return markdown_escaped(str(value))
+
+
+def break_map(problem: Problem) -> None:
+    """For every route and factor: whether it holds, or how it fails."""
+    runs = {scale: compare(scaled(problem, scale)) for scale in SCALES}
+    symptoms = {
+        "cannot run": NO,
+        "NaN": ":red[NaN]",
+        "inf": ":red[inf]",
+        "0": ":red[0]",
+        "NaN gradient": ":red[∇\u00a0NaN]",
+        "off": ":red[≠]",
+    }
+    table(
+        [name_of(entry) for entry in runs[1]],
+        {f"×{scale}": [symptoms.get(entry.symptom, YES) for entry in entries] for scale, entries in runs.items()},
+    )
+    st.caption(
+        _("{yes} agrees · ≠ another number · ∇ NaN: the loss holds, the gradient does not · {no} cannot run").format(
+            yes=YES, no=NO
+        )
+    )
+
+
+def route_chooser(entries: Sequence[Entry]) -> int:
+    """Which route to look at."""
+    broken = next((place for place, entry in enumerate(entries) if not entry.agrees), 0)
+    session.begin(ROUTE, broken)
+    place = st.selectbox(
+        _("Route"),
+        range(len(IMPLEMENTATIONS)),
+        format_func=lambda place: f"{'✓' if entries[place].agrees else '✗'} {name_of(entries[place])}",
+        key=ROUTE,
+        persist_state="session",
+    )
+    return int(place)
+
+
+def code(entry: Entry) -> None:
+    """The source of what ran."""
+    st.code(f"import torch\nimport torch.nn.functional as F\nfrom torch import Tensor\n\n\n{entry.code}")
+
+
+def gradient(entry: Entry, problem: Problem, sheet: Sheet) -> None:
+    """The gradient through the route, and how far it lies from that of F.cross_entropy."""
+    if entry.grad_logits is None:
+        st.info(_("This route could not run, so there is no gradient."), icon=":material/block:")
+        return
+    reference = evaluate(problem)
+    _heatmap(entry.grad_logits, sheet, "route_gradient", reference.gradient_bound, _("Gradient through this route"))
+    if entry.grad_difference == 0:
+        st.markdown(_("The same as through F.cross_entropy, bit for bit."))
+        return
+    st.markdown(f"**{_('minus the gradient of F.cross_entropy')}**")
+    difference = entry.grad_logits.double() - reference.grad_logits.double()
+    bound = float(difference.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    _heatmap(difference, sheet, "route_difference", bound, _("Difference of the gradients"))
+
+
+def _heatmap(values: Tensor, sheet: Sheet, key: str, bound: float, alt: str) -> None:
+    rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
+    figure = figures.matrix(
+        values, figures.GRADIENT, row_names=rows, class_names=classes, bound=bound, decimals=decimals()
+    )
+    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=alt)
+
+
+def row_chooser(sheet: Sheet) -> int:
+    """Which row to work by hand."""
+    if int(session.kept(ROW, 0)) >= sheet.num_rows:
+        session.keep(ROW, 0)
+    session.begin(ROW, 0)
+    row = st.selectbox(
+        _("Row"), range(sheet.num_rows), format_func=sheet.row_names.__getitem__, key=ROW, persist_state="session"
+    )
+    return int(row)
+
+
+def worked_row(problem: Problem, row: int, sheet: Sheet) -> None:
+    """exp, sum, softmax and their logarithm of one row, by hand and by PyTorch, class by class."""
+    worked = row_worked(problem, row)
+    places = decimals()
+    st.latex(sum_latex(worked, places))
+    softmax = {
+        "z" if problem.temperature == 1 else "z/T": _numbers(worked.logits),
+        "exp": _numbers(worked.exp),
+        "exp / sum": _numbers(worked.softmax_by_hand),
+        "F.softmax": _numbers(worked.softmax),
+        _("equal"): _ticks(worked.softmax_agrees),
+    }
+    logarithm = {
+        "log(F.softmax)": _numbers(worked.log_of_softmax),
+        "F.log_softmax": _numbers(worked.log_softmax),
+        _("equal"): _ticks(worked.log_softmax_agrees),
+    }
+    names = [markdown_escaped(name) for name in sheet.class_names]
+    for column, values in zip(st.columns([5, 4], gap="medium"), (softmax, logarithm), strict=True):
+        with column:
+            table(names, values)
+    off = [
+        (name, float(difference.max()))
+        for name, difference, agrees in (
+            ("exp / sum", worked.softmax_difference, worked.softmax_agrees),
+            ("log(F.softmax)", worked.log_softmax_difference, worked.log_softmax_agrees),
+        )
+        if not bool(agrees.all())
+    ]
+    for name, difference in off:
+        st.markdown(
+            _("{name} is off by up to {difference}.").format(name=f"`{name}`", difference=size_words(difference))
+        )
+
+
+def sum_latex(worked: RowWorked, places: int = 4) -> str:
+    """The sum of the exponentials with its numbers."""
+    exps = figures.as_array(worked.exp).tolist()
+    terms = [latex(value, places) for value in exps[:MAX_TERMS]]
+    terms += [r"\cdots"] if len(exps) > MAX_TERMS else []
+    return rf"\sum_k e^{{z_k}} = {' + '.join(terms)} = {latex(float(worked.exp_sum), places)}"
+
+
+def _numbers(values: Tensor) -> list[str]:
+    return [number(value, decimals()) for value in figures.as_array(values).tolist()]
+
+
+def _ticks(agrees: Tensor) -> list[str]:
+    return [YES if one else NO for one in agrees.tolist()]

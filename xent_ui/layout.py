@@ -1,0 +1,60 @@
+"""Where the panels of the batch page lie, for a window of 1440 pixels; narrower ones stack them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+MAX_SIDE_BY_SIDE = 5
+MAX_WITH_ROW_LOSSES = 4
+# pixels
+PAGE, GAP = 1060, 16
+NAME_WIDTH, IGNORE_WIDTH, ROW_LOSS_WIDTH, SUM_WIDTH = 64, 72, 130, 52
+LOGIT_WIDTH, BOX_WIDTH = 45, 40
+MIN_HEATMAP, HEATMAP_CELL, HEATMAP_EDGE = 200, 66, 20
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Pixels of the panels that share a row, and of the columns of the two editors."""
+
+    logit: int
+    box: int
+    heatmap: int
+    row_losses: int
+
+
+def side_by_side(num_classes: int, *, has_boxes: bool) -> Widths:
+    """How wide things are where all panels share a row; has_boxes: the target has a box that ignores the row."""
+    c = num_classes
+    row_losses = ROW_LOSS_WIDTH if has_boxes else ROW_LOSS_WIDTH + SUM_WIDTH
+    beside = row_losses + GAP if c <= MAX_WITH_ROW_LOSSES else 0
+    free = PAGE - 3 * GAP - beside - NAME_WIDTH - (IGNORE_WIDTH if has_boxes else 0)
+    cells = (LOGIT_WIDTH + BOX_WIDTH) * c
+    heatmap = max(MIN_HEATMAP, min(HEATMAP_CELL * c + HEATMAP_EDGE, (free - cells) // 2))
+    share = (free - 2 * heatmap) // c
+    logit = share * LOGIT_WIDTH // (LOGIT_WIDTH + BOX_WIDTH)
+    return Widths(logit, share - logit, heatmap, row_losses)
+
+
+def title_and_tools() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Places for the title of the page and for the tools beside it."""
+    title, tools = st.columns([2, 3], vertical_alignment="bottom")
+    return title, tools
+
+
+def five_panels(num_classes: int, *, has_boxes: bool) -> tuple[DeltaGenerator, ...]:
+    """Places for logits, target, probabilities, gradient and row losses: in one row, or two by two for many classes."""
+    c = num_classes
+    if c > MAX_SIDE_BY_SIDE:
+        logits, target, rows = st.columns([10, 10, 3], gap="small")
+        probs, grad, _beside = st.columns([10, 10, 3], gap="small")
+        return logits, target, probs, grad, rows
+    widths = side_by_side(c, has_boxes=has_boxes)
+    editors = [NAME_WIDTH + widths.logit * c, (IGNORE_WIDTH if has_boxes else 0) + widths.box * c]
+    last = [widths.row_losses] if c <= MAX_WITH_ROW_LOSSES else []
+    panels = st.columns([*editors, widths.heatmap, widths.heatmap, *last], gap="small")
+    rows = panels[4] if last else st.columns([1, 3], gap="small")[0]
+    return (*panels[:4], rows)

@@ -1,0 +1,85 @@
+"""Words and numbers as a person reads them: translation, formatting, and user's text made harmless."""
+
+from __future__ import annotations
+
+import gettext
+import math
+import re
+from contextvars import ContextVar
+from pathlib import Path
+
+LOCALES = Path(__file__).parent / "locales"
+MINUS = "−"
+WORD_JOINER = "\u2060"
+
+_ENGLISH = gettext.NullTranslations()
+_catalogue: ContextVar[gettext.NullTranslations] = ContextVar("catalogue")
+
+
+def use_language(locale: str | None) -> None:
+    """Translate into this language from here on, in this script run; English where there is no catalogue."""
+    tag = (locale or "en").replace("-", "_")
+    _catalogue.set(gettext.translation("xent", LOCALES, [tag, tag.split("_")[0]], fallback=True))
+
+
+def use_catalogue(catalogue: gettext.NullTranslations) -> None:
+    """Translate by this catalogue from here on, in this context."""
+    _catalogue.set(catalogue)
+
+
+def _(message: str) -> str:
+    """The message in the reader's language."""
+    return _catalogue.get(_ENGLISH).gettext(message)
+
+
+def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
+    """A number to read: 4 decimals, but never 0.0000 for what is not zero.
+
+    Example: −0.30326 → "−0.3033", 0.0000031 → "3.1e−06", −inf → "−inf".
+    """
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "inf" if value > 0 else f"{MINUS}inf"
+    text = f"{value:{'+' if sign else ''}.{decimals}f}"
+    if (value and float(text) == 0) or abs(value) >= 1e7:
+        text = f"{value:{'+' if sign else ''}.1e}"
+    elif float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def short(value: float, decimals: int = 4) -> str:
+    """As `number`, without the zeros behind the point: "1", "0.9333"."""
+    text = number(value, decimals)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def power_of_ten(value: float) -> str:
+    """One digit and a power of ten: 3·10⁻⁹; 0 is 0."""
+    if value == 0 or not math.isfinite(value):
+        return short(value)
+    mantissa, exponent = f"{value:.0e}".split("e")
+    superscript = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+    return f"{mantissa}·10{str(int(exponent)).translate(superscript)}"
+
+
+def latex(value: float, decimals: int = 4) -> str:
+    """A number inside a formula."""
+    text = short(value, decimals).replace(MINUS, "-")
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        return rf"{mantissa}\cdot 10^{{{int(exponent)}}}"
+    return {"NaN": r"\mathrm{NaN}", "inf": r"\infty", "-inf": r"-\infty"}.get(text, text)
+
+
+def markdown_escaped(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no picture, no formula, and no address turned into a link."""
+    # addresses are found after the escapes are gone, so an invisible character parts them
+    parted = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", WORD_JOINER, text, flags=re.IGNORECASE)
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~:&])", r"\\\1", parted)
+
+
+def plotly_escaped(text: str) -> str:
+    """Text that Plotly shows as it is; its labels know a little HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
