@@ -1,0 +1,22 @@
+"""Run the benchmarks and print one table: all of them, or those named, as in `python -m benchmarks core edit`."""
+
+import argparse
+import importlib
+import sys
+
+from benchmarks import table
+
+NAMES = ("core", "edit", "sessions")
+
+parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+parser.add_argument("names", nargs="*", help=f"which: {', '.join(NAMES)} (default: all)")
+names = parser.parse_args().names or NAMES
+if unknown := set(names) - set(NAMES):
+    parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {', '.join(NAMES)}")
+
+results = []
+for name in names:
+    print(f"measuring {name} …", file=sys.stderr)
+    results += importlib.import_module(f"benchmarks.bench_{name}").measure()
+print(table(results))
+sys.exit(not all(result.passed for result in results))
