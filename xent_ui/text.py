@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import gettext
 import math
 import re
-from contextvars import ContextVar
-from pathlib import Path
 
-LOCALES = Path(__file__).parent / "locales"
+from xent_core.language import N_, _, use_catalogue, use_language
+
+__all__ = [
+    "MINUS",
+    "N_",
+    "WORD_JOINER",
+    "_",
+    "latex",
+    "markdown_escaped",
+    "number",
+    "plotly_escaped",
+    "power_of_ten",
+    "short",
+    "use_catalogue",
+    "use_language",
+]
+
 MINUS = "−"
 WORD_JOINER = "\u2060"
-
-_ENGLISH = gettext.NullTranslations()
-_catalogue: ContextVar[gettext.NullTranslations] = ContextVar("catalogue")
-
-
-def use_language(locale: str | None) -> None:
-    """Translate into this language from here on, in this script run; English where there is no catalogue."""
-    tag = (locale or "en").replace("-", "_")
-    _catalogue.set(gettext.translation("xent", LOCALES, [tag, tag.split("_")[0]], fallback=True))
-
-
-def use_catalogue(catalogue: gettext.NullTranslations) -> None:
-    """Translate by this catalogue from here on, in this context."""
-    _catalogue.set(catalogue)
-
-
-def _(message: str) -> str:
-    """The message in the reader's language."""
-    return _catalogue.get(_ENGLISH).gettext(message)
 
 
 def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:

@@ -363,3 +363,12 @@ def _close(shown: list[list[float]] | None, rows: list[list[float]], atol: float
         return False
     pairs = [pair for both in zip(shown, rows, strict=True) for pair in zip(*both, strict=True)]
     return all(abs(a - b) <= atol or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
+
+
+def expect_kept(page: Page, text: str) -> None:
+    """Wait until the tab has stored this text with the table, so that a reload brings it back."""
+    page.wait_for_function(
+        "text => (JSON.parse(sessionStorage.getItem('cross-entropy-explorer'))?.state ?? '').includes(text)",
+        arg=text,
+        timeout=IDLE_MS,
+    )

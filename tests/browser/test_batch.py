@@ -8,10 +8,12 @@ import torch.nn.functional as F
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.helpers import (
+    IDLE_MS,
     Journal,
     cell,
     edit_cell,
     editor,
+    expect_kept,
     heatmap_z,
     metric,
     open_page,
@@ -31,7 +33,7 @@ def open_batch(page: Page, url: str) -> None:
 
 
 def expect_loss(page: Page, value: float | torch.Tensor) -> None:
-    expect(metric(page, "loss")).to_have_text(f"{float(value):.4f}", timeout=10_000)
+    expect(metric(page, "loss")).to_have_text(f"{float(value):.4f}", timeout=IDLE_MS)
 
 
 def tick(page: Page, row: int, column: int) -> None:
@@ -142,6 +144,7 @@ def test_a_reload_of_the_tab_keeps_what_was_typed(page: Page, app_url: str) -> N
     edit_cell(page, editor(page, "logits"), 0, 1, "0.25")
     loss = F.cross_entropy(torch.tensor([[0.25, 2, 3]]), torch.tensor([0]))
     expect_loss(page, loss)
+    expect_kept(page, "0.25")
     page.reload()
     expect_loss(page, loss)
     expect(cell(editor(page, "logits"), 0, 1)).to_have_text("0.25")
@@ -153,14 +156,15 @@ def test_a_reload_of_the_tab_keeps_what_was_typed(page: Page, app_url: str) -> N
 def test_a_reload_of_another_page_keeps_the_table_too(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 1, "-1")
+    expect_kept(page, '"-1"')
     loss = F.cross_entropy(torch.tensor([[-1.0, 2, 3], [1, 2, 3], [1, 2, 3]]), torch.tensor([2, 1, 0]))
     expect_loss(page, loss)
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Implementations").click()
     shown = page.locator(".st-key-implementations").get_by_test_id("stMetricValue").first
-    expect(shown).to_have_text(f"{float(loss):.4f}", timeout=15_000)
+    expect(shown).to_have_text(f"{float(loss):.4f}", timeout=IDLE_MS)
     page.reload()
 
-    expect(shown).to_have_text(f"{float(loss):.4f}", timeout=15_000)
+    expect(shown).to_have_text(f"{float(loss):.4f}", timeout=IDLE_MS)
 
 
 def test_two_tabs_do_not_mix(page: Page, app_url: str) -> None:
@@ -200,7 +204,7 @@ def test_a_click_on_a_cell_says_why_it_holds_its_number(page: Page, app_url: str
     page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
 
     # KaTeX keeps the formula as it was written in an annotation
-    expect(page.locator(".st-key-why annotation").first).to_contain_text("0.2447 - 1", timeout=10_000)
+    expect(page.locator(".st-key-why annotation").first).to_contain_text("0.2447 - 1", timeout=IDLE_MS)
     expect(page.locator(".st-key-why annotation").first).to_contain_text("-0.2518")
 
 
@@ -212,14 +216,14 @@ def test_a_cell_can_be_asked_about_by_keyboard_alone(page: Page, app_url: str) -
     page.keyboard.press("Home")
     page.keyboard.press("Enter")
 
-    expect(page.locator(".st-key-why annotation").first).to_contain_text("z_{0,0}", timeout=10_000)
+    expect(page.locator(".st-key-why annotation").first).to_contain_text("z_{0,0}", timeout=IDLE_MS)
 
 
 def test_the_check_opens_to_a_picture_of_the_differences(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     page.locator(".st-key-check summary").click()
 
-    expect(page.locator(".st-key-check .js-plotly-plot")).to_have_count(2, timeout=10_000)
+    expect(page.locator(".st-key-check .js-plotly-plot")).to_have_count(2, timeout=IDLE_MS)
     differences = heatmap_z(page, "check")
     assert differences is not None
     assert max(abs(value) for row in differences for value in row) < 1e-6
@@ -265,7 +269,7 @@ def test_names_with_markup_render_nothing_and_fetch_nothing(page: Page, app_url:
     area = page.get_by_label("Class names, one per line")
     area.fill("\n".join(HOSTILE))
     area.press("ControlOrMeta+Enter")
-    expect(page.locator(".st-key-why")).to_contain_text("![x](http:", timeout=10_000)
+    expect(page.locator(".st-key-why")).to_contain_text("![x](http:", timeout=IDLE_MS)
     page.keyboard.press("Escape")
     page.mouse.move(*_middle(page.locator(".st-key-probs .nsewdrag")))
     page.wait_for_timeout(300)

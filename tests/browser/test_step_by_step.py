@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.helpers import Journal, go_to, open_page, wait_idle
+from tests.browser.helpers import IDLE_MS, Journal, go_to, open_page, wait_idle
 
 STEPS = 11
 LOGITS = [1.0, 2.0, 3.0]
@@ -35,7 +35,7 @@ def place(page: Page) -> Locator:
 
 
 def expect_place(page: Page, index: int) -> None:
-    expect(place(page)).to_contain_text(f"step {index} of {2 * STEPS} ·", timeout=10_000)
+    expect(place(page)).to_contain_text(f"step {index} of {2 * STEPS} ·", timeout=IDLE_MS)
 
 
 def made(page: Page) -> list[float]:
@@ -167,7 +167,7 @@ def test_names_run_nothing_and_fetch_nothing(page: Page, app_url: str, journal: 
     area = page.get_by_label("Class names, one per line")
     area.fill("\n".join(HOSTILE))
     area.press("ControlOrMeta+Enter")
-    expect(page.locator(".st-key-why")).to_contain_text("![x](http:", timeout=10_000)
+    expect(page.locator(".st-key-why")).to_contain_text("![x](http:", timeout=IDLE_MS)
     page.keyboard.press("Escape")
 
     go_to(page, "Step by step")

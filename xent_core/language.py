@@ -1,0 +1,33 @@
+"""The reader's language: every sentence that a person reads passes through `_`."""
+
+from __future__ import annotations
+
+import gettext
+from contextvars import ContextVar
+from pathlib import Path
+
+LOCALES = Path(__file__).parent / "locales"
+
+_ENGLISH = gettext.NullTranslations()
+_catalogue: ContextVar[gettext.NullTranslations] = ContextVar("catalogue")
+
+
+def use_language(locale: str | None) -> None:
+    """Translate into this language from here on, in this context; English where there is no catalogue."""
+    tag = (locale or "en").replace("-", "_")
+    _catalogue.set(gettext.translation("xent", LOCALES, [tag, tag.split("_")[0]], fallback=True))
+
+
+def use_catalogue(catalogue: gettext.NullTranslations) -> None:
+    """Translate by this catalogue from here on, in this context."""
+    _catalogue.set(catalogue)
+
+
+def _(message: str) -> str:
+    """The message in the reader's language."""
+    return _catalogue.get(_ENGLISH).gettext(message)
+
+
+def N_(message: str) -> str:  # noqa: N802  # gettext's own name, which extractors look for
+    """The message as it stands, marked for the catalogue: where it is shown, it passes through `_`."""
+    return message
