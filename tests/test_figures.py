@@ -1,6 +1,7 @@
 """Pictures as values: scales, printed numbers, outlines, and what is not finite."""
 
 import math
+import re
 
 import numpy as np
 import plotly.graph_objects as go
@@ -127,6 +128,15 @@ def test_the_gauge_holds_its_marks_and_no_markup_of_others() -> None:
     assert "<b>" not in page
     assert "nothing" not in page
     assert 'aria-label="a &quot;label&quot;"' in page
+
+
+def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> None:
+    page = figures.aligned_table({"loss": ["0.4076"], "<th>": ["<b>4</b> ✓"]}, row_names=['<i>"'], label="<rows>")
+
+    assert re.findall(r"<t[dh] [^>]*>(.*?)</t[dh]>", page) == ["loss", "&lt;th&gt;", "0.4076", "&lt;b&gt;4&lt;/b&gt; ✓"]
+    assert "<b>" not in page
+    assert 'title="&lt;i&gt;&quot;"' in page
+    assert 'aria-label="&lt;rows&gt;"' in page
 
 
 def test_a_loss_that_is_nan_is_not_placed_on_the_gauge() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +163,30 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     return (
         f'<div role="img" aria-label="{html.escape(label, quote=True)}" style="position:relative;height:64px">'
         f"{''.join(parts)}</div>"
+    )
+
+
+def aligned_table(columns: Mapping[str, Sequence[str]], *, row_names: Sequence[str], label: str) -> str:
+    """Texts in columns, each row as high as a row of a matrix, as HTML: no editor's grid to start for a few words.
+
+    Args:
+      columns: the texts of each column under its title; plain text.
+      row_names: what a row says under the pointer.
+      label: what the table is, for who does not see it.
+    """
+    line = f"height:{ROW_HEIGHT}px;border-bottom:1px solid rgba(128,128,128,.2)"
+    cell = "padding:0 8px;text-align:right;overflow:hidden;text-overflow:ellipsis"
+    head = "".join(f'<th scope="col" style="{cell};font-weight:400;opacity:.7">{html.escape(n)}</th>' for n in columns)
+    body = "".join(
+        f'<tr title="{html.escape(name, quote=True)}" style="{line}">'
+        + "".join(f'<td style="{cell}">{html.escape(text)}</td>' for text in texts)
+        + "</tr>"
+        for name, texts in zip(row_names, zip(*columns.values(), strict=True), strict=True)
+    )
+    style = "width:100%;border-collapse:collapse;table-layout:fixed;font-size:14px;line-height:18px;white-space:nowrap"
+    return (
+        f'<table aria-label="{html.escape(label, quote=True)}" style="{style};font-variant-numeric:tabular-nums">'
+        f'<thead><tr style="{line}">{head}</tr></thead><tbody>{body}</tbody></table>'
     )
 
 
