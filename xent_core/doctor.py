@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from xent_core.language import N_, _
 from xent_core.problem import (
     InvalidProblem,
     as_ignore_index,
@@ -16,23 +17,23 @@ from xent_core.problem import (
 )
 
 TITLES = {
-    "logits-type": "The logits are not a tensor",
-    "logits-dtype": "The logits have the wrong dtype",
-    "logits-shape": "The logits have the wrong shape",
-    "target-type": "The target is not a tensor",
-    "target-dtype": "The target has the wrong dtype",
-    "target-shape": "The target has the wrong shape",
-    "target-out-of-range": "A label is out of range",
-    "class-axis": "The classes are on the wrong axis",
-    "batch-mismatch": "Logits and target have different numbers of rows",
-    "int-one-hot": "One-hot labels have to be floating",
-    "soft-target-ignore-index": "Probabilities cannot be ignored by index",
-    "weight-type": "The weight is not a tensor",
-    "weight-shape": "The weight has the wrong length",
-    "weight-dtype": "The weight has the wrong dtype",
-    "reduction": "Unknown reduction",
-    "label-smoothing": "label_smoothing is out of range",
-    "ignore-index": "ignore_index is out of range",
+    "logits-type": N_("The logits are not a tensor"),
+    "logits-dtype": N_("The logits have the wrong dtype"),
+    "logits-shape": N_("The logits have the wrong shape"),
+    "target-type": N_("The target is not a tensor"),
+    "target-dtype": N_("The target has the wrong dtype"),
+    "target-shape": N_("The target has the wrong shape"),
+    "target-out-of-range": N_("A label is out of range"),
+    "class-axis": N_("The classes are on the wrong axis"),
+    "batch-mismatch": N_("Logits and target have different numbers of rows"),
+    "int-one-hot": N_("One-hot labels have to be floating"),
+    "soft-target-ignore-index": N_("Probabilities cannot be ignored by index"),
+    "weight-type": N_("The weight is not a tensor"),
+    "weight-shape": N_("The weight has the wrong length"),
+    "weight-dtype": N_("The weight has the wrong dtype"),
+    "reduction": N_("Unknown reduction"),
+    "label-smoothing": N_("label_smoothing is out of range"),
+    "ignore-index": N_("ignore_index is out of range"),
 }
 
 
@@ -85,6 +86,12 @@ def diagnose(
     except InvalidProblem as error:
         errors = [error]
     return [
-        Finding(error.code, "error", TITLES[error.code], f"{error.came}, expected {error.expected}.", error.fix)
+        Finding(
+            error.code,
+            "error",
+            _(TITLES[error.code]),
+            _("{came}, expected {expected}.").format(came=error.came, expected=error.expected),
+            error.fix,
+        )
         for error in errors
     ]
