@@ -9,7 +9,8 @@ Options at their default are left out.
 Each of the three tensors is the letter of its dtype, for logits the sizes of the axes, and the numbers:
 
     f3,3:1,2,3,1,2,3,1,2,3     float32 (3, 3), decimals
-    f2,2/3:1500,-inf,2e9,nan   the same, with whole numbers counted in units of 10^-3
+    f2,2/3:1500,-inf,2e9,nan   the same, but whole numbers count units of 10^-3
+    f2,2/1x0ff6140a            1.5, -1, 2, 1: units of 10^-1 in hexadecimal, two's complement, all of one width
     f2,2x3fc00000…             the bits in hexadecimal
 
 A target of class indices and a target of probabilities differ by the letter alone; their shapes follow from the logits.
@@ -59,9 +60,10 @@ _DTYPES = {letter: dtype for dtype, letter in _LETTERS.items()}
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 _REDUCTIONS = {"n": "none", "s": "sum", "m": "mean"}
 _MAX_POINT = 20
+_MAX_WIDTH = 17  # hexadecimal digits: beyond uint64
 
 _TENSOR = re.compile(
-    r"(?P<letter>[a-zA-Z])(?P<shape>[0-9,]*)(?:x(?P<bits>[0-9a-f]*)|(?:/(?P<point>[0-9]{1,3}))?:(?P<values>[^;]*))"
+    r"(?P<letter>[a-zA-Z])(?P<shape>[0-9,]*)(?:/(?P<point>[0-9]{1,2}))?(?:x(?P<digits>[0-9a-f]*)|:(?P<values>[^;]*))"
 )
 _SHAPE = re.compile(r"[0-9]{1,9}(?:,[0-9]{1,9})*")
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
@@ -88,8 +90,8 @@ def to_token(problem: Problem) -> str:
         fields.append(f"e{problem.label_smoothing!r}")
     if problem.temperature != 1.0:
         fields.append(f"t{problem.temperature!r}")
-    body = ";".join(fields).encode("ascii")
-    token = VERSION + base64.urlsafe_b64encode(zlib.compress(body, 9)).decode("ascii").rstrip("=")
+    body = ";".join(fields)
+    token = VERSION + base64.urlsafe_b64encode(_deflated(body)).decode("ascii").rstrip("=")
     if len(body) > MAX_BODY or len(token) > MAX_TOKEN:
         raise _too_long(_("a link of {length} characters").format(length=f"{len(token):,}"))
     return token
@@ -153,6 +155,15 @@ def _packed(token: str) -> bytes:
     return packed
 
 
+def _deflated(text: str) -> bytes:
+    # digits without a pattern are shorter without the search for repetitions
+    packed = []
+    for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY):
+        deflater = zlib.compressobj(9, strategy=strategy)
+        packed.append(deflater.compress(text.encode("ascii")) + deflater.flush())
+    return min(packed, key=len)
+
+
 def _inflated(packed: bytes) -> str:
     inflater = zlib.decompressobj()
     try:
@@ -168,43 +179,60 @@ def _inflated(packed: bytes) -> str:
 
 
 def _tensor_text(tensor: Tensor, shape: Sequence[int] = ()) -> str:
+    """One field: the form that is the shortest once deflated, of those that are exact."""
     head = _LETTERS[tensor.dtype] + ",".join(map(str, shape))
-    if not tensor.is_floating_point():
-        return f"{head}:{','.join(str(int(value)) for value in tensor.reshape(-1).tolist())}"
-    digits = tensor.element_size() * 2
-    bits = tensor.contiguous().view(_BITS[tensor.element_size()]).reshape(-1).tolist()
-    exact = f"{head}x" + "".join(f"{value % 16**digits:0{digits}x}" for value in bits)
-    decimal = head + _decimals(number_texts(tensor))
-    read = _read_tensor(decimal, None if shape else list(tensor.shape))
-    if read.contiguous().view(_BITS[tensor.element_size()]).reshape(-1).tolist() != bits:
-        return exact  # a NaN with a message in it, say
-    return min(decimal, exact, key=lambda text: len(zlib.compress(text.encode("ascii"), 9)))
+    if tensor.is_floating_point():
+        bits = tensor.contiguous().view(_BITS[tensor.element_size()]).reshape(-1).tolist()
+        forms = [head + form for form in _decimal_forms(number_texts(tensor))]
+        read = (_read_tensor(form, None if shape else tensor.shape) for form in forms)
+        exact = [form for form, other in zip(forms, read, strict=True) if _same_bits(tensor, other)]
+        forms = [*exact, f"{head}x{_hexadecimal(bits, 2 * tensor.element_size())}"]
+    else:
+        whole = [int(value) for value in tensor.reshape(-1).tolist()]
+        forms = [f"{head}:{','.join(map(str, whole))}", f"{head}/0x{_hexadecimal(whole, _width(whole))}"]
+    return min(forms, key=lambda form: len(_deflated(form)))
 
 
-def _decimals(texts: list[str]) -> str:
-    """The numbers as ":1,2,3", or as "/3:1500,2000" in the unit that makes them shortest."""
+def _decimal_forms(texts: list[str]) -> list[str]:
+    """Numbers as ":1,2,3" and, in units of 10^-1, as "/1:15,20" and "/1x0f14"; of these what makes sense."""
     points = Counter(-int(Decimal(text).as_tuple().exponent) for text in texts if text[-1] not in "fn")
+    finest = max(points, default=0)
     usual = [point for point, _count in points.most_common(1)]
-    written = []
-    for point in sorted({0, *usual, max(points, default=0)}):
+    forms = []
+    for point in sorted({0, *usual, finest}):
         if 0 <= point <= _MAX_POINT:
             cells = {text: _cell(text, point) for text in set(texts)}
-            written.append((f"/{point}:" if point else ":") + ",".join(cells[text] for text in texts))
-    return min(written, key=len)
+            forms.append((f"/{point}:" if point else ":") + ",".join(cells[text] for text in texts))
+            if all(map(_WHOLE.fullmatch, cells.values())):
+                units = [int(cells[text]) for text in texts]
+                forms.append(f"/{point}x{_hexadecimal(units, _width(units))}")
+    return forms
 
 
 def _cell(text: str, point: int) -> str:
-    """One number where whole numbers are counted in units of 10^-point."""
-    short = text.removesuffix(".0")
-    other = short if not _WHOLE.fullmatch(short) or point == 0 else f"{short}e0"
+    """One number where whole numbers count units of 10^-point."""
     if text[-1] in "fn":
-        return short
+        return text
     scaled = Decimal(text).scaleb(point)
-    if scaled == scaled.to_integral_value():
-        whole = f"{scaled:.0f}"
-        if _WHOLE.fullmatch(whole) and len(whole) <= len(other):
-            return whole
-    return other
+    whole = f"{scaled:.0f}"
+    if scaled == scaled.to_integral_value() and _WHOLE.fullmatch(whole):
+        return whole
+    short = text.removesuffix(".0")
+    return f"{short}e0" if _WHOLE.fullmatch(short) else short
+
+
+def _width(units: list[int]) -> int:
+    """How many hexadecimal digits hold each of them in two's complement."""
+    return max((max(unit, ~unit).bit_length() // 4 + 1 for unit in units), default=1)
+
+
+def _hexadecimal(units: list[int], width: int) -> str:
+    return "".join(f"{unit % 16**width:0{width}x}" for unit in units)
+
+
+def _same_bits(first: Tensor, second: Tensor) -> bool:
+    bits = _BITS[first.element_size()]
+    return torch.equal(first.contiguous().view(bits), second.contiguous().view(bits))
 
 
 def _read_tensor(text: str, shape: Sequence[int] | None) -> Tensor:
@@ -220,27 +248,35 @@ def _read_tensor(text: str, shape: Sequence[int] | None) -> Tensor:
     if not is_shape(shape, max_numbers=MAX_TOKEN_NUMBERS):
         raise _damaged(_("a tensor in the link is too large"))
     count = math.prod(shape)
-    if match["bits"] is not None:
-        return _from_bits(match["bits"], dtype, count).reshape(list(shape))
-    values = match["values"].split(",") if match["values"] else []
+    if match["digits"] is not None and match["point"] is None:
+        return _from_bits(match["digits"], dtype, count).reshape(list(shape))
+    point = int(match["point"] or 0)
+    if match["digits"] is not None:
+        values = [str(unit) for unit in _units(match["digits"], count)]
+    else:
+        values = match["values"].split(",") if match["values"] else []
     if len(values) != count:
         raise _damaged(_("the link has {came} numbers for {count}").format(came=len(values), count=count))
     if not dtype.is_floating_point:
         return _integers(values, dtype).reshape(list(shape))
-    point = int(match["point"] or 0)
-    suffix = f"e-{point}"
-    numbers = [_real(value + suffix if _WHOLE.fullmatch(value) else value) for value in values]
+    numbers = [_real(f"{value}e-{point}" if _WHOLE.fullmatch(value) else value) for value in values]
     return torch.tensor(numbers, dtype=torch.float64).to(dtype).reshape(list(shape))
 
 
-def _from_bits(text: str, dtype: torch.dtype, count: int) -> Tensor:
-    digits = 2 * dtype.itemsize
-    if not dtype.is_floating_point or len(text) != digits * count:
-        raise _damaged(_("the link has bits that do not fit"))
-    half = 1 << (4 * digits - 1)
-    values = [int(text[start : start + digits], 16) for start in range(0, len(text), digits)]
-    signed = [value - 2 * half if value >= half else value for value in values]
-    return torch.tensor(signed, dtype=_BITS[dtype.itemsize]).view(dtype)
+def _units(digits: str, count: int) -> list[int]:
+    """Numbers in two's complement, all with as many digits."""
+    width = len(digits) // max(count, 1)
+    if width * count != len(digits) or width > _MAX_WIDTH:
+        raise _damaged(_("the link has digits that do not fit"))
+    modulus = 16**width
+    numbers = (int(digits[start : start + width], 16) for start in range(0, len(digits), max(width, 1)))
+    return [number - modulus if number >= modulus // 2 else number for number in numbers]
+
+
+def _from_bits(digits: str, dtype: torch.dtype, count: int) -> Tensor:
+    if not dtype.is_floating_point or len(digits) != 2 * dtype.itemsize * count:
+        raise _damaged(_("the link has digits that do not fit"))
+    return torch.tensor(_units(digits, count), dtype=_BITS[dtype.itemsize]).view(dtype)
 
 
 def _integers(values: list[str], dtype: torch.dtype) -> Tensor:
