@@ -84,24 +84,7 @@ def from_json(text: str) -> Document:
 
     Raises: InvalidFile for anything else: unknown or repeated keys, other types, sizes that do not agree.
     """
-    if not isinstance(text, str) or len(text) > MAX_JSON:
-        raise InvalidFile(
-            _("a text of {length} characters").format(length=f"{len(text):,}"),
-            _("at most {limit}").format(limit=f"{MAX_JSON:,}"),
-            _("Save fewer rows, or use NPZ."),
-        )
-    # lists and objects cost far more memory than the characters that open them
-    if sum(map(text.count, "[{,")) > 8 * MAX_NUMBERS:
-        raise too_large(_("more numbers than that"))
-    try:
-        data = json.loads(
-            text, object_pairs_hook=_object, parse_float=_parse_float, parse_int=_parse_int, parse_constant=_no_constant
-        )
-    except RecursionError as error:
-        raise _not_json(_("brackets nested too deep")) from error
-    except json.JSONDecodeError as error:
-        came = _("text that is not JSON (line {line}, column {column}: {why})")
-        raise _not_json(came.format(line=error.lineno, column=error.colno, why=error.msg)) from error
+    data = parsed_json(text)
     if not isinstance(data, dict):
         raise _not_json(_("JSON without an object around it"))
     if data.get("format") != FORMAT:
@@ -140,11 +123,36 @@ def document_from(tensors: Mapping[str, Any], options: Mapping[str, Any]) -> Doc
                 name, options[name]
             )
     names = {name: _names(name, options[name]) for name in NAMES if name in options}
+    for tensor in tensors.values():
+        if not is_shape(tensor.shape):
+            raise too_large(tuple(tensor.shape))
     try:
         problem = Problem(tensors["logits"], tensors["target"], weight=tensors.get("weight"), **values)
     except InvalidProblem as error:
         raise InvalidFile(error.came, error.expected, error.fix) from error
     return Document(problem, **names)
+
+
+def parsed_json(text: str) -> Any:
+    """What stands in JSON text from outside. Raises: InvalidFile, for a key twice and a number beyond float64 too."""
+    if not isinstance(text, str) or len(text) > MAX_JSON:
+        raise InvalidFile(
+            _("a text of {length} characters").format(length=f"{len(text):,}"),
+            _("at most {limit}").format(limit=f"{MAX_JSON:,}"),
+            _("Save fewer rows, or use NPZ."),
+        )
+    # lists and objects cost far more memory than the characters that open them
+    if sum(map(text.count, "[{,")) > 8 * MAX_NUMBERS:
+        raise too_large(_("more numbers than that"))
+    try:
+        return json.loads(
+            text, object_pairs_hook=_object, parse_float=_parse_float, parse_int=_parse_int, parse_constant=_no_constant
+        )
+    except RecursionError as error:
+        raise _not_json(_("brackets nested too deep")) from error
+    except json.JSONDecodeError as error:
+        came = _("text that is not JSON (line {line}, column {column}: {why})")
+        raise _not_json(came.format(line=error.lineno, column=error.colno, why=error.msg)) from error
 
 
 def too_large(came: object) -> InvalidFile:
