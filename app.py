@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from xent_ui import session, warm  # noqa: F401  warm: the heavy imports, once per process
+from xent_ui import cold_start, session, warm  # noqa: F401  warm: the heavy imports, once per process
 from xent_ui.text import _, use_language
 
 FAVICON = Path(__file__).parent / "xent_ui" / "favicon.svg"
@@ -17,6 +17,7 @@ st.set_page_config(
 )
 use_language(st.context.locale)
 
+is_cold = cold_start.is_cold()
 page = st.navigation(
     {
         _("Explore"): [
@@ -54,5 +55,7 @@ page = st.navigation(
         ],
     }
 )
+if is_cold and page.url_path:
+    cold_start.look_again()
 session.enter(page.url_path)
 page.run()
