@@ -42,7 +42,7 @@ for source in json.load(sys.stdin):
     if "jax" in sys.modules:
         sys.modules["jax"].config.update("jax_enable_x64", False)
     results.append([printed.getvalue(), error])
-json.dump([results, sorted(name for name in sys.modules if name in ("xent_core", "numpy.testing", "pandas"))], sys.stdout)
+json.dump([results, list(sys.modules)], sys.stdout)
 """
 
 
@@ -93,6 +93,7 @@ def test_a_script_prints_the_loss_and_the_gradient(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["expected_loss", "expected_gradient"])
 def test_a_wrong_number_makes_every_script_fail(name: str, tmp_path: Path) -> None:
     problems = [problem_of(choice) for choice in CHOICES]
+    problems = [problem for problem in problems if evaluate(problem).loss.isfinite().all()]
     wrong = [
         re.sub(rf"({name} = torch\.tensor\([\[\s]*)(-?[\d.e-]+)", r"\g<1>\g<2> + 0.5", to_script(problem), count=1)
         for problem in problems
@@ -100,6 +101,7 @@ def test_a_wrong_number_makes_every_script_fail(name: str, tmp_path: Path) -> No
 
     results = run_alone(wrong, tmp_path)
 
+    assert len(wrong) >= 40
     assert all("+ 0.5" in program for program in wrong)
     assert all(error is not None and error.startswith("AssertionError") for _, error in results)
 
