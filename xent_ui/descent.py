@@ -297,7 +297,7 @@ def _words() -> Words:
         change=f"<b>{_('change of the loss')}</b>, {_('solid: actual, dotted: predicted')} ⟨g, Δz⟩",
         actual=actual,
         predicted=predicted,
-        grad_norm=f"<b>{_('gradient norm')}</b> ‖g‖",
+        grad_norm=f"<b>{_('gradient norm')}</b>",
         limit=_("limit"),
         step=_("step"),
         play=_("Play"),

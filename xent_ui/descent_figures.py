@@ -461,7 +461,7 @@ class _Layout:
             "buttons": [
                 {"label": f"▶ {words.play}", "method": "animate", "args": [None, playing]},
                 {"label": f"❚❚ {words.pause}", "method": "animate", "args": [[None], _jump(redraw=False)]},
-                {"label": f"⏮ {words.start}", "method": "animate", "args": [["0"], _jump()]},
+                {"label": words.start, "method": "animate", "args": [["0"], _jump()]},
             ],
         }
 
