@@ -1,4 +1,4 @@
-"""What labels, weights and temperature do to the loss and to the gradient of one row: one thing varied, the rest held."""
+"""What labels, weights and temperature do to the loss and to the gradient of a row: one thing varied, the rest held."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _mix(sheet: Sheet, problem: Problem, row: int) -> None:
 
 
 def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
-    label, other = _label_and_other(problem, row)
+    _label, other = _label_and_other(problem, row)
     chosen = _class_chooser(sheet, FLIPPED, _("its label becomes"), other)
     flip = flip_label(problem, row, chosen)
     before, after = float(flip.before.denominator), float(flip.after.denominator)
