@@ -29,6 +29,13 @@ page = st.navigation(
                 default=True,
                 help=_("Logits and labels in, loss, probabilities and gradients out"),
             ),
+            st.Page(
+                "pages/explore/gradient_descent.py",
+                title=_("Gradient descent"),
+                icon=":material/trending_down:",
+                url_path="gradient-descent",
+                help=_("Follow the gradient step by step, and see where it leads"),
+            ),
         ],
         _("Understand"): [
             st.Page(

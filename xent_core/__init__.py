@@ -6,7 +6,19 @@ This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 
 from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
+from xent_core.descent import OPTIMIZERS, Descent, Limit, descend, limit_of
 from xent_core.doctor import Finding, diagnose
+from xent_core.experiments import (
+    Flip,
+    Sweep,
+    equilibrium_gap,
+    flip_label,
+    hot_gradient,
+    mix_labels,
+    sweep_label_smoothing,
+    sweep_temperature,
+    sweep_weight,
+)
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
 from xent_core.marks import Mark, reference_losses
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
@@ -17,29 +29,43 @@ from xent_core.trace import Step, Trace, trace
 __all__ = [
     "DTYPES",
     "IMPLEMENTATIONS",
+    "OPTIMIZERS",
     "PRECISION_PRESETS",
     "PRESETS",
     "REDUCTIONS",
     "CellArithmetic",
+    "Descent",
     "Evaluation",
     "Finding",
+    "Flip",
     "GradientCheck",
     "InvalidProblem",
+    "Limit",
     "Mark",
     "Preset",
     "Problem",
     "Step",
+    "Sweep",
     "Trace",
     "all_cells",
     "cell_arithmetic",
     "compare",
+    "descend",
     "diagnose",
+    "equilibrium_gap",
     "evaluate",
+    "flip_label",
     "gradient_check",
+    "hot_gradient",
     "in_every_dtype",
+    "limit_of",
+    "mix_labels",
     "reference_losses",
     "row_sweep",
     "row_worked",
     "scale_sweep",
+    "sweep_label_smoothing",
+    "sweep_temperature",
+    "sweep_weight",
     "trace",
 ]
