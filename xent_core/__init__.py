@@ -9,6 +9,16 @@ from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradien
 from xent_core.doctor import Finding, diagnose
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
 from xent_core.marks import Mark, reference_losses
+from xent_core.one_row import (
+    IfLabelWere,
+    LossCurve,
+    SimplexField,
+    if_label_were,
+    loss_along,
+    row_problem,
+    simplex_field,
+    simplex_grid,
+)
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
 from xent_core.presets import PRESETS, Preset
 from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
@@ -24,10 +34,13 @@ __all__ = [
     "Evaluation",
     "Finding",
     "GradientCheck",
+    "IfLabelWere",
     "InvalidProblem",
+    "LossCurve",
     "Mark",
     "Preset",
     "Problem",
+    "SimplexField",
     "Step",
     "Trace",
     "all_cells",
@@ -36,10 +49,15 @@ __all__ = [
     "diagnose",
     "evaluate",
     "gradient_check",
+    "if_label_were",
     "in_every_dtype",
+    "loss_along",
     "reference_losses",
+    "row_problem",
     "row_sweep",
     "row_worked",
     "scale_sweep",
+    "simplex_field",
+    "simplex_grid",
     "trace",
 ]

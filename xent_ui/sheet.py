@@ -170,6 +170,31 @@ class Sheet:
             weight=None if cut.weight is None else cut.weight + ("1",) * more_classes,
         )
 
+    def only_row(self, row: int) -> Sheet:
+        """One row alone, under reduction "sum", so that its loss is the row's own."""
+        return replace(self._selected([row], list(range(self.num_classes))), reduction="sum")
+
+    def with_row(self, row: int, other: Sheet) -> Sheet:
+        """The logits and the target of the only row of another Sheet in place of a row; the options stay.
+
+        A soft label makes the whole target probabilities.
+        """
+        if other.num_classes != self.num_classes:
+            raise InvalidSheet(
+                _("The row has {came} classes, expected {count}, as the others have.").format(
+                    came=other.num_classes, count=self.num_classes
+                )
+            )
+        if other.has_boxes != self.has_boxes:
+            kind = PROBABILITIES if self.target_kind == PROBABILITIES or other.is_soft() else self.target_kind
+            return self.with_target_kind(kind).with_row(row, other.with_target_kind(kind))
+        return replace(
+            self,
+            logits=(*self.logits[:row], other.logits[0], *self.logits[row + 1 :]),
+            labels=(*self.labels[:row], other.labels[0], *self.labels[row + 1 :]),
+            probabilities=(*self.probabilities[:row], other.probabilities[0], *self.probabilities[row + 1 :]),
+        )
+
     def without_row(self, row: int) -> Sheet:
         """One row less."""
         return self._selected([i for i in range(self.num_rows) if i != row], list(range(self.num_classes)))
