@@ -220,7 +220,8 @@ def _what_if(evaluation: Evaluation, names: list[str]) -> None:
     losses = [number(value, decimals()) for value in by_label.loss.tolist()]
     st.markdown(f"**{_('If the label were …')}** ∂ℓ/∂z")
     weight = 1.0 if problem.weight is None else float(problem.weight.double().abs().max())
-    shown = [f"{name}: ℓ {loss}" for name, loss in zip(names, losses, strict=True)]
+    # the loss first: a long name is cut at its end
+    shown = [f"{loss} · {name}" for name, loss in zip(names, losses, strict=True)]
     is_soft = problem.has_probabilities
     label = None if is_soft or not bool(problem.kept()[0]) else int(problem.target[0])
     st.plotly_chart(
@@ -238,7 +239,7 @@ def _what_if(evaluation: Evaluation, names: list[str]) -> None:
         config=CHART_CONFIG,
         alt=_("Gradient of the row's loss for each possible label; the numbers are in the table below it"),
     )
-    st.caption(_("Row: the label, and the loss it would cost. Column: the logit that it would pull on."))
+    st.caption(_("Row: the loss it would cost, and the label. Column: the logit that it would pull on."))
     with st.expander(_("Numbers of the matrix"), on_change="rerun", key="what_if_numbers") as opened:
         if opened.open:
             rows = [

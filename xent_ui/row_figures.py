@@ -17,7 +17,7 @@ from xent_ui.step_figures import LINE, MADE, USED
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 320
-ARROW = 0.055  # of the simplex, the longest arrow of the field
+ARROW = 0.1  # of the simplex, the longest arrow of the field
 _TRANSPARENT = "rgba(0,0,0,0)"
 
 
@@ -76,15 +76,18 @@ def simplex(
     names = [plotly_escaped(name if len(name) <= 12 else name[:11] + "…") for name in names]
     figure = go.Figure()
     longest = float(field.velocity.norm(dim=1).max()) or 1.0
+    # by the root of its size, so that the slow ones can be seen as well
+    size = field.velocity.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    moves = field.velocity / size * (size / longest).sqrt() * ARROW
     points: list[list[float | None]] = [[], [], []]
     sizes: list[int] = []
-    for start, move in zip(field.probs.tolist(), (field.velocity * (ARROW / longest)).tolist(), strict=True):
+    for start, move in zip(field.probs.tolist(), moves.tolist(), strict=True):
         for axis in range(3):
             points[axis] += [start[axis], start[axis] + move[axis], None]
-        sizes += [0, 6, 0]
+        sizes += [0, 7, 0]
     figure.add_trace(_ternary(points, mode="lines+markers", line={"color": LINE, "width": 1.5}, sizes=sizes))
     if velocity is not None and float(velocity.norm()) > 0:
-        ahead = (probs.double() + velocity.double() * (2.5 * ARROW / longest)).tolist()
+        ahead = (probs.double() + velocity.double() / velocity.double().norm() * 2 * ARROW).tolist()
         ends = [[start, end] for start, end in zip(probs.tolist(), ahead, strict=True)]
         figure.add_trace(_ternary(ends, mode="lines+markers", line={"color": MADE, "width": 3}, sizes=[0, 12]))
     for values, symbol, colour in ((target, "star", USED), (probs, "diamond", MADE)):
@@ -99,7 +102,7 @@ def simplex(
             )
         )
     axes = {
-        f"{letter}axis": {"title": {"text": name}, "showticklabels": False, "showgrid": False, "ticks": ""}
+        f"{letter}axis": {"title": {"text": f"p({name})"}, "showticklabels": False, "showgrid": False, "ticks": ""}
         for letter, name in zip("abc", names, strict=True)
     }
     figure.update_layout(**_layout(top=30), showlegend=False, ternary={"bgcolor": _TRANSPARENT, **axes})
@@ -110,7 +113,7 @@ def _ternary(
     points: Sequence[Sequence[float | None]], *, mode: str, line: dict[str, object], sizes: list[int]
 ) -> go.Scatterternary:
     a, b, c = points
-    marker = {"symbol": "arrow", "angleref": "previous", "size": sizes, "color": line["color"]}
+    marker = {"symbol": "arrow", "angleref": "previous", "size": sizes, "color": line["color"], "line": {"width": 0}}
     return go.Scatterternary(a=a, b=b, c=c, mode=mode, line=line, marker=marker, hoverinfo="skip", cliponaxis=False)
 
 

@@ -258,9 +258,10 @@ def _words() -> dict[str, str]:
         "grad": _("gradient ∂ℓ/∂z"),
         "type": _("type the logit {name}"),
         "share": _("target probability {name}"),
-        "rises": _("descent raises z"),
-        "falls": _("descent lowers z"),
-        "rests": _("descent leaves z"),
+        "direction": _("descent (○ η = 1)"),
+        "rises": _("raises z"),
+        "falls": _("lowers z"),
+        "rests": _("leaves z"),
         "after": _("where a step of descent with η = 1 would bring it"),
         "ignored": _("This row is ignored: choose a label."),
     }

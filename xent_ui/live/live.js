@@ -127,7 +127,7 @@ class View {
 
   slider(track, { read, move, range, disabled = () => false }) {
     const at = event => {
-      const { left, width } = track.getBoundingClientRect()
+      const { left, width } = (track.querySelector(".lane") ?? track).getBoundingClientRect()
       const { min, max, step } = range()
       const value = min + (max - min) * Math.min(Math.max((event.clientX - left) / width, 0), 1)
       return Math.round(value / (step / 2)) * (step / 2)
@@ -280,9 +280,9 @@ class View {
     const grad = part(".grad"), pull = data.grad_length[k] ?? 0
     grad.style.setProperty("--from", `${50 + 50 * Math.min(pull, 0)}%`)
     grad.style.setProperty("--width", `${50 * Math.abs(pull)}%`)
-    grad.dataset.direction = data.direction[k]
-    write(part(".grad b"), ARROWS[data.direction[k]] ?? "")
-    write(part(".grad small span"), data.words[data.direction[k]] ?? "")
+    row.dataset.direction = data.direction[k]
+    write(part(".direction b"), ARROWS[data.direction[k]] ?? "")
+    write(part(".direction span"), data.words[data.direction[k]] ?? "")
   }
 
   drawGauge({ gauge, loss, words }) {
