@@ -150,7 +150,8 @@ def _gradio_steps(browser: Browser, url: str) -> Callable[[int], float]:
     page.locator("#grad .heatmaplayer image").wait_for(timeout=60_000)
 
     def step(i: int) -> float:
-        page.locator(f"#logits tbody [data-row='{i % 9}'][data-col='{i % 10}']").last.dblclick()
+        # the last table is the one to be seen, the first measures its columns
+        page.locator("#logits table").last.locator("tbody tr").nth(i % 5).locator("td").nth(i % 10).dblclick()
         page.keyboard.press("ControlOrMeta+a")
         page.keyboard.type(f"{1 + i / 16}")
         page.evaluate(TIME_NEXT, ["#loss textarea, #loss input", "keydown"])

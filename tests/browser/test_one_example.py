@@ -225,7 +225,7 @@ def test_the_pictures_follow_when_the_hand_rests(page: Page, app_url: str) -> No
 
     expect_numbers(page, [1, 10, 3], 0)
     expect(page.locator(".st-key-live_table table")).to_contain_text("10.0000", timeout=IDLE_MS)
-    expect(page.locator(".st-key-curve_choice")).to_contain_text("class 1", timeout=IDLE_MS)
+    expect(page.get_by_role("combobox", name="along the logit of")).to_have_value("class 1", timeout=IDLE_MS)
     expect_numbers(page, [1, 10, 3], 0)
 
 
