@@ -30,6 +30,13 @@ page = st.navigation(
                 help=_("Logits and labels in, loss, probabilities and gradients out"),
             ),
             st.Page(
+                "pages/explore/one_example.py",
+                title=_("One example"),
+                icon=":material/touch_app:",
+                url_path="one-example",
+                help=_("Drag a logit, change the label, and every number follows"),
+            ),
+            st.Page(
                 "pages/explore/gradient_descent.py",
                 title=_("Gradient descent"),
                 icon=":material/trending_down:",

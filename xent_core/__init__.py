@@ -21,6 +21,16 @@ from xent_core.experiments import (
 )
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
 from xent_core.marks import Mark, reference_losses
+from xent_core.one_row import (
+    IfLabelWere,
+    LossCurve,
+    SimplexField,
+    if_label_were,
+    loss_along,
+    row_problem,
+    simplex_field,
+    simplex_grid,
+)
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
 from xent_core.presets import PRESETS, Preset
 from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
@@ -39,11 +49,14 @@ __all__ = [
     "Finding",
     "Flip",
     "GradientCheck",
+    "IfLabelWere",
     "InvalidProblem",
     "Limit",
+    "LossCurve",
     "Mark",
     "Preset",
     "Problem",
+    "SimplexField",
     "Step",
     "Sweep",
     "Trace",
@@ -57,13 +70,18 @@ __all__ = [
     "flip_label",
     "gradient_check",
     "hot_gradient",
+    "if_label_were",
     "in_every_dtype",
     "limit_of",
+    "loss_along",
     "mix_labels",
     "reference_losses",
+    "row_problem",
     "row_sweep",
     "row_worked",
     "scale_sweep",
+    "simplex_field",
+    "simplex_grid",
     "sweep_label_smoothing",
     "sweep_temperature",
     "sweep_weight",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ RESERVED_NAMES = {ROW_NAME_COLUMN, "_index", "ignored"}
 _NUMPY_TYPES = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16}
 
 Cells = tuple[tuple[str, ...], ...]
+T = TypeVar("T")
 
 
 class InvalidSheet(ValueError):
@@ -170,6 +171,29 @@ class Sheet:
             weight=None if cut.weight is None else cut.weight + ("1",) * more_classes,
         )
 
+    def only_row(self, row: int) -> Sheet:
+        """One row alone, under reduction "sum", so that its loss is the row's own."""
+        return replace(self._selected([row], list(range(self.num_classes))), reduction="sum")
+
+    def with_row(self, row: int, other: Sheet) -> Sheet:
+        """The logits and the target of the only row of another Sheet in place of a row; the options stay.
+
+        A soft label makes the whole target probabilities.
+        """
+        if other.num_classes != self.num_classes:
+            raise InvalidSheet(
+                _("The row has {came} classes, expected {count}, as the others have.").format(
+                    came=other.num_classes, count=self.num_classes
+                )
+            )
+        if other.has_boxes != self.has_boxes:
+            kind = PROBABILITIES if self.target_kind == PROBABILITIES or other.is_soft() else self.target_kind
+            return self.with_target_kind(kind).with_row(row, other.with_target_kind(kind))
+        changed = replace(self, logits=_with(self.logits, row, other.logits[0]))
+        if self.has_boxes:
+            return changed.with_labels(_with(self.labels, row, other.labels[0]))
+        return changed.with_probabilities(_with(self.probabilities, row, other.probabilities[0]))
+
     def without_row(self, row: int) -> Sheet:
         """One row less."""
         return self._selected([i for i in range(self.num_rows) if i != row], list(range(self.num_classes)))
@@ -262,6 +286,10 @@ def number_text(value: float, dtype: torch.dtype = torch.float64) -> str:
         if torch.tensor(float(text), dtype=dtype).item() == value:
             return repr(float(text)).removesuffix(".0")  # 30, where the format says 3e+01
     return repr(value)
+
+
+def _with(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
+    return (*values[:place], value, *values[place + 1 :])
 
 
 def number_texts(matrix: torch.Tensor) -> Cells:
