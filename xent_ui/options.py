@@ -12,7 +12,7 @@ import streamlit as st
 from xent_core import DTYPES, PRESETS, REDUCTIONS
 from xent_core.parse import InvalidText, parse_number
 from xent_ui import session
-from xent_ui.sheet import PROBABILITIES, TARGET_KINDS, Sheet
+from xent_ui.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, Sheet
 from xent_ui.text import _
 
 DECIMALS = "decimals"
@@ -89,19 +89,20 @@ def _take_target_kind(current: Sheet, kind: str) -> None:
 def _rare_options() -> None:
     smoothing, temperature = _option_key("label_smoothing"), _option_key("temperature")
     st.slider(
-        _("label_smoothing ε"), 0.0, 1.0, step=0.01, key=smoothing, on_change=_take_option,
+        _("label_smoothing ε"), *OPTION_RANGES["label_smoothing"], step=0.01, key=smoothing, on_change=_take_option,
         args=("label_smoothing", smoothing), help=_("y' = (1 − ε)·y + ε/C"),
     )  # fmt: skip
     st.number_input(
-        _("temperature T"), min_value=1e-6, max_value=1e6, step=0.1, format="%g", key=temperature,
+        _("temperature T"), *OPTION_RANGES["temperature"], step=0.1, format="%g", key=temperature,
         on_change=_take_option, args=("temperature", temperature), help=_("The loss is of logits / T."),
     )  # fmt: skip
     _choice("dtype", _("dtype"), list(DTYPES))
     key = _option_key("ignore_index")
+    least, largest = OPTION_RANGES["ignore_index"]
     st.number_input(
         "ignore_index",
-        min_value=1 - 2**53,
-        max_value=-1 if session.visit().sheet.target_kind == PROBABILITIES else 2**53 - 1,
+        min_value=least,
+        max_value=-1 if session.visit().sheet.target_kind == PROBABILITIES else largest,
         key=key,
         on_change=_take_option,
         args=("ignore_index", key),
