@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import islice
 
@@ -170,7 +170,7 @@ def _holds(narrow: Tensor, values: np.ndarray, texts: Sequence[Sequence[str]]) -
     return True
 
 
-def _columns(names: object, values: Tensor) -> list[list[str]]:
+def _columns(names: Iterable[str], values: Tensor) -> list[list[str]]:
     shortest = number_texts(values if values.dtype == torch.float64 else values.float())
     if values.dtype == torch.float64:
         # a short decimal would be taken for float32, which is another number
@@ -182,7 +182,7 @@ def _columns(names: object, values: Tensor) -> list[list[str]]:
         ]
     texts = [text.removesuffix(".0") for text in shortest]
     count = values.shape[1]
-    return [[name, *texts[column::count]] for column, name in enumerate(names)]  # type: ignore[call-overload]
+    return [[name, *texts[column::count]] for column, name in enumerate(names)]
 
 
 def _label(text: str, row: int, class_names: Sequence[str]) -> int:
