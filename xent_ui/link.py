@@ -6,10 +6,11 @@ An address is hostile until checked: what is unknown in it is left out, and what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import parse_qs, quote, urlencode
 
-from xent_core import PRESETS
+from xent_core import IMPLEMENTATIONS, PRECISION_PRESETS, PRESETS
 from xent_core.codec import MAX_TOKEN, InvalidToken, from_token, to_token
 from xent_ui.sheet import CLASS_INDEX, MAX_ROWS, InvalidSheet, Sheet, sheet_of, sheet_of_preset
 from xent_ui.text import N_, _
@@ -27,19 +28,29 @@ LOCKABLE = {
     "target": N_("the target"),
     "tools": N_("undo, reset, paste, random, size"),
 }
-HIDEABLE = {
-    name: LOCKABLE[name] for name in ("presets", "options", "tools")
-} | {"menu": N_("the other pages"), "share": N_("sharing and export")}  # fmt: skip
+HIDEABLE = {name: LOCKABLE[name] for name in ("presets", "options", "tools")} | {
+    "menu": N_("the other pages"),
+    "share": N_("the Share button"),
+}
 
-# the widgets that a link sets: their keys in the session, which are also their names in the address, and their values
-WIDGETS: dict[str, Sequence[int | str]] = {
-    "decimals": range(11),
-    "traced_row": range(MAX_ROWS),
-    "traced_stage": range(64),
-    "logit_scale": (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
-    "implementation": range(16),
-    "worked_row": range(MAX_ROWS),
-    "precision_preset": ("your-batch",),
+
+class Widget(NamedTuple):
+    """A widget that a link sets: the page it is on ("" for all), its value unless it is touched, and all its values."""
+
+    page: str
+    default: int | str | None
+    values: Sequence[int | str]
+
+
+# by their keys in the session, which are also their names in the address
+WIDGETS = {
+    "decimals": Widget("", 4, range(11)),
+    "traced_row": Widget("step-by-step", 0, range(MAX_ROWS)),
+    "traced_stage": Widget("step-by-step", 0, range(64)),
+    "logit_scale": Widget("implementations", 1, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
+    "implementation": Widget("implementations", None, range(len(IMPLEMENTATIONS))),
+    "worked_row": Widget("implementations", 0, range(MAX_ROWS)),
+    "precision_preset": Widget("precision", "your-batch", ("your-batch", *PRECISION_PRESETS)),
 }
 
 
@@ -88,8 +99,8 @@ class Link:
 def link_of(params: Mapping[str, str]) -> Link:
     """What the parameters ask for; unknown ones, and unknown values of known ones, are left out."""
     widgets = []
-    for key, allowed in WIDGETS.items():
-        value = {str(value): value for value in allowed}.get(params.get(key, ""))
+    for key, widget in WIDGETS.items():
+        value = {str(value): value for value in widget.values}.get(params.get(key, ""))
         if value is not None:
             widgets.append((key, value))
     note = "".join(c for c in params.get("note", "")[:MAX_NOTE] if c.isprintable())
@@ -173,15 +184,11 @@ def opening_of(link: Link) -> Opening:
 def _with_names(link: Link, sheet: Sheet) -> Opening:
     if link.form and sheet.has_boxes:
         sheet = sheet.with_target_kind(link.form)
-    problems = []
-    for names, kind in ((link.class_names, "class_names"), (link.row_names, "row_names")):
-        if not names:
-            continue
-        try:
-            sheet = replace(sheet, **{kind: names})
-        except InvalidSheet as error:
-            problems.append(_("The names in the link cannot be used: {error}").format(error=error))
-    return Opening(sheet, "", tuple(problems))
+    try:
+        named = sheet.with_names(link.class_names or sheet.class_names, link.row_names or sheet.row_names)
+    except InvalidSheet as error:
+        return Opening(sheet, "", (_("The names in the link cannot be used: {error}").format(error=error),))
+    return Opening(named, "")
 
 
 def _names(text: str) -> tuple[str, ...]:

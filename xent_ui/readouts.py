@@ -116,7 +116,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     values = evaluation.grad_logits if is_gradient else evaluation.probs
     hover = None
     if figures.prints_numbers(sheet.num_rows, sheet.num_classes):
-        hover = _hover_texts(evaluation, sheet, is_gradient)
+        hover = hover_texts(evaluation, sheet, is_gradient)
     rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
     key = f"{quantity}_matrix"
     selected = selected_cell(evaluation)
@@ -126,7 +126,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
         row_names=rows,
         class_names=classes,
         bound=evaluation.gradient_bound if is_gradient else 1.0,
-        outlines=_target_cells(evaluation),
+        outlines=target_cells(evaluation),
         selected=selected[1] if selected[0] == quantity else None,
         hover=hover,
         decimals=decimals(),
@@ -163,7 +163,7 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
                 row_names=short_names(sheet.row_names),
                 class_names=short_names(sheet.class_names),
                 bound=max(1.0, largest),
-                outlines=_target_cells(evaluation),
+                outlines=target_cells(evaluation),
                 decimals=decimals(),
             ),
             key="effective_target_matrix",
@@ -488,7 +488,8 @@ def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
     return found
 
 
-def _hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
+def hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
+    """What each cell says under the pointer: where it is, how its number comes about, and the number in full."""
     places = decimals()
     dtype = (evaluation.grad_logits if is_gradient else evaluation.probs).dtype
 
@@ -505,7 +506,7 @@ def _hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> lis
     ]
 
 
-def _target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
+def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
     """Where the target lies, with its share of the row; for many cells only the largest of each row."""
     target, kept = evaluation.problem.target, evaluation.problem.kept().tolist()
     if not evaluation.problem.has_probabilities:
