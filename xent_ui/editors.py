@@ -218,19 +218,20 @@ def _refuse(editor: str, refusals: list[str]) -> None:
 
 
 def toolbar() -> None:
-    """Undo, reset, and the tools that change the whole table, to stand in a row."""
+    """Undo, reset, and the tools that change the whole table."""
     if session.is_hidden("tools"):
         return
     # not disabled while there is nothing to undo: what is typed into a cell runs only the part that depends on it
     locked = session.is_locked("tools")
-    st.button(_("Undo"), icon=":material/undo:", on_click=session.undo, disabled=locked)
-    st.button(_("Reset"), icon=":material/restart_alt:", on_click=session.reset, disabled=locked)
-    with st.popover(_("Paste"), icon=":material/content_paste:", disabled=locked):
-        _paste_box()
-    with st.popover(_("Random"), icon=":material/casino:", disabled=locked):
-        _random_box()
-    with st.popover(_("Rows and classes"), icon=":material/table:", disabled=locked):
-        _size_box()
+    with st.container(horizontal=True, horizontal_alignment="right", key="tools"):
+        st.button(_("Undo"), icon=":material/undo:", on_click=session.undo, disabled=locked)
+        st.button(_("Reset"), icon=":material/restart_alt:", on_click=session.reset, disabled=locked)
+        with st.popover(_("Paste"), icon=":material/content_paste:", disabled=locked):
+            _paste_box()
+        with st.popover(_("Random"), icon=":material/casino:", disabled=locked):
+            _random_box()
+        with st.popover(_("Rows and classes"), icon=":material/table:", disabled=locked):
+            _size_box()
 
 
 def _paste_box() -> None:

@@ -36,19 +36,6 @@ PREVIEW_ROWS, PREVIEW_CLASSES = 8, 10
 FIGURE_FORMATS = ("png", "svg")
 
 
-def script_button(place: str) -> None:
-    """A button that opens to the program of what is on screen; the program is written when it is opened."""
-    if session.is_hidden("share"):
-        return
-    opened = st.popover(_("Script"), icon=":material/code:", key=f"script_{place}", on_change="rerun")
-    if opened.open:
-        with opened, st.container(key=f"script_panel_{place}"):
-            problem = session.visit().sheet.to_problem()
-            st.caption(_("Runs alone with PyTorch, and asserts the numbers on screen."))
-            st.code(to_script(problem), height=360)
-            _download(_("Download the script"), lambda: to_script(problem), "py", "text/x-python")
-
-
 def programs(problem: Problem) -> None:
     """The same loss as a program: PyTorch, JAX, a notebook."""
     torch, jax, notebook = st.tabs(["PyTorch", "JAX", _("Notebook")])

@@ -1,25 +1,26 @@
-"""The Share button, and what a page shows of the link that opened it."""
+"""Share and Script, which every page has, and what a page shows of the link that opened it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
 
-from xent_core.codec import TokenTooLong, to_json
+from xent_core.codec import TokenTooLong, to_json, to_script
 from xent_ui import session
 from xent_ui.link import HIDEABLE, LOCKABLE, MAX_NOTE, WIDGETS, Link, link_to
 from xent_ui.sheet import InvalidSheet
 from xent_ui.text import _, markdown_escaped
 
-NOTE, LOCKED, HIDDEN = "share_note", "share_locked", "share_hidden"
-
 
 def frame() -> None:
-    """What every page has around it: the Share button, the sender's line, and what the link could not open."""
+    """What every page has around it: Share and Script, the sender's line, and what the link could not open."""
     current = session.visit()
-    with st.sidebar:
-        button("sidebar")
+    if not session.is_hidden("share"):
+        with st.sidebar, st.container(key="share"):
+            _button()
+            _script_button()
     if current.opened.note:
         with st.container(key="note"):
             st.info(markdown_escaped(current.opened.note), icon=":material/school:")
@@ -27,43 +28,50 @@ def frame() -> None:
         st.warning(markdown_escaped(message), icon=":material/link_off:")
 
 
-def button(place: str) -> None:
-    """A button that opens to a link to what is on screen; the link is made when it is opened.
-
-    Args: place: where on the page it is, to tell two of them apart.
-    """
-    if session.is_hidden("share"):
-        return
-    opened = st.popover(_("Share"), icon=":material/share:", key=f"share_{place}", on_change="rerun")
+def _button() -> None:
+    # what is in it is made when it is opened
+    opened = st.popover(_("Share"), icon=":material/share:", key="share_button", on_change="rerun", width="stretch")
     if opened.open:
-        with opened, st.container(key=f"share_panel_{place}"):
-            _panel(place)
+        with opened, st.container(key="share_panel"):
+            _panel()
 
 
-def _panel(place: str) -> None:
+def _script_button() -> None:
+    opened = st.popover(_("Script"), icon=":material/code:", key="script_button", on_change="rerun", width="stretch")
+    if opened.open:
+        with opened, st.container(key="script_panel"):
+            st.caption(_("A program with only PyTorch that asserts the numbers on screen."))
+            st.code(to_script(session.visit().sheet.to_problem()), height=320)
+            st.caption(_("The page Export has it as a file, as a notebook, and in JAX."))
+
+
+def _panel() -> None:
     current = session.visit()
-    key = f"share_page_{place}_{current.page}"
+    shown = st.container()
+    key = f"share_page_{current.page}"
     session.begin(key, current.page)
     page = st.selectbox(_("The link opens"), list(current.pages), format_func=current.pages.__getitem__, key=key)
-    is_fixed = st.toggle(_("For a class: a line of text, controls locked or hidden"), key=f"share_class_{place}")
-    note, locked, hidden = _class_box(place) if is_fixed else ("", [], [])
-    try:
-        link = replace(
-            link_to(current.sheet),
-            page="" if page == next(iter(current.pages)) else page,
-            widgets=_widgets(page),
-            note=note.strip(),
-            locked=frozenset(locked),
-            hidden=frozenset(hidden),
-        )
-    except (TokenTooLong, InvalidSheet) as error:
-        _offer_file(str(error))
-        return
-    st.code(address(link), language=None, wrap_lines=True, height=150 if len(link.query()) > 300 else "content")
-    st.caption(
-        _("Every number, label, name and option is in it, exactly; nothing is stored on a server. {count} characters.")
-        .format(count=len(address(link)))
-    )  # fmt: skip
+    is_fixed = st.toggle(
+        _("For a class: a line of text, controls locked or hidden"), key="share_class", persist_state="session"
+    )
+    note, locked, hidden = _class_box() if is_fixed else ("", [], [])
+    with shown:
+        try:
+            link = replace(
+                link_to(current.sheet),
+                page="" if page == next(iter(current.pages)) else page,
+                widgets=_widgets(page),
+                note=note.strip(),
+                locked=frozenset(locked),
+                hidden=frozenset(hidden),
+            )
+        except (TokenTooLong, InvalidSheet) as error:
+            _offer_file(str(error))
+            return
+        text = address(link)
+        st.code(text, language=None, wrap_lines=True, height=150 if len(text) > 400 else "content")
+        words = _("{count} characters, with every number, label, name and option. Nothing is stored on a server.")
+        st.caption(words.format(count=len(text)))
 
 
 def address(link: Link) -> str:
@@ -71,17 +79,17 @@ def address(link: Link) -> str:
     return f"{session.root()}?{link.query()}"
 
 
-def _class_box(place: str) -> tuple[str, list[str], list[str]]:
-    note = st.text_input(_("A line above the page"), max_chars=MAX_NOTE, key=f"{NOTE}_{place}")
-    locked = st.pills(
-        _("Locked: shown, but fixed"), list(LOCKABLE), format_func=lambda name: _(LOCKABLE[name]),
-        selection_mode="multi", key=f"{LOCKED}_{place}",
+def _class_box() -> tuple[str, list[str], list[str]]:
+    note = st.text_input(_("A line above the page"), max_chars=MAX_NOTE, key="share_note", persist_state="session")
+    locked = _choices("share_locked", _("Locked: shown, but fixed"), LOCKABLE)
+    return note, locked, _choices("share_hidden", _("Hidden"), HIDEABLE)
+
+
+def _choices(key: str, label: str, names: Mapping[str, str]) -> list[str]:
+    return st.pills(
+        label, list(names), format_func=lambda name: _(names[name]), selection_mode="multi", key=key,
+        persist_state="session",
     )  # fmt: skip
-    hidden = st.pills(
-        _("Hidden"), list(HIDEABLE), format_func=lambda name: _(HIDEABLE[name]), selection_mode="multi",
-        key=f"{HIDDEN}_{place}",
-    )  # fmt: skip
-    return note, locked, hidden
 
 
 def _widgets(page: str) -> tuple[tuple[str, int | str], ...]:

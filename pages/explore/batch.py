@@ -3,7 +3,7 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import editors, export, layout, options, readouts, session, share
+from xent_ui import editors, layout, options, readouts, session
 from xent_ui.text import _
 
 title, tools = layout.title_and_tools()
@@ -54,9 +54,7 @@ def table_and_picture() -> None:
 
 options.take_weights()
 table_and_picture()
-with tools, st.container(horizontal=True, horizontal_alignment="right", key="tools"):
+with tools:
     editors.toolbar()
-    export.script_button("tools")
-    share.button("tools")
 with option_row:
     options.option_bar()
