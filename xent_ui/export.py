@@ -104,11 +104,8 @@ def pictures(sheet: Sheet, evaluation: Evaluation) -> None:
     titles = {"probability": _("probabilities"), "gradient": _("gradient")}
     for column, (quantity, title) in zip(st.columns(2, gap="medium"), titles.items(), strict=True):
         with column, st.container(key=f"picture_{quantity}"):
-            st.markdown(f"**{title}**")
-            figure = picture(evaluation, sheet, quantity, decimals())
             st.plotly_chart(
-                # room for the button, which would lie on the names of the classes
-                figure.update_layout(height=figure.layout.height + 34, margin_t=figure.layout.margin.t + 34),
+                picture(evaluation, sheet, quantity, decimals()),
                 theme=None,
                 key=f"{quantity}_picture",
                 config={
@@ -124,7 +121,7 @@ def pictures(sheet: Sheet, evaluation: Evaluation) -> None:
 def importer() -> None:
     """Take a file, show what is in it, and put it on the table if that is wanted."""
     upload = st.file_uploader(
-        _("A file with logits and labels: JSON, CSV, NPZ or safetensors"),
+        _("Drop or choose a file with logits and labels: JSON, CSV, NPZ or safetensors"),
         max_upload_size=MAX_FILE_BYTES // 2**20,
         key="import_file",
         disabled=session.is_locked("tools"),

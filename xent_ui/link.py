@@ -16,7 +16,7 @@ from xent_ui.sheet import CLASS_INDEX, MAX_ROWS, InvalidSheet, Sheet, sheet_of, 
 from xent_ui.text import N_, _
 
 FIRST_PRESET = "worked-batch"
-MAX_NAMES = 4_000  # characters of all class names, or of all row names
+MAX_NAMES = 3_000  # characters of all class names, or of all row names, as they stand in an address
 MAX_NOTE = 300
 MAX_QUERY = 65_536
 
@@ -135,10 +135,10 @@ def link_to(sheet: Sheet) -> Link:
     problem = sheet.to_problem()
     usual = sheet_of(problem)
     for names in (sheet.class_names, sheet.row_names):
-        if len("\n".join(names)) > MAX_NAMES:
+        if (length := len(quote("\n".join(names)))) > MAX_NAMES:
             raise InvalidSheet(
-                _("The names have {length} characters together, expected at most {limit}. Use shorter names.").format(
-                    length=len("\n".join(names)), limit=MAX_NAMES
+                _("The names take {length} characters in a link, expected at most {limit}. Use shorter names.").format(
+                    length=length, limit=MAX_NAMES
                 )
             )
     return Link(

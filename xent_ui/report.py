@@ -18,6 +18,7 @@ from xent_ui.editors import short_names
 from xent_ui.sheet import Sheet, number_text
 from xent_ui.text import _, number
 
+TITLE_HEIGHT = 34  # pixels, also room for the buttons that save the picture
 STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem; color: #1c2733; }
@@ -77,8 +78,8 @@ def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimal
         f"<p>{escape(readouts.denominator_help(evaluation))}</p>",
         _options(sheet),
         '<div class="side">',
-        _figure("probabilities", _("probabilities"), picture(evaluation, sheet, "probability", decimals)),
-        _figure("gradient", _("gradient"), picture(evaluation, sheet, "gradient", decimals)),
+        _figure("probabilities", picture(evaluation, sheet, "probability", decimals)),
+        _figure("gradient", picture(evaluation, sheet, "gradient", decimals)),
         "</div>",
         _table(_("row losses"), rows, [_("loss")], evaluation.row_loss.unsqueeze(1), decimals),
         *(_table(heading, rows, classes, values, decimals, labels) for heading, values in matrices),
@@ -131,14 +132,22 @@ def picture(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int =
         hover=hover,
         decimals=decimals,
     )
-    return figure.update_layout(paper_bgcolor="white", plot_bgcolor="white", font={"color": "#1c2733"})
+    title = _("gradient") + " ∂L/∂z" if is_gradient else _("probabilities") + " p"
+    return figure.update_layout(
+        title={"text": title, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 8}, "font": {"size": 15}},
+        height=figure.layout.height + TITLE_HEIGHT,
+        margin_t=figure.layout.margin.t + TITLE_HEIGHT,
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"color": "#1c2733"},
+    )
 
 
-def _figure(key: str, heading: str, figure: go.Figure) -> str:
+def _figure(key: str, figure: go.Figure) -> str:
     # in an element that no script runs, so < is the only character that could end it
     spec = figure.to_json().replace("<", "\\u003c")
     return (
-        f'<div class="picture"><h2>{escape(heading)}</h2><div class="figure" id="{key}"></div>'
+        f'<div class="picture"><div class="figure" id="{key}"></div>'
         f'<script type="application/json">{spec}</script></div>'
     )
 
