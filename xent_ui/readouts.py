@@ -117,7 +117,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     values = evaluation.grad_logits if is_gradient else evaluation.probs
     hover = None
     if figures.prints_numbers(sheet.num_rows, sheet.num_classes):
-        hover = _hover_texts(evaluation, sheet, is_gradient)
+        hover = hover_texts(evaluation, sheet, is_gradient)
     rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
     key = f"{quantity}_matrix"
     selected = selected_cell(evaluation)
@@ -496,7 +496,8 @@ def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
     return found
 
 
-def _hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
+def hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
+    """What each cell says under the pointer: where it is, how its number comes about, and the number in full."""
     places = decimals()
     dtype = (evaluation.grad_logits if is_gradient else evaluation.probs).dtype
 
