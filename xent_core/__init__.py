@@ -6,7 +6,8 @@ This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 
 from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
-from xent_core.doctor import Finding, diagnose
+from xent_core.doctor import diagnose
+from xent_core.findings import Finding
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
 from xent_core.marks import Mark, reference_losses
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
