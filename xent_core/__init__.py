@@ -13,6 +13,7 @@ from xent_core.marks import Mark, reference_losses
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
 from xent_core.presets import PRESETS, Preset
 from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
+from xent_core.torch_messages import recognise
 from xent_core.trace import Step, Trace, trace
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "evaluate",
     "gradient_check",
     "in_every_dtype",
+    "recognise",
     "reference_losses",
     "row_sweep",
     "row_worked",
