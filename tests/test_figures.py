@@ -1,6 +1,7 @@
 """Pictures as values: scales, printed numbers, outlines, and what is not finite."""
 
 import math
+import re
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from plotly.colors import sample_colorscale
 
 from xent_core import PRESETS, Evaluation, Problem, evaluate
 from xent_ui import figures
@@ -50,15 +52,15 @@ def test_a_bound_that_is_no_bound_gives_a_scale_all_the_same(bound: float) -> No
 
 def test_cells_carry_their_numbers_and_the_picture_carries_the_values() -> None:
     evaluation = evaluate(PRESETS["worked-batch"].problem)
-    heatmap = draw(evaluation.grad_logits, GRADIENT).data[0]
+    heatmap, numbers = draw(evaluation.grad_logits, GRADIENT).data
 
-    assert list(heatmap.text[2]) == ["−0.3033", "+0.0816", "+0.2217"]
+    assert list(numbers.text[-3:]) == ["−0.3033", "+0.0816", "+0.2217"]
     np.testing.assert_array_equal(heatmap.z, evaluation.grad_logits.numpy())
 
 
 @pytest.mark.parametrize("shape", [(3, 11), (50, 10)])
 def test_large_matrices_carry_no_numbers(shape: tuple[int, int]) -> None:
-    assert draw(torch.zeros(shape), PROBABILITY).data[0].text is None
+    assert [trace.type for trace in draw(torch.zeros(shape), PROBABILITY).data] == ["heatmap"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -74,7 +76,24 @@ def test_nan_and_infinities_are_named_in_their_cells() -> None:
 
     assert list(words.text) == ["NaN", "−inf", "inf"]
     assert list(zip(words.y, words.x, strict=True)) == [(0, 0), (1, 0), (1, 1)]
-    assert list(traces[0].text[0]) == ["", "+1.0000"]
+    assert list(traces[1].text) == ["", "+1.0000", "", ""]
+
+
+@pytest.mark.parametrize(("scale", "least"), [(PROBABILITY, 0.0), (GRADIENT, -1.0)])
+def test_every_number_can_be_read_on_its_colour(scale: figures.Scale, least: float) -> None:
+    values = torch.linspace(least, 1, 101)
+    numbers = figures.matrix(values.reshape(-1, 1), scale, row_names=names(101), class_names=["0"]).data[1]
+    colours = sample_colorscale(scale.colours, ((values - least) / (1 - least)).tolist(), colortype="tuple")
+
+    for colour, ink in zip(colours, numbers.textfont.color, strict=True):
+        lights = sorted([luminance(colour), luminance(tuple(int(ink[i : i + 2], 16) / 255 for i in (1, 3, 5)))])
+        assert (lights[1] + 0.05) / (lights[0] + 0.05) > 4, (colour, ink)
+
+
+def luminance(rgb: tuple[float, ...]) -> float:
+    """Of WCAG 2, for the contrast between two colours."""
+    red, green, blue = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in rgb)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_the_target_is_outlined_and_row_zero_is_on_top() -> None:
@@ -109,6 +128,15 @@ def test_the_gauge_holds_its_marks_and_no_markup_of_others() -> None:
     assert "<b>" not in page
     assert "nothing" not in page
     assert 'aria-label="a &quot;label&quot;"' in page
+
+
+def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> None:
+    page = figures.aligned_table({"loss": ["0.4076"], "<th>": ["<b>4</b> ✓"]}, row_names=['<i>"'], label="<rows>")
+
+    assert re.findall(r"<t[dh] [^>]*>(.*?)</t[dh]>", page) == ["loss", "&lt;th&gt;", "0.4076", "&lt;b&gt;4&lt;/b&gt; ✓"]
+    assert "<b>" not in page
+    assert 'title="&lt;i&gt;&quot;"' in page
+    assert 'aria-label="&lt;rows&gt;"' in page
 
 
 def test_a_loss_that_is_nan_is_not_placed_on_the_gauge() -> None:

@@ -18,36 +18,45 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.cross_entropy import TOLERANCE_IN_EPS, Evaluation, evaluate
+from xent_core.language import N_, _
 from xent_core.problem import Problem
 
 LABELS, PROBABILITIES = "labels", "probabilities"
 
 # What a Reason says. `row` and `label` are positions; the other names in braces are numbers or PyTorch's own words.
 REASONS = {
-    "cannot-run": "It cannot run on this: {error}.",
-    "no-label-smoothing": "It knows no label smoothing: without ε = {epsilon} F.cross_entropy gives {loss}.",
-    "no-weight": "It knows no class weights: without them F.cross_entropy gives {loss}.",
-    "no-ignore": "It ignores no rows: {row} counts too, although its label is ignore_index = {index}.",
-    "label-is-no-class": "It ignores no rows, and the label {index} of {row} is no class: drop such rows first.",
-    "zero-rows-count": "An ignored row is a row of zeros here: mean divides by N = {rows}, not by the {kept} kept.",
-    "zero-rows-smoothed": "An ignored row is a row of zeros here, which smoothing fills: {share} per class in {row}.",
-    "argmax": "argmax(y) keeps one class per row: {row} becomes all {label}, to which y gives {share}.",
-    "divides-by-weight": "With class indices mean divides by Σw = {weight}, with probabilities by N = {rows}.",
-    "divides-by-rows": "With probabilities mean divides by N = {rows}, with class indices by Σw = {weight}.",
-    "entropy": "KLDivLoss is cross-entropy minus the entropy of y: {entropy} less, with no gradient of its own.",
-    "exp-overflow": "e^z overflows {dtype} at {row}, {label}: z = {z} gives inf; inf/inf = NaN, 1/inf = 0.",
-    "exp-underflow": "Every e^z of {row} is 0 in {dtype}, the largest logit being {z}: 0/0 = NaN.",
-    "slope-of-division": "backward() divides p = {prob} at {row}, {label} by Σe^z = {total}: too small for {dtype}.",
-    "log-of-zero": "softmax is 0 in {dtype} at {row}, {label}: its log is −inf, where log_softmax gives {log_prob}.",
-    "zero-times-log-zero": "softmax is 0 in {dtype} at {row}, {label}, where y is 0: 0 · log 0 = NaN.",
-    "slope-of-log-zero": "softmax is 0 in {dtype} at {row}, {label}: backward() computes 0 · 1/0 = NaN.",
-    "few-digits": "softmax is {prob} at {row}, {label}: {dtype} has few digits left so close to 0.",
-    "zero-times-not-finite": "log_softmax is {log_prob} at {row}, {label}, where y is 0: 0 times that is NaN.",
-    "never-looks-there": "F.cross_entropy multiplies y = 0 by {log_prob} at {row}, {label}: NaN. This route does not.",
-    "cancellation": "logsumexp(z) = {logsumexp} and z = {z} cancel in {row}: {dtype} has steps of {spacing} there.",
-    "infinite-logsumexp": "logsumexp(z) is inf in {row}, where log_softmax is NaN.",
-    "loss-differs": "Its loss is {loss}, that of F.cross_entropy {expected}; float64 gives {exact}.",
-    "gradient-differs": "Its gradient at {row}, {label} is {grad}, not {expected}; float64 gives {exact}.",
+    "cannot-run": N_("It cannot run on this: {error}."),
+    "no-label-smoothing": N_("It knows no label smoothing: without ε = {epsilon} F.cross_entropy gives {loss}."),
+    "no-weight": N_("It knows no class weights: without them F.cross_entropy gives {loss}."),
+    "no-ignore": N_("It ignores no rows: {row} counts too, although its label is ignore_index = {index}."),
+    "label-is-no-class": N_("It ignores no rows, and the label {index} of {row} is no class: drop such rows first."),
+    "zero-rows-count": N_("An ignored row is a row of zeros here: mean divides by N = {rows}, not by the {kept} kept."),
+    "zero-rows-smoothed": N_(
+        "An ignored row is a row of zeros here, which smoothing fills: {share} per class in {row}."
+    ),
+    "argmax": N_("argmax(y) keeps one class per row: {row} becomes all {label}, to which y gives {share}."),
+    "divides-by-weight": N_("With class indices mean divides by Σw = {weight}, with probabilities by N = {rows}."),
+    "divides-by-rows": N_("With probabilities mean divides by N = {rows}, with class indices by Σw = {weight}."),
+    "entropy": N_("KLDivLoss is cross-entropy minus the entropy of y: {entropy} less, with no gradient of its own."),
+    "exp-overflow": N_("e^z overflows {dtype} at {row}, {label}: z = {z} gives inf; inf/inf = NaN, 1/inf = 0."),
+    "exp-underflow": N_("Every e^z of {row} is 0 in {dtype}, the largest logit being {z}: 0/0 = NaN."),
+    "slope-of-division": N_(
+        "backward() divides p = {prob} at {row}, {label} by Σe^z = {total}: too small for {dtype}."
+    ),
+    "log-of-zero": N_(
+        "softmax is 0 in {dtype} at {row}, {label}: its log is −inf, where log_softmax gives {log_prob}."
+    ),
+    "zero-times-log-zero": N_("softmax is 0 in {dtype} at {row}, {label}, where y is 0: 0 · log 0 = NaN."),
+    "slope-of-log-zero": N_("softmax is 0 in {dtype} at {row}, {label}: backward() computes 0 · 1/0 = NaN."),
+    "few-digits": N_("softmax is {prob} at {row}, {label}: {dtype} has few digits left so close to 0."),
+    "zero-times-not-finite": N_("log_softmax is {log_prob} at {row}, {label}, where y is 0: 0 times that is NaN."),
+    "never-looks-there": N_(
+        "F.cross_entropy multiplies y = 0 by {log_prob} at {row}, {label}: NaN. This route does not."
+    ),
+    "cancellation": N_("logsumexp(z) = {logsumexp} and z = {z} cancel in {row}: {dtype} has steps of {spacing} there."),
+    "infinite-logsumexp": N_("logsumexp(z) is inf in {row}, where log_softmax is NaN."),
+    "loss-differs": N_("Its loss is {loss}, that of F.cross_entropy {expected}; float64 gives {exact}."),
+    "gradient-differs": N_("Its gradient at {row}, {label} is {grad}, not {expected}; float64 gives {exact}."),
 }
 
 
@@ -187,12 +196,12 @@ class Reason:
     values: dict[str, Any]
 
     def __str__(self) -> str:
-        return REASONS[self.code].format(**{name: _words(name, value) for name, value in self.values.items()})
+        return _(REASONS[self.code]).format(**{name: _words(name, value) for name, value in self.values.items()})
 
 
 def _words(name: str, value: Any) -> str:
     if name in ("row", "label"):
-        return f"{'row' if name == 'row' else 'class'} {value}"
+        return (_("row {index}") if name == "row" else _("class {index}")).format(index=value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -227,7 +236,7 @@ class Entry:
 
     @property
     def note(self) -> str:
-        """The reasons in English; empty if the route agrees."""
+        """The reasons in words; empty if the route agrees."""
         return " ".join(map(str, self.reasons))
 
 
@@ -380,7 +389,7 @@ class Implementation:
     """A route to the loss.
 
     Attributes:
-      name: what it is, in PyTorch's words.
+      name: what it is, in PyTorch's words; in English, to be shown through gettext.
       run: logits / T, target and the options that it knows → loss, or (loss, gradient) if it needs no autograd.
       reads: the form of the target that it works on, "labels" or "probabilities"; "" if it takes either as it is.
       pitfalls: what can go wrong in its numbers; of those that did, the first becomes a Reason.
@@ -414,23 +423,23 @@ _HELPERS: dict[str, Callable[..., Tensor]] = {
 }
 
 IMPLEMENTATIONS = (
-    Implementation("exp, sum, divide, log by hand", by_hand, LABELS, (_overflow, _log_of_zero_by_hand)),
-    Implementation("−Σ y·log(softmax)", sum_of_y_log_softmax, PROBABILITIES, (_zero_times_log_zero, _log_of_zero)),
+    Implementation(N_("exp, sum, divide, log by hand"), by_hand, LABELS, (_overflow, _log_of_zero_by_hand)),
+    Implementation(N_("−Σ y·log(softmax)"), sum_of_y_log_softmax, PROBABILITIES, (_zero_times_log_zero, _log_of_zero)),
     Implementation(
-        "log(softmax) at the label",
+        N_("log(softmax) at the label"),
         log_of_softmax_at_label,
         LABELS,
         (_log_of_zero, _slope_of_log_zero, _never_looks_there),
     ),
-    Implementation("log_softmax at the label", log_softmax_at_label, LABELS, (_never_looks_there,)),
-    Implementation("log_softmax + NLLLoss", log_softmax_and_nll_loss, LABELS, (_never_looks_there,)),
-    Implementation("CrossEntropyLoss on class indices", cross_entropy_on_labels, LABELS, (_never_looks_there,)),
+    Implementation(N_("log_softmax at the label"), log_softmax_at_label, LABELS, (_never_looks_there,)),
+    Implementation(N_("log_softmax + NLLLoss"), log_softmax_and_nll_loss, LABELS, (_never_looks_there,)),
+    Implementation(N_("CrossEntropyLoss on class indices"), cross_entropy_on_labels, LABELS, (_never_looks_there,)),
     Implementation(
-        "CrossEntropyLoss on probabilities", cross_entropy_on_probabilities, PROBABILITIES, (_zero_times_minus_inf,)
+        N_("CrossEntropyLoss on probabilities"), cross_entropy_on_probabilities, PROBABILITIES, (_zero_times_minus_inf,)
     ),
-    Implementation("logsumexp − z", logsumexp_minus_logit, LABELS, (_never_looks_there, _cancellation)),
-    Implementation("KLDivLoss on log_softmax", kl_div_loss, PROBABILITIES, (_entropy, _zero_times_minus_inf)),
-    Implementation("closed form, no autograd", closed_form, "", (_never_looks_there,)),
+    Implementation(N_("logsumexp − z"), logsumexp_minus_logit, LABELS, (_never_looks_there, _cancellation)),
+    Implementation(N_("KLDivLoss on log_softmax"), kl_div_loss, PROBABILITIES, (_entropy, _zero_times_minus_inf)),
+    Implementation(N_("closed form, no autograd"), closed_form, "", (_never_looks_there,)),
 )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn, TypeAlias, cast
 
+from xent_core.language import N_, _
+
 _MAX_NUMBER_CHARACTERS = 64
 _MAX_TEXT_CHARACTERS = 1_000_000
 _MAX_NESTING = 16
@@ -18,12 +20,26 @@ _INFINITY = r"[iI][nN][fF](?:[iI][nN][iI][tT][yY])?"
 _NAN = r"[nN][aA][nN]"
 NUMBER: re.Pattern[str] = re.compile(rf"^{_SIGN}?(?:{_FINITE}|{_INFINITY}|{_NAN})$")
 
-_HOW_TO_WRITE = "Write digits with a point, such as -3.25 or 1e-3, or inf, -inf or nan."
-_SHORTENED = (
-    "The text holds '...': it is a shortened printout, expected every number. "
-    'Print it whole: torch.set_printoptions(profile="full") or np.set_printoptions(threshold=sys.maxsize).'
+_HOW_TO_WRITE = N_("Write digits with a point, such as -3.25 or 1e-3, or inf, -inf or nan.")
+_SHORTENED = N_(
+    "The text holds '...': it is a shortened printout, expected every number. Print it whole: "
+    'torch.set_printoptions(profile="full") or np.set_printoptions(threshold=sys.maxsize).'
 )
 _ELLIPSES = ("...", "\u2026")
+_NAMELESS = {
+    "row": N_(
+        "row {index} has no name, expected a name for each row. "
+        "Give it one, remove the row if it holds no logits, or remove all row names."
+    ),
+    "column": N_(
+        "column {index} has no name, expected a name for each column. "
+        "Give it one, remove the column if it holds no logits, or remove all column names."
+    ),
+}
+_NAMED_TWICE = {
+    "row": N_("rows {first} and {second} are both named {name}, expected different names. Rename one."),
+    "column": N_("columns {first} and {second} are both named {name}, expected different names. Rename one."),
+}
 # As spreadsheets and pandas write that there is no number.
 _MISSING = re.compile(r"#(?:DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!)|NA|N/A|n/a|<NA>|NULL|null")
 
@@ -50,22 +66,31 @@ def parse_number(text: str) -> float:
     Example: " -3.25 " → -3.25; "7,5" is refused: "use a point: 7.5".
     """
     if not isinstance(text, str):
-        raise InvalidText(f"a value of type {type(text).__name__}, expected the text of a number. {_HOW_TO_WRITE}")
+        raise InvalidText(
+            _("a value of type {type}, expected the text of a number. {how_to_write}").format(
+                type=type(text).__name__, how_to_write=_(_HOW_TO_WRITE)
+            )
+        )
     stripped = text.strip()
     if not stripped:
-        raise InvalidText(f"empty, expected a number. {_HOW_TO_WRITE}")
+        raise InvalidText(_("empty, expected a number. {how_to_write}").format(how_to_write=_(_HOW_TO_WRITE)))
     if len(stripped) > _MAX_NUMBER_CHARACTERS:
         raise InvalidText(
-            f"{_quoted(stripped)} has {len(stripped)} characters, expected a number of at most "
-            f"{_MAX_NUMBER_CHARACTERS}. Round it: float64 holds 17 digits."
+            _(
+                "{text} has {count} characters, expected a number of at most {most}. Round it: float64 holds 17 digits."
+            ).format(text=_quoted(stripped), count=len(stripped), most=_MAX_NUMBER_CHARACTERS)
         )
     if not NUMBER.fullmatch(stripped):
-        raise InvalidText(f"{_quoted(stripped)} is not a number. {_advice(stripped)}")
+        raise InvalidText(
+            _("{text} is not a number. {advice}").format(text=_quoted(stripped), advice=_advice(stripped))
+        )
     value = float(stripped.replace("\u2212", "-"))
     if math.isinf(value) and "inf" not in stripped.lower():
         raise InvalidText(
-            f"{_quoted(stripped)} overflows float64, expected at most about 1.8e308 in size. "
-            "If infinity is meant, write inf or -inf."
+            _(
+                "{text} overflows float64, expected at most about 1.8e308 in size. If infinity is meant, write "
+                "inf or -inf."
+            ).format(text=_quoted(stripped))
         )
     return value
 
@@ -86,16 +111,20 @@ def parse_matrix(text: str, *, max_rows: int, max_columns: int) -> TextMatrix:
     """
     if not isinstance(text, str):
         raise InvalidText(
-            f"a value of type {type(text).__name__}, expected the text of a matrix. Paste rows of numbers."
+            _("a value of type {type}, expected the text of a matrix. Paste rows of numbers.").format(
+                type=type(text).__name__
+            )
         )
     if len(text) > _MAX_TEXT_CHARACTERS:
         raise InvalidText(
-            f"The text has {len(text):,} characters, expected at most {_MAX_TEXT_CHARACTERS:,}. Paste fewer rows."
+            _("The text has {count:,} characters, expected at most {most:,}. Paste fewer rows.").format(
+                count=len(text), most=_MAX_TEXT_CHARACTERS
+            )
         )
     lines = "\n".join(text.lstrip("\ufeff").splitlines())  # every kind of line end becomes \n
     if not lines.strip():
         raise InvalidText(
-            "The text is empty, expected a matrix. Paste rows of numbers, or a list such as [[1, 2], [3, 4]]."
+            _("The text is empty, expected a matrix. Paste rows of numbers, or a list such as [[1, 2], [3, 4]].")
         )
     limits = _Limits(max_rows, max_columns)
     literal = _literal_in(lines)
@@ -114,23 +143,25 @@ def _quoted(text: str) -> str:
 def _advice(text: str) -> str:
     """What to write in place of text that is almost a number."""
     if any(character.isdigit() and not character.isascii() for character in text):
-        return "Write its digits as 0 to 9."
+        return _("Write its digits as 0 to 9.")
     pointed, joined = text.replace(",", "."), text.replace(",", "")
     if re.fullmatch(rf"{_SIGN}?\d+,\d{{3}}", text):
-        return f"For decimals, use a point: {pointed}; for thousands, no separator: {joined}."
+        return _("For decimals, use a point: {pointed}; for thousands, no separator: {joined}.").format(
+            pointed=pointed, joined=joined
+        )
     if re.fullmatch(rf"{_SIGN}?\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?", text):
-        return f"For thousands, use no separator: {joined}."
+        return _("For thousands, use no separator: {joined}.").format(joined=joined)
     if re.fullmatch(rf"{_SIGN}?\d*,\d+(?:[eE]{_SIGN}?\d+)?", text):
-        return f"For decimals, use a point: {pointed}."
+        return _("For decimals, use a point: {pointed}.").format(pointed=pointed)
     if "_" in text and NUMBER.fullmatch(text.replace("_", "")):
-        return f"Write it without underscores: {text.replace('_', '')}."
+        return _("Write it without underscores: {number}.").format(number=text.replace("_", ""))
     if re.match(rf"{_SIGN}?0[xXoObB]", text):
-        return "Write it in decimal digits, such as 16 for 0x10."
+        return _("Write it in decimal digits, such as 16 for 0x10.")
     if _MISSING.fullmatch(text):
-        return "Write nan where a number is missing."
+        return _("Write nan where a number is missing.")
     if "\u221e" in text:
-        return "Write inf or -inf."
-    return _HOW_TO_WRITE
+        return _("Write inf or -inf.")
+    return _(_HOW_TO_WRITE)
 
 
 def _checked_cell(text: str, where: str) -> str:
@@ -147,23 +178,27 @@ def _require_rectangle(rows: Sequence[Sequence[str]]) -> None:
     for index, row in enumerate(rows):
         if len(row) != width:
             raise InvalidText(
-                f"row {index}, column {min(len(row), width)}: this row has length {len(row)}, "
-                f"expected length {width}, as row 0 has. Give every row the same length."
+                _(
+                    "row {row}, column {column}: this row has length {length}, expected length {expected}, as row 0 "
+                    "has. Give every row the same length."
+                ).format(row=index, column=min(len(row), width), length=len(row), expected=width)
             )
 
 
 def _require_size(rows: Sequence[Sequence[str]], limits: _Limits) -> None:
     if len(rows) > limits.rows or len(rows[0]) > limits.columns:
         raise InvalidText(
-            f"The matrix has {len(rows)} rows and {len(rows[0])} columns, "
-            f"expected at most {limits.rows} rows and {limits.columns} columns. Paste a part of it."
+            _(
+                "The matrix has {rows} rows and {columns} columns, expected at most {most_rows} rows and "
+                "{most_columns} columns. Paste a part of it."
+            ).format(rows=len(rows), columns=len(rows[0]), most_rows=limits.rows, most_columns=limits.columns)
         )
 
 
 def _parse_table(text: str, limits: _Limits) -> TextMatrix:
     rows = _table_rows(text)
     if any(cell in _ELLIPSES for row in rows for cell in row):
-        raise InvalidText(_SHORTENED)
+        raise InvalidText(_(_SHORTENED))
     _square_up(rows)
     has_column_names, has_row_names = _where_names_are(rows)
     column_names = row_names = None
@@ -174,12 +209,17 @@ def _parse_table(text: str, limits: _Limits) -> TextMatrix:
         rows = [row[1:] for row in rows]
     if not rows:
         raise InvalidText(
-            f"The text has names ({_quoted(', '.join(column_names or ()))}) and no numbers, expected a matrix. "
-            "Paste the rows of numbers below the names."
+            _(
+                "The text has names ({names}) and no numbers, expected a matrix. Paste the rows of numbers "
+                "below the names."
+            ).format(names=_quoted(", ".join(column_names or ())))
         )
     _require_size(rows, limits)
     cells = tuple(
-        tuple(_checked_cell(cell, f"row {index}, column {column}: ") for column, cell in enumerate(row))
+        tuple(
+            _checked_cell(cell, _("row {row}, column {column}: ").format(row=index, column=column))
+            for column, cell in enumerate(row)
+        )
         for index, row in enumerate(rows)
     )
     return TextMatrix(cells=cells, column_names=column_names, row_names=row_names)
@@ -203,12 +243,14 @@ def _table_rows(text: str) -> list[list[str]]:
         rows = [[" ".join(field.split()) for field in row] for row in reader]
     except csv.Error as error:
         raise InvalidText(
-            f"line {reader.line_num} of the text cannot be split into cells ({error}), expected a table. "
-            "Close every quote, and double a quote inside quotes."
+            _(
+                "line {line} of the text cannot be split into cells ({error}), expected a table. Close every "
+                "quote, and double a quote inside quotes."
+            ).format(line=reader.line_num, error=error)
         ) from None
     rows = [row for row in rows if any(row)]
     if not rows:
-        raise InvalidText("The text has separators and no numbers, expected a matrix. Paste rows of numbers.")
+        raise InvalidText(_("The text has separators and no numbers, expected a matrix. Paste rows of numbers."))
     return rows
 
 
@@ -234,8 +276,10 @@ def _square_up(rows: list[list[str]]) -> None:
         header.insert(0, "")
     if len(header) != len(body[0]):
         raise InvalidText(
-            f"The row of names has length {len(header)}, expected length {len(body[0])}, as row 0 below it has. "
-            "Name every column of numbers; a column that numbers the rows must go."
+            _(
+                "The row of names has length {length}, expected length {expected}, as row 0 below it has. Name "
+                "every column of numbers; a column that numbers the rows must go."
+            ).format(length=len(header), expected=len(body[0]))
         )
 
 
@@ -250,8 +294,10 @@ def _where_names_are(rows: Sequence[Sequence[str]]) -> tuple[bool, bool]:
         return _are_names([corner]) or not corner, False
     if corner and not _is_name(corner):
         raise InvalidText(
-            f"The corner above the row names holds {_quoted(corner)}, expected a word or nothing. "
-            "Empty it, or remove the names."
+            _(
+                "The corner above the row names holds {text}, expected a word or nothing. Empty it, or remove "
+                "the names."
+            ).format(text=_quoted(corner))
         )
     return True, True
 
@@ -260,15 +306,9 @@ def _checked_names(names: Sequence[str], axis: str) -> tuple[str, ...]:
     first_index: dict[str, int] = {}
     for index, name in enumerate(names):
         if not name:
-            raise InvalidText(
-                f"{axis} {index} has no name, expected a name for each {axis}. "
-                f"Give it one, remove the {axis} if it holds no logits, or remove all {axis} names."
-            )
+            raise InvalidText(_(_NAMELESS[axis]).format(index=index))
         if name in first_index:
-            raise InvalidText(
-                f"{axis}s {first_index[name]} and {index} are both named {_quoted(name)}, expected different names. "
-                "Rename one."
-            )
+            raise InvalidText(_(_NAMED_TWICE[axis]).format(first=first_index[name], second=index, name=_quoted(name)))
         first_index[name] = index
     return tuple(names)
 
@@ -310,7 +350,7 @@ _CONSTANT_MODULE = re.compile(r"(?:np|numpy|math|torch)\.")
 _PASSED_OVER = frozenset(
     {"dtype", "device", "requires_grad", "grad_fn", "pin_memory", "layout", "copy", "order", "size", "shape"}
 )
-_LITERALS = "Expected nested lists, torch.tensor(…) or np.array(…) with numbers in them."
+_LITERALS = N_("Expected nested lists, torch.tensor(…) or np.array(…) with numbers in them.")
 
 _Node: TypeAlias = "str | list[_Node]"
 
@@ -328,7 +368,9 @@ def _literal_in(text: str) -> str | None:
 def _parse_literal(text: str, limits: _Limits) -> TextMatrix:
     rows = _Literal(text).rows()
     if not rows or not any(rows):
-        raise InvalidText("The matrix is empty, expected at least one number. Write a list such as [[1, 2], [3, 4]].")
+        raise InvalidText(
+            _("The matrix is empty, expected at least one number. Write a list such as [[1, 2], [3, 4]].")
+        )
     _require_rectangle(rows)
     _require_size(rows, limits)
     return TextMatrix(cells=tuple(map(tuple, rows)), column_names=None, row_names=None)
@@ -340,7 +382,7 @@ def _tokens(text: str) -> list[_Token]:
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "other"
         if kind == "ellipsis":
-            raise InvalidText(_SHORTENED)
+            raise InvalidText(_(_SHORTENED))
         if kind != "space":
             tokens.append(_Token(kind, match.group(), is_spaced))
         is_spaced = kind == "space"
@@ -366,21 +408,27 @@ def _sequence_openings(tokens: Sequence[_Token]) -> set[int]:
             stack.append([index, 0])
             if len(stack) > _MAX_NESTING:
                 raise InvalidText(
-                    f"The brackets are nested more than {_MAX_NESTING} deep, expected the two levels of a matrix. "
-                    "Take one slice, such as logits[0]."
+                    _(
+                        "The brackets are nested more than {most} deep, expected the two levels of a matrix. Take one "
+                        "slice, such as logits[0]."
+                    ).format(most=_MAX_NESTING)
                 )
         elif token.text in _CLOSING.values():
             opening, separators = stack.pop()
             if opening < 0 or _CLOSING[tokens[opening].text] != token.text:
                 raise InvalidText(
-                    f"A {token.text!r} closes nothing, expected matching brackets. Add or remove a bracket."
+                    _("A {bracket!r} closes nothing, expected matching brackets. Add or remove a bracket.").format(
+                        bracket=token.text
+                    )
                 )
             if tokens[opening].text == "[" or separators:
                 openings.add(opening)
     if len(stack) > 1:
         raise InvalidText(
-            f"A {tokens[stack[-1][0]].text!r} is never closed, expected matching brackets. "
-            "Close it, or paste the end of the text as well."
+            _(
+                "A {bracket!r} is never closed, expected matching brackets. Close it, or paste the end of the "
+                "text as well."
+            ).format(bracket=tokens[stack[-1][0]].text)
         )
     if stack[0][1]:
         openings.add(-1)
@@ -401,7 +449,11 @@ class _Literal:
         if self._next_token() is not _END:
             self._refuse_text_after_value()
         if isinstance(node, str):
-            raise InvalidText(f"{_quoted(node)} is a single number, expected a matrix. Write [[{node}]].")
+            raise InvalidText(
+                _("{text} is a single number, expected a matrix. Write [[{node}]].").format(
+                    text=_quoted(node), node=node
+                )
+            )
         if all(isinstance(item, str) for item in node):
             node = [node]
         return cast("list[list[str]]", node)  # _sequence lets no deeper nesting and no mixture through
@@ -420,8 +472,12 @@ class _Literal:
             return ""
         outer = self._filling[0]
         if len(self._filling) > 1:
-            return f"row {len(outer)}, column {len(self._filling[1])}: "
-        return f"row {len(outer)}: " if outer and isinstance(outer[0], list) else f"row 0, column {len(outer)}: "
+            return _("row {row}, column {column}: ").format(row=len(outer), column=len(self._filling[1]))
+        return (
+            _("row {row}: ").format(row=len(outer))
+            if outer and isinstance(outer[0], list)
+            else _("row 0, column {column}: ").format(column=len(outer))
+        )
 
     def _refuse(self, message: str) -> NoReturn:
         raise InvalidText(self._where() + message)
@@ -429,18 +485,26 @@ class _Literal:
     def _refuse_text_after_value(self) -> NoReturn:
         token = self._next_token()
         if token.kind == "string":
-            self._refuse(f"{_quoted(token.text)} is a string beside a value, expected a comma between values.")
+            self._refuse(
+                _("{text} is a string beside a value, expected a comma between values.").format(
+                    text=_quoted(token.text)
+                )
+            )
         self._refuse(
-            f"{_quoted(token.text)} follows a value. Expected a comma or the end: arithmetic, indexing and methods are "
-            "not evaluated. Paste the result itself."
+            _(
+                "{text} follows a value. Expected a comma or the end: arithmetic, indexing and methods are not "
+                "evaluated. Paste the result itself."
+            ).format(text=_quoted(token.text))
         )
 
     def _sequence(self, closing: str) -> _Node:
         """The items up to the closing bracket, which is taken; either all or none of them have commas between."""
         if len(self._filling) == 2:
             self._refuse(
-                "a list, expected a number. A matrix has two levels of brackets, this has more. "
-                "Take one slice, such as logits[0]."
+                _(
+                    "a list, expected a number. A matrix has two levels of brackets, this has more. Take one slice, "
+                    "such as logits[0]."
+                )
             )
         items: list[_Node] = []
         self._filling.append(items)
@@ -448,7 +512,7 @@ class _Literal:
         while self._next_token().text != closing:
             item = self._value()
             if items and isinstance(item, str) != isinstance(items[0], str):
-                self._refuse("numbers and lists are mixed, expected one list per row. Put each row in brackets.")
+                self._refuse(_("numbers and lists are mixed, expected one list per row. Put each row in brackets."))
             token = self._next_token()
             if token.text != closing:
                 is_comma = token.text == ","
@@ -456,7 +520,7 @@ class _Literal:
                     self._refuse_text_after_value()
                 if has_commas not in (None, is_comma):
                     self._refuse(
-                        "a comma is missing beside this value. Put a comma between all values, or between none."
+                        _("a comma is missing beside this value. Put a comma between all values, or between none.")
                     )
                 has_commas = is_comma
                 self._position += is_comma
@@ -473,7 +537,9 @@ class _Literal:
         if token.kind == "name":
             return self._call(token.text) if self._next_token().text == "(" else self._constant(token.text)
         if token.kind == "string":
-            self._refuse(f"{_quoted(token.text)} is a string, expected a number. Remove the quotes.")
+            self._refuse(
+                _("{text} is a string, expected a number. Remove the quotes.").format(text=_quoted(token.text))
+            )
         if token.text in _CLOSING:
             if position in self._sequence_openings:
                 return self._sequence(_CLOSING[token.text])
@@ -481,8 +547,12 @@ class _Literal:
             self._close()
             return inner
         if token.text in (",", ")", "]", ""):
-            self._refuse(f"empty, expected a number. {_HOW_TO_WRITE}")
-        self._refuse(f"{_quoted(token.text)} is not part of a number. {_LITERALS} Arithmetic is not evaluated.")
+            self._refuse(_("empty, expected a number. {how_to_write}").format(how_to_write=_(_HOW_TO_WRITE)))
+        self._refuse(
+            _("{text} is not part of a number. {literals} Arithmetic is not evaluated.").format(
+                text=_quoted(token.text), literals=_(_LITERALS)
+            )
+        )
 
     def _constant(self, name: str) -> str:
         sign, word = _split_sign(name)
@@ -490,15 +560,27 @@ class _Literal:
         if NUMBER.fullmatch(number):
             return sign + number
         if word in ("True", "False"):
-            self._refuse(f"{word} is a boolean, expected a number. Write {int(word == 'True')} if a number is meant.")
-        self._refuse(f"{_quoted(name)} is a name, expected a number. Names are not looked up: paste the numbers.")
+            self._refuse(
+                _("{word} is a boolean, expected a number. Write {number} if a number is meant.").format(
+                    word=word, number=int(word == "True")
+                )
+            )
+        self._refuse(
+            _("{text} is a name, expected a number. Names are not looked up: paste the numbers.").format(
+                text=_quoted(name)
+            )
+        )
 
     def _call(self, name: str) -> _Node:
         sign, function = _split_sign(name)
         if _NUMBER_CALL.fullmatch(function):
             return self._number_call(sign, function)
         if sign or not _MATRIX_CALL.fullmatch(function):
-            self._refuse(f"{_quoted(name + '(…)')} is not evaluated. {_LITERALS} Paste the result of the call.")
+            self._refuse(
+                _("{text} is not evaluated. {literals} Paste the result of the call.").format(
+                    text=_quoted(name + "(…)"), literals=_(_LITERALS)
+                )
+            )
         self._position += 1
         value = self._value()
         while self._next_token().text == ",":
@@ -517,9 +599,13 @@ class _Literal:
         else:
             number = self._value()
         if not isinstance(number, str):
-            self._refuse(f"{function}(…) holds a list, expected one number.")
+            self._refuse(_("{function}(…) holds a list, expected one number.").format(function=function))
         if "int" in function and not re.fullmatch(rf"{_SIGN}?[0-9]+", number):
-            self._refuse(f"{function}({number}) does not hold an integer. Write the number without {function}.")
+            self._refuse(
+                _("{function}({number}) does not hold an integer. Write the number without {function}.").format(
+                    function=function, number=number
+                )
+            )
         self._close()
         if sign not in ("-", "\u2212"):
             return number
@@ -533,8 +619,9 @@ class _Literal:
             return
         if self._next_token().text != "=" or token.text not in _PASSED_OVER:
             self._refuse(
-                f"{_quoted(token.text)} is a second argument, expected one matrix and then at most "
-                f"{', '.join(sorted(_PASSED_OVER))}. Remove it."
+                _("{text} is a second argument, expected one matrix and then at most {options}. Remove it.").format(
+                    text=_quoted(token.text), options=", ".join(sorted(_PASSED_OVER))
+                )
             )
         depth = 0
         while depth or self._next_token().text not in (",", ")"):

@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.cross_entropy import Evaluation, evaluate, nll_of_log_probs
+from xent_core.language import N_
 from xent_core.presets import Preset
 from xent_core.problem import DTYPES, Problem
 
 LOG_SOFTMAX, LOG_OF_SOFTMAX = ROUTES = ("log_softmax", "log(softmax)")
-MEAN, MEAN_IN_FLOAT32 = ("mean", "none, then .float().mean()")
+MEAN, MEAN_IN_FLOAT32 = ("mean", N_("none, then .float().mean()"))
 SCALES = tuple(10 ** (exponent / 6) for exponent in range(-6, 19))
 ROW_COUNTS = tuple(round(2 ** (exponent / 2)) for exponent in range(33))
 
@@ -27,9 +28,9 @@ def _repeated(row: list[float], label: int, times: int = 1) -> Problem:
 
 
 PRECISION_PRESETS = {
-    "mean-overflows": Preset("float16: the mean overflows", _repeated([0, 3.88], 0, times=17_000)),
-    "gradient-is-zero": Preset("bfloat16: a gradient of 0", _repeated([8, 0, 0], 0)),
-    "log-of-softmax": Preset("log(softmax) gives inf", _repeated([200, 0, 0], 1)),
+    "mean-overflows": Preset(N_("float16: the mean overflows"), _repeated([0, 3.88], 0, times=17_000)),
+    "gradient-is-zero": Preset(N_("bfloat16: a gradient of 0"), _repeated([8, 0, 0], 0)),
+    "log-of-softmax": Preset(N_("log(softmax) gives inf"), _repeated([200, 0, 0], 1)),
 }
 
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.language import _
+
 DTYPES = {
     "float64": torch.float64,
     "float32": torch.float32,
@@ -34,7 +36,7 @@ class InvalidProblem(ValueError):
     """
 
     def __init__(self, code: str, came: str, expected: str, fix: str) -> None:
-        super().__init__(f"{came}, expected {expected}. {fix}")
+        super().__init__(_("{came}, expected {expected}. {fix}").format(came=came, expected=expected, fix=fix))
         self.code, self.came, self.expected, self.fix = code, came, expected, fix
 
 
@@ -89,7 +91,7 @@ class Problem:
             "ignore_index": as_ignore_index(ignore_index),
             "reduction": reduction,
             "label_smoothing": as_label_smoothing(label_smoothing),
-            "temperature": _as_number(temperature, "temperature", float, "a finite number above 0"),
+            "temperature": _as_number(temperature, "temperature", float, _("a finite number above 0")),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -198,17 +200,17 @@ def violations(
         what = _dtype_name(logits) if logits.layout == torch.strided else f"{logits.layout}"
         yield InvalidProblem(
             "logits-dtype",
-            f"logits are {what}",
-            "a dense floating tensor (float64, float32, bfloat16 or float16)",
-            "Convert them: logits.float().",
+            _("logits are {what}").format(what=what),
+            _("a dense floating tensor (float64, float32, bfloat16 or float16)"),
+            _("Convert them: logits.float()."),
         )
         return
     if logits.dim() == 0:
         yield InvalidProblem(
             "logits-shape",
-            "logits have shape ()",
-            "a class axis: (C,), (N, C) or (N, C, d1, …)",
-            "Add the axes: logits.reshape(1, -1) for one row.",
+            _("logits have shape ()"),
+            _("a class axis: (C,), (N, C) or (N, C, d1, …)"),
+            _("Add the axes: logits.reshape(1, -1) for one row."),
         )
         return
     target_errors = list(_target_violations(logits, target, ignore_index, label_smoothing))
@@ -249,12 +251,12 @@ def as_weight(data: Any, dtype: torch.dtype) -> Tensor:
 
 def as_ignore_index(value: Any) -> int:
     """An integer, but no bool."""
-    return int(_as_number(value, "ignore_index", operator.index, "an integer"))
+    return int(_as_number(value, "ignore_index", operator.index, _("an integer")))
 
 
 def as_label_smoothing(value: Any) -> float:
     """A number as a float."""
-    return float(_as_number(value, "label_smoothing", float, "a number in 0…1"))
+    return float(_as_number(value, "label_smoothing", float, _("a number in 0…1")))
 
 
 def _as_tensor(data: Any, name: str, *, fractions: torch.dtype, integers: torch.dtype | None = None) -> Tensor:
@@ -276,9 +278,11 @@ def _as_tensor(data: Any, name: str, *, fractions: torch.dtype, integers: torch.
     except Exception as error:  # reading a stranger's object may raise anything
         raise InvalidProblem(
             f"{name}-type",
-            f"{name} of type {type(data).__name__} cannot be read as a tensor ({_first_line(error)})",
-            "a tensor, a NumPy array or nested lists of numbers with rows of equal length",
-            f"Build it first: torch.tensor({name}).",
+            _("{name} of type {type} cannot be read as a tensor ({error})").format(
+                name=name, type=type(data).__name__, error=_first_line(error)
+            ),
+            _("a tensor, a NumPy array or nested lists of numbers with rows of equal length"),
+            _("Build it first: torch.tensor({name}).").format(name=name),
         ) from error
 
 
@@ -289,7 +293,10 @@ def _as_number(value: Any, name: str, convert: Any, expected: str) -> Any:
         return convert(value)
     except Exception as error:  # converting a stranger's object may raise anything
         raise InvalidProblem(
-            name.replace("_", "-"), f"{name} is {_shown(value)}", expected, f"Pass {expected}."
+            name.replace("_", "-"),
+            _("{name} is {value}").format(name=name, value=_shown(value)),
+            expected,
+            _("Pass {expected}.").format(expected=expected),
         ) from error
 
 
@@ -298,25 +305,31 @@ def _option_violations(
 ) -> Iterator[InvalidProblem]:
     if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         yield InvalidProblem(
-            "reduction", f"reduction is {_shown(reduction)}", "'none', 'mean' or 'sum'", "Choose one of the three."
+            "reduction",
+            _("reduction is {value}").format(value=_shown(reduction)),
+            _("'none', 'mean' or 'sum'"),
+            _("Choose one of the three."),
         )
     if label_smoothing > 1:
         yield InvalidProblem(
-            "label-smoothing", f"label_smoothing is {label_smoothing}", "a number in 0…1", "Usual values are 0 to 0.2."
+            "label-smoothing",
+            _("label_smoothing is {label_smoothing}").format(label_smoothing=label_smoothing),
+            _("a number in 0…1"),
+            _("Usual values are 0 to 0.2."),
         )
     if not (math.isfinite(temperature) and temperature > 0):
         yield InvalidProblem(
             "temperature",
-            f"temperature is {temperature}",
-            "a finite number above 0",
-            "1 leaves the logits as they are.",
+            _("temperature is {temperature}").format(temperature=temperature),
+            _("a finite number above 0"),
+            _("1 leaves the logits as they are."),
         )
     if not _is_int64(ignore_index):
         yield InvalidProblem(
             "ignore-index",
-            f"ignore_index is {_shown(ignore_index)}",
-            "an integer of 64 bits",
-            "PyTorch's default is −100.",
+            _("ignore_index is {value}").format(value=_shown(ignore_index)),
+            _("an integer of 64 bits"),
+            _("PyTorch's default is −100."),
         )
 
 
@@ -324,7 +337,12 @@ def _target_violations(
     logits: Tensor, target: Tensor, ignore_index: int, label_smoothing: float
 ) -> Iterator[InvalidProblem]:
     if target.layout != torch.strided:
-        yield InvalidProblem("target-dtype", f"target is {target.layout}", "a dense tensor", "Use target.to_dense().")
+        yield InvalidProblem(
+            "target-dtype",
+            _("target is {layout}").format(layout=target.layout),
+            _("a dense tensor"),
+            _("Use target.to_dense()."),
+        )
     elif logits.shape == target.shape:
         yield from _probability_violations(target, ignore_index)
     else:
@@ -336,16 +354,18 @@ def _probability_violations(target: Tensor, ignore_index: int) -> Iterator[Inval
     if target.dtype not in FLOATING_DTYPES:
         yield InvalidProblem(
             "int-one-hot",
-            f"target has the shape of logits {_shape(target)} and dtype {_dtype_name(target)}",
-            "floating probabilities in that shape, or int64 class indices without the class axis",
-            "Use target.float(), or target.argmax(dim=1) for class indices.",
+            _("target has the shape of logits {shape} and dtype {dtype}").format(
+                shape=_shape(target), dtype=_dtype_name(target)
+            ),
+            _("floating probabilities in that shape, or int64 class indices without the class axis"),
+            _("Use target.float(), or target.argmax(dim=1) for class indices."),
         )
     elif ignore_index >= 0:
         yield InvalidProblem(
             "soft-target-ignore-index",
-            f"ignore_index is {ignore_index} with a target of probabilities",
-            "no ignore_index: PyTorch cannot ignore rows of probabilities",
-            "Drop the rows before the loss: logits[keep], target[keep].",
+            _("ignore_index is {ignore_index} with a target of probabilities").format(ignore_index=ignore_index),
+            _("no ignore_index: PyTorch cannot ignore rows of probabilities"),
+            _("Drop the rows before the loss: logits[keep], target[keep]."),
         )
 
 
@@ -358,12 +378,14 @@ def _index_violations(
         return
     byte_is_refused = target.dtype == torch.uint8 and logits.dim() > 2  # by backward() even if it is empty
     if target.dtype not in (torch.int64, torch.uint8) or byte_is_refused:
-        kind = "class indices with values such as 2.0" if target.is_floating_point() else "class indices"
+        kind = _("class indices with values such as 2.0") if target.is_floating_point() else _("class indices")
         yield InvalidProblem(
             "target-dtype",
-            f"target has dtype {_dtype_name(target)} and shape {_shape(target)}",
-            f"int64 {kind}, or floating probabilities of shape {_shape(logits)}",
-            "Convert the class indices: target.long().",
+            _("target has dtype {dtype} and shape {shape}").format(dtype=_dtype_name(target), shape=_shape(target)),
+            _("int64 {kind}, or floating probabilities of shape {logits_shape}").format(
+                kind=kind, logits_shape=_shape(logits)
+            ),
+            _("Convert the class indices: target.long()."),
         )
         return
     yield from _range_violations(logits, target, ignore_index)
@@ -377,28 +399,39 @@ def _index_shape_violation(logits: Tensor, target: Tensor, label_smoothing: floa
     if came == expected or (logits.dim() == 1 and came == [1] and not label_smoothing > 0):
         return None
     words = f"({', '.join(map(str, expected))}{',' if len(expected) == 1 else ''})"
-    wanted = f"class indices of shape {words} or probabilities of shape {_shape(logits)}"
-    message = f"target has shape {_shape(target)} for logits of shape {_shape(logits)}"
+    wanted = _("class indices of shape {words} or probabilities of shape {logits_shape}").format(
+        words=words, logits_shape=_shape(logits)
+    )
+    message = _("target has shape {shape} for logits of shape {logits_shape}").format(
+        shape=_shape(target), logits_shape=_shape(logits)
+    )
     if logits.dim() >= 3 and came == list(logits.shape[:-1]):
         return InvalidProblem(
             "class-axis",
-            f"{message}, as if the classes were the last axis of logits",
-            f"the classes on axis 1, so that target has shape {words}",
-            "Move the axis: logits.movedim(-1, 1).",
+            _("{message}, as if the classes were the last axis of logits").format(message=message),
+            _("the classes on axis 1, so that target has shape {words}").format(words=words),
+            _("Move the axis: logits.movedim(-1, 1)."),
         )
     if came == [*expected, 1] or (
         target.dim() == logits.dim() and 1 in came and math.prod(came) == math.prod(expected)
     ):
-        return InvalidProblem("target-shape", message, wanted, "Drop the axis of one: target.squeeze(1).")
+        return InvalidProblem("target-shape", message, wanted, _("Drop the axis of one: target.squeeze(1)."))
     if came and logits.dim() > 1 and came[0] != expected[0]:
         return InvalidProblem(
             "batch-mismatch",
-            f"{message}: {came[0]} rows against {expected[0]}",
+            _("{message}: {rows} rows against {expected_rows}").format(
+                message=message, rows=came[0], expected_rows=expected[0]
+            ),
             wanted,
-            "Take both from the same batch; the first axis of each counts the rows.",
+            _("Take both from the same batch; the first axis of each counts the rows."),
         )
-    fix = "target.reshape(-1) with logits.reshape(-1, C) if both are flattened the same way"
-    return InvalidProblem("target-shape", message, wanted, f"Bring it into that shape ({num_classes} classes): {fix}.")
+    fix = _("target.reshape(-1) with logits.reshape(-1, C) if both are flattened the same way")
+    return InvalidProblem(
+        "target-shape",
+        message,
+        wanted,
+        _("Bring it into that shape ({num_classes} classes): {fix}.").format(num_classes=num_classes, fix=fix),
+    )
 
 
 def _range_violations(logits: Tensor, target: Tensor, ignore_index: int) -> Iterator[InvalidProblem]:
@@ -411,19 +444,21 @@ def _range_violations(logits: Tensor, target: Tensor, ignore_index: int) -> Iter
     outside = (values != ignore_index) & ((values < 0) | (values >= num_classes))
     place = outside.nonzero()[0].tolist()
     value = int(values[tuple(place)])
-    where = f"target row {place[0]}" if len(place) == 1 else f"target{place}" if place else "target"
+    where = _("target row {row}").format(row=place[0]) if len(place) == 1 else f"target{place or ''}"
     count = int(outside.sum())
-    others = f" ({count} rows are outside)" if count > 1 else ""
-    fix = "Correct the label, or add a class."
+    others = _(" ({count} rows are outside)").format(count=count) if count > 1 else ""
+    fix = _("Correct the label, or add a class.")
     if kept.min() >= 1 and kept.max() == num_classes:
-        fix = "The labels look like 1…C: use target - 1."
+        fix = _("The labels look like 1…C: use target - 1.")
     elif bool(((kept == value) | ((kept >= 0) & (kept < num_classes))).all()) and value in (-1, 255, -100):
-        fix = f"If {value} marks rows to leave out, pass ignore_index={value}."
+        fix = _("If {value} marks rows to leave out, pass ignore_index={value}.").format(value=value)
     ignored = f"ignore_index {str(ignore_index).replace('-', '−')}"
     yield InvalidProblem(
         "target-out-of-range",
-        f"{where} is {value}{others}",
-        f"a class in 0…{num_classes - 1} or {ignored}" if num_classes else f"{ignored}, as there are no classes",
+        _("{where} is {value}{others}").format(where=where, value=value, others=others),
+        _("a class in 0…{last} or {ignored}").format(last=num_classes - 1, ignored=ignored)
+        if num_classes
+        else _("{ignored}, as there are no classes").format(ignored=ignored),
         fix,
     )
 
@@ -433,31 +468,47 @@ def _weight_violations(
 ) -> Iterator[InvalidProblem]:
     num_classes = logits.shape[class_axis_of(logits)]
     if list(weight.shape) != [num_classes]:
-        entries = f"{len(weight)} entries" if weight.dim() == 1 else f"shape {_shape(weight)}"
-        fix = "Give one factor for each class."
+        entries = (
+            _("{count} entries").format(count=len(weight))
+            if weight.dim() == 1
+            else _("shape {shape}").format(shape=_shape(weight))
+        )
+        fix = _("Give one factor for each class.")
         if weight.dim() == 1:
             more = len(weight) - num_classes
             fix = (
-                f"Remove {more}, or add {_classes(more)}." if more > 0 else f"Add {-more}, or remove {_classes(-more)}."
+                _("Remove {more}, or add {classes}.").format(more=more, classes=_classes(more))
+                if more > 0
+                else _("Add {count}, or remove {classes}.").format(count=-more, classes=_classes(-more))
             )
-        yield InvalidProblem("weight-shape", f"weight has {entries}", f"{num_classes}, one per class", fix)
+        yield InvalidProblem(
+            "weight-shape",
+            _("weight has {entries}").format(entries=entries),
+            _("{num_classes}, one per class").format(num_classes=num_classes),
+            fix,
+        )
         return
     is_index = checked and logits.shape != target.shape
     if weight.layout != torch.strided:
-        yield InvalidProblem("weight-dtype", f"weight is {weight.layout}", "a dense tensor", "Use weight.to_dense().")
+        yield InvalidProblem(
+            "weight-dtype",
+            _("weight is {layout}").format(layout=weight.layout),
+            _("a dense tensor"),
+            _("Use weight.to_dense()."),
+        )
     elif (is_index and weight.dtype != logits.dtype) or weight.is_complex():
         yield InvalidProblem(
             "weight-dtype",
-            f"weight has dtype {_dtype_name(weight)}",
-            f"the dtype of logits, {_dtype_name(logits)}",
-            "Convert it: weight.to(logits.dtype).",
+            _("weight has dtype {dtype}").format(dtype=_dtype_name(weight)),
+            _("the dtype of logits, {dtype}").format(dtype=_dtype_name(logits)),
+            _("Convert it: weight.to(logits.dtype)."),
         )
     if is_index and gathers and target.dtype == torch.uint8 and bool((target != ignore_index).any()):
         yield InvalidProblem(
             "target-dtype",
-            "target has dtype uint8 together with weight, label_smoothing and reduction 'mean'",
-            "int64 class indices",
-            "Convert the class indices: target.long().",
+            _("target has dtype uint8 together with weight, label_smoothing and reduction 'mean'"),
+            _("int64 class indices"),
+            _("Convert the class indices: target.long()."),
         )
 
 
@@ -468,14 +519,16 @@ def _empty_violations(logits: Tensor, target: Tensor, **options: Any) -> Iterato
     except (RuntimeError, ValueError, IndexError) as error:
         yield InvalidProblem(
             "logits-shape",
-            f"logits of shape {_shape(logits)} hold no number and PyTorch refuses them ({_first_line(error)})",
-            "at least one row and one class",
-            "Check where the batch became empty.",
+            _("logits of shape {logits_shape} hold no number and PyTorch refuses them ({error})").format(
+                logits_shape=_shape(logits), error=_first_line(error)
+            ),
+            _("at least one row and one class"),
+            _("Check where the batch became empty."),
         )
 
 
 def _classes(count: int) -> str:
-    return "a class" if count == 1 else f"{count} classes"
+    return _("a class") if count == 1 else _("{count} classes").format(count=count)
 
 
 def _shape(tensor: Tensor) -> str:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.cross_entropy import TOLERANCE_IN_EPS, Evaluation, evaluate
+from xent_core.language import N_
 from xent_core.problem import Problem
 
 
@@ -32,7 +33,7 @@ class Step:
       value: shape (C,), or () for a single number.
       gradient: ∂L/∂value from `backward()`, shaped like value.
       uses: names of the steps that it is made from.
-      rule: in words, how the gradient comes back from what was made of it.
+      rule: in words, how the gradient comes back from what was made of it; in English, to be shown through gettext.
       gradient_formula: LaTeX of the same, and after the last = what it comes to.
       gradient_uses: names of the steps whose gradients that rule takes.
       gradient_values: names of the steps whose values that rule takes.
@@ -328,7 +329,7 @@ _WORDS = {
         symbol="z_k",
         formula=r"z_k",
         uses=(),
-        rule="Divided by T on the way in, so divided by T on the way back.",
+        rule=N_("Divided by T on the way in, so divided by T on the way back."),
         gradient_formula=_tex(r"<z_k> = \frac{1}{T}\,<a_k> = \frac{S\,p_k - v_k}{D\,T}"),
         gradient_uses=("scaled",),
     ),
@@ -336,7 +337,7 @@ _WORDS = {
         symbol="a_k",
         formula=r"a_k = \frac{z_k}{T}",
         uses=("logits",),
-        rule="Comes back from the difference; the largest one also gets what came through the maximum, which is 0.",
+        rule=N_("Comes back from the difference; the largest one also gets what came through the maximum, which is 0."),
         gradient_formula=_tex(r"<a_k> = <s_k> + [a_k{=}m]\,<m> = \frac{S\,p_k - v_k}{D}"),
         gradient_uses=("shifted", "max"),
         gradient_values=("scaled", "max"),
@@ -345,7 +346,7 @@ _WORDS = {
         symbol="m",
         formula=r"m = \max_j a_j",
         uses=("scaled",),
-        rule="Taken off every class, so it gets minus the sum, which is 0: the shift changes no probability.",
+        rule=N_("Taken off every class, so it gets minus the sum, which is 0: the shift changes no probability."),
         gradient_formula=_tex(r"<m> = -\sum_j <s_j> = 0"),
         gradient_uses=("shifted",),
     ),
@@ -353,7 +354,7 @@ _WORDS = {
         symbol="s_k",
         formula=r"s_k = a_k - m",
         uses=("scaled", "max"),
-        rule="The slope of exp is exp itself. The quotient is gone: p − y, weighted.",
+        rule=N_("The slope of exp is exp itself. The quotient is gone: p − y, weighted."),
         gradient_formula=_tex(r"<s_k> = <e_k>\,e_k = \frac{S\,p_k - v_k}{D}"),
         gradient_uses=("exp",),
         gradient_values=("exp",),
@@ -362,7 +363,7 @@ _WORDS = {
         symbol="e_k",
         formula=r"e_k = e^{s_k}",
         uses=("shifted",),
-        rule="It stands above the line in its own p, and inside Σ below the line in every p.",
+        rule=N_("It stands above the line in its own p, and inside Σ below the line in every p."),
         gradient_formula=_tex(r"<e_k> = \frac{1}{\Sigma}\,<p_k> + <\Sigma> = \frac{S - v_k/p_k}{D\,\Sigma}"),
         gradient_uses=("softmax", "sum"),
         gradient_values=("sum",),
@@ -371,7 +372,7 @@ _WORDS = {
         symbol=r"\Sigma",
         formula=r"\Sigma = \sum_j e_j",
         uses=("exp",),
-        rule="Every probability divides by it, so all of them pull on it.",
+        rule=N_("Every probability divides by it, so all of them pull on it."),
         gradient_formula=_tex(r"<\Sigma> = -\sum_j <p_j>\,\frac{e_j}{\Sigma^2} = \frac{S}{D\,\Sigma}"),
         gradient_uses=("softmax",),
         gradient_values=("exp", "sum"),
@@ -380,7 +381,7 @@ _WORDS = {
         symbol="p_k",
         formula=r"p_k = \frac{e_k}{\Sigma}",
         uses=("exp", "sum"),
-        rule="The slope of log is 1/p: the less probable the label, the harder the pull. Where v is 0, nothing.",
+        rule=N_("The slope of log is 1/p: the less probable the label, the harder the pull. Where v is 0, nothing."),
         gradient_formula=_tex(r"<p_k> = \frac{1}{p_k}\,<\log p_k> = -\frac{v_k}{D\,p_k}"),
         gradient_uses=("log",),
         gradient_values=("softmax",),
@@ -389,7 +390,7 @@ _WORDS = {
         symbol=r"\log p_k",
         formula=r"\log p_k = \ln(p_k)",
         uses=("softmax",),
-        rule="Multiplied by v on the way in, so multiplied by v on the way back.",
+        rule=N_("Multiplied by v on the way in, so multiplied by v on the way back."),
         gradient_formula=_tex(r"<\log p_k> = v_k\,<t_k> = -\frac{v_k}{D}"),
         gradient_uses=("weighted",),
     ),
@@ -397,7 +398,7 @@ _WORDS = {
         symbol="t_k",
         formula=r"t_k = v_k\,\log p_k",
         uses=("log",),
-        rule="A sum hands its gradient to every term; the sign turns.",
+        rule=N_("A sum hands its gradient to every term; the sign turns."),
         gradient_formula=_tex(r"<t_k> = -<\ell> = -\frac{1}{D}"),
         gradient_uses=("row_loss",),
     ),
@@ -405,7 +406,7 @@ _WORDS = {
         symbol=r"\ell",
         formula=r"\ell = -\sum_j t_j",
         uses=("weighted",),
-        rule="Divided by D on the way in, so divided by D on the way back.",
+        rule=N_("Divided by D on the way in, so divided by D on the way back."),
         gradient_formula=_tex(r"<\ell> = \frac{1}{D}\,<c> = \frac{1}{D}"),
         gradient_uses=("contribution",),
     ),
@@ -413,7 +414,7 @@ _WORDS = {
         symbol="c",
         formula=r"c = \frac{\ell}{D}",
         uses=("row_loss",),
-        rule="The loss L is the sum of the contributions of all rows, so each counts once.",
+        rule=N_("The loss L is the sum of the contributions of all rows, so each counts once."),
         gradient_formula=_tex(r"<c> = 1"),
         gradient_uses=(),
     ),
@@ -421,7 +422,7 @@ _WORDS = {
 _FUSED_WORDS = {
     **_WORDS,
     "scaled": _WORDS["scaled"]._replace(
-        rule="The Jacobian of log_softmax in one go: no division by p, so nothing to underflow.",
+        rule=N_("The Jacobian of log_softmax in one go: no division by p, so nothing to underflow."),
         gradient_formula=_tex(r"<a_k> = <\log p_k> - p_k \sum_j <\log p_j> = \frac{S\,p_k - v_k}{D}"),
         gradient_uses=("log_softmax",),
         gradient_values=("log_softmax",),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,15 @@ from xent_ui.text import number, plotly_escaped
 ROW_HEIGHT = 36
 OUTLINE = "#E8871E"
 SELECTION = "#7A3E9D"
+DARK_INK, LIGHT_INK = "#000000", "#FFFFFF"
+DARK_FROM = 0.7  # of the way to the end of either scale, white reads better than black
 # numbers are printed into the cells up to here; more would not fit, and text is slow
 MAX_PRINTED_CLASSES = 10
 MAX_PRINTED_CELLS = 400
 MAX_SIGNED_CLASSES = 5
 
-_PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": ""}
+# labels may overflow: asking each whether it does costs more than drawing it
+_PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "ticklabeloverflow": "allow"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,6 @@ def matrix(
     """
     z = as_array(values)
     n, c = z.shape
-    printed = prints_numbers(n, c)
     end = bound if math.isfinite(bound) and bound > 0 else 1.0
     heatmap = {
         "type": "heatmap",
@@ -95,15 +97,14 @@ def matrix(
         "xgap": 1,
         "ygap": 1,
     }
-    if printed:
-        heatmap |= {
-            "text": _printed(z, decimals, sign=scale.symmetric and c <= MAX_SIGNED_CLASSES),
-            "texttemplate": "%{text}",
-            "hoverinfo": "skip",
-        }
+    traces = [heatmap]
+    if prints_numbers(n, c):
+        heatmap["hoverinfo"] = "skip"
+        signed = scale.symmetric and c <= MAX_SIGNED_CLASSES
+        traces.append(_numbers(z, np.abs(z) / end > DARK_FROM, hover, decimals, sign=signed))
     else:
-        heatmap |= {"hovertemplate": "%{y}, %{x}<br>%{z}<extra></extra>"}
-    traces = [heatmap, *([_click_targets(n, c, hover)] if printed else []), *_words_for_non_finite(z)]
+        heatmap["hovertemplate"] = "%{y}, %{x}<br>%{z}<extra></extra>"
+    traces += _words_for_non_finite(z)
     frames = _outlines(outlines)
     if selected is not None:
         frames.append(_frame([selected], SELECTION, 2, dash="dot"))
@@ -118,6 +119,7 @@ def matrix(
         "yaxis": {**_PLAIN_AXIS, **_ticks(row_names, 12), "range": [n - 0.5, -0.5]},
         "shapes": frames,
         "dragmode": False,
+        "hoverdistance": 2 * row_height,  # from a number to the edge of its cell
     }
     # built at once: each later change of a figure costs as much as the whole
     return go.Figure(data=traces, layout=layout)
@@ -164,18 +166,43 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     )
 
 
-def _printed(z: np.ndarray, decimals: int, *, sign: bool) -> list[list[str]]:
-    return [[number(value, decimals, sign=sign) if math.isfinite(value) else "" for value in row] for row in z.tolist()]
+def aligned_table(columns: Mapping[str, Sequence[str]], *, row_names: Sequence[str], label: str) -> str:
+    """Texts in columns, each row as high as a row of a matrix, as HTML: no editor's grid to start for a few words.
+
+    Args:
+      columns: the texts of each column under its title; plain text.
+      row_names: what a row says under the pointer.
+      label: what the table is, for who does not see it.
+    """
+    line = f"height:{ROW_HEIGHT}px;border-bottom:1px solid rgba(128,128,128,.2)"
+    cell = "padding:0 8px;text-align:right;overflow:hidden;text-overflow:ellipsis"
+    head = "".join(f'<th scope="col" style="{cell};font-weight:400;opacity:.7">{html.escape(n)}</th>' for n in columns)
+    body = "".join(
+        f'<tr title="{html.escape(name, quote=True)}" style="{line}">'
+        + "".join(f'<td style="{cell}">{html.escape(text)}</td>' for text in texts)
+        + "</tr>"
+        for name, texts in zip(row_names, zip(*columns.values(), strict=True), strict=True)
+    )
+    style = "width:100%;border-collapse:collapse;table-layout:fixed;font-size:14px;line-height:18px;white-space:nowrap"
+    return (
+        f'<table aria-label="{html.escape(label, quote=True)}" style="{style};font-variant-numeric:tabular-nums">'
+        f'<thead><tr style="{line}">{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
 
 
-def _click_targets(n: int, c: int, hover: Sequence[Sequence[str]] | None) -> dict[str, Any]:
-    # heatmaps report no clicks, and the nearest point under the pointer hides what a heatmap says
+def _numbers(
+    z: np.ndarray, is_dark: np.ndarray, hover: Sequence[Sequence[str]] | None, decimals: int, *, sign: bool
+) -> dict[str, Any]:
+    """The numbers in the cells, which also answer to the pointer: a heatmap reports no clicks."""
+    n, c = z.shape
     points: dict[str, Any] = {
         "type": "scatter",
         "x": np.tile(np.arange(c), n),
         "y": np.repeat(np.arange(n), c),
-        "mode": "markers",
-        "marker": {"opacity": 0, "size": 30, "symbol": "square"},
+        "mode": "text",
+        "text": [number(value, decimals, sign=sign) if math.isfinite(value) else "" for value in z.ravel().tolist()],
+        "textfont": {"color": [LIGHT_INK if dark else DARK_INK for dark in is_dark.ravel().tolist()]},
+        "selected": {"textfont": {"color": SELECTION}},  # said, or Plotly pales all the others
     }
     if hover is None:
         return points | {"hoverinfo": "none"}

@@ -294,7 +294,7 @@ def _preset_row_sweep(name: str) -> list[ErrorLine]:
 def _curves(lines: list[ErrorLine], errors: list[tuple[float, ...]]) -> list[Curve]:
     return [
         Curve(
-            name=f"{line.dtype}, {line.route}",
+            name=f"{line.dtype}, {_(line.route)}",
             dtype=line.dtype,
             dash=int(line.route in (LOG_OF_SOFTMAX, MEAN_IN_FLOAT32)),
             x=line.x,

@@ -208,15 +208,7 @@ def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     columns[_("argmax")] = predicted
     if sheet.target_kind == PROBABILITIES:
         columns[_("Σy")] = [short(total) for total in evaluation.problem.target.double().sum(1).tolist()]
-    st.dataframe(
-        pd.DataFrame(columns),
-        hide_index=True,
-        row_height=figures.ROW_HEIGHT,
-        height=figures.ROW_HEIGHT * (sheet.num_rows + 1) + 2,
-        column_config={name: st.column_config.TextColumn(alignment="right") for name in columns},
-        key="row_table",
-        alt=_("Loss and prediction of each row"),
-    )
+    st.html(figures.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
 
 
 def selected_cell(evaluation: Evaluation) -> tuple[str, Cell]:
