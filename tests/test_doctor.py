@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.problems import any_calls
+from tests.test_symptoms import CASES as SYMPTOMS
 from xent_core import InvalidProblem, Problem, diagnose
 from xent_core.doctor import TITLES
 
@@ -82,9 +83,8 @@ CLEAN = [
     ((Z, HARD), {}),
     ((Z.tolist(), HARD.tolist()), {}),
     ((Z.numpy(), HARD.numpy()), {}),
-    ((np.ones((3, 3), np.int64), [0, 1, 2]), {}),
+    ((np.array([[1, 2, 3]] * 3), [0, 1, 2]), {}),
     ((Z[0], torch.tensor(2)), {}),
-    ((Z[0], [2]), {}),
     ((Z, torch.eye(3)), {}),
     ((Z, torch.eye(3).double()), {"weight": torch.ones(3, dtype=torch.int64)}),
     ((Z, HARD.to(torch.uint8)), {}),
@@ -92,13 +92,8 @@ CLEAN = [
     ((Z, [0, -100, 1]), {}),
     ((Z, [0, 255, 1]), {"ignore_index": 255}),
     ((Z3, HARD3), {}),
-    ((torch.zeros(2, 5, 5), torch.zeros(2, 5, dtype=torch.int64)), {}),
-    ((torch.zeros(1, 1), [0]), {}),
-    ((torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)), {}),
-    ((torch.zeros(2, 0), torch.zeros(2, 0)), {}),
-    ((torch.zeros(2, 0), [-100, -100]), {}),
-    ((Z, HARD), {"weight": [1, 2, 3]}),
-    ((Z, HARD), {"weight": [0.0, 0.0, 0.0]}),
+    ((Z, HARD), {"weight": [1, 1, 1]}),
+    ((Z, HARD), {"weight": [1, 2, 3], "reduction": "sum"}),
     ((Z, HARD), {"label_smoothing": 1}),
     ((Z, HARD), {"label_smoothing": 0}),
     ((Z, HARD), {"ignore_index": 2**63 - 1}),
@@ -121,7 +116,7 @@ def test_a_finding_says_the_same_as_the_refused_problem(code, arguments, options
     finding = diagnose(*arguments, **options)[0]
 
     assert caught.value.code == code
-    assert f"{finding.explanation} {finding.fix}" == str(caught.value)
+    assert finding.explanation == str(caught.value)
     assert finding.title == TITLES[code]
 
 
@@ -131,10 +126,10 @@ def test_near_misses_are_clean(arguments, options):
     assert isinstance(Problem(*arguments, **options), Problem)
 
 
-def test_every_code_has_a_title_and_three_inputs_that_raise_it():
+def test_every_error_is_raised_by_three_inputs():
     counts = Counter(code for code, _, _ in RAISES)
 
-    assert set(counts) == set(TITLES)
+    assert set(counts) | {case.code for case in SYMPTOMS} == set(TITLES)
     assert min(counts.values()) >= 3
 
 
@@ -154,16 +149,17 @@ def test_a_mistaken_option_is_not_blamed_on_empty_logits():
 
 
 @given(any_calls())
-@settings(max_examples=200)
-def test_there_are_findings_exactly_where_a_problem_is_refused(call):
-    codes = [finding.code for finding in diagnose(call.logits, call.target, **call.options)]
-    refused = None
+@settings(max_examples=300)
+def test_an_error_is_found_exactly_where_pytorch_raises(call):
+    found = diagnose(call.logits, call.target, **call.options)
     try:
-        call.problem()
-    except InvalidProblem as error:
-        refused = error.code
+        call.torch()
+    except (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError):
+        raises = True
+    else:
+        raises = False
 
-    assert codes[:1] == ([refused] if refused else [])
+    assert any(finding.severity == "error" for finding in found) == raises
 
 
 def test_the_input_is_not_changed():

@@ -7,7 +7,7 @@ This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
 from xent_core.descent import OPTIMIZERS, Descent, Limit, descend, limit_of
-from xent_core.doctor import Finding, diagnose
+from xent_core.doctor import diagnose
 from xent_core.experiments import (
     Flip,
     Sweep,
@@ -19,6 +19,7 @@ from xent_core.experiments import (
     sweep_temperature,
     sweep_weight,
 )
+from xent_core.findings import Finding
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
 from xent_core.marks import Mark, reference_losses
 from xent_core.one_row import (
@@ -34,6 +35,7 @@ from xent_core.one_row import (
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
 from xent_core.presets import PRESETS, Preset
 from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
+from xent_core.torch_messages import recognise
 from xent_core.trace import Step, Trace, trace
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "limit_of",
     "loss_along",
     "mix_labels",
+    "recognise",
     "reference_losses",
     "row_problem",
     "row_sweep",
