@@ -87,7 +87,7 @@ def settings(sheet: Sheet) -> Settings:
     most = max_steps(sheet)
     session.begin(OPTIMIZER, "SGD")
     session.begin(LEARNING_RATE, 1.0)
-    session.begin(STEPS, min(100, most))
+    session.begin(STEPS, min(50, most))
     session.keep(STEPS, min(int(session.kept(STEPS)), most))
     which, rate, count = st.columns([2, 1, 1], vertical_alignment="bottom")
     optimizer = which.segmented_control(
