@@ -35,6 +35,13 @@ page = st.navigation(
                 url_path="one-example",
                 help=_("Drag a logit, change the label, and every number follows"),
             ),
+            st.Page(
+                "pages/explore/gradient_descent.py",
+                title=_("Gradient descent"),
+                icon=":material/trending_down:",
+                url_path="gradient-descent",
+                help=_("Follow the gradient step by step, and see where it leads"),
+            ),
         ],
         _("Understand"): [
             st.Page(

@@ -6,7 +6,19 @@ This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 
 from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
+from xent_core.descent import OPTIMIZERS, Descent, Limit, descend, limit_of
 from xent_core.doctor import Finding, diagnose
+from xent_core.experiments import (
+    Flip,
+    Sweep,
+    equilibrium_gap,
+    flip_label,
+    hot_gradient,
+    mix_labels,
+    sweep_label_smoothing,
+    sweep_temperature,
+    sweep_weight,
+)
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
 from xent_core.marks import Mark, reference_losses
 from xent_core.one_row import (
@@ -27,31 +39,42 @@ from xent_core.trace import Step, Trace, trace
 __all__ = [
     "DTYPES",
     "IMPLEMENTATIONS",
+    "OPTIMIZERS",
     "PRECISION_PRESETS",
     "PRESETS",
     "REDUCTIONS",
     "CellArithmetic",
+    "Descent",
     "Evaluation",
     "Finding",
+    "Flip",
     "GradientCheck",
     "IfLabelWere",
     "InvalidProblem",
+    "Limit",
     "LossCurve",
     "Mark",
     "Preset",
     "Problem",
     "SimplexField",
     "Step",
+    "Sweep",
     "Trace",
     "all_cells",
     "cell_arithmetic",
     "compare",
+    "descend",
     "diagnose",
+    "equilibrium_gap",
     "evaluate",
+    "flip_label",
     "gradient_check",
+    "hot_gradient",
     "if_label_were",
     "in_every_dtype",
+    "limit_of",
     "loss_along",
+    "mix_labels",
     "reference_losses",
     "row_problem",
     "row_sweep",
@@ -59,5 +82,8 @@ __all__ = [
     "scale_sweep",
     "simplex_field",
     "simplex_grid",
+    "sweep_label_smoothing",
+    "sweep_temperature",
+    "sweep_weight",
     "trace",
 ]

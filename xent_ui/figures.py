@@ -27,7 +27,7 @@ MAX_PRINTED_CLASSES = 10
 MAX_PRINTED_CELLS = 400
 MAX_SIGNED_CLASSES = 5
 
-_PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": ""}
+PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": ""}
 
 
 @dataclass(frozen=True)
@@ -84,27 +84,9 @@ def matrix(
     z = as_array(values)
     n, c = z.shape
     printed = prints_numbers(n, c)
-    end = bound if math.isfinite(bound) and bound > 0 else 1.0
-    heatmap = {
-        "type": "heatmap",
-        "z": z,
-        "colorscale": scale.colours,
-        "zmin": -end if scale.symmetric else 0.0,
-        "zmax": end,
-        "showscale": False,
-        "xgap": 1,
-        "ygap": 1,
-    }
-    if printed:
-        heatmap |= {
-            "text": _printed(z, decimals, sign=scale.symmetric and c <= MAX_SIGNED_CLASSES),
-            "texttemplate": "%{text}",
-            "hoverinfo": "skip",
-        }
-    else:
-        heatmap |= {"hovertemplate": "%{y}, %{x}<br>%{z}<extra></extra>"}
-    traces = [heatmap, *([_click_targets(n, c, hover)] if printed else []), *_words_for_non_finite(z)]
-    frames = _outlines(outlines)
+    heatmap = heatmap_trace(z, scale, bound=bound, decimals=decimals)
+    traces = [heatmap, *([_click_targets(n, c, hover)] if printed else []), *words_for_non_finite(z)]
+    frames = outlined(outlines)
     if selected is not None:
         frames.append(_frame([selected], SELECTION, 2, dash="dot"))
     label_width = max((len(name) for name in row_names), default=0)
@@ -114,13 +96,33 @@ def matrix(
         "showlegend": False,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "xaxis": {**_PLAIN_AXIS, **_ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
-        "yaxis": {**_PLAIN_AXIS, **_ticks(row_names, 12), "range": [n - 0.5, -0.5]},
+        "xaxis": {**PLAIN_AXIS, **ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
+        "yaxis": {**PLAIN_AXIS, **ticks(row_names, 12), "range": [n - 0.5, -0.5]},
         "shapes": frames,
         "dragmode": False,
     }
     # built at once: each later change of a figure costs as much as the whole
     return go.Figure(data=traces, layout=layout)
+
+
+def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int) -> dict[str, Any]:
+    """A matrix as a heatmap trace; its cells carry their numbers if they have room."""
+    n, c = z.shape
+    end = bound if math.isfinite(bound) and bound > 0 else 1.0
+    trace = {
+        "type": "heatmap",
+        "z": z,
+        "colorscale": scale.colours,
+        "zmin": -end if scale.symmetric else 0.0,
+        "zmax": end,
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+    }
+    if prints_numbers(n, c):
+        text = printed_numbers(z, scale, decimals)
+        return trace | {"text": text, "texttemplate": "%{text}", "hoverinfo": "skip"}
+    return trace | {"hovertemplate": "%{y}, %{x}<br>%{z}<extra></extra>"}
 
 
 def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -> str:
@@ -164,7 +166,9 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     )
 
 
-def _printed(z: np.ndarray, decimals: int, *, sign: bool) -> list[list[str]]:
+def printed_numbers(z: np.ndarray, scale: Scale, decimals: int) -> list[list[str]]:
+    """What is printed into the cells; NaN and infinities have words of their own."""
+    sign = scale.symmetric and z.shape[1] <= MAX_SIGNED_CLASSES
     return [[number(value, decimals, sign=sign) if math.isfinite(value) else "" for value in row] for row in z.tolist()]
 
 
@@ -183,14 +187,15 @@ def _click_targets(n: int, c: int, hover: Sequence[Sequence[str]] | None) -> dic
     return points | {"customdata": texts, "hovertemplate": "%{customdata}<extra></extra>"}
 
 
-def _words_for_non_finite(z: np.ndarray) -> list[dict[str, Any]]:
+def words_for_non_finite(z: np.ndarray) -> list[dict[str, Any]]:
+    """A trace that writes NaN and infinities into their cells; none if there are none."""
     rows, labels = np.nonzero(~np.isfinite(z))
     words = [number(float(z[i, c])) for i, c in zip(rows, labels, strict=True)]
     trace = {"type": "scatter", "x": labels, "y": rows, "mode": "text", "text": words, "hoverinfo": "skip"}
     return [trace] if words else []
 
 
-def _outlines(cells: Sequence[tuple[Cell, float]]) -> list[dict[str, Any]]:
+def outlined(cells: Sequence[tuple[Cell, float]]) -> list[dict[str, Any]]:
     """Frames around the target cells, the thicker the larger the share; one shape for all of a thickness."""
     by_width: dict[int, list[Cell]] = {}
     for cell, share in cells:
@@ -206,7 +211,8 @@ def _frame(cells: Sequence[Cell], colour: str, width: float, dash: str = "solid"
     return {"type": "path", "path": path, "line": {"color": colour, "width": width, "dash": dash}}
 
 
-def _ticks(names: Sequence[str], length: int) -> dict[str, Any]:
+def ticks(names: Sequence[str], length: int) -> dict[str, Any]:
+    """An axis that says these names, cut to a length, as far as there is room for them."""
     labels = [plotly_escaped(name if len(name) <= length else name[: length - 1] + "…") for name in names]
     every = 1 + len(names) // 33
     return {

@@ -258,15 +258,15 @@ def sheet_of_preset(preset: Preset) -> Sheet:
     problem = preset.problem
     n, c = problem.logits.shape
     labels = problem.target.argmax(1) if problem.has_probabilities else problem.target
-    texts = _texts(problem.target) if problem.has_probabilities else (("0",) * c,) * n
+    texts = number_texts(problem.target) if problem.has_probabilities else (("0",) * c,) * n
     return Sheet(
-        logits=_texts(problem.logits),
+        logits=number_texts(problem.logits),
         class_names=preset.class_names or _extended((), c, "class"),
         row_names=preset.row_names or _extended((), n, "row"),
         labels=tuple(label if 0 <= label < c else None for label in labels.tolist()),
         probabilities=texts,
         target_kind=PROBABILITIES if problem.has_probabilities else ONE_HOT,
-        weight=None if problem.weight is None else _texts(problem.weight.unsqueeze(0))[0],
+        weight=None if problem.weight is None else number_texts(problem.weight.unsqueeze(0))[0],
         ignore_index=problem.ignore_index,
         reduction=problem.reduction,
         label_smoothing=problem.label_smoothing,
@@ -292,7 +292,8 @@ def _with(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
     return (*values[:place], value, *values[place + 1 :])
 
 
-def _texts(matrix: torch.Tensor) -> Cells:
+def number_texts(matrix: torch.Tensor) -> Cells:
+    """A matrix as cells that read back as its values."""
     return tuple(tuple(number_text(value, matrix.dtype) for value in row) for row in matrix.tolist())
 
 
