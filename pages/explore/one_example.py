@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from xent_ui import editors, one_example, options, session, steps
+from xent_ui import editors, experiments, one_example, options, session, steps
 from xent_ui.text import _
 
 title, source = st.columns([1.4, 1], vertical_alignment="bottom")
@@ -19,4 +19,7 @@ with st.container(key="live"):
     one_example.live_part()
 one_example.tools()
 one_example.rested_part()
+st.markdown(f"#### {_('What labels do')}")
+with st.container(key="experiments"):
+    experiments.section(sheet, steps.chosen_row(sheet))
 editors.keep_in_tab()
