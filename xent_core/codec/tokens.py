@@ -151,7 +151,7 @@ def _packed(token: str) -> bytes:
         raise _damaged(_("the link is cut off"))
     packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=") != text:
-        raise _damaged(_("the end of the link is damaged"))
+        raise _damaged(_("the link is cut off or damaged at its end"))
     return packed
 
 
