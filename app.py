@@ -28,6 +28,13 @@ page = st.navigation(
                 default=True,
                 help=_("Logits and labels in, loss, probabilities and gradients out"),
             ),
+            st.Page(
+                "pages/explore/compare_settings.py",
+                title=_("Compare settings"),
+                icon=":material/compare_arrows:",
+                url_path="compare-settings",
+                help=_("Two sets of options on the same numbers: what the second changes"),
+            ),
         ],
         _("Understand"): [
             st.Page(

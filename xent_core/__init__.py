@@ -5,6 +5,15 @@ This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 """
 
 from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
+from xent_core.compare_settings import (
+    Accumulation,
+    Comparison,
+    GradientPair,
+    OptionSweep,
+    accumulate,
+    compare_settings,
+    sweep_option,
+)
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
 from xent_core.doctor import Finding, diagnose
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
@@ -20,19 +29,25 @@ __all__ = [
     "PRECISION_PRESETS",
     "PRESETS",
     "REDUCTIONS",
+    "Accumulation",
     "CellArithmetic",
+    "Comparison",
     "Evaluation",
     "Finding",
     "GradientCheck",
+    "GradientPair",
     "InvalidProblem",
     "Mark",
+    "OptionSweep",
     "Preset",
     "Problem",
     "Step",
     "Trace",
+    "accumulate",
     "all_cells",
     "cell_arithmetic",
     "compare",
+    "compare_settings",
     "diagnose",
     "evaluate",
     "gradient_check",
@@ -41,5 +56,6 @@ __all__ = [
     "row_sweep",
     "row_worked",
     "scale_sweep",
+    "sweep_option",
     "trace",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
+from torch import Tensor
 
 from xent_core import (
     CellArithmetic,
@@ -126,7 +127,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
         row_names=rows,
         class_names=classes,
         bound=evaluation.gradient_bound if is_gradient else 1.0,
-        outlines=_target_cells(evaluation),
+        outlines=target_cells(evaluation),
         selected=selected[1] if selected[0] == quantity else None,
         hover=hover,
         decimals=decimals(),
@@ -142,6 +143,28 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
             name=name, n=sheet.num_rows, c=sheet.num_classes
         ),
     )
+
+
+def gradient_heatmap(
+    values: Tensor,
+    sheet: Sheet,
+    key: str,
+    *,
+    bound: float,
+    alt: str,
+    outlines: Sequence[tuple[Cell, float]] = (),
+) -> None:
+    """A gradient, or a difference of gradients, as a heatmap under the sheet's names."""
+    figure = figures.matrix(
+        values,
+        figures.GRADIENT,
+        row_names=short_names(sheet.row_names),
+        class_names=short_names(sheet.class_names),
+        bound=bound,
+        outlines=outlines,
+        decimals=decimals(),
+    )
+    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=alt)
 
 
 def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
@@ -163,7 +186,7 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
                 row_names=short_names(sheet.row_names),
                 class_names=short_names(sheet.class_names),
                 bound=max(1.0, largest),
-                outlines=_target_cells(evaluation),
+                outlines=target_cells(evaluation),
                 decimals=decimals(),
             ),
             key="effective_target_matrix",
@@ -414,24 +437,32 @@ def tables(evaluation: Evaluation, sheet: Sheet) -> None:
         "row_loss": (_("row losses"), evaluation.row_loss.unsqueeze(1)),
     }
     with opened:
-        for tab, (name, (title, values)) in zip(
-            st.tabs([title for title, _values in matrices.values()]), matrices.items(), strict=True
-        ):
-            texts = [[number_text(value, values.dtype) for value in row] for row in values.tolist()]
-            header = [_("loss")] if name == "row_loss" else list(sheet.class_names)
-            with tab:
-                st.dataframe(
-                    pd.DataFrame(texts, columns=header).assign(**{"": sheet.row_names}).set_index(""),
-                    column_config={column: st.column_config.TextColumn(alignment="right") for column in header},
-                    alt=title,
-                )
-                st.download_button(
-                    _("{title} as CSV").format(title=title),
-                    csv_text(sheet.row_names, header, texts),
-                    file_name=f"{name}.csv",
-                    mime="text/csv",
-                    on_click="ignore",
-                )
+        number_tabs(matrices, sheet)
+
+
+def number_tabs(matrices: dict[str, tuple[str, Tensor]], sheet: Sheet) -> None:
+    """Matrices of the sheet's rows as tables with exact numbers, a tab and a CSV file for each.
+
+    Args: matrices: title and values by the name of the file; row_loss has one column, of losses.
+    """
+    for tab, (name, (title, values)) in zip(
+        st.tabs([title for title, _values in matrices.values()]), matrices.items(), strict=True
+    ):
+        texts = [[number_text(value, values.dtype) for value in row] for row in values.tolist()]
+        header = [_("loss")] if name == "row_loss" else list(sheet.class_names)
+        with tab:
+            st.dataframe(
+                pd.DataFrame(texts, columns=header).assign(**{"": sheet.row_names}).set_index(""),
+                column_config={column: st.column_config.TextColumn(alignment="right") for column in header},
+                alt=title,
+            )
+            st.download_button(
+                _("{title} as CSV").format(title=title),
+                csv_text(sheet.row_names, header, texts),
+                file_name=f"{name}.csv",
+                mime="text/csv",
+                on_click="ignore",
+            )
 
 
 def csv_text(row_names: Sequence[str], header: Sequence[str], texts: Sequence[Sequence[str]]) -> str:
@@ -505,7 +536,7 @@ def _hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> lis
     ]
 
 
-def _target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
+def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
     """Where the target lies, with its share of the row; for many cells only the largest of each row."""
     target, kept = evaluation.problem.target, evaluation.problem.kept().tolist()
     if not evaluation.problem.has_probabilities:

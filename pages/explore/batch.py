@@ -3,7 +3,7 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import editors, layout, options, readouts, session
+from xent_ui import compare_settings, editors, layout, options, readouts, session
 from xent_ui.text import _
 
 title, tools = layout.title_and_tools()
@@ -57,4 +57,8 @@ table_and_picture()
 with tools:
     editors.toolbar()
 with option_row:
-    options.option_bar()
+    bar, pin = st.columns([8.5, 1], vertical_alignment="bottom", gap="small")
+    with bar:
+        options.option_bar()
+    with pin:
+        compare_settings.pin_button()
