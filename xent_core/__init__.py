@@ -15,12 +15,14 @@ from xent_core.compare_settings import (
     sweep_option,
 )
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
-from xent_core.doctor import Finding, diagnose
+from xent_core.doctor import diagnose
+from xent_core.findings import Finding
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
 from xent_core.marks import Mark, reference_losses
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
 from xent_core.presets import PRESETS, Preset
 from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
+from xent_core.torch_messages import recognise
 from xent_core.trace import Step, Trace, trace
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "evaluate",
     "gradient_check",
     "in_every_dtype",
+    "recognise",
     "reference_losses",
     "row_sweep",
     "row_worked",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from torch import Tensor
+
+from xent_core.findings import SEVERITIES, TITLES, Finding, finding
+from xent_core.fixes import fix_of, fix_of_unreadable
+from xent_core.language import _
 from xent_core.problem import (
     InvalidProblem,
     as_ignore_index,
@@ -14,44 +19,9 @@ from xent_core.problem import (
     as_weight,
     violations,
 )
+from xent_core.symptoms import Call, symptoms
 
-TITLES = {
-    "logits-type": "The logits are not a tensor",
-    "logits-dtype": "The logits have the wrong dtype",
-    "logits-shape": "The logits have the wrong shape",
-    "target-type": "The target is not a tensor",
-    "target-dtype": "The target has the wrong dtype",
-    "target-shape": "The target has the wrong shape",
-    "target-out-of-range": "A label is out of range",
-    "class-axis": "The classes are on the wrong axis",
-    "batch-mismatch": "Logits and target have different numbers of rows",
-    "int-one-hot": "One-hot labels have to be floating",
-    "soft-target-ignore-index": "Probabilities cannot be ignored by index",
-    "weight-type": "The weight is not a tensor",
-    "weight-shape": "The weight has the wrong length",
-    "weight-dtype": "The weight has the wrong dtype",
-    "reduction": "Unknown reduction",
-    "label-smoothing": "label_smoothing is out of range",
-    "ignore-index": "ignore_index is out of range",
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, or worth knowing.
-
-    Attributes:
-      code: short and stable, such as "target-out-of-range".
-      severity: "error" (PyTorch raises), "warning" (PyTorch is silent and the result is not what was meant), "note".
-      title, explanation: in words, with the numbers that came.
-      fix: what to do, with the code for it.
-    """
-
-    code: str
-    severity: Literal["error", "warning", "note"]
-    title: str
-    explanation: str
-    fix: str
+__all__ = ["TITLES", "Finding", "diagnose"]
 
 
 def diagnose(
@@ -63,28 +33,46 @@ def diagnose(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> list[Finding]:
-    """What PyTorch would refuse in a call of `F.cross_entropy` with these arguments; empty if it would refuse nothing.
+    """What goes wrong in F.cross_entropy with these arguments, and what is worth knowing; errors come first.
 
-    Args: as for `Problem`, but valid or not, of any shape and dtype; nothing is changed.
+    Errors are what PyTorch refuses, forward or backward; where there is one, nothing else is looked for.
+    A clean input gives no error and no warning; it may give notes.
+
+    Args: as for `Problem`, but valid or not, of any shape and dtype; nothing is changed, and tensors are not copied.
+    Returns: findings, the worst first; see `Finding` and TITLES.
     Example: diagnose([[1, 2, 3]], [7])[0].code is "target-out-of-range".
     """
     try:
-        z = as_logits(logits)
-        y = as_target(target, z.dtype)
-        w = None if weight is None else as_weight(weight, z.dtype)
-        errors = list(
-            violations(
-                z,
-                y,
-                weight=w,
-                ignore_index=as_ignore_index(ignore_index),
-                reduction=reduction,
-                label_smoothing=as_label_smoothing(label_smoothing),
-            )
-        )
+        z = _seen(logits, as_logits)
+        y = _seen(target, lambda data: as_target(data, z.dtype))
+        w = None if weight is None else _seen(weight, lambda data: as_weight(data, z.dtype))
+        index, smoothing = as_ignore_index(ignore_index), as_label_smoothing(label_smoothing)
     except InvalidProblem as error:
-        errors = [error]
-    return [
-        Finding(error.code, "error", TITLES[error.code], f"{error.came}, expected {error.expected}.", error.fix)
-        for error in errors
-    ]
+        return [_of_error(error, fix_of_unreadable(error.code))]
+    options: dict[str, Any] = {"weight": w, "ignore_index": index, "reduction": reduction, "label_smoothing": smoothing}
+    errors = list(violations(z, y, **options)) or list(_refused_by_backward(z, y))
+    if errors:
+        return [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
+    found = symptoms(Call.of(z, y, **options))
+    return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
+
+
+def _seen(data: Any, read: Callable[[Any], Tensor]) -> Tensor:
+    """A tensor itself, without a copy; anything else as `Problem` reads it."""
+    if isinstance(data, Tensor) and data.device.type == "cpu" and not data.is_nested:
+        return data.detach()
+    return read(data)
+
+
+def _refused_by_backward(logits: Tensor, target: Tensor) -> Iterator[InvalidProblem]:
+    if logits.dim() == 1 and target.shape == (1,) and logits.shape != (1,):
+        yield InvalidProblem(
+            "target-shape",
+            _("target has shape (1,) for logits of shape {shape}").format(shape=tuple(logits.shape)),
+            _("a target of shape (): PyTorch takes (1,) forward and refuses it in backward()"),
+            _("Drop the axis of one."),
+        )
+
+
+def _of_error(error: InvalidProblem, fix: str) -> Finding:
+    return finding(error.code, "error", str(error), fix)

@@ -415,7 +415,7 @@ def _range_violations(logits: Tensor, target: Tensor, ignore_index: int) -> Iter
     count = int(outside.sum())
     others = f" ({count} rows are outside)" if count > 1 else ""
     fix = "Correct the label, or add a class."
-    if kept.min() == 1 and kept.max() == num_classes:
+    if kept.min() >= 1 and kept.max() == num_classes:
         fix = "The labels look like 1…C: use target - 1."
     elif bool(((kept == value) | ((kept >= 0) & (kept < num_classes))).all()) and value in (-1, 255, -100):
         fix = f"If {value} marks rows to leave out, pass ignore_index={value}."

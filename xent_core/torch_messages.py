@@ -1,0 +1,53 @@
+"""recognise: which mistake an error message of PyTorch comes from."""
+
+from __future__ import annotations
+
+import re
+
+# What PyTorch writes, CPU and CUDA, and the codes that fit, best first; the more telling patterns stand first.
+PATTERNS = (
+    (r"Expected floating point type for target with class probabilities", ("int-one-hot", "logits-shape")),
+    (r"expected target dtype to be Long or Byte", ("target-dtype",)),
+    (r"expected scalar type Long but found", ("target-dtype",)),
+    (r"gather\(\): Expected dtype int", ("target-dtype",)),
+    (r"nll_loss\w* (not implemented|is not implemented) for '(Int|Short|Char|Bool)'", ("target-dtype",)),
+    (r"nll_loss\w*_(index|out_frame)\S* not implemented for '(Int|Short|Char|Bool)'", ("target-dtype",)),
+    (r"multi-target not supported", ("target-shape", "int-one-hot")),
+    (r"For 1D input, 1D target must have size 1", ("target-shape",)),
+    (r"only batches of spatial targets supported", ("target-shape", "class-axis")),
+    (r"Expected target size ", ("class-axis", "target-shape")),
+    (r"size mismatch \(got input: \[\d+\], target: \[1\]", ("target-shape",)),  # of backward()
+    (r"size mismatch \(got input", ("class-axis", "target-shape", "logits-shape")),
+    (r"output with shape \[\] doesn't match the broadcast shape \[1\]", ("target-shape",)),
+    (r"Expected input batch_size", ("batch-mismatch", "class-axis")),
+    (r"Target -?\d+ is out of bounds", ("target-out-of-range", "class-axis")),
+    (r"t >= 0 && t < n_classes|cur_target >= 0|nll_loss\w*_no_reduce", ("target-out-of-range",)),
+    (r"index out of bounds.*assert|assert.*index out of bounds", ("target-out-of-range",)),
+    (r"device-side assert triggered", ("target-out-of-range",)),
+    (r"weight tensor should be defined (either )?for all", ("weight-shape",)),
+    (r"expected scalar type (Float|Double|Half|BFloat16) but found", ("weight-dtype",)),
+    (r"ignore_index is not supported for floating point target", ("soft-target-ignore-index",)),
+    (r"is not a valid value for reduction", ("reduction",)),
+    (r"label_smoothing must be between|argument 'label_smoothing'", ("label-smoothing",)),
+    (r"argument 'ignore_index'|Overflow when unpacking long", ("ignore-index",)),
+    (r"argument 'input'", ("logits-type",)),
+    (r"argument 'target'", ("target-type",)),
+    (r"argument 'weight'", ("weight-type",)),
+    (r"log_softmax\w*\"? not implemented for|'aten::_log_softmax'", ("logits-dtype",)),
+    (r"'aten::nll_loss", ("target-dtype",)),
+    (r"'aten::view' with arguments from the 'Sparse", ("weight-dtype", "target-dtype")),
+)
+# a message is a few lines; a whole log may be pasted, and is looked through up to here
+LONGEST = 100_000
+
+
+def recognise(message: str) -> tuple[str, ...]:
+    """The codes of TITLES that fit an error message of PyTorch, best first; empty if none does.
+
+    Args: message: one line, a whole traceback, or a log; its case and line breaks do not matter.
+    Example: recognise("IndexError: Target 3 is out of bounds.") → ("target-out-of-range", "class-axis").
+    """
+    text = " ".join(message[-LONGEST:].split())
+    found = [codes for pattern, codes in PATTERNS if re.search(pattern, text, re.IGNORECASE)]
+    best, others = [codes[0] for codes in found], [code for codes in found for code in codes[1:]]
+    return tuple(dict.fromkeys(best + others))
