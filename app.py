@@ -59,6 +59,15 @@ page = st.navigation(
                 help=_("The same loss in float64, float32, bfloat16 and float16"),
             ),
         ],
+        _("Apply"): [
+            st.Page(
+                "pages/apply/doctor.py",
+                title=_("Doctor"),
+                icon=":material/stethoscope:",
+                url_path="doctor",
+                help=_("What is wrong with these logits and labels, and the fix"),
+            ),
+        ],
     }
 )
 session.enter(page.url_path)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import compare_settings, editors, layout, options, readouts, session
+from xent_ui import compare_settings, doctor, editors, layout, options, readouts, session
 from xent_ui.text import _
 
 title, tools = layout.title_and_tools()
@@ -41,6 +41,7 @@ def table_and_picture() -> None:
         readouts.row_table(evaluation, sheet)
     with st.container(key="findings"):
         readouts.findings(sheet, evaluation)
+        doctor.warnings_line(sheet)
     with st.container(key="effective_target"):
         readouts.effective_target(evaluation, sheet)
     with st.container(key="check"):
