@@ -47,6 +47,13 @@ current = st.navigation(
                 help=_("Drag a logit, change the label, and every number follows"),
             ),
             page(
+                "pages/explore/compare_settings.py",
+                title=_("Compare settings"),
+                icon=":material/compare_arrows:",
+                url_path="compare-settings",
+                help=_("Two sets of options on the same numbers: what the second changes"),
+            ),
+            page(
                 "pages/explore/gradient_descent.py",
                 title=_("Gradient descent"),
                 icon=":material/trending_down:",
@@ -78,6 +85,13 @@ current = st.navigation(
             ),
         ],
         _("Apply"): [
+            page(
+                "pages/apply/doctor.py",
+                title=_("Doctor"),
+                icon=":material/stethoscope:",
+                url_path="doctor",
+                help=_("What is wrong with these logits and labels, and the fix"),
+            ),
             page(
                 "pages/apply/export.py",
                 title=_("Export"),

@@ -5,6 +5,15 @@ This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 """
 
 from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
+from xent_core.compare_settings import (
+    Accumulation,
+    Comparison,
+    GradientPair,
+    OptionSweep,
+    accumulate,
+    compare_settings,
+    sweep_option,
+)
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
 from xent_core.descent import OPTIMIZERS, Descent, Limit, descend, limit_of
 from xent_core.doctor import diagnose
@@ -45,26 +54,32 @@ __all__ = [
     "PRECISION_PRESETS",
     "PRESETS",
     "REDUCTIONS",
+    "Accumulation",
     "CellArithmetic",
+    "Comparison",
     "Descent",
     "Evaluation",
     "Finding",
     "Flip",
     "GradientCheck",
+    "GradientPair",
     "IfLabelWere",
     "InvalidProblem",
     "Limit",
     "LossCurve",
     "Mark",
+    "OptionSweep",
     "Preset",
     "Problem",
     "SimplexField",
     "Step",
     "Sweep",
     "Trace",
+    "accumulate",
     "all_cells",
     "cell_arithmetic",
     "compare",
+    "compare_settings",
     "descend",
     "diagnose",
     "equilibrium_gap",
@@ -86,6 +101,7 @@ __all__ = [
     "simplex_field",
     "simplex_grid",
     "sweep_label_smoothing",
+    "sweep_option",
     "sweep_temperature",
     "sweep_weight",
     "trace",

@@ -96,12 +96,13 @@ def _take_option(name: str, key: str) -> None:
     if value is None:
         session.redraw("options")
     elif name == "target_kind":
-        _take_target_kind(current, str(value))
+        take_target_kind(current, str(value))
     else:
         session.edit(replace(current, **{name: value}))
 
 
-def _take_target_kind(current: Sheet, kind: str) -> None:
+def take_target_kind(current: Sheet, kind: str) -> None:
+    """Put the target into another form, and say what the form cannot hold."""
     loses = kind != PROBABILITIES == current.target_kind and current.is_soft()
     ignored = kind == PROBABILITIES != current.target_kind and None in current.labels
     session.edit(current.with_target_kind(kind))

@@ -145,6 +145,28 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     )
 
 
+def gradient_heatmap(
+    values: Tensor,
+    sheet: Sheet,
+    key: str,
+    *,
+    bound: float,
+    alt: str,
+    outlines: Sequence[tuple[Cell, float]] = (),
+) -> None:
+    """A gradient, or a difference of gradients, as a heatmap under the sheet's names."""
+    figure = figures.matrix(
+        values,
+        figures.GRADIENT,
+        row_names=short_names(sheet.row_names),
+        class_names=short_names(sheet.class_names),
+        bound=bound,
+        outlines=outlines,
+        decimals=decimals(),
+    )
+    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=alt)
+
+
 def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
     """What the loss really compares with, where weights or smoothing make it differ from the target."""
     problem = evaluation.problem
@@ -407,17 +429,25 @@ def tables(evaluation: Evaluation, sheet: Sheet) -> None:
         "row_loss": (_("row losses"), evaluation.row_loss.unsqueeze(1)),
     }
     with opened:
-        for tab, (name, (title, values)) in zip(
-            st.tabs([title for title, _values in matrices.values()]), matrices.items(), strict=True
-        ):
-            with tab:
-                matrix_table(
-                    values,
-                    sheet,
-                    title=title,
-                    file_name=f"{name}.csv",
-                    header=[_("loss")] if name == "row_loss" else sheet.class_names,
-                )
+        number_tabs(matrices, sheet)
+
+
+def number_tabs(matrices: dict[str, tuple[str, Tensor]], sheet: Sheet) -> None:
+    """Matrices of the sheet's rows as tables with exact numbers, a tab and a CSV file for each.
+
+    Args: matrices: title and values by the name of the file; row_loss has one column, of losses.
+    """
+    for tab, (name, (title, values)) in zip(
+        st.tabs([title for title, _values in matrices.values()]), matrices.items(), strict=True
+    ):
+        with tab:
+            matrix_table(
+                values,
+                sheet,
+                title=title,
+                file_name=f"{name}.csv",
+                header=[_("loss")] if name == "row_loss" else sheet.class_names,
+            )
 
 
 def matrix_table(
