@@ -1,7 +1,7 @@
 PYTHON ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types check bench screenshots
+.PHONY: help run test lint types check bench screenshots messages
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,3 +26,7 @@ bench:  ## Measure speed and memory, as ratios, side by side in one run
 
 screenshots:  ## Photograph every page, light and dark, wide and narrow
 	$(PYTHON) -m scripts.screenshots
+
+messages:  ## Collect every sentence that can be translated
+	$(PYTHON) -m babel.messages.frontend extract --keywords="_ N_" --no-location --sort-output --omit-header \
+		--output-file=xent_core/locales/xent.pot app.py pages xent_core xent_ui

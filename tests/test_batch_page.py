@@ -1,7 +1,6 @@
 """The batch page, driven through Streamlit's AppTest: what is typed, ticked and chosen, and what it shows."""
 
 import base64
-import gettext
 import json
 import math
 import re
@@ -15,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 
 from tests.tolerances import assert_agree
 from xent_core import PRESETS
-from xent_ui import text as texts
 
 APP = str(Path(__file__).parents[1] / "app.py")
 
@@ -453,19 +451,3 @@ def test_a_number_too_large_for_its_dtype_is_inf_and_the_page_says_so() -> None:
 
     assert loss(at) == "NaN"
     assert any("float32, where they become inf" in info.value.replace("\\", "") for info in at.info)
-
-
-def test_every_word_of_the_page_passes_through_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Marked(gettext.NullTranslations):
-        def gettext(self, message: str) -> str:
-            return f"⟦{message}⟧"
-
-    monkeypatch.setattr(texts, "use_language", lambda _locale: texts.use_catalogue(Marked()))
-    at = open_app()
-    kinds = ("button", "selectbox", "number_input", "slider", "metric", "text_area", "expander")
-    words = [element.label for kind in kinds for element in getattr(at, kind)]
-    words += [element.value for element in (*at.subheader, *at.markdown, *at.caption)]
-
-    assert len(words) > 20
-    for word in words:
-        assert "⟦" in word or word == "ignore_index", word

@@ -432,4 +432,4 @@ def test_a_number_as_text_reads_back_and_no_text_with_fewer_digits_does(dtype, v
 
 def test_an_invalid_problem_is_told_when_the_problem_is_asked_for():
     with pytest.raises(InvalidProblem):
-        dataclasses.replace(SHEET, label_smoothing=2.0).to_problem()
+        dataclasses.replace(SHEET, target_kind=PROBABILITIES, ignore_index=1).to_problem()

@@ -22,7 +22,8 @@ from xent_core.terminal import evaluation_text, findings_text
 class Command(NamedTuple):
     """One subcommand: what it does in a sentence, its arguments, and what it prints.
 
-    `run` returns the text for stdout, and the exit code if it is not always 0; a ValueError or OSError from it is printed as one line, with exit code 2.
+    `run` returns the text for stdout, with the exit code if that is not always 0.
+    A ValueError or OSError from it is printed as one line, with exit code 2.
     """
 
     help: str

@@ -39,11 +39,11 @@ class _Functional:
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class PitfallCall:
     """One way to compute the loss of a pitfall's example, and what PyTorch gives for it.
 
     Attributes:
-      code: the source that ran; it needs torch, F, and what `Pitfall.given` defines.
+      code: the source that ran, from the tensors to the loss; it needs torch and F.
       arguments: logits, target and options as they reached F.cross_entropy; None if it was not called.
       loss: as computed; None if PyTorch raised.
       grad_logits: of the sum of the loss with respect to the logits of the example; None if PyTorch raised or if they
@@ -76,33 +76,25 @@ class Pitfall:
         return _(TITLES[self.code])
 
     @cached_property
-    def given(self) -> str:
-        """The source of what both calls start from: the lines that define logits, target and perhaps weight."""
-        return _body(self.example.given, last="")  # type: ignore[attr-defined]
-
-    @property
-    def variables(self) -> dict[str, Tensor]:
-        """What `given` defines, anew each time: logits, target, and what else there is."""
-        return dict(self.example.given())  # type: ignore[attr-defined]
-
-    @cached_property
-    def wrong(self) -> Call:
+    def wrong(self) -> PitfallCall:
         """The call that fails, or misleads."""
-        return _run(self.example.wrong, self.variables)  # type: ignore[attr-defined]
+        return _run(self.example.given, self.example.wrong)  # type: ignore[attr-defined]
 
     @cached_property
-    def right(self) -> Call:
+    def right(self) -> PitfallCall:
         """The call that does what was meant."""
-        return _run(self.example.right, self.variables)  # type: ignore[attr-defined]
+        return _run(self.example.given, self.example.right)  # type: ignore[attr-defined]
 
 
-def _run(step: Step, variables: dict[str, Tensor]) -> Call:
+def _run(given: Callable[[], dict[str, Tensor]], step: Step) -> PitfallCall:
     """Forward and backward of one function, whatever it raises."""
     functional = _Functional()
-    leaf = variables["logits"]
+    code = f"{_body(given, last='')}\n{_body(step, last='loss = ')}"
     loss, grad, message = None, None, ""
     with torch.inference_mode(False), torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        variables = given()
+        leaf = variables["logits"]
         if leaf.is_floating_point():
             leaf.requires_grad_()
         try:
@@ -112,7 +104,7 @@ def _run(step: Step, variables: dict[str, Tensor]) -> Call:
                 grad = leaf.grad
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             loss, message = None, f"{type(error).__name__}: {error}"
-    return Call(_body(step, last="loss = "), _detached(functional.arguments), _bare(loss), _bare(grad), message)
+    return PitfallCall(code, _detached(functional.arguments), _bare(loss), _bare(grad), message)
 
 
 def _bare(value: Any) -> Any:
@@ -156,33 +148,32 @@ class _LogitsType:
 class _LogitsDtype:
     @staticmethod
     def given() -> dict[str, Tensor]:
-        logits = torch.tensor([[2, 1, 0], [0, 3, -1], [1, 1, 3]])
+        logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, -1.0], [1.0, 1.0, 3.0]])
         target = torch.tensor([0, 1, 2])
         return {"logits": logits, "target": target}
 
     @staticmethod
     def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
-        return F.cross_entropy(logits, target)
+        return F.cross_entropy(logits.long(), target)
 
     @staticmethod
     def right(F: Any, logits: Tensor, target: Tensor) -> Any:
-        return F.cross_entropy(logits.float(), target)
+        return F.cross_entropy(logits, target)
 
 
 class _LogitsShape:
     @staticmethod
     def given() -> dict[str, Tensor]:
-        logits = torch.tensor(2.0)
+        logits = torch.tensor([2.0, 1.0, 0.1])
         target = torch.tensor(0)
         return {"logits": logits, "target": target}
 
     @staticmethod
     def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
-        return F.cross_entropy(logits, target)
+        return F.cross_entropy(logits.max(), target)
 
     @staticmethod
     def right(F: Any, logits: Tensor, target: Tensor) -> Any:
-        logits = torch.stack([logits, torch.tensor(0.0)])
         return F.cross_entropy(logits, target)
 
 
@@ -717,43 +708,44 @@ class _Saturated:
         return F.cross_entropy(logits.double(), target)
 
 
+# what people meet most stands first
 PITFALLS = {
     code: Pitfall(code, example)
     for code, example in {
-        "logits-type": _LogitsType,
-        "logits-dtype": _LogitsDtype,
-        "logits-shape": _LogitsShape,
-        "target-type": _TargetType,
         "target-dtype": _TargetDtype,
         "target-shape": _TargetShape,
         "target-out-of-range": _TargetOutOfRange,
         "class-axis": _ClassAxis,
         "batch-mismatch": _BatchMismatch,
-        "int-one-hot": _IntOneHot,
-        "soft-target-ignore-index": _SoftTargetIgnoreIndex,
-        "weight-type": _WeightType,
         "weight-shape": _WeightShape,
+        "soft-target-ignore-index": _SoftTargetIgnoreIndex,
+        "int-one-hot": _IntOneHot,
+        "softmax-applied-twice": _SoftmaxAppliedTwice,
+        "log-probs-as-logits": _LogProbsAsLogits,
+        "all-ignored": _AllIgnored,
+        "single-class": _SingleClass,
+        "soft-target-not-normalised": _SoftTargetNotNormalised,
+        "soft-target-negative": _SoftTargetNegative,
+        "soft-target-masked-rows": _SoftTargetMaskedRows,
+        "ignored-class-still-competes": _IgnoredClassStillCompetes,
+        "weighted-mean-denominator": _WeightedMeanDenominator,
+        "zero-total-weight": _ZeroTotalWeight,
+        "non-finite-logits": _NonFiniteLogits,
+        "neg-inf-with-smoothing": _NegInfWithSmoothing,
+        "neg-inf-with-soft-target": _NegInfWithSoftTarget,
+        "half-precision-overflow": _HalfPrecisionOverflow,
+        "half-precision-vanishing-gradient": _HalfPrecisionVanishingGradient,
+        "class-axis-ambiguous": _ClassAxisAmbiguous,
+        "saturated": _Saturated,
+        "logits-type": _LogitsType,
+        "logits-dtype": _LogitsDtype,
+        "logits-shape": _LogitsShape,
+        "target-type": _TargetType,
+        "weight-type": _WeightType,
         "weight-dtype": _WeightDtype,
         "reduction": _Reduction,
         "label-smoothing": _LabelSmoothing,
         "ignore-index": _IgnoreIndex,
-        "softmax-applied-twice": _SoftmaxAppliedTwice,
-        "class-axis-ambiguous": _ClassAxisAmbiguous,
-        "single-class": _SingleClass,
-        "all-ignored": _AllIgnored,
-        "non-finite-logits": _NonFiniteLogits,
-        "neg-inf-with-smoothing": _NegInfWithSmoothing,
-        "neg-inf-with-soft-target": _NegInfWithSoftTarget,
-        "soft-target-masked-rows": _SoftTargetMaskedRows,
-        "soft-target-negative": _SoftTargetNegative,
-        "soft-target-not-normalised": _SoftTargetNotNormalised,
         "weight-value": _WeightValue,
-        "zero-total-weight": _ZeroTotalWeight,
-        "half-precision-overflow": _HalfPrecisionOverflow,
-        "half-precision-vanishing-gradient": _HalfPrecisionVanishingGradient,
-        "weighted-mean-denominator": _WeightedMeanDenominator,
-        "ignored-class-still-competes": _IgnoredClassStillCompetes,
-        "log-probs-as-logits": _LogProbsAsLogits,
-        "saturated": _Saturated,
     }.items()
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from xent_core.cross_entropy import TOLERANCE_IN_EPS, Evaluation, evaluate
 from xent_core.language import N_
+from xent_core.one_row import every_label
 from xent_core.problem import Problem
 
 
@@ -174,17 +175,8 @@ class Trace:
         The plain loss has p[k] − 1 at the label and p elsewhere. Divided by D·T, it is the gradient of L by the logits.
         Weight and label smoothing are the Problem's own; a row whose label is ignore_index is 0.
         """
-        problem = self.evaluation.problem
-        scaled = self["scaled"].value
-        every_label = Problem(
-            scaled.repeat(problem.num_classes, 1),
-            torch.arange(problem.num_classes),
-            weight=None if problem.weight is None else problem.weight.to(scaled.dtype),
-            ignore_index=problem.ignore_index,
-            reduction="sum",
-            label_smoothing=problem.label_smoothing,
-        )
-        return evaluate(every_label).grad_logits
+        problem = every_label(self.evaluation.problem, self["scaled"].value)
+        return evaluate(replace(problem, temperature=1.0)).grad_logits
 
 
 def trace(problem: Problem, row: int = 0, *, evaluation: Evaluation | None = None) -> Trace:

@@ -128,6 +128,7 @@ def _editor(name: str, table: pd.DataFrame, columns: dict[str, Any], *, alt: str
         row_height=ROW_HEIGHT,
         height=ROW_HEIGHT * (rows + 1) + 2,
         alt=alt,
+        disabled=session.is_locked(name),
     )
 
 
@@ -218,15 +219,18 @@ def _refuse(editor: str, refusals: list[str]) -> None:
 
 def toolbar() -> None:
     """Undo, reset, and the tools that change the whole table."""
-    # never disabled: what is typed into a cell runs only the part of the page that depends on it
+    if session.is_hidden("tools"):
+        return
+    # not disabled while there is nothing to undo: what is typed into a cell runs only the part that depends on it
+    locked = session.is_locked("tools")
     with st.container(horizontal=True, horizontal_alignment="right", key="tools"):
-        st.button(_("Undo"), icon=":material/undo:", on_click=session.undo)
-        st.button(_("Reset"), icon=":material/restart_alt:", on_click=session.reset)
-        with st.popover(_("Paste"), icon=":material/content_paste:"):
+        st.button(_("Undo"), icon=":material/undo:", on_click=session.undo, disabled=locked)
+        st.button(_("Reset"), icon=":material/restart_alt:", on_click=session.reset, disabled=locked)
+        with st.popover(_("Paste"), icon=":material/content_paste:", disabled=locked):
             _paste_box()
-        with st.popover(_("Random"), icon=":material/casino:"):
+        with st.popover(_("Random"), icon=":material/casino:", disabled=locked):
             _random_box()
-        with st.popover(_("Rows and classes"), icon=":material/table:"):
+        with st.popover(_("Rows and classes"), icon=":material/table:", disabled=locked):
             _size_box()
 
 

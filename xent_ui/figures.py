@@ -30,7 +30,7 @@ MAX_PRINTED_CELLS = 400
 MAX_SIGNED_CLASSES = 5
 
 # labels may overflow: asking each whether it does costs more than drawing it
-_PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "ticklabeloverflow": "allow"}
+PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "ticklabeloverflow": "allow"}
 
 
 @dataclass(frozen=True)
@@ -86,26 +86,13 @@ def matrix(
     """
     z = as_array(values)
     n, c = z.shape
-    end = bound if math.isfinite(bound) and bound > 0 else 1.0
-    heatmap = {
-        "type": "heatmap",
-        "z": z,
-        "colorscale": scale.colours,
-        "zmin": -end if scale.symmetric else 0.0,
-        "zmax": end,
-        "showscale": False,
-        "xgap": 1,
-        "ygap": 1,
-    }
+    heatmap = heatmap_trace(z, scale, bound=bound)
     traces = [heatmap]
     if prints_numbers(n, c):
         heatmap["hoverinfo"] = "skip"
-        signed = scale.symmetric and c <= MAX_SIGNED_CLASSES
-        traces.append(_numbers(z, np.abs(z) / end > DARK_FROM, hover, decimals, sign=signed))
-    else:
-        heatmap["hovertemplate"] = "%{y}, %{x}<br>%{z}<extra></extra>"
-    traces += _words_for_non_finite(z)
-    frames = _outlines(outlines)
+        traces.append(_numbers(z, scale, heatmap["zmax"], hover, decimals))
+    traces += words_for_non_finite(z)
+    frames = outlined(outlines)
     if selected is not None:
         frames.append(_frame([selected], SELECTION, 2, dash="dot"))
     label_width = max((len(name) for name in row_names), default=0)
@@ -115,14 +102,33 @@ def matrix(
         "showlegend": False,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "xaxis": {**_PLAIN_AXIS, **_ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
-        "yaxis": {**_PLAIN_AXIS, **_ticks(row_names, 12), "range": [n - 0.5, -0.5]},
+        "xaxis": {**PLAIN_AXIS, **ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
+        "yaxis": {**PLAIN_AXIS, **ticks(row_names, 12), "range": [n - 0.5, -0.5]},
         "shapes": frames,
         "dragmode": False,
         "hoverdistance": 2 * row_height,  # from a number to the edge of its cell
     }
     # built at once: each later change of a figure costs as much as the whole
     return go.Figure(data=traces, layout=layout)
+
+
+def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | None = None) -> dict[str, Any]:
+    """A matrix as a heatmap trace, whose cells carry their numbers if these have room and their decimals are given."""
+    end = bound if math.isfinite(bound) and bound > 0 else 1.0
+    trace = {
+        "type": "heatmap",
+        "z": z,
+        "colorscale": scale.colours,
+        "zmin": -end if scale.symmetric else 0.0,
+        "zmax": end,
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+    }
+    if decimals is not None and prints_numbers(*z.shape):
+        text = printed_numbers(z, scale, decimals)
+        return trace | {"text": text, "texttemplate": "%{text}", "hoverinfo": "skip"}
+    return trace | {"hovertemplate": "%{y}, %{x}<br>%{z}<extra></extra>"}
 
 
 def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -> str:
@@ -190,8 +196,14 @@ def aligned_table(columns: Mapping[str, Sequence[str]], *, row_names: Sequence[s
     )
 
 
+def printed_numbers(z: np.ndarray, scale: Scale, decimals: int) -> list[list[str]]:
+    """What is printed into the cells; NaN and infinities have words of their own."""
+    sign = scale.symmetric and z.shape[1] <= MAX_SIGNED_CLASSES
+    return [[number(value, decimals, sign=sign) if math.isfinite(value) else "" for value in row] for row in z.tolist()]
+
+
 def _numbers(
-    z: np.ndarray, is_dark: np.ndarray, hover: Sequence[Sequence[str]] | None, decimals: int, *, sign: bool
+    z: np.ndarray, scale: Scale, end: float, hover: Sequence[Sequence[str]] | None, decimals: int
 ) -> dict[str, Any]:
     """The numbers in the cells, which also answer to the pointer: a heatmap reports no clicks."""
     n, c = z.shape
@@ -200,8 +212,8 @@ def _numbers(
         "x": np.tile(np.arange(c), n),
         "y": np.repeat(np.arange(n), c),
         "mode": "text",
-        "text": [number(value, decimals, sign=sign) if math.isfinite(value) else "" for value in z.ravel().tolist()],
-        "textfont": {"color": [LIGHT_INK if dark else DARK_INK for dark in is_dark.ravel().tolist()]},
+        "text": [text for row in printed_numbers(z, scale, decimals) for text in row],
+        "textfont": {"color": [LIGHT_INK if abs(v) > DARK_FROM * end else DARK_INK for v in z.ravel().tolist()]},
         "selected": {"textfont": {"color": SELECTION}},  # said, or Plotly pales all the others
     }
     if hover is None:
@@ -210,14 +222,15 @@ def _numbers(
     return points | {"customdata": texts, "hovertemplate": "%{customdata}<extra></extra>"}
 
 
-def _words_for_non_finite(z: np.ndarray) -> list[dict[str, Any]]:
+def words_for_non_finite(z: np.ndarray) -> list[dict[str, Any]]:
+    """A trace that writes NaN and infinities into their cells; none if there are none."""
     rows, labels = np.nonzero(~np.isfinite(z))
     words = [number(float(z[i, c])) for i, c in zip(rows, labels, strict=True)]
     trace = {"type": "scatter", "x": labels, "y": rows, "mode": "text", "text": words, "hoverinfo": "skip"}
     return [trace] if words else []
 
 
-def _outlines(cells: Sequence[tuple[Cell, float]]) -> list[dict[str, Any]]:
+def outlined(cells: Sequence[tuple[Cell, float]]) -> list[dict[str, Any]]:
     """Frames around the target cells, the thicker the larger the share; one shape for all of a thickness."""
     by_width: dict[int, list[Cell]] = {}
     for cell, share in cells:
@@ -233,7 +246,8 @@ def _frame(cells: Sequence[Cell], colour: str, width: float, dash: str = "solid"
     return {"type": "path", "path": path, "line": {"color": colour, "width": width, "dash": dash}}
 
 
-def _ticks(names: Sequence[str], length: int) -> dict[str, Any]:
+def ticks(names: Sequence[str], length: int) -> dict[str, Any]:
+    """An axis that says these names, cut to a length, as far as there is room for them."""
     labels = [plotly_escaped(name if len(name) <= length else name[: length - 1] + "…") for name in names]
     every = 1 + len(names) // 33
     return {

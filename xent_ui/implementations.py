@@ -13,9 +13,8 @@ from torch import Tensor
 from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
 from xent_core.implementations import REASONS, Entry, Reason, RowWorked
 from xent_ui import figures, session
-from xent_ui.editors import short_names
 from xent_ui.options import decimals
-from xent_ui.readouts import CHART_CONFIG
+from xent_ui.readouts import gradient_heatmap
 from xent_ui.sheet import Sheet
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
 
@@ -175,22 +174,15 @@ def gradient(entry: Entry, problem: Problem, sheet: Sheet) -> None:
         st.info(_("This route could not run, so there is no gradient."), icon=":material/block:")
         return
     reference = evaluate(problem)
-    _heatmap(entry.grad_logits, sheet, "route_gradient", reference.gradient_bound, _("Gradient through this route"))
+    alt = _("Gradient through this route")
+    gradient_heatmap(entry.grad_logits, sheet, "route_gradient", bound=reference.gradient_bound, alt=alt)
     if entry.grad_difference == 0:
         st.markdown(_("The same as through F.cross_entropy, bit for bit."))
         return
     st.markdown(f"**{_('minus the gradient of F.cross_entropy')}**")
     difference = entry.grad_logits.double() - reference.grad_logits.double()
     bound = float(difference.nan_to_num(0.0, 0.0, 0.0).abs().max())
-    _heatmap(difference, sheet, "route_difference", bound, _("Difference of the gradients"))
-
-
-def _heatmap(values: Tensor, sheet: Sheet, key: str, bound: float, alt: str) -> None:
-    rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
-    figure = figures.matrix(
-        values, figures.GRADIENT, row_names=rows, class_names=classes, bound=bound, decimals=decimals()
-    )
-    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=alt)
+    gradient_heatmap(difference, sheet, "route_difference", bound=bound, alt=_("Difference of the gradients"))
 
 
 def row_chooser(sheet: Sheet) -> int:

@@ -12,7 +12,7 @@ import streamlit as st
 from xent_core import DTYPES, PRESETS, REDUCTIONS
 from xent_core.parse import InvalidText, parse_number
 from xent_ui import session
-from xent_ui.sheet import PROBABILITIES, TARGET_KINDS, Sheet
+from xent_ui.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, Sheet
 from xent_ui.text import _
 
 DECIMALS = "decimals"
@@ -23,15 +23,31 @@ CLASS_COLUMN, WEIGHT_COLUMN = "class", "weight"
 def option_bar() -> None:
     """Preset, reduction, form of the target, and the rarer options behind a button."""
     take_weights()
+    if not _is_shown():
+        return
     preset, reduction, target, more = st.columns([1.5, 1, 1.1, 1], vertical_alignment="bottom")
-    with preset:
-        _preset_choice()
+    if not session.is_hidden("presets"):
+        with preset:
+            _preset_choice()
+    if session.is_hidden("options"):
+        return
     with reduction:
         _choice("reduction", _("reduction"), REDUCTIONS)
     with target:
         _choice("target_kind", _("target"), TARGET_KINDS)
     with more, st.popover(_("More options"), width="stretch"):
         _rare_options()
+
+
+def folded_option_bar(label: str) -> None:
+    """The same behind a line of text, for pages that are about something else."""
+    if _is_shown():
+        with st.expander(label, icon=":material/tune:"):
+            option_bar()
+
+
+def _is_shown() -> bool:
+    return not (session.is_hidden("presets") and session.is_hidden("options"))
 
 
 def decimals() -> int:
@@ -41,19 +57,31 @@ def decimals() -> int:
 
 def _preset_choice() -> None:
     current = session.visit()
-    session.keep(PRESET, current.preset)
+    session.keep(PRESET, current.preset or None)
     st.selectbox(
         _("Preset"),
         list(PRESETS),
+        index=0 if current.preset else None,
+        placeholder=_("From elsewhere: choose a preset"),
         format_func=lambda name: _(PRESETS[name].title),
         key=PRESET,
-        on_change=lambda: session.open_preset(str(session.kept(PRESET))),
+        on_change=_take_preset,
+        disabled=session.is_locked("presets"),
     )
+
+
+def _take_preset() -> None:
+    name = session.kept(PRESET)
+    if name is not None:
+        session.open_preset(str(name))
 
 
 def _choice(name: str, label: str, choices: Sequence[str], help: str | None = None) -> None:
     key = _option_key(name)
-    st.selectbox(label, choices, key=key, on_change=_take_option, args=(name, key), help=help)
+    st.selectbox(
+        label, choices, key=key, on_change=_take_option, args=(name, key), help=help,
+        disabled=session.is_locked("options"),
+    )  # fmt: skip
 
 
 def _option_key(name: str) -> str:
@@ -68,12 +96,13 @@ def _take_option(name: str, key: str) -> None:
     if value is None:
         session.redraw("options")
     elif name == "target_kind":
-        _take_target_kind(current, str(value))
+        take_target_kind(current, str(value))
     else:
         session.edit(replace(current, **{name: value}))
 
 
-def _take_target_kind(current: Sheet, kind: str) -> None:
+def take_target_kind(current: Sheet, kind: str) -> None:
+    """Put the target into another form, and say what the form cannot hold."""
     loses = kind != PROBABILITIES == current.target_kind and current.is_soft()
     ignored = kind == PROBABILITIES != current.target_kind and None in current.labels
     session.edit(current.with_target_kind(kind))
@@ -87,25 +116,29 @@ def _take_target_kind(current: Sheet, kind: str) -> None:
 
 
 def _rare_options() -> None:
+    locked = session.is_locked("options")
     smoothing, temperature = _option_key("label_smoothing"), _option_key("temperature")
     st.slider(
-        _("label_smoothing ε"), 0.0, 1.0, step=0.01, key=smoothing, on_change=_take_option,
-        args=("label_smoothing", smoothing), help=_("y' = (1 − ε)·y + ε/C"),
+        _("label_smoothing ε"), *OPTION_RANGES["label_smoothing"], step=0.01, key=smoothing, on_change=_take_option,
+        args=("label_smoothing", smoothing), help=_("y' = (1 − ε)·y + ε/C"), disabled=locked,
     )  # fmt: skip
     st.number_input(
-        _("temperature T"), min_value=1e-6, max_value=1e6, step=0.1, format="%g", key=temperature,
-        on_change=_take_option, args=("temperature", temperature), help=_("The loss is of logits / T."),
+        _("temperature T"), *OPTION_RANGES["temperature"], step=0.1, format="%g", key=temperature,
+        on_change=_take_option, args=("temperature", temperature), disabled=locked,
+        help=_("The loss is of logits / T."),
     )  # fmt: skip
     _choice("dtype", _("dtype"), list(DTYPES))
     key = _option_key("ignore_index")
+    least, largest = OPTION_RANGES["ignore_index"]
     st.number_input(
         "ignore_index",
-        min_value=1 - 2**53,
-        max_value=-1 if session.visit().sheet.target_kind == PROBABILITIES else 2**53 - 1,
+        min_value=least,
+        max_value=-1 if session.visit().sheet.target_kind == PROBABILITIES else largest,
         key=key,
         on_change=_take_option,
         args=("ignore_index", key),
         help=_("Rows with this target count neither in the loss nor in the mean."),
+        disabled=locked,
     )
     _weight_choice()
     session.begin(DECIMALS, 4)
@@ -115,8 +148,9 @@ def _rare_options() -> None:
 def _weight_choice() -> None:
     current = session.visit().sheet
     key = session.option_key("has_weight")
+    locked = session.is_locked("options")
     session.begin(key, current.weight is not None)
-    st.toggle(_("weight per class"), key=key, on_change=_take_weight_switch, args=(key,))
+    st.toggle(_("weight per class"), key=key, on_change=_take_weight_switch, args=(key,), disabled=locked)
     if current.weight is not None:
         base = session.editor_base("options")
         table = pd.DataFrame({CLASS_COLUMN: list(base.class_names), WEIGHT_COLUMN: list(base.weight or current.weight)})
@@ -125,7 +159,11 @@ def _weight_choice() -> None:
             WEIGHT_COLUMN: st.column_config.TextColumn(_("weight"), alignment="right", required=True),
         }
         st.data_editor(
-            table, key=session.editor_key("options"), hide_index=True, disabled=[CLASS_COLUMN], column_config=columns
+            table,
+            key=session.editor_key("options"),
+            hide_index=True,
+            disabled=locked or [CLASS_COLUMN],
+            column_config=columns,
         )
 
 

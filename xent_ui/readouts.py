@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
+from torch import Tensor
 
 from xent_core import (
     CellArithmetic,
@@ -24,7 +25,7 @@ from xent_ui import figures, session
 from xent_ui.editors import short_names
 from xent_ui.figures import Cell
 from xent_ui.options import decimals, option_words
-from xent_ui.sheet import PROBABILITIES, Sheet, number_text
+from xent_ui.sheet import PROBABILITIES, Sheet, number_text, number_texts
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
 
 SELECTED = "selected_cell"
@@ -116,7 +117,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     values = evaluation.grad_logits if is_gradient else evaluation.probs
     hover = None
     if figures.prints_numbers(sheet.num_rows, sheet.num_classes):
-        hover = _hover_texts(evaluation, sheet, is_gradient)
+        hover = hover_texts(evaluation, sheet, is_gradient)
     rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
     key = f"{quantity}_matrix"
     selected = selected_cell(evaluation)
@@ -126,7 +127,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
         row_names=rows,
         class_names=classes,
         bound=evaluation.gradient_bound if is_gradient else 1.0,
-        outlines=_target_cells(evaluation),
+        outlines=target_cells(evaluation),
         selected=selected[1] if selected[0] == quantity else None,
         hover=hover,
         decimals=decimals(),
@@ -142,6 +143,28 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
             name=name, n=sheet.num_rows, c=sheet.num_classes
         ),
     )
+
+
+def gradient_heatmap(
+    values: Tensor,
+    sheet: Sheet,
+    key: str,
+    *,
+    bound: float,
+    alt: str,
+    outlines: Sequence[tuple[Cell, float]] = (),
+) -> None:
+    """A gradient, or a difference of gradients, as a heatmap under the sheet's names."""
+    figure = figures.matrix(
+        values,
+        figures.GRADIENT,
+        row_names=short_names(sheet.row_names),
+        class_names=short_names(sheet.class_names),
+        bound=bound,
+        outlines=outlines,
+        decimals=decimals(),
+    )
+    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=alt)
 
 
 def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
@@ -163,7 +186,7 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
                 row_names=short_names(sheet.row_names),
                 class_names=short_names(sheet.class_names),
                 bound=max(1.0, largest),
-                outlines=_target_cells(evaluation),
+                outlines=target_cells(evaluation),
                 decimals=decimals(),
             ),
             key="effective_target_matrix",
@@ -406,31 +429,54 @@ def tables(evaluation: Evaluation, sheet: Sheet) -> None:
         "row_loss": (_("row losses"), evaluation.row_loss.unsqueeze(1)),
     }
     with opened:
-        for tab, (name, (title, values)) in zip(
-            st.tabs([title for title, _values in matrices.values()]), matrices.items(), strict=True
-        ):
-            texts = [[number_text(value, values.dtype) for value in row] for row in values.tolist()]
-            header = [_("loss")] if name == "row_loss" else list(sheet.class_names)
-            with tab:
-                st.dataframe(
-                    pd.DataFrame(texts, columns=header).assign(**{"": sheet.row_names}).set_index(""),
-                    column_config={column: st.column_config.TextColumn(alignment="right") for column in header},
-                    alt=title,
-                )
-                st.download_button(
-                    _("{title} as CSV").format(title=title),
-                    csv_text(sheet.row_names, header, texts),
-                    file_name=f"{name}.csv",
-                    mime="text/csv",
-                    on_click="ignore",
-                )
+        number_tabs(matrices, sheet)
 
 
-def csv_text(row_names: Sequence[str], header: Sequence[str], texts: Sequence[Sequence[str]]) -> str:
+def number_tabs(matrices: dict[str, tuple[str, Tensor]], sheet: Sheet) -> None:
+    """Matrices of the sheet's rows as tables with exact numbers, a tab and a CSV file for each.
+
+    Args: matrices: title and values by the name of the file; row_loss has one column, of losses.
+    """
+    for tab, (name, (title, values)) in zip(
+        st.tabs([title for title, _values in matrices.values()]), matrices.items(), strict=True
+    ):
+        with tab:
+            matrix_table(
+                values,
+                sheet,
+                title=title,
+                file_name=f"{name}.csv",
+                header=[_("loss")] if name == "row_loss" else sheet.class_names,
+            )
+
+
+def matrix_table(
+    values: Tensor, sheet: Sheet, *, title: str, file_name: str, header: Sequence[str] | None = None
+) -> None:
+    """A matrix as a table with its exact numbers, and as CSV; its columns are the classes unless named otherwise."""
+    names = list(sheet.class_names if header is None else header)
+    texts = number_texts(values)
+    st.dataframe(
+        pd.DataFrame(texts, columns=names).assign(**{"": sheet.row_names}).set_index(""),
+        column_config={name: st.column_config.TextColumn(alignment="right") for name in names},
+        alt=title,
+    )
+    st.download_button(
+        _("{title} as CSV").format(title=title),
+        csv_text(sheet.row_names, names, texts),
+        file_name=file_name,
+        mime="text/csv",
+        on_click="ignore",
+    )
+
+
+def csv_text(
+    row_names: Sequence[str], header: Sequence[str], texts: Sequence[Sequence[str]], *, corner: str = "row"
+) -> str:
     """A table as CSV; a name that a spreadsheet would run as a formula gets an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["row", *map(_harmless, header)])
+    writer.writerow([corner, *map(_harmless, header)])
     for name, row in zip(row_names, texts, strict=True):
         writer.writerow([_harmless(name), *row])
     return out.getvalue()
@@ -480,7 +526,8 @@ def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
     return found
 
 
-def _hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
+def hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
+    """What each cell says under the pointer: where it is, how its number comes about, and the number in full."""
     places = decimals()
     dtype = (evaluation.grad_logits if is_gradient else evaluation.probs).dtype
 
@@ -497,7 +544,7 @@ def _hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> lis
     ]
 
 
-def _target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
+def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
     """Where the target lies, with its share of the row; for many cells only the largest of each row."""
     target, kept = evaluation.problem.target, evaluation.problem.kept().tolist()
     if not evaluation.problem.has_probabilities:

@@ -7,50 +7,67 @@ A revision in the key of each editor makes the browser forget its own edits when
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
 
 from xent_core import PRESETS
+from xent_core.codec import TokenTooLong
+from xent_ui.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of
 from xent_ui.sheet import InvalidSheet, Sheet, sheet_of_preset
 from xent_ui.text import _
 
-FIRST_PRESET = "worked-batch"
 MAX_UNDO = 100
 EDITORS = ("logits", "target", "options")
 
 
 @dataclass
 class Visit:
-    """What one visitor has on the table."""
+    """What one visitor has on the table.
+
+    Attributes:
+      start, preset: what Reset goes back to, and the preset that it is; "" if it is none.
+      opened: what the visit was opened with, and so what makes `start` again.
+      link: the query of the address that the visitor opened; the tab keeps one table for each.
+      complaints: what of the link could not be taken.
+      page, pages: the page on screen, and the titles of all, by the last part of their addresses.
+      goes_home: whether the page of the link is to be shown in place of this one.
+    """
 
     sheet: Sheet
     start: Sheet
     preset: str
+    opened: Link
     link: str
     undo: list[Sheet] = field(default_factory=list)
     revision: dict[str, int] = field(default_factory=lambda: dict.fromkeys(EDITORS, 0))
     base: dict[str, Sheet] = field(default_factory=dict)
     page: str = ""
+    pages: dict[str, str] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    goes_home: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 def visit() -> Visit:
-    """The current visit; a first call opens the preset that the link names."""
+    """The current visit; a first call opens what the link asks for."""
     if "visit" not in st.session_state:
-        link = st.query_params.get("preset", "")
-        name = link if link in PRESETS else FIRST_PRESET
-        sheet = sheet_of_preset(PRESETS[name])
-        st.session_state.visit = Visit(sheet=sheet, start=sheet, preset=name, link=link)
-        if link and link not in PRESETS:
-            refuse(
-                _("The link names the preset {link!r}, which does not exist. This is {name}.").format(
-                    link=link[:40], name=FIRST_PRESET
-                )
-            )
+        link = link_of(st.query_params.to_dict())
+        opening = opening_of(link)
+        st.session_state.visit = Visit(
+            sheet=opening.sheet,
+            start=opening.sheet,
+            preset=opening.preset,
+            opened=link,
+            link=link.query(),
+            complaints=list(opening.problems),
+        )
+        for key, value in link.widgets:
+            st.session_state[key] = value
     result: Visit = st.session_state.visit
     return result
 
@@ -65,6 +82,7 @@ def edit(sheet: Sheet) -> None:
     current = visit()
     if sheet != current.sheet:
         current.refused.clear()
+        current.complaints.clear()
         current.undo = [*current.undo[-MAX_UNDO:], current.sheet]
         current.sheet = sheet
 
@@ -101,6 +119,25 @@ def open_preset(name: str) -> None:
     current = visit()
     sheet = sheet_of_preset(PRESETS[name])
     current.preset, current.start = name, sheet
+    current.opened = replace(current.opened, preset=name, token="", class_names=(), row_names=())
+    put(sheet)
+
+
+def open_sheet(sheet: Sheet) -> None:
+    """Put a table from elsewhere on the table."""
+    current = visit()
+    current.preset, current.start = "", sheet
+    # a sheet too large for a link is not what a reload begins with again
+    with suppress(InvalidSheet, TokenTooLong):
+        table = link_to(sheet)
+        current.opened = replace(
+            current.opened,
+            preset="",
+            token=table.token,
+            class_names=table.class_names,
+            row_names=table.row_names,
+            form=table.form,
+        )
     put(sheet)
 
 
@@ -126,12 +163,54 @@ def option_key(name: str) -> str:
     return f"{name}_{visit().revision['options']}"
 
 
-def enter(page: str) -> None:
-    """Note which page is about to be drawn."""
+def home() -> str:
+    """The page that the link opens, as it names it: the one shown at the root."""
+    return visit().opened.page
+
+
+def enter(page: str, titles: dict[str, str]) -> None:
+    """Note which page is about to be drawn, and which there are; complain if the link asked for none of them."""
     current = visit()
+    wanted = current.opened.page
+    if not current.pages and wanted and wanted not in titles:
+        current.complaints.append(
+            _("The link names the page {page!r}, which does not exist. This is {title}.").format(
+                page=wanted[:40], title=titles[page]
+            )
+        )
+    current.pages = titles
     if current.page != page:
         current.page = page
         current.begun.clear()
+
+
+def goes_home() -> bool:
+    """Whether to show the page of the link now, in place of the one at hand; true once."""
+    current = visit()
+    answer, current.goes_home = current.goes_home, False
+    return answer and home() in current.pages
+
+
+def root() -> str:
+    """The address of the root, as the visitor's browser knows it; "" where it is not known."""
+    url = (st.context.url or "").rstrip("/")
+    if _last_part(url) in visit().pages:
+        url = url.rpartition("/")[0]
+    return url + "/" if url else ""
+
+
+def _last_part(url: str) -> str:
+    return url.rstrip("/").rpartition("/")[2]
+
+
+def is_locked(control: str) -> bool:
+    """Whether the link locks this control: it is shown, but cannot be used."""
+    return control in visit().opened.locked
+
+
+def is_hidden(control: str) -> bool:
+    """Whether the link hides this control."""
+    return control in visit().opened.hidden
 
 
 def begin(key: str, value: Any) -> None:
@@ -170,17 +249,22 @@ def cell_edits(editor: str) -> list[tuple[int, str, Any]] | None:
 
 
 def saved(visit: Visit) -> str:
-    """What the browser's tab keeps of this visit, to survive a reload: the preset it began with, and the sheet."""
-    return f"{visit.preset}\n{visit.sheet.to_json()}"
+    """What the browser's tab keeps of this visit, to survive a reload: its link, what it began with, and the sheet."""
+    return f"{visit.link}\n{visit.opened.query()}\n{visit.sheet.to_json()}"
 
 
 def restore(text: str) -> None:
     """Take back what the tab kept; what cannot be read is left out."""
-    preset, _newline, sheet = text.partition("\n")
+    link, _newline, rest = text.partition("\n")
+    opened, _newline, sheet = rest.partition("\n")
     try:
         put(Sheet.from_json(sheet))
     except InvalidSheet:
         refuse(_("What this tab had kept could not be read, so this is a fresh start."))
         return
-    if preset in PRESETS:
-        visit().preset, visit().start = preset, sheet_of_preset(PRESETS[preset])
+    current = visit()
+    current.link, current.opened = link[:MAX_QUERY], link_of_query(opened)
+    opening = opening_of(current.opened)
+    current.start, current.preset = opening.sheet, opening.preset
+    # at the root, the page is the one that the link opens, which this session did not know yet
+    current.goes_home = bool(home()) and _last_part(st.context.url or "") not in current.pages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +21,14 @@ ONE_HOT, CLASS_INDEX, PROBABILITIES = TARGET_KINDS = ("one-hot", "class index", 
 ROW_NAME_COLUMN = "row"
 # column names that the editors or Streamlit need for themselves
 RESERVED_NAMES = {ROW_NAME_COLUMN, "_index", "ignored"}
+# what the widgets of the options can hold; beyond 2**53 a browser rounds
+OPTION_RANGES = {"label_smoothing": (0.0, 1.0), "temperature": (1e-6, 1e6), "ignore_index": (1 - 2**53, 2**53 - 1)}
 
 # NumPy writes the shortest decimal of a type; it has no bfloat16
 _NUMPY_TYPES = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16}
 
 Cells = tuple[tuple[str, ...], ...]
+T = TypeVar("T")
 
 
 class InvalidSheet(ValueError):
@@ -61,12 +64,7 @@ class Sheet:
 
     def __post_init__(self) -> None:
         n, c = self.num_rows, self.num_classes
-        if not (1 <= n <= MAX_ROWS and 1 <= c <= MAX_CLASSES):
-            raise InvalidSheet(
-                _("{n} rows and {c} classes came, expected 1 to {max_n} rows and 1 to {max_c} classes.").format(
-                    n=n, c=c, max_n=MAX_ROWS, max_c=MAX_CLASSES
-                )
-            )
+        _check_size(n, c)
         same_size = (
             all(len(row) == c for row in self.logits)
             and len(self.probabilities) == n
@@ -82,6 +80,14 @@ class Sheet:
         known = (self.target_kind in TARGET_KINDS, self.reduction in REDUCTIONS, self.dtype in DTYPES)
         if not all(known):
             raise InvalidSheet(_("An option has a value that does not exist. Choose one of the list."))
+        for name, (least, largest) in OPTION_RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= largest:
+                raise InvalidSheet(
+                    _("{name} is {value}, expected {least} to {largest}.").format(
+                        name=name, value=value, least=least, largest=largest
+                    )
+                )
         for text in (*sum(self.logits, ()), *sum(self.probabilities, ()), *(self.weight or ())):
             parse_number(text)
 
@@ -170,6 +176,29 @@ class Sheet:
             weight=None if cut.weight is None else cut.weight + ("1",) * more_classes,
         )
 
+    def only_row(self, row: int) -> Sheet:
+        """One row alone, under reduction "sum", so that its loss is the row's own."""
+        return replace(self._selected([row], list(range(self.num_classes))), reduction="sum")
+
+    def with_row(self, row: int, other: Sheet) -> Sheet:
+        """The logits and the target of the only row of another Sheet in place of a row; the options stay.
+
+        A soft label makes the whole target probabilities.
+        """
+        if other.num_classes != self.num_classes:
+            raise InvalidSheet(
+                _("The row has {came} classes, expected {count}, as the others have.").format(
+                    came=other.num_classes, count=self.num_classes
+                )
+            )
+        if other.has_boxes != self.has_boxes:
+            kind = PROBABILITIES if self.target_kind == PROBABILITIES or other.is_soft() else self.target_kind
+            return self.with_target_kind(kind).with_row(row, other.with_target_kind(kind))
+        changed = replace(self, logits=_with(self.logits, row, other.logits[0]))
+        if self.has_boxes:
+            return changed.with_labels(_with(self.labels, row, other.labels[0]))
+        return changed.with_probabilities(_with(self.probabilities, row, other.probabilities[0]))
+
     def without_row(self, row: int) -> Sheet:
         """One row less."""
         return self._selected([i for i in range(self.num_rows) if i != row], list(range(self.num_classes)))
@@ -231,21 +260,40 @@ class Sheet:
 
 def sheet_of_preset(preset: Preset) -> Sheet:
     """A preset as a person could have typed it."""
-    problem = preset.problem
-    n, c = problem.logits.shape
-    labels = problem.target.argmax(1) if problem.has_probabilities else problem.target
-    texts = _texts(problem.target) if problem.has_probabilities else (("0",) * c,) * n
+    return sheet_of(preset.problem, preset.class_names, preset.row_names)
+
+
+def sheet_of(problem: Problem, class_names: tuple[str, ...] = (), row_names: tuple[str, ...] = ()) -> Sheet:
+    """A Problem as a person could have typed it; names that are not given are "class 0", "row 0" and so on.
+
+    Logits of shape (C,) become a row.
+    Weight and probabilities are read in the dtype of the logits, as a table has only one.
+
+    Raises: InvalidSheet if it has more than two axes or more cells than a table, or for names that cannot be.
+    """
+    if problem.logits.dim() > 2:
+        raise InvalidSheet(
+            _("Logits of shape {shape} came, expected (C,) or (N, C). Reshape them to one row per example.").format(
+                shape=tuple(problem.logits.shape)
+            )
+        )
+    logits = problem.logits.reshape(-1, problem.num_classes) if problem.num_classes else problem.logits
+    n, c = (1, problem.num_classes) if logits.dim() == 1 else logits.shape
+    _check_size(n, c)
+    target = problem.target.reshape(n, c) if problem.has_probabilities else problem.target.reshape(n).long()
+    labels = target.argmax(1) if problem.has_probabilities else target
+    dtype = problem.logits.dtype
     return Sheet(
-        logits=_texts(problem.logits),
-        class_names=preset.class_names or _extended((), c, "class"),
-        row_names=preset.row_names or _extended((), n, "row"),
+        logits=number_texts(logits),
+        class_names=class_names or _extended((), c, "class"),
+        row_names=row_names or _extended((), n, "row"),
         labels=tuple(label if 0 <= label < c else None for label in labels.tolist()),
-        probabilities=texts,
+        probabilities=number_texts(target.to(dtype)) if problem.has_probabilities else (("0",) * c,) * n,
         target_kind=PROBABILITIES if problem.has_probabilities else ONE_HOT,
-        weight=None if problem.weight is None else _texts(problem.weight.unsqueeze(0))[0],
+        weight=None if problem.weight is None else number_texts(problem.weight.to(dtype).unsqueeze(0))[0],
         ignore_index=problem.ignore_index,
         reduction=problem.reduction,
-        label_smoothing=problem.label_smoothing,
+        label_smoothing=problem.smoothing,
         temperature=problem.temperature,
         dtype=next(name for name, dtype in DTYPES.items() if dtype == problem.logits.dtype),
     )
@@ -264,7 +312,12 @@ def number_text(value: float, dtype: torch.dtype = torch.float64) -> str:
     return repr(value)
 
 
-def _texts(matrix: torch.Tensor) -> Cells:
+def _with(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
+    return (*values[:place], value, *values[place + 1 :])
+
+
+def number_texts(matrix: torch.Tensor) -> Cells:
+    """A matrix as cells that read back as its values."""
     return tuple(tuple(number_text(value, matrix.dtype) for value in row) for row in matrix.tolist())
 
 
@@ -281,6 +334,15 @@ def _extended(names: tuple[str, ...], length: int, word: str) -> tuple[str, ...]
             result.append(name)
         number += 1
     return tuple(result)
+
+
+def _check_size(n: int, c: int) -> None:
+    if not (1 <= n <= MAX_ROWS and 1 <= c <= MAX_CLASSES):
+        raise InvalidSheet(
+            _("{n} rows and {c} classes came, expected 1 to {max_n} rows and 1 to {max_c} classes.").format(
+                n=n, c=c, max_n=MAX_ROWS, max_c=MAX_CLASSES
+            )
+        )
 
 
 def _check_names(class_names: tuple[str, ...], row_names: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import editors, layout, options, readouts, session
+from xent_ui import compare_settings, doctor, editors, layout, options, readouts, session
 from xent_ui.text import _
 
 title, tools = layout.title_and_tools()
@@ -41,6 +41,7 @@ def table_and_picture() -> None:
         readouts.row_table(evaluation, sheet)
     with st.container(key="findings"):
         readouts.findings(sheet, evaluation)
+        doctor.warnings_line(sheet)
     with st.container(key="effective_target"):
         readouts.effective_target(evaluation, sheet)
     with st.container(key="check"):
@@ -57,4 +58,8 @@ table_and_picture()
 with tools:
     editors.toolbar()
 with option_row:
-    options.option_bar()
+    bar, pin = st.columns([8.5, 1], vertical_alignment="bottom", gap="small")
+    with bar:
+        options.option_bar()
+    with pin:
+        compare_settings.pin_button()

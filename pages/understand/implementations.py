@@ -7,8 +7,8 @@ from xent_ui import editors, implementations, options, session
 from xent_ui.text import _
 
 st.subheader(_("One loss, many ways to write it"), anchor=False)
-with st.container(key="options"), st.expander(_("Preset and options"), icon=":material/tune:"):
-    options.option_bar()
+with st.container(key="options"):
+    options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet
 
 with st.container(key="implementations"):

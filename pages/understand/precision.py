@@ -9,8 +9,7 @@ st.subheader(_("What each dtype makes of it"), anchor=False)
 choice = precision.preset_chooser()
 with st.container(key="options"):
     if choice == precision.YOUR_BATCH:
-        with st.expander(_("Preset and options"), icon=":material/tune:"):
-            options.option_bar()
+        options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet
 runs = precision.runs_of(choice, sheet)
 

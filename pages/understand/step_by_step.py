@@ -11,8 +11,8 @@ title.subheader(_("The loss of one row, step by step"), anchor=False)
 sheet = session.visit().sheet
 with row:
     steps.row_chooser(sheet)
-with st.container(key="options"), st.expander(steps.problem_words(sheet), icon=":material/tune:"):
-    options.option_bar()
+with st.container(key="options"):
+    options.folded_option_bar(steps.problem_words(sheet))
 sheet = session.visit().sheet
 chain = trace(sheet.to_problem(), steps.chosen_row(sheet))
 

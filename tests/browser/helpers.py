@@ -368,7 +368,8 @@ def _close(shown: list[list[float]] | None, rows: list[list[float]], atol: float
 def expect_kept(page: Page, text: str) -> None:
     """Wait until the tab has stored this text with the table, so that a reload brings it back."""
     page.wait_for_function(
-        "text => (JSON.parse(sessionStorage.getItem('cross-entropy-explorer'))?.state ?? '').includes(text)",
+        """text => Object.entries(sessionStorage).some(([key, kept]) =>
+            key.startsWith('cross-entropy-explorer') && (JSON.parse(kept)?.state ?? '').includes(text))""",
         arg=text,
         timeout=IDLE_MS,
     )

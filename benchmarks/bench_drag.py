@@ -1,0 +1,205 @@
+"""From a step of a drag to the new numbers on screen, 10 classes: our live component, beside Dash and Gradio.
+
+Dash and Gradio cannot drag: there the same number is typed into a 10×10 table above two heatmaps.
+The clock is the page's own: from the event that sends the edit to the animation frame that shows another loss.
+The sides take turns, so that a slow machine is slow for all. Dash and Gradio are in requirements-bench.txt.
+"""
+
+import contextlib
+import importlib.util
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks import Result
+from tests.browser.helpers import DESKTOP, ROOT, go_to, launch, open_page, serve, wait_idle
+
+STEPS = 20
+EVENTS, DRAG_SECONDS = 200, 2.0
+AIM_MS = 60
+START_SECONDS = 90
+SLIDER = ".st-key-live [role=slider]"
+
+# The milliseconds from an event of this kind until the text is another one and painted.
+TIME_NEXT = """([selector, kind]) => {
+    const read = () => { const node = document.querySelector(selector); return node.value ?? node.textContent; };
+    const before = read();
+    window.answered = new Promise(done => addEventListener(kind, () => {
+        const sent = performance.now();
+        const look = () => read() === before ? requestAnimationFrame(look)
+            : requestAnimationFrame(() => done(performance.now() - sent));
+        requestAnimationFrame(look);
+    }, {capture: true, once: true}));
+}"""
+# 200 pointer events in 2 s, each of another value, then how long the numbers go on changing after the last.
+FAST_DRAG = """async ([selector, count, seconds]) => {
+    const track = document.querySelector(selector);
+    const loss = document.querySelector('.st-key-live [data-quantity=loss]');
+    const box = track.getBoundingClientRect();
+    const send = (kind, part) => track.dispatchEvent(new PointerEvent(kind, {
+        bubbles: true, pointerId: 1, button: 0, buttons: 1,
+        clientX: box.left + box.width * part, clientY: box.top + box.height / 2,
+    }));
+    track.setPointerCapture = () => {};  // no pointer of the system belongs to these events
+    let pictures = 0, last = performance.now();
+    new MutationObserver(() => { pictures += 1; last = performance.now(); })
+        .observe(loss, {childList: true, characterData: true, subtree: true});
+    const start = performance.now();
+    send('pointerdown', 0.5);
+    for (let i = 0; i < count; i++) {
+        send('pointermove', 0.1 + 0.8 * ((37 * i) % count) / count);
+        const due = start + 1000 * seconds * (i + 1) / count;
+        await new Promise(done => setTimeout(done, Math.max(0, due - performance.now())));
+    }
+    send('pointerup', 0.9);
+    const released = performance.now();
+    await new Promise(done => setTimeout(done, 1500));
+    return {pictures, backlog: Math.max(0, last - released), shown: track.getAttribute('aria-valuenow')};
+}"""
+
+
+def measure() -> list[Result]:
+    """One step, ours over the aim and over the others; and what is left behind by a fast drag."""
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(serve())
+        browser = launch(stack.enter_context(sync_playwright()))
+        sides: dict[str, Callable[[int], float]] = {"ours": _live_steps(browser, ours.url)}
+        for name, title, open_side in (("dash", "Dash", _dash_steps), ("gradio", "Gradio", _gradio_steps)):
+            if importlib.util.find_spec(name) is None:
+                print(f"{title} is left out: not installed, see requirements-bench.txt", file=sys.stderr)
+            else:
+                url = stack.enter_context(_serve_other(f"benchmarks.{name}_app"))
+                sides[title] = open_side(browser, url)
+        taken: dict[str, list[float]] = {name: [] for name in sides}
+        for i in range(-3, STEPS):  # the negative ones warm up
+            for name in sorted(sides, reverse=i % 2 == 1):
+                milliseconds = sides[name](i + 3)
+                if i >= 0:
+                    taken[name].append(milliseconds)
+        median = {name: statistics.median(values) for name, values in taken.items()}
+        results = [
+            Result("drag step to new numbers, over 60 ms", median["ours"] / AIM_MS, 2, f"{median['ours']:.0f} ms", 1)
+        ]
+        for name, limit in (("Dash", 0.9), ("Gradio", 0.45)):
+            if name in median:
+                detail = f"{median['ours']:.0f} ms against {median[name]:.0f} ms"
+                results.append(Result(f"drag step over {name}", median["ours"] / median[name], limit, detail))
+        results += _fast_drag(browser, ours.url, ours.process.pid, median["ours"])
+        browser.close()
+    return results
+
+
+def _page(browser: Browser, url: str) -> Page:
+    width, height = DESKTOP
+    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page.goto(url)
+    return page
+
+
+def _live_page(browser: Browser, url: str) -> Page:
+    page = _page(browser, "about:blank")
+    open_page(page, f"{url}/?preset=digits")
+    go_to(page, "One example")
+    page.locator(SLIDER).first.wait_for()
+    wait_idle(page)
+    return page
+
+
+def _live_steps(browser: Browser, url: str) -> Callable[[int], float]:
+    page = _live_page(browser, url)
+    box = page.locator(SLIDER).nth(1).bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()  # held to the end: every step is one of a drag
+
+    def step(i: int) -> float:
+        page.evaluate(TIME_NEXT, [".st-key-live [data-quantity=loss]", "pointermove"])
+        page.mouse.move(box["x"] + box["width"] * (0.3 + 0.02 * (i % 20)), y)
+        milliseconds: float = page.evaluate("() => window.answered")
+        return milliseconds
+
+    return step
+
+
+def _dash_steps(browser: Browser, url: str) -> Callable[[int], float]:
+    page = _page(browser, url)
+    page.locator("#grad .heatmaplayer image").wait_for(timeout=60_000)
+
+    def step(i: int) -> float:
+        page.locator(f"#logits td[data-dash-column='class {i % 10}']").nth(i % 9).click()
+        page.keyboard.type(f"{1 + i / 16}")
+        page.evaluate(TIME_NEXT, ["#loss", "keydown"])
+        page.keyboard.press("Enter")
+        milliseconds: float = page.evaluate("() => window.answered")
+        return milliseconds
+
+    return step
+
+
+def _gradio_steps(browser: Browser, url: str) -> Callable[[int], float]:
+    page = _page(browser, url)
+    page.locator("#grad .heatmaplayer image").wait_for(timeout=60_000)
+
+    def step(i: int) -> float:
+        page.get_by_test_id(f"cell-{i % 5}-{i % 10}").dblclick()
+        page.keyboard.press("ControlOrMeta+a")
+        page.keyboard.type(f"{1 + i / 16}")
+        page.evaluate(TIME_NEXT, ["#loss textarea, #loss input", "keydown"])
+        page.keyboard.press("Enter")
+        milliseconds: float = page.evaluate("() => window.answered")
+        return milliseconds
+
+    return step
+
+
+def _fast_drag(browser: Browser, url: str, pid: int, round_trip: float) -> list[Result]:
+    page = _live_page(browser, url)
+    before, start = _cpu_seconds(pid), time.monotonic()
+    told = page.evaluate(FAST_DRAG, [SLIDER, EVENTS, DRAG_SECONDS])
+    busy = (_cpu_seconds(pid) - before) / (time.monotonic() - start)
+    if float(told["shown"]) != 8.0:  # nine tenths of the way from −10 to 10
+        raise RuntimeError(f"The last value of the drag is {told['shown']}, expected 8.")
+    detail = f"{told['backlog']:.0f} ms after the last of {EVENTS} events, {told['pictures']} pictures"
+    return [
+        Result("backlog over two round trips", told["backlog"] / (2 * round_trip), 1, detail),
+        Result("cores of the server in a fast drag", busy, 1, f"{busy:.2f} cores"),
+    ]
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time that a process has taken, on Linux."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100  # ticks of 10 ms
+
+
+@contextlib.contextmanager
+def _serve_other(module: str) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, str(port)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{module} does not answer.")
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=10)

@@ -1,0 +1,30 @@
+"""Export: what is on screen as a link, a program, a file or a picture, and a file on the table."""
+
+import streamlit as st
+
+from xent_core import evaluate
+from xent_ui import editors, export, options, session
+from xent_ui.text import _
+
+st.subheader(_("Take it with you, or bring it here"), anchor=False)
+with st.container(key="options"):
+    options.folded_option_bar(_("Preset and options"))
+sheet = session.visit().sheet
+evaluation = evaluate(sheet.to_problem())
+
+program, file = st.columns([3, 2], gap="large")
+with program, st.container(key="script"):
+    st.markdown(f"#### {_('A program')}")
+    export.programs(evaluation.problem)
+with file:
+    with st.container(key="files"):
+        st.markdown(f"#### {_('A file')}")
+        export.files(sheet, evaluation)
+    with st.container(key="import"):
+        st.markdown(f"#### {_('Open a file')}")
+        export.importer()
+
+st.markdown(f"#### {_('Pictures')}")
+with st.container(key="pictures"):
+    export.pictures(sheet, evaluation)
+editors.keep_in_tab()

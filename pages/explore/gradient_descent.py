@@ -1,0 +1,37 @@
+"""Gradient descent: follow the gradient of the batch, and see where it leads."""
+
+import streamlit as st
+
+from xent_ui import descent, editors, options, session
+from xent_ui.text import _
+
+st.subheader(_("Follow the gradient"), anchor=False)
+with st.container(key="options"), st.expander(_("Preset and options"), icon=":material/tune:"):
+    options.option_bar()
+sheet = session.visit().sheet
+with st.container(key="descent_settings"):
+    asked = descent.settings(sheet)
+
+with st.container(key="descent"):
+    path = descent.path_of(sheet.to_problem(), asked)
+    if path is not None:
+        descent.summary(path)
+        with st.container(key="findings"):
+            descent.findings(path, asked)
+        with st.container(key="player"):
+            descent.player(path, sheet)
+
+
+@st.fragment
+def numbers() -> None:
+    """What a choice of a step runs again."""
+    if path is None:
+        return
+    if descent.continue_from(path, sheet):
+        st.switch_page("pages/explore/batch.py")
+    descent.tables(path, sheet)
+
+
+with st.container(key="descent_numbers"):
+    numbers()
+editors.keep_in_tab()

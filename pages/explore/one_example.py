@@ -1,0 +1,25 @@
+"""One example: a row whose logits and label can be dragged, and every number follows."""
+
+import streamlit as st
+
+from xent_ui import editors, experiments, one_example, options, session, steps
+from xent_ui.text import _
+
+title, source = st.columns([1.4, 1], vertical_alignment="bottom")
+title.subheader(_("One example, live"), anchor=False)
+sheet = session.visit().sheet
+with source:
+    one_example.source_chooser(sheet)
+with st.container(key="options"), st.expander(steps.problem_words(sheet), icon=":material/tune:"):
+    options.option_bar()
+sheet = session.visit().sheet
+
+st.caption(one_example.row_words(sheet))
+with st.container(key="live"):
+    one_example.live_part()
+one_example.tools()
+one_example.rested_part()
+st.markdown(f"#### {_('What labels do')}")
+with st.container(key="experiments"):
+    experiments.section(sheet, steps.chosen_row(sheet))
+editors.keep_in_tab()

@@ -1,0 +1,197 @@
+"""The page that compares two settings: the examples, both sides, pinning, micro-batches, and odd problems."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from xent_core import PRESETS
+from xent_ui.compare_settings import EXAMPLES, Settings, settings_of, with_settings
+from xent_ui.sheet import Sheet, sheet_of_preset
+
+APP = str(Path(__file__).parents[1] / "app.py")
+PAGE = "pages/explore/compare_settings.py"
+WORKED = sheet_of_preset(PRESETS["worked-batch"])
+
+
+def open_page(preset: str = "worked-batch", sheet: Sheet | None = None) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["preset"] = preset
+    app.run()
+    if sheet is not None:
+        app.session_state["visit"].sheet = sheet
+    return run(app.switch_page(PAGE))
+
+
+def run(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def example(app: AppTest, name: str) -> AppTest:
+    app.button(key=f"example_{name}").click()
+    return run(app)
+
+
+def metrics(app: AppTest) -> list[str]:
+    return [metric.value for metric in app.metric]
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(info.value for info in app.info).replace("\\", "")
+
+
+def test_plain_settings_are_alike_on_a_first_visit() -> None:
+    app = open_page()
+
+    assert metrics(app)[0] == metrics(app)[3] == "1.4076"
+    assert "set alike" in words(app)
+
+
+def test_indices_divide_by_the_weights_and_probabilities_by_the_rows() -> None:
+    """Labels 2, 1, 0 with weights 1, 2, 3: Σw = 6 against N = 3."""
+    app = example(open_page(), "encodings")
+
+    assert metrics(app)[:2] == ["1.0743", "Σw = 6"]
+    assert metrics(app)[3:5] == ["2.1485", "N = 3"]
+    assert "A divides by Σw = 6, B by N = 3." in words(app)
+    assert "2 times that of A" in words(app)
+
+
+def test_smoothing_is_told_by_class_and_row() -> None:
+    """Class 2 is pulled by 0.5551 and with smoothing by 0.5106: 8.0 % less."""
+    app = example(open_page(), "smoothing")
+
+    assert "8 % less on class 2" in words(app)
+    assert "7.3 % less on row 2" in words(app)
+
+
+def test_the_sum_is_the_mean_times_three() -> None:
+    app = example(open_page(), "reductions")
+
+    assert [metrics(app)[0], metrics(app)[3]] == ["1.4076", "4.2228"]
+    assert "3 times that of A" in words(app)
+
+
+def test_float16_differs_by_its_rounding_alone() -> None:
+    assert "within the rounding of float16" in words(example(open_page(), "dtypes"))
+
+
+def test_micro_batches_show_the_mean_of_means_and_the_right_way() -> None:
+    app = example(open_page(), "micro-batches")
+
+    assert metrics(app) == ["0.4407", "0.5811", "0.4407"]
+    assert [metric.delta for metric in app.metric] == ["", "✗ another loss", "✓ the same"]
+    assert "divide by 3, 1" in words(app)
+    assert 'reduction="sum") / kept' in app.code[0].value
+
+
+@pytest.mark.parametrize("preset", ["worked-row-0", "masked", "ignored-row", "class-weights", "soft-labels", "digits"])
+def test_every_example_works_on_every_kind_of_batch(preset: str) -> None:
+    app = open_page(preset)
+
+    for name in EXAMPLES:
+        app = example(app, name)
+        assert len(metrics(app)) in (3, 6)
+
+
+def test_an_option_of_either_side_can_be_changed() -> None:
+    app = open_page()
+    app.selectbox(key="compare_A_reduction").set_value("sum")
+    app = run(app)
+    app.number_input(key="compare_B_label_smoothing").set_value(0.5)
+    app = run(app)
+
+    assert metrics(app)[0] == "4.2228"
+    assert app.session_state["visit"].sheet.label_smoothing == 0.5
+    assert app.session_state["visit"].sheet.reduction == "mean"
+
+
+def test_a_weight_that_is_no_number_is_refused_and_stays_as_typed() -> None:
+    app = open_page()
+    app.text_input(key="compare_A_weight").set_value("1, x, 3")
+    app = run(app)
+
+    assert app.text_input(key="compare_A_weight").value == "1, x, 3"
+    assert "x" in app.error[0].value
+
+    app.text_input(key="compare_A_weight").set_value("1, 2")
+    app = run(app)
+    assert "expected 3" in app.error[0].value.replace("\\", "")
+
+    app.text_input(key="compare_A_weight").set_value("1, 2, 3")
+    assert metrics(run(app))[:2] == ["1.0743", "Σw = 6"]
+
+
+def test_the_batch_page_pins_what_is_on_screen() -> None:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["preset"] = "class-weights"
+    run(app)
+    next(button for button in app.button if button.label == "Pin as A").click()
+    run(app)
+    next(box for box in app.selectbox if box.label == "reduction").set_value("sum")
+    run(app)
+    app = run(app.switch_page(PAGE))
+
+    assert metrics(app)[1] == "Σw = 9.5"
+    assert metrics(app)[4] == "1 (sum)"
+    assert "9.5 times that of A" in words(app)
+
+
+def test_swapping_twice_changes_nothing() -> None:
+    app = example(open_page(), "smoothing")
+    before = metrics(app)
+    for _ in range(2):
+        next(button for button in app.button if button.label == "Swap A and B").click()
+        app = run(app)
+
+    assert metrics(app) == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": (None, None, None)},
+        {"reduction": "none", "label_smoothing": 0.1},
+        {"logits": (("-inf", "nan", "inf"),) * 3, "dtype": "bfloat16"},
+        {"logits": (("1e308", "0", "-1e308"),) * 3, "temperature": 3.0},
+        {"weight": ("0", "0", "0")},
+    ],
+    ids=str,
+)
+def test_odd_problems_are_shown(changes: dict[str, object]) -> None:
+    sheet = replace(WORKED, **changes)  # type: ignore[arg-type]
+
+    for odd in (sheet, sheet.resized(1, 1), sheet.resized(3, 12)):
+        app = open_page(sheet=odd)
+        app.button_group(key="compare_view").set_value("micro-batches")
+        run(app)
+
+
+def test_names_are_shown_as_they_are_written() -> None:
+    sheet = WORKED.with_names(("![x](http://127.0.0.1:9/x)", "b", "$c$"), ("<b>", "row 1", "row 2"))
+    app = example(open_page(sheet=sheet), "smoothing")
+
+    assert "![x](" not in "".join(info.value for info in app.info)
+
+
+def test_settings_and_sheet_tell_the_same() -> None:
+    for name, preset in PRESETS.items():
+        sheet = sheet_of_preset(preset)
+        assert with_settings(sheet, settings_of(sheet)) == sheet, name
+
+
+def test_a_pin_of_more_classes_fits_a_smaller_table() -> None:
+    settings = Settings(weight=("1", "2", "3"))
+
+    assert with_settings(WORKED.resized(3, 2), settings).weight == ("1", "2")
+    assert with_settings(WORKED.resized(3, 4), settings).weight == ("1", "2", "3", "1")
+
+
+def test_a_class_cannot_be_ignored_where_the_target_holds_probabilities() -> None:
+    sheet = with_settings(WORKED, Settings(form="probabilities", ignore_index=2))
+
+    assert sheet.ignore_index == -100
+    sheet.to_problem()

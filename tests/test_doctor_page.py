@@ -1,0 +1,97 @@
+"""The doctor's page: the table, pasted numbers, error messages, and every pitfall."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from xent_core.pitfalls import PITFALLS
+
+APP = str(Path(__file__).parents[1] / "app.py")
+PAGE = "pages/apply/doctor.py"
+
+
+def run(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def open_page(source: str = "table", preset: str = "worked-batch") -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["preset"] = preset
+    app.run()
+    app = run(app.switch_page(PAGE))
+    app.button_group(key="doctor_source").set_value(source)
+    return run(app)
+
+
+def paste(logits: str, target: str, **choices: str) -> AppTest:
+    app = open_page("paste")
+    app.text_area(key="doctor_logits").set_value(logits)
+    app.text_area(key="doctor_target").set_value(target)
+    for key, value in choices.items():
+        app.selectbox(key=f"doctor_{key}").set_value(value)
+    return run(app)
+
+
+def errors(app: AppTest) -> str:
+    return "\n".join(error.value for error in app.error).replace("\\", "")
+
+
+def test_the_worked_batch_is_healthy() -> None:
+    assert "Nothing is wrong" in open_page().success[0].value
+
+
+def test_labels_from_one_are_found_with_their_fix() -> None:
+    app = paste("1, 2, 3\n1, 2, 3\n1, 2, 3", "[1, 2, 3]")
+
+    assert "target-out-of-range" in errors(app)
+    assert "target - 1" in app.code[0].value
+
+
+def test_a_wrong_dtype_can_be_shown() -> None:
+    assert "target-dtype" in errors(paste("1, 2\n3, 4", "0, 1", target_dtype="float32"))
+
+
+def test_one_hot_rows_of_integers_are_found() -> None:
+    app = paste("[[1, 2], [3, 4]]", "[[0, 1], [1, 0]]", target_shape="(N, C)")
+
+    assert "int-one-hot" in errors(app)
+
+
+@pytest.mark.parametrize(("logits", "target"), [("a b", "[1]"), ("__import__('os')", "0"), ("1, 2", "0.5")])
+def test_what_cannot_be_read_is_said_and_stays(logits: str, target: str) -> None:
+    app = paste(logits, target)
+
+    assert app.error
+    assert app.text_area(key="doctor_logits").value == logits
+
+
+def test_an_error_message_leads_to_its_pitfall() -> None:
+    app = open_page("message")
+    app.text_area(key="doctor_message").set_value("IndexError: Target 3 is out of bounds.")
+    app = run(app)
+
+    assert app.selectbox(key="doctor_pitfall").value == "target-out-of-range"
+
+
+def test_an_unknown_message_is_admitted() -> None:
+    app = open_page("message")
+    app.text_area(key="doctor_message").set_value("CUDA out of memory")
+
+    assert "No known message" in run(app).info[0].value
+
+
+def test_every_pitfall_is_shown() -> None:
+    app = open_page()
+    for code in PITFALLS:
+        app.selectbox(key="doctor_pitfall").set_value(code)
+        app = run(app)
+        assert PITFALLS[code].wrong.message.replace("\\", "") in errors(app)
+        assert app.get("plotly_chart")
+
+
+@pytest.mark.parametrize("preset", ["masked", "class-weights", "soft-labels", "saturated", "digits"])
+def test_every_batch_is_examined(preset: str) -> None:
+    open_page(preset=preset)

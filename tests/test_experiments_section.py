@@ -1,0 +1,126 @@
+"""The section of label experiments, alone on a page: every experiment on every kind of batch."""
+
+import base64
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from streamlit.testing.v1 import AppTest
+
+from tests.tolerances import assert_agree
+from xent_core import PRESETS
+from xent_ui.sheet import Sheet, sheet_of_preset
+
+EXPERIMENTS = ("smoothing", "mix", "flip", "weight", "temperature")
+
+
+def page() -> None:
+    from xent_ui import experiments, session
+
+    session.enter("experiments")
+    experiments.section(session.visit().sheet, 0)
+
+
+def open_section(experiment: str, sheet: Sheet | None = None) -> AppTest:
+    app = AppTest.from_function(page, default_timeout=60)
+    app.run()
+    if sheet is not None:
+        app.session_state["visit"].sheet = sheet
+    app.button_group(key="experiment").set_value(experiment).run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def curves(app: AppTest, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """x and y of every line as the browser gets them."""
+    chart = next(chart for chart in app.get("plotly_chart") if f"experiment_{name}" in chart.proto.id)
+    return [(_array(trace["x"]), _array(trace["y"])) for trace in json.loads(chart.proto.spec)["data"]]
+
+
+def _array(value: dict[str, str]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]).newbyteorder("<"))
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(element.value for element in app.markdown)
+
+
+def test_the_smoothed_loss_and_its_floor_are_those_of_pytorch() -> None:
+    app = open_section("smoothing")
+    (epsilons, losses), (_same, floors) = curves(app, "loss")
+    logits, target = torch.tensor([[1.0, 2.0, 3.0]] * 3), torch.tensor([2, 1, 0])
+    expected = [float(F.cross_entropy(logits, target, label_smoothing=float(epsilon))) for epsilon in epsilons]
+
+    np.testing.assert_allclose(losses, expected, atol=1e-6)
+    assert floors[0] == 0
+    assert floors[-1] == pytest.approx(np.log(3))
+    assert "3.3322 above" in words(app)  # ln 28, for ε = 0.1
+
+
+def test_a_mixed_label_goes_straight_from_one_loss_to_the_other() -> None:
+    ((shares, losses),) = curves(open_section("mix"), "loss")
+
+    # row 0 has label 2 (loss 0.4076); of the others class 1 (loss 1.4076) is the most probable
+    expected = (shares * 0.4076 + (1 - shares) * 1.4076 + 1.4076 + 2.4076) / 3
+    np.testing.assert_allclose(losses, expected, atol=1e-4)
+
+
+def test_a_flip_says_how_the_loss_changes() -> None:
+    """Row 0 from label 2 to 1: its loss rises by 1, the mean of three by 0.3333."""
+    app = open_section("flip")
+
+    assert [metric.value for metric in app.metric] == ["1.7409", "+0.3333", "3 → 3"]
+    assert "only this row moves" in words(app)
+
+
+def test_a_flip_with_weights_moves_every_row() -> None:
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), weight=("1", "2", "5"))
+    app = open_section("flip", sheet)
+
+    assert app.metric[2].value == "8 → 5"
+    assert "every row moves" in words(app)
+
+
+def test_the_gradient_times_the_temperature_comes_near_its_limit() -> None:
+    drawn = curves(open_section("temperature"), "gradient")
+    expected = torch.tensor([1 / 9, 1 / 9, -2 / 9])  # (1/C − y)/N of row 0, whose label is 2
+
+    assert len(drawn) == 6
+    for k in range(3):
+        (temperatures, grads), (_x, limit) = drawn[2 * k], drawn[2 * k + 1]
+        assert temperatures[-1] == pytest.approx(100)
+        assert limit[0] == pytest.approx(float(expected[k]))
+        assert grads[-1] == pytest.approx(limit[-1], abs=2e-3)
+
+
+def test_the_weight_of_the_label_is_swept() -> None:
+    drawn = curves(open_section("weight"), "gradient")
+    logits = torch.tensor([[1.0, 2.0, 3.0]] * 3, requires_grad=True)
+    F.cross_entropy(logits, torch.tensor([2, 1, 0]), weight=torch.tensor([1.0, 1.0, 10.0])).backward()
+
+    assert drawn[0][0][-1] == 10
+    assert_agree(torch.tensor([y[-1] for _x, y in drawn]), logits.grad[0], dtype=torch.float32)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": (None, None, None)},
+        {"target_kind": "probabilities", "probabilities": (("0.5", "0.5", "0"),) * 3},
+        {"reduction": "none", "weight": ("0", "1", "2"), "dtype": "bfloat16"},
+        {"logits": (("-inf", "nan", "inf"),) * 3},
+        {"ignore_index": 1, "label_smoothing": 0.3, "temperature": 2.0},
+        {"class_names": ("<b>a</b>", "![x](http://127.0.0.1:9/x.png)", "$c$")},
+    ],
+    ids=str,
+)
+def test_every_experiment_stands_odd_batches(experiment: str, changes: dict[str, object]) -> None:
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)  # type: ignore[arg-type]
+
+    open_section(experiment, sheet)
+    open_section(experiment, sheet.resized(1, 1))
+    open_section(experiment, sheet.resized(2, 12))

@@ -1,0 +1,138 @@
+"""The export page through AppTest: programs, files, pictures, and what is taken from a file."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from streamlit.testing.v1 import AppTest
+
+from tests.test_batch_page import open_app, press, run
+from xent_core import PRESETS, Problem, evaluate
+from xent_core.codec import to_csv, to_json, to_npz, to_safetensors, to_script
+from xent_ui.report import report_html
+from xent_ui.sheet import Sheet, sheet_of_preset
+
+PROBLEM = Problem([[0.1, 2, -3], [1, float("-inf"), 4]], [1, -100], weight=[1, 2, 0.5], label_smoothing=0.1)
+NAMES = {"class_names": ("cat", "dog", "<b>owl</b>"), "row_names": ("first", "second")}
+
+
+def open_export(**query: str) -> AppTest:
+    return open_app(page="export", **query)
+
+
+def upload(name: str, data: bytes | str) -> AppTest:
+    at = open_export()
+    at.file_uploader[0].upload(name, data.encode() if isinstance(data, str) else data)
+    return run(at)
+
+
+def sheet(at: AppTest) -> Sheet:
+    result: Sheet = at.session_state["visit"].sheet
+    return result
+
+
+@pytest.mark.parametrize("preset", ["worked-batch", "class-weights", "soft-labels", "masked"])
+def test_the_script_is_that_of_the_table(preset: str) -> None:
+    at = open_export(preset=preset)
+
+    assert to_script(PRESETS[preset].problem).strip() in [code.value for code in at.code]
+    assert len(at.get("download_button")) >= 6
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.json", to_json(PROBLEM, **NAMES)),
+        ("a.npz", to_npz(PROBLEM, **NAMES)),
+        ("a.safetensors", to_safetensors(PROBLEM, **NAMES)),
+    ],
+)
+def test_a_file_is_shown_first_and_then_opened_and_undone(name: str, data: bytes | str) -> None:
+    at = upload(name, data)
+    before = sheet(at)
+    shown = {metric.label: metric.value for metric in at.metric}
+    at = press(at, "Open it")
+    opened = sheet(at)
+    at.switch_page("pages/explore/batch.py")
+    at = press(run(at), "Undo")
+
+    expected = F.cross_entropy(PROBLEM.logits, PROBLEM.target, weight=PROBLEM.weight, label_smoothing=0.1)
+    assert shown["loss (mean)"] == ("NaN" if expected.isnan() else f"{float(expected):.4f}")
+    assert shown["logits"] == "2 × 3"
+    assert before != opened
+    assert opened.to_problem() == PROBLEM
+    assert (opened.class_names, opened.row_names) == (NAMES["class_names"], NAMES["row_names"])
+    assert sheet(at) == before
+
+
+def test_a_csv_file_opens() -> None:
+    at = press(upload("a.csv", to_csv(PROBLEM, **NAMES)), "Open it")
+
+    assert torch.equal(sheet(at).to_problem().logits, PROBLEM.logits)
+
+
+def _npz_with_pickle() -> bytes:
+    out = io.BytesIO()
+    np.savez(out, logits=np.array([{"a": 1}], dtype=object), target=np.array([0]))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.pt", b"PK", "run code"),
+        ("a.exe", b"MZ", ".safetensors"),
+        ("a.json", b"", "empty"),
+        ("a.json", b"{", "JSON"),
+        ("a.json", b"\xff\xfe", "UTF-8"),
+        ("a.csv", b"a,b\n1,x\n", "expected"),
+        ("a.npz", b"PK\x03\x04", "expected"),
+        ("a.npz", _npz_with_pickle(), "expected"),
+        ("a.safetensors", b"\xff" * 64, "expected"),
+    ],
+)
+def test_a_bad_file_has_one_clear_message_and_changes_nothing(name: str, data: bytes, said: str) -> None:
+    at = upload(name, data)
+
+    assert len(at.error) == 1
+    assert said in at.error[0].value.replace("\\", "")
+    assert sheet(at) == sheet_of_preset(PRESETS["worked-batch"])
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [Problem([[1.0, 2.0]] * 65, [0] * 65), Problem(torch.zeros(2, 3, 4), torch.zeros(2, 4, dtype=torch.int64))],
+)
+def test_what_no_table_holds_is_shown_and_not_opened(problem: Problem) -> None:
+    at = upload("a.json", to_json(problem))
+
+    assert "table" in at.error[0].value
+    assert "Open it" not in [button.label for button in at.button]
+
+
+def test_another_dtype_of_the_weight_is_announced() -> None:
+    problem = Problem(torch.zeros(2, 2), torch.tensor([[0.1, 0.9]] * 2, dtype=torch.float64))
+    at = upload("a.json", to_json(problem))
+
+    assert "float64" in at.warning[0].value
+
+
+def test_the_report_holds_the_numbers_and_no_markup_of_names() -> None:
+    sheet = sheet_of_preset(PRESETS["worked-batch"]).with_names(
+        ("<script>alert(1)</script>", "</script><b>", '"><img src=x>'), ("a&b", "b", "c")
+    )
+    text = report_html(evaluate(sheet.to_problem()), sheet, link="http://x/?p=1&note='\"<b>")
+
+    assert ">1.4076<" in text
+    assert "−0.3033" in text
+    assert "<script>alert" not in text
+    assert "</script><b>" not in text
+    assert "<img" not in text[: text.index("<script>")]
+    assert "default-src 'none'" in text
+    assert "&quot;&lt;b&gt;" in text
+
+
+def test_a_locked_table_takes_no_file() -> None:
+    assert open_export(lock="tools").file_uploader[0].disabled

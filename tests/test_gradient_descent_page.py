@@ -1,0 +1,241 @@
+"""The gradient descent page, driven through AppTest: the path it plays is torch.optim's, and what it says of it."""
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from streamlit.testing.v1 import AppTest
+
+from tests.tolerances import assert_agree
+from xent_core import PRESETS, descend
+from xent_ui import descent
+from xent_ui.descent_figures import frame_points
+from xent_ui.sheet import Sheet, sheet_of_preset
+
+APP = str(Path(__file__).parents[1] / "app.py")
+PAGE = "pages/explore/gradient_descent.py"
+WORKED = sheet_of_preset(PRESETS["worked-batch"])
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine gets the time it needs."""
+    monkeypatch.setattr(descent, "FIRST_WAIT_SECONDS", 60.0)
+
+
+def open_page(sheet: Sheet = WORKED) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=90)
+    app.run()
+    app.session_state["visit"].sheet = sheet
+    app.switch_page(PAGE)
+    return run(app)
+
+
+def run(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def ask(app: AppTest, *, optimizer: str = "SGD", learning_rate: float = 1.0, steps: int = 100) -> AppTest:
+    app.button_group(key="descent_optimizer").set_value(optimizer)
+    app.number_input(key="descent_learning_rate").set_value(learning_rate)
+    app.number_input(key="descent_steps").set_value(steps)
+    return run(app)
+
+
+def spec(app: AppTest) -> dict[str, Any]:
+    figure: dict[str, Any] = json.loads(app.get("plotly_chart")[0].proto.spec)
+    return figure
+
+
+def array(value: Any) -> np.ndarray:
+    if not isinstance(value, dict):
+        return np.array(value, dtype=float)
+    flat = np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]).newbyteorder("<"))
+    return flat.reshape([int(n) for n in value["shape"].split(",")]) if "shape" in value else flat
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(element.value for kind in (app.info, app.warning, app.error, app.caption) for element in kind)
+
+
+def metrics(app: AppTest) -> list[str]:
+    return [metric.value for metric in app.metric]
+
+
+def by_hand(optimizer: str, learning_rate: float, steps: int) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Probabilities, gradient and loss of the worked batch after these steps."""
+    logits = torch.tensor([[1.0, 2.0, 3.0]] * 3, requires_grad=True)
+    target = torch.tensor([2, 1, 0])
+    kind = torch.optim.Adam if optimizer == "Adam" else torch.optim.SGD
+    options = {"momentum": 0.9} if optimizer == "momentum" else {}
+    stepper = kind([logits], lr=learning_rate, **options)
+    for step in range(steps + 1):
+        stepper.zero_grad()
+        loss = F.cross_entropy(logits, target)
+        loss.backward()
+        if step < steps:
+            stepper.step()
+    return logits.detach().softmax(1), logits.grad, float(loss.detach())
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "momentum", "Adam"])
+def test_every_frame_holds_what_torch_optim_gives(optimizer: str) -> None:
+    app = ask(open_page(), optimizer=optimizer, learning_rate=0.7, steps=20)
+    frames = spec(app)["frames"]
+
+    assert [frame["name"] for frame in frames] == [str(step) for step in range(21)]
+    for step in (0, 7, 20):
+        probs, grad, loss = by_hand(optimizer, 0.7, step)
+        moved = frames[step]["data"]
+        assert_agree(torch.tensor(array(moved[0]["z"]).copy()), probs)
+        assert_agree(torch.tensor(array(moved[2]["z"]).copy()), grad)
+        assert loss == pytest.approx(
+            next(float(trace["y"][0]) for trace in moved if trace.get("x") == [step]), abs=1e-5
+        )
+    assert metrics(app)[0] == "1.4076"
+    assert float(metrics(app)[1].replace("−", "-")) == pytest.approx(by_hand(optimizer, 0.7, 20)[2], abs=1e-4)
+
+
+def test_hard_labels_are_said_to_run_off() -> None:
+    app = open_page()
+
+    assert "Hard labels never come to rest" in words(app)
+    assert metrics(app)[2] == "0.0000"
+
+
+def test_smoothed_labels_are_said_to_come_to_rest() -> None:
+    """ε = 0.1 and three classes: floor 0.2911, gap ln 28 = 3.3322."""
+    app = ask(open_page(replace(WORKED, label_smoothing=0.1)), learning_rate=5.0, steps=500)
+
+    assert metrics(app)[1:3] == ["0.2911", "0.2911"]
+    assert "comes to rest" in words(app)
+    assert "3.3322 above" in words(app)
+
+
+def test_a_learning_rate_that_is_too_large_is_said() -> None:
+    app = ask(open_page(replace(WORKED, label_smoothing=0.3)), learning_rate=60.0, steps=30)
+
+    assert "The learning rate is too large" in words(app)
+    assert "too large" not in words(ask(app, learning_rate=1.0))
+
+
+def test_a_path_that_leaves_the_numbers_is_shown_as_such() -> None:
+    sheet = replace(WORKED, logits=(("0", "0", "0"),) * 3, dtype="float16")
+    app = ask(open_page(sheet), optimizer="momentum", learning_rate=65000.0, steps=30)
+
+    assert "the loss is NaN" in words(app) or "the loss is inf" in words(app)
+    last = spec(app)["frames"][-1]["data"]
+    assert set(last[1]["text"]) <= {"NaN", "inf", "−inf"}
+    assert len(last[1]["text"]) > 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": (None, None, None)},
+        {"labels": (0, None, 2), "reduction": "none", "weight": ("0", "1", "2")},
+        {"logits": (("-inf", "nan", "inf"),) * 3},
+        {"logits": (("-inf", "1", "2"),) * 3},
+        {"logits": (("1e308", "0", "0"),) * 3, "dtype": "float64"},
+        {"target_kind": "probabilities", "probabilities": (("0.5", "0.5", "0"), ("-1", "2", "0"), ("0", "0", "0"))},
+        {"class_names": ("<b>a</b>", "![x](http://127.0.0.1:9/x.png)", "$c$"), "dtype": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_odd_batches_are_descended(changes: dict[str, Any]) -> None:
+    sheet = replace(WORKED, **changes)
+
+    open_page(sheet)
+    open_page(sheet.resized(1, 1))
+    open_page(sheet.resized(5, 2))
+
+
+def test_a_large_batch_stays_below_two_megabytes_and_says_what_it_leaves_out() -> None:
+    app = ask(open_page(WORKED.resized(64, 64).with_random_logits(2.0, 1)), steps=500)
+
+    assert len(app.get("plotly_chart")[0].proto.spec) < 2_000_000
+    frames = [int(frame["name"]) for frame in spec(app)["frames"]]
+    assert (frames[0], frames[-1]) == (0, 500)
+    assert f"Played: {len(frames)} of 501 points" in words(app)
+
+
+@pytest.mark.parametrize(("steps", "rows", "classes"), [(1, 1, 1), (500, 64, 64), (10_000, 3, 3), (100, 20, 20)])
+def test_frames_run_evenly_from_the_start_to_the_end(steps: int, rows: int, classes: int) -> None:
+    points = frame_points(steps, rows, classes)
+
+    assert (points[0], points[-1]) == (0, steps)
+    assert len(points) == len(set(points)) <= 51
+    assert max(np.diff(points)) - min(np.diff(points)) <= 1
+
+
+def test_more_steps_than_the_batch_allows_are_cut() -> None:
+    app = ask(open_page(), steps=10_000)
+    app.session_state["visit"].sheet = WORKED.resized(64, 64)
+    run(app)
+
+    assert app.number_input(key="descent_steps").value == 1024
+
+
+def test_continue_puts_the_exact_logits_of_the_step_on_the_batch_page() -> None:
+    app = ask(open_page(), learning_rate=0.3, steps=12)
+    app.number_input(key="descent_step").set_value(5)
+    run(app)
+    app.button(key="descent_continue").click()
+    run(app)
+
+    visit = app.session_state["visit"]
+    expected = descend(WORKED.to_problem(), learning_rate=0.3, steps=12).logits[5]
+    assert torch.equal(visit.sheet.to_problem().logits, expected)
+    assert visit.undo[-1].logits == WORKED.logits
+    assert "descent_continue" not in [button.key for button in app.button]  # another page
+
+
+def test_the_path_is_a_table_too() -> None:
+    app = ask(open_page(), steps=3)
+    app.session_state["descent_tables"] = True
+    run(app)
+    table = app.dataframe[0].value
+
+    assert list(table["step"]) == [0, 1, 2, 3]
+    assert float(table["loss"][3]) == pytest.approx(by_hand("SGD", 1.0, 3)[2], abs=1e-6)
+    _probs, grad, _loss = by_hand("SGD", 1.0, 0)
+    assert float(table["predicted change"][0]) == pytest.approx(-float((grad**2).sum()), abs=1e-6)
+
+
+def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The descent waits at step 40 until the test has seen the bar; then it is stopped there."""
+    waits, go_on = Event(), Event()
+
+    def slow(problem: Any, *, progress: Any, **options: Any) -> Any:
+        def held(done: int) -> object:
+            if done == 40:
+                progress(done)
+                waits.set()
+                go_on.wait(60)
+            return progress(done)
+
+        return descend(problem, progress=held, **options)
+
+    monkeypatch.setattr(descent, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(descent, "descend", slow)
+    app = open_page()
+    assert waits.wait(60)
+    run(app)
+    assert not app.get("plotly_chart")
+    assert app.button(key="descent_stop").label == "Stop"
+
+    monkeypatch.setattr(descent, "FIRST_WAIT_SECONDS", 60.0)
+    app.session_state["descent_run"].stopped.set()
+    go_on.set()
+    run(app)
+    assert "Stopped after 40 of 50 steps" in words(app)
+    assert len(spec(app)["frames"]) == 41

@@ -1,0 +1,219 @@
+"""The one example page through AppTest: what it shows of a row, and what of it goes into the batch."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from streamlit.testing.v1 import AppTest
+
+from xent_core import PRESETS
+from xent_ui import live, one_example, steps
+from xent_ui.sheet import PROBABILITIES, Sheet
+from xent_ui.text import number
+
+APP = str(Path(__file__).parents[1] / "app.py")
+PAGE = "pages/explore/one_example.py"
+
+
+def open_page(preset: str = "worked-batch", change: Callable[[Sheet], Sheet] | None = None, row: int = 0) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["preset"] = preset
+    app.run()
+    if change is not None:
+        app.session_state["visit"].sheet = change(app.session_state["visit"].sheet)
+    app.session_state[steps.ROW] = row
+    app.switch_page(PAGE)
+    return run(app)
+
+
+def run(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def frame(app: AppTest) -> dict[str, Any]:
+    """What the component was sent."""
+    (mounted,) = [one for one in app.get("bidi_component") if one.proto.component_name == "live_row"]
+    sent: dict[str, Any] = json.loads(mounted.proto.json)
+    return sent
+
+
+def send(app: AppTest, **changes: Any) -> AppTest:
+    """Let the hand change the row."""
+    kept = app.session_state[one_example.DRAFT]
+    state = live.frame(kept)["state"]
+    message = {"generation": kept.generation, "sequence": kept.sequence + 1, "moved": None, "share": "0", **state}
+    app.session_state[live.KEY] = {"edit": {**message, **changes}}
+    return run(app)
+
+
+def sheet(app: AppTest) -> Sheet:
+    result: Sheet = app.session_state["visit"].sheet
+    return result
+
+
+def table(app: AppTest) -> dict[str, list[str]]:
+    (values,) = [one.value for one in app.table if list(one.value.columns)[-1] == "∂ℓ/∂z"]
+    result: dict[str, list[str]] = values.to_dict("list")
+    return result
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_a_row_of_the_worked_batch_has_its_own_loss(row: int) -> None:
+    app = open_page(row=row)
+
+    assert frame(app)["loss"] == ["0.4076", "1.4076", "2.4076"][row]
+    assert "with D = 3" in " ".join(caption.value for caption in app.caption)
+
+
+def test_the_numbers_stand_in_a_plain_table_too() -> None:
+    app = open_page(row=2)
+
+    assert table(app)["p"] == ["0.0900", "0.2447", "0.6652"]
+    assert table(app)["∂ℓ/∂z"] == ["−0.9100", "+0.2447", "+0.6652"]
+
+
+def test_the_three_labels_stand_side_by_side() -> None:
+    app = open_page()
+
+    shown = [metric.value for metric in app.metric if metric.label.startswith("loss if the label were")]
+    assert shown == ["2.4076", "1.4076", "0.4076"]
+
+
+def test_what_the_hand_does_changes_the_row_and_not_the_batch() -> None:
+    app = open_page()
+    before = sheet(app)
+
+    app = send(app, logits=["2.5", "2", "3"])
+
+    assert frame(app)["loss"] == number(F.cross_entropy(torch.tensor([[2.5, 2, 3]]), torch.tensor([2])).item())
+    assert table(app)["z"][0] == "2.5000"
+    assert sheet(app) == before
+
+
+def test_the_row_goes_into_the_batch_on_request_and_undo_takes_it_back() -> None:
+    app = open_page(row=1)
+    before = sheet(app)
+    app = send(app, logits=["-1.5", "2", "3"], label=0, probabilities=["1", "0", "0"])
+
+    app.button(key="use_row").click()
+    app = run(app)
+    used, shown = sheet(app), frame(app)
+    app.button(key="undo_row").click()
+    app = run(app)
+
+    assert used == replace(before, logits=(before.logits[0], ("-1.5", "2", "3"), before.logits[2]), labels=(2, 0, 0))
+    assert shown["state"]["logits"] == ["-1.5", "2", "3"]
+    assert sheet(app) == before
+
+
+def test_a_soft_row_makes_the_batch_soft_and_says_so() -> None:
+    app = send(open_page(), soft=True, probabilities=["0.2", "0.3", "0.5"])
+
+    app.button(key="use_row").click()
+    app = run(app)
+
+    assert sheet(app).target_kind == PROBABILITIES
+    assert sheet(app).probabilities[0] == ("0.2", "0.3", "0.5")
+    assert any("probabilities now" in warning.value for warning in app.warning)
+
+
+def test_start_again_goes_back_to_the_row_of_the_batch() -> None:
+    app = send(open_page(), logits=["9", "9", "9"])
+
+    app.button(key="restart_row").click()
+    app = run(app)
+
+    assert frame(app)["loss"] == "0.4076"
+    assert frame(app)["state"]["logits"] == ["1", "2", "3"]
+
+
+def test_the_row_survives_a_look_at_another_page() -> None:
+    app = send(open_page(), logits=["2.5", "2", "3"])
+
+    app.switch_page("pages/understand/step_by_step.py")
+    app = run(app)
+    app.switch_page(PAGE)
+    app = run(app)
+
+    assert frame(app)["state"]["logits"] == ["2.5", "2", "3"]
+
+
+def test_another_row_begins_anew_and_late_messages_of_the_former_are_left_out() -> None:
+    app = open_page()
+    late = {**live.frame(app.session_state[one_example.DRAFT])["state"], "logits": ["9", "9", "9"]}
+    app.session_state[live.KEY] = {"edit": {"generation": 0, "sequence": 7, "moved": None, "share": "0", **late}}
+    app.session_state[steps.ROW] = 2
+    app = run(app)
+
+    assert frame(app)["loss"] == "2.4076"
+
+
+def test_a_fresh_row_has_as_many_classes_as_asked_for_and_can_become_the_batch() -> None:
+    app = open_page()
+    app.session_state[one_example.SOURCE] = one_example.FRESH
+    app.session_state[one_example.CLASSES] = 5
+    app = run(app)
+    fresh = frame(app)
+
+    app.button(key="use_row").click()
+    app = run(app)
+
+    assert fresh["logit"] == ["0.0000"] * 5
+    assert fresh["loss"] == number(torch.tensor(5.0).log().item())
+    assert (sheet(app).num_rows, sheet(app).num_classes) == (1, 5)
+    assert frame(app)["loss"] == fresh["loss"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_can_be_opened(preset: str) -> None:
+    app = open_page(preset)
+
+    assert len(table(app)["z"]) == PRESETS[preset].problem.num_classes
+
+
+ODD: dict[str, Callable[[Sheet], Sheet]] = {
+    "NaN": lambda one: one.with_logits((("nan", "2", "3"),) * 3),
+    "masked": lambda one: one.with_logits((("-inf", "2", "3"),) * 3),
+    "masked soft": lambda one: one.with_logits((("-inf", "2", "3"),) * 3).with_target_kind(PROBABILITIES),
+    "all masked": lambda one: one.with_logits((("-inf",) * 3,) * 3),
+    "infinite": lambda one: one.with_logits((("inf", "2", "3"),) * 3),
+    "huge": lambda one: replace(one.with_logits((("1e308", "-1e308", "3"),) * 3), dtype="float64"),
+    "ignored": lambda one: one.with_labels((None,) * 3),
+    "weightless": lambda one: replace(one, weight=("0", "0", "0")),
+    "negative weight": lambda one: replace(one, weight=("-1", "0", "2")),
+    "hot half": lambda one: replace(one, temperature=1e6, dtype="float16", label_smoothing=1.0),
+    "negative soft": lambda one: replace(one, probabilities=(("-1", "nan", "2"),) * 3, target_kind=PROBABILITIES),
+    "one class": lambda one: one.resized(1, 1),
+    "64 classes": lambda one: one.resized(2, 64).with_random_logits(5, 0),
+    "sum": lambda one: replace(one, reduction="sum"),
+    "a class is ignore_index": lambda one: replace(one, ignore_index=2),
+    "names": lambda one: one.with_names(("![x](http://127.0.0.2/a)", "<b>b</b> $x$", "| _c_"), ("<i>", "`r`", ":s:")),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_rows_are_shown(name: str) -> None:
+    app = open_page(change=ODD[name])
+
+    assert frame(app)["names"] == list(sheet(app).class_names)
+
+
+@pytest.mark.parametrize("junk", [None, 7, "x", [], {}, {"generation": 0}, {"generation": 0, "logits": ["1"] * 10_000}])
+def test_a_hostile_state_of_the_component_shows_no_exception(junk: Any) -> None:
+    app = open_page()
+    app.session_state[live.KEY] = {"edit": junk, "rested": junk}
+
+    assert frame(run(app))["loss"] == "0.4076"
+
+
+def test_names_are_plain_text_in_the_table() -> None:
+    app = open_page(change=ODD["names"])
+
+    assert table(app)["class"][0].startswith(r"\!\[x\]\(")

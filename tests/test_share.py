@@ -1,0 +1,181 @@
+"""Links in the running app, through AppTest: what they open, lock, hide and say, on every page."""
+
+from dataclasses import replace
+from urllib.parse import parse_qs
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.test_batch_page import heatmap, loss, open_app, press, run, warnings
+from xent_core import PRESETS, evaluate
+from xent_ui import session
+from xent_ui.link import Link, link_of_query, link_to, opening_of
+from xent_ui.sheet import Sheet, sheet_of_preset
+
+SHEET = (
+    sheet_of_preset(PRESETS["class-weights"])
+    .with_logits((("0.1", "-inf", "3"), ("-2.5", "0.001", "0"), ("1", "1", "3"), ("0", "1", "0")))
+    .with_names(("cat", "<b>dog</b>", "漢"), ("a", "b", "c", "d"))
+)
+PAGES = ("batch", "step-by-step", "implementations", "precision", "export")
+
+
+def open_link(link: Link) -> AppTest:
+    return open_app(**params(link))
+
+
+def params(link: Link) -> dict[str, str]:
+    return {name: values[-1] for name, values in parse_qs(link.query()).items()}
+
+
+def sheet(at: AppTest) -> Sheet:
+    result: Sheet = at.session_state["visit"].sheet
+    return result
+
+
+def shared_link(at: AppTest) -> str:
+    at.session_state["share_button"] = True
+    at = run(at)
+    return next(code.value for code in at.code if code.value.startswith("?"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_opens_its_page_with_its_table(page: str) -> None:
+    at = open_link(replace(link_to(SHEET), page=page))
+
+    assert at.session_state["visit"].page == page
+    assert sheet(at) == SHEET
+    assert not at.warning
+
+
+def test_the_share_button_gives_a_link_that_opens_the_same_table() -> None:
+    at = open_link(link_to(SHEET))
+    link = link_of_query(shared_link(at).removeprefix("?"))
+
+    assert opening_of(link).sheet == SHEET
+
+
+def test_an_opened_table_shows_the_numbers_of_pytorch() -> None:
+    at = open_link(link_to(SHEET))
+    evaluation = evaluate(SHEET.to_problem())
+
+    assert loss(at) == f"{float(evaluation.loss):.4f}"
+    assert heatmap(at, "gradient").tolist() == evaluation.grad_logits.tolist()
+
+
+def test_a_large_table_is_offered_as_a_file() -> None:
+    at = open_app()
+    for label in ("Rows", "Classes"):
+        next(box for box in at.number_input if box.label == label).set_value(64)
+        at = run(at)
+    at = press(at, "Fill with random logits")
+    at.session_state["share_button"] = True
+    at = run(at)
+
+    assert "link" in warnings(at)
+    assert any("file" in button.proto.label for button in at.get("download_button"))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"p": "hello"},
+        {"p": "1" + "A" * 100_000},
+        {"p": "<img src=x>", "page": "precision"},
+        {"page": "../../etc/passwd"},
+        {"page": "<b>x</b>"},
+        {"preset": "x" * 10_000},
+    ],
+)
+def test_a_hostile_link_says_so_and_opens_the_worked_batch(query: dict[str, str]) -> None:
+    at = open_app(**query)
+
+    assert sheet(at) == sheet_of_preset(PRESETS["worked-batch"])
+    assert len(at.warning) == 1
+    assert "<b>" not in at.warning[0].value.replace("\\<", "")
+
+
+def test_a_complaint_goes_with_the_next_change() -> None:
+    at = open_app(p="hello")
+    at = press(at, "Fill with random logits")
+
+    assert not at.warning
+
+
+def test_locked_controls_are_shown_and_cannot_be_used() -> None:
+    at = open_app(lock="presets,options,logits,target,tools")
+
+    assert {box.label: box.disabled for box in at.selectbox if box.label in ("Preset", "reduction", "target")} == {
+        "Preset": True,
+        "reduction": True,
+        "target": True,
+    }
+    assert all(button.disabled for button in at.button if button.label in ("Undo", "Reset"))
+    assert all(grid.proto.disabled for grid in at.data_editor)
+
+
+def test_hidden_controls_are_not_there() -> None:
+    at = open_app(hide="presets,tools,share")
+
+    assert "Preset" not in [box.label for box in at.selectbox]
+    assert "reduction" in [box.label for box in at.selectbox]
+    assert "Undo" not in [button.label for button in at.button]
+    assert "share_button" not in at.session_state
+
+
+def test_a_lock_holds_on_other_pages() -> None:
+    at = open_app(lock="options", hide="presets")
+    at.switch_page("pages/understand/step_by_step.py")
+    at = run(at)
+
+    boxes = {box.label: box.disabled for box in at.selectbox}
+    assert boxes["reduction"]
+    assert "Preset" not in boxes
+
+
+def test_the_line_of_the_sender_is_text() -> None:
+    at = open_app(note="![x](http://127.0.0.1:9/a.png) <b>hi</b> $x$")
+
+    assert r"\!\[x\]" in at.info[0].value
+    assert r"\<b\>" in at.info[0].value
+
+
+def test_the_state_of_a_page_travels() -> None:
+    at = open_app(page="step-by-step", traced_row="1", traced_stage="3", decimals="6")
+
+    assert at.session_state["traced_row"] == 1
+    assert at.session_state["traced_stage"] == 3
+    assert next(slider for slider in at.slider if slider.label == "Decimals").value == 6
+
+
+def test_a_tab_brings_back_link_start_and_table() -> None:
+    at = open_app(preset="uniform", lock="tools")
+    visit = at.session_state["visit"]
+    visit.sheet = SHEET
+    kept = session.saved(visit)
+    fresh = AppTest.from_string(
+        "import streamlit as st\nfrom xent_ui import session\nsession.visit()\n"
+        "if 'kept' in st.session_state: session.restore(st.session_state.kept)",
+        default_timeout=60,
+    )
+    fresh.session_state["kept"] = kept
+    fresh.run()
+    restored = fresh.session_state["visit"]
+
+    assert not fresh.exception
+    assert restored.sheet == SHEET
+    assert (restored.start, restored.preset) == (sheet_of_preset(PRESETS["uniform"]), "uniform")
+    assert restored.opened.locked == {"tools"}
+    assert restored.link == visit.link
+
+
+@pytest.mark.parametrize("kept", ["", "\n", "a\nb\nc", "\n\n{}", "p=1\np=hello\n" + SHEET.to_json()])
+def test_what_a_tab_kept_is_checked(kept: str) -> None:
+    fresh = AppTest.from_string(
+        "import streamlit as st\nfrom xent_ui import session\nsession.visit()\nsession.restore(st.session_state.kept)",
+        default_timeout=60,
+    )
+    fresh.session_state["kept"] = kept
+    fresh.run()
+
+    assert not fresh.exception

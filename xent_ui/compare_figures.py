@@ -1,0 +1,80 @@
+"""The curve of one number while an option goes from A to B, as a Plotly figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from xent_ui.curve_figures import BLUE, GREY
+from xent_ui.figures import OUTLINE
+from xent_ui.text import number, plotly_escaped
+
+HEIGHT = 260
+
+
+def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_title: str) -> go.Figure:
+    """One number against the value of an option; the ends are marked A and B, words stand side by side.
+
+    What is not finite is left out of the line, and the table beside it says so.
+
+    Args:
+      values: numbers, or words that have no order.
+      numbers: as many.
+      x_title: what the option is called.
+    """
+    words = any(isinstance(value, str) for value in values)
+    shown = [value if math.isfinite(value) else None for value in numbers]
+    x = list(range(len(values))) if words else list(values)
+    texts = [plotly_escaped(value) if isinstance(value, str) else f"{value:.4g}" for value in values]
+    figure = go.Figure(
+        go.Scatter(
+            x=x,
+            y=shown,
+            mode="markers" if words else "lines",
+            line={"color": BLUE, "width": 2},
+            marker={"color": BLUE, "size": 9, "symbol": "diamond"},
+            customdata=[[text, number(value, 6)] for text, value in zip(texts, numbers, strict=True)],
+            hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
+        )
+    )
+    ends = [(0, "A", "circle"), (-1, "B", "square")]
+    figure.add_trace(
+        go.Scatter(
+            x=[x[place] for place, _name, _symbol in ends],
+            y=[shown[place] for place, _name, _symbol in ends],
+            mode="markers+text",
+            marker={"color": OUTLINE, "size": 11, "symbol": [symbol for _place, _name, symbol in ends]},
+            text=[name for _place, name, _symbol in ends],
+            textposition="top center",
+            textfont={"size": 14},
+            hoverinfo="skip",
+            cliponaxis=False,
+        )
+    )
+    finite = [value for value in shown if value is not None]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    # a line that rounding alone makes uneven is drawn flat
+    room = max(high - low, 1e-3 * max(abs(high), abs(low)), 1e-12)
+    ticks = {"tickmode": "array", "tickvals": x, "ticktext": texts} if words else {}
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        showlegend=False,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        xaxis={"title": x_title, "fixedrange": True, "zeroline": False, "tickfont": {"size": 12}, **ticks},
+        yaxis={
+            "fixedrange": True,
+            "zeroline": False,
+            "gridcolor": GREY,
+            "griddash": "dot",
+            "tickfont": {"size": 12},
+            "range": [low - 0.15 * room, high + 0.3 * room],
+        },
+        dragmode=False,
+    )
+    if words:
+        figure.update_xaxes(range=[-0.5, len(values) - 0.5])
+    return figure

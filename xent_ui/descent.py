@@ -1,0 +1,377 @@
+"""The gradient descent page: what is asked, the run behind it, and the path that it gave."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+
+import pandas as pd
+import streamlit as st
+from torch import Tensor
+
+from xent_core import (
+    OPTIMIZERS,
+    Descent,
+    Limit,
+    Problem,
+    descend,
+    equilibrium_gap,
+    evaluate,
+    limit_of,
+)
+from xent_ui import descent_figures, readouts, session
+from xent_ui.descent_figures import Held, Moving, Words
+from xent_ui.editors import short_names
+from xent_ui.options import decimals
+from xent_ui.readouts import CHART_CONFIG
+from xent_ui.sheet import Sheet, number_text, number_texts
+from xent_ui.text import _, number, short
+
+OPTIMIZER, LEARNING_RATE, STEPS = "descent_optimizer", "descent_learning_rate", "descent_steps"
+RUN, STEP = "descent_run", "descent_step"
+MAX_STEPS = 10_000
+# logits in a path: 64×64 for a thousand steps
+MAX_PATH_CELLS = 2**22
+FIRST_WAIT_SECONDS, LOOK_SECONDS = 0.5, 0.3
+
+# a thread for each core and no more, however many visitors there are
+_WORKERS = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="descent")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of a descent, under the names of `descend`."""
+
+    optimizer: str
+    learning_rate: float
+    steps: int
+
+
+@dataclass(eq=False)
+class Run:
+    """A descent in a thread of its own, so that a page can show how far it is, and stop it."""
+
+    problem: Problem
+    settings: Settings
+    done: int = 0
+    stopped: Event = field(default_factory=Event)
+    future: Future[Descent] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.future = _WORKERS.submit(
+            descend,
+            self.problem,
+            learning_rate=self.settings.learning_rate,
+            steps=self.settings.steps,
+            optimizer=self.settings.optimizer,
+            progress=self._note,
+        )
+
+    def _note(self, done: int) -> bool:
+        self.done = done
+        return not self.stopped.is_set()
+
+    def path(self, wait_seconds: float) -> Descent | None:
+        """The path, or as much as there is if it was stopped; None if it is not there by then."""
+        try:
+            return self.future.result(timeout=wait_seconds)
+        except TimeoutError:
+            return None
+
+
+def settings(sheet: Sheet) -> Settings:
+    """Optimizer, learning rate and number of steps."""
+    most = max_steps(sheet)
+    session.begin(OPTIMIZER, "SGD")
+    session.begin(LEARNING_RATE, 1.0)
+    session.begin(STEPS, min(50, most))
+    session.keep(STEPS, min(int(session.kept(STEPS)), most))
+    which, rate, count = st.columns([2, 1, 1], vertical_alignment="bottom")
+    optimizer = which.segmented_control(
+        _("optimizer (torch.optim)"), list(OPTIMIZERS), required=True, key=OPTIMIZER, persist_state="session",
+        help=_("momentum is SGD with momentum=0.9; everything else as torch.optim has it."),
+    )  # fmt: skip
+    learning_rate = rate.number_input(
+        _("learning rate η"), min_value=0.0, max_value=1e9, step=0.5, format="%g", key=LEARNING_RATE,
+        persist_state="session",
+    )  # fmt: skip
+    steps = count.number_input(
+        _("steps"), min_value=1, max_value=most, step=50, key=STEPS, persist_state="session",
+        help=_("At most {most} for a batch of this size. Go on from where they end.").format(most=most),
+    )  # fmt: skip
+    return Settings(str(optimizer), float(learning_rate), int(steps))
+
+
+def max_steps(sheet: Sheet) -> int:
+    """How many steps a batch of this size may take at once."""
+    return min(MAX_STEPS, MAX_PATH_CELLS // (sheet.num_rows * sheet.num_classes))
+
+
+def rule(asked: Settings) -> None:
+    """What one step does."""
+    formulas = {
+        "SGD": r"z \leftarrow z - \eta\, g, \qquad g = \partial L / \partial z",
+        "momentum": r"m \leftarrow 0.9\, m + g, \qquad z \leftarrow z - \eta\, m",
+        "Adam": r"z \leftarrow z - \eta\, \hat m / (\sqrt{\hat v} + 10^{-8})",
+    }
+    st.latex(formulas[asked.optimizer])
+
+
+def path_of(problem: Problem, asked: Settings) -> Descent | None:
+    """The path that was asked for; while it is on its way None, with a bar and a button to stop it."""
+    run: Run | None = session.kept(RUN)
+    if run is None or run.settings != asked or run.problem != problem:
+        if run is not None:
+            run.stopped.set()
+        run = Run(problem, asked)
+        session.keep(RUN, run)
+        session.keep(STEP, None)
+    path = run.path(FIRST_WAIT_SECONDS)
+    if path is None:
+        st.fragment(_progress, run_every=LOOK_SECONDS)(run)
+    return path
+
+
+def _progress(run: Run) -> None:
+    if run.future.done():
+        st.rerun()
+    bar, button = st.columns([5, 1], vertical_alignment="center")
+    text = _("step {done} of {steps}").format(done=run.done, steps=run.settings.steps)
+    bar.progress(run.done / run.settings.steps, text=text)
+    button.button(_("Stop"), icon=":material/stop:", key="descent_stop", on_click=_stop, args=(run,), width="stretch")
+
+
+def _stop(run: Run) -> None:
+    run.stopped.set()
+    run.path(FIRST_WAIT_SECONDS)
+
+
+def summary(path: Descent) -> None:
+    """The loss at the start and at the end, where it tends to, and the gradient that is left."""
+    places, limit = decimals(), limit_of(path.problem)
+    start, reached = float(path.loss[0]), float(path.loss[-1])
+    with st.container(horizontal=True, gap="medium"):
+        with st.container(key="loss", width="content"):
+            st.metric(_("loss at the start"), number(start, places), width="content")
+        name = _("after {steps} steps") if path.steps != 1 else _("after {steps} step")
+        st.metric(name.format(steps=path.steps), number(reached, places), width="content")
+        if limit is not None:
+            st.metric(
+                _("its limit"), number(limit.loss, places), width="content",
+                help=_("The floor of the loss: the entropy of the target, reached only where p = v/S."),
+            )  # fmt: skip
+        st.metric(
+            _("gradient norm"), number(float(path.grad_norm[-1]), places), width="content",
+            help=_("‖∂L/∂z‖ over all logits, after the last step"),
+        )  # fmt: skip
+
+
+def findings(path: Descent, asked: Settings) -> None:
+    """What happened on the way, in plain sentences."""
+    if path.steps < asked.steps:
+        st.info(
+            _("Stopped after {done} of {steps} steps. The pictures show these.").format(
+                done=path.steps, steps=asked.steps
+            ),
+            icon=":material/stop_circle:",
+        )
+    if (broken := path.first_not_finite) is not None:
+        st.error(_broken_words(path, broken), icon=":material/error:")
+    elif bool(path.rose_unexpectedly.any()):
+        st.warning(too_large_words(path), icon=":material/warning:")
+    st.info(limit_words(path, limit_of(path.problem)), icon=":material/flag:")
+
+
+def _broken_words(path: Descent, point: int) -> str:
+    if point == 0:
+        words = _("The loss or its gradient is not finite from the start, so there is nothing to descend: loss {loss}.")
+        return words.format(loss=number(float(path.loss[0])))
+    dtype = str(path.logits.dtype).removeprefix("torch.")
+    return _(
+        "From step {step} on the loss is {loss}: the steps have carried the logits beyond what {dtype} holds. "
+        "Try a smaller learning rate."
+    ).format(step=point, loss=number(float(path.loss[point])), dtype=dtype)
+
+
+def too_large_words(path: Descent) -> str:
+    """That the loss rose where the gradient predicted a fall."""
+    rose = path.rose_unexpectedly
+    first = int(rose.int().argmax())
+    return _(
+        "The learning rate is too large: in {count} of {steps} steps the loss rose although the gradient predicted "
+        "a fall. First in step {first}: predicted {predicted}, actual {actual}."
+    ).format(
+        count=int(rose.sum()),
+        steps=path.steps,
+        first=first,
+        predicted=number(float(path.predicted_change[first]), decimals()),
+        actual=number(float(path.actual_change[first]), decimals(), sign=True),
+    )
+
+
+def limit_words(path: Descent, limit: Limit | None) -> str:
+    """Where the path tends to, and how far it is."""
+    if limit is None:
+        return _("No limit is drawn: from here the loss has none that is finite.")
+    floor = short(limit.loss)
+    if limit.settles:
+        words = _("No target is 0, so the path comes to rest: at p = v/S, with the loss {floor}.").format(floor=floor)
+        problem = path.problem
+        if not problem.has_probabilities and problem.weight is None and problem.num_classes > 1:
+            gap = equilibrium_gap(problem.num_classes, problem.smoothing, problem.temperature)
+            words += " " + _("There the label's logit lies {gap} above each other one.").format(gap=number(gap))
+        distance = float((path.probs_at([path.steps])[0].double() - limit.probs).abs().max())
+        return (
+            words
+            + " "
+            + _("After {steps} steps no p is further from it than {distance}.").format(
+                steps=path.steps, distance=number(distance)
+            )
+        )
+    words = _("Where the target is 0 the logits run off: the loss falls towards {floor}, and never gets there.")
+    if limit.loss == 0:
+        words = _("Hard labels never come to rest: the loss falls towards {floor}, and the logits run off.")
+    words = words.format(floor=floor)
+    return (
+        words
+        + " "
+        + _("The largest gap between two logits of a row went from {first} to {last}.").format(
+            first=number(_largest_gap(path.logits[0])), last=number(_largest_gap(path.logits[-1]))
+        )
+    )
+
+
+def _largest_gap(logits: Tensor) -> float:
+    """The largest difference of two finite logits in a row; −inf if there are none."""
+    finite = logits.double().where(logits.isfinite(), math.nan)
+    gaps = finite.nan_to_num(-math.inf).amax(1) - finite.nan_to_num(math.inf).amin(1)
+    return float(gaps.max())
+
+
+def player(path: Descent, sheet: Sheet) -> None:
+    """The whole path in one figure that the browser plays."""
+    points = descent_figures.frame_points(path.steps, sheet.num_rows, sheet.num_classes)
+    limit, start = limit_of(path.problem), evaluate(path.problem)
+    moving = Moving(
+        points,
+        path.probs_at(points),
+        path.grad_logits[points],
+        path.loss.tolist(),
+        path.grad_norm.tolist(),
+        path.actual_change.tolist(),
+        path.predicted_change.tolist(),
+    )
+    held = Held(
+        short_names(sheet.row_names),
+        short_names(sheet.class_names),
+        start.gradient_bound,
+        readouts.target_cells(start),
+        None if limit is None else limit.loss,
+        None if limit is None else limit.probs,
+        decimals(),
+    )
+    st.plotly_chart(
+        descent_figures.player(moving, held, _words()),
+        key="descent_player",
+        config=CHART_CONFIG,
+        alt=_("Probabilities, gradient, loss and norm of the gradient at every step; their numbers are in the tables"),
+    )
+    if len(points) <= path.steps:
+        st.caption(
+            _("Played: {shown} of {all} points, evenly spread. The curves and the tables have them all.").format(
+                shown=len(points), all=path.steps + 1
+            )
+        )
+
+
+def _words() -> Words:
+    actual, predicted = _("actual"), _("predicted")
+    return Words(
+        probabilities=f"<b>{_('probabilities')}</b>",
+        gradient=f"<b>{_('gradient')}</b>",
+        simplex=f"<b>{_('simplex')}</b>: {_('◯ limit')}",
+        loss=f"<b>{_('loss')}</b>, {_('dashed: its limit')}",
+        change=f"<b>{_('change of the loss')}</b>, {_('solid: actual, dotted: predicted')} ⟨g, Δz⟩",
+        actual=actual,
+        predicted=predicted,
+        grad_norm=f"<b>{_('gradient norm')}</b>",
+        limit=_("limit"),
+        step=_("step"),
+        play=_("Play"),
+        pause=_("Pause"),
+        start=_("Start"),
+    )
+
+
+def continue_from(path: Descent, sheet: Sheet) -> bool:
+    """Choose a step and go on from its logits; True when they are on the table."""
+    choice, button = st.columns([1, 3], vertical_alignment="bottom")
+    with choice:
+        step = _chosen_step(path)
+    if button.button(
+        _("Continue from here"), icon=":material/arrow_forward:", key="descent_continue",
+        help=_("Puts the logits of this step on the batch page. Undo brings the former ones back."),
+    ):  # fmt: skip
+        session.put(sheet.with_logits(number_texts(path.logits[step])))
+        return True
+    return False
+
+
+def _chosen_step(path: Descent) -> int:
+    kept = session.kept(STEP)
+    session.keep(STEP, path.steps if kept is None else min(int(kept), path.steps))
+    return int(st.number_input(_("step"), min_value=0, max_value=path.steps, key=STEP, persist_state="session"))
+
+
+def tables(path: Descent, sheet: Sheet) -> None:
+    """The whole path and the matrices of the chosen step as tables and CSV, made when they are opened."""
+    opened = st.expander(_("The numbers, as tables and CSV"), key="descent_tables", on_change="rerun")
+    if not opened.open:
+        return
+    step = int(session.kept(STEP))
+    with opened:
+        names = [_("path"), *(_("{name}, step {step}").format(name=name, step=step) for name in _matrices(path, step))]
+        whole, *others = st.tabs(names)
+        with whole:
+            _path_table(path)
+        for tab, (name, values) in zip(others, _matrices(path, step).items(), strict=True):
+            with tab:
+                readouts.matrix_table(values, sheet, title=name, file_name=f"{name}_{step}.csv")
+
+
+def _matrices(path: Descent, step: int) -> dict[str, Tensor]:
+    return {
+        _("logits"): path.logits[step],
+        _("probabilities"): path.probs_at([step])[0],
+        _("gradient"): path.grad_logits[step],
+    }
+
+
+def _path_table(path: Descent) -> None:
+    header = [_("loss"), _("gradient norm"), _("predicted change"), _("actual change")]
+    changes = [
+        [*(number_text(value) for value in change.tolist()), ""]
+        for change in (path.predicted_change, path.actual_change)
+    ]
+    columns = [
+        [number_text(value, values.dtype) for value in values.tolist()] for values in (path.loss, path.grad_norm)
+    ]
+    table = pd.DataFrame(dict(zip(header, [*columns, *changes], strict=True)))
+    table.insert(0, _("step"), range(path.steps + 1))
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={name: st.column_config.TextColumn(alignment="right") for name in header},
+        alt=_("Loss, gradient norm and change of the loss at every step"),
+    )
+    steps = [str(step) for step in range(path.steps + 1)]
+    st.download_button(
+        _("path as CSV"),
+        lambda: readouts.csv_text(steps, header, table[header].to_numpy().tolist(), corner="step"),
+        file_name="path.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )

@@ -1,0 +1,220 @@
+"""The doctor's page: what is pasted or on the table, its findings, an error message looked up, and every pitfall."""
+
+from __future__ import annotations
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from xent_core import DTYPES, REDUCTIONS, Finding, diagnose, recognise
+from xent_core.doctor import TITLES
+from xent_core.parse import InvalidText, parse_matrix
+from xent_core.pitfalls import PITFALLS, PitfallCall
+from xent_ui import figures, session
+from xent_ui.readouts import CHART_CONFIG
+from xent_ui.sheet import Sheet
+from xent_ui.text import _, markdown_escaped, number
+
+SOURCE, PITFALL = "doctor_source", "doctor_pitfall"
+TABLE, PASTE, MESSAGE = SOURCES = ("table", "paste", "message")
+MAX_ROWS, MAX_COLUMNS = 4096, 1024
+TARGET_DTYPES = {
+    "int64": torch.int64, "int32": torch.int32, "uint8": torch.uint8, "bool": torch.bool, "float32": torch.float32,
+}  # fmt: skip
+LOGIT_DTYPES = {**DTYPES, "int64": torch.int64}
+FLAT, MATRIX = SHAPES = ("(N,)", "(N, C)")
+
+SNIPPET = """\
+from xent_core import diagnose
+for finding in diagnose(logits, target):  # one batch is enough
+    print(finding.severity, finding.title, finding.explanation, finding.fix, sep="\\n")
+"""
+
+
+def source_chooser() -> str:
+    """What is examined: the table, pasted numbers, or an error message."""
+    titles = {TABLE: _("Your batch"), PASTE: _("Paste logits and target"), MESSAGE: _("Paste an error message")}
+    session.begin(SOURCE, TABLE)
+    source = st.segmented_control(
+        _("What is examined"), SOURCES, format_func=titles.__getitem__, required=True, key=SOURCE,
+        persist_state="session", label_visibility="collapsed", wrap=True,
+    )  # fmt: skip
+    return str(source)
+
+
+def of_table() -> list[Finding]:
+    """The findings of the batch on the table; the doctor sees the logits as F.cross_entropy does, over T."""
+    return findings_of(session.visit().sheet)
+
+
+def findings_of(sheet: Sheet) -> list[Finding]:
+    """The findings of a Sheet."""
+    problem = sheet.to_problem()
+    return diagnose(
+        problem.logits if problem.temperature == 1 else problem.logits / problem.temperature,
+        problem.target,
+        weight=problem.weight,
+        ignore_index=problem.ignore_index,
+        reduction=problem.reduction,
+        label_smoothing=problem.label_smoothing,
+    )
+
+
+def warnings_line(sheet: Sheet) -> None:
+    """What the doctor warns of in a Sheet, a line each, with the way to its page."""
+    found = [one for one in findings_of(sheet) if one.severity != "note"]
+    if found:
+        st.warning("  \n".join(markdown_escaped(one.title) for one in found), icon=":material/stethoscope:")
+        st.page_link("pages/apply/doctor.py", label=_("Doctor: why, and what to do"), icon=":material/stethoscope:")
+
+
+def of_paste() -> list[Finding] | None:
+    """The findings of pasted numbers; None while there are none, or they cannot be read."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        logits_text = _text(_("Logits"), "doctor_logits", "1, 2, 3\n1, 2, 3")
+        logits_dtype = _choice(_("dtype of the logits"), "doctor_logits_dtype", tuple(LOGIT_DTYPES), "float32")
+    with right:
+        target_text = _text(_("Target"), "doctor_target", "[2, 1]")
+        dtype, shape = st.columns(2)
+        with dtype:
+            target_dtype = _choice(_("dtype of the target"), "doctor_target_dtype", tuple(TARGET_DTYPES), "int64")
+        with shape:
+            target_shape = _choice(_("shape of the target"), "doctor_target_shape", SHAPES, FLAT)
+    reduction, smoothing, ignored, weight = st.columns(4, vertical_alignment="bottom")
+    with reduction:
+        chosen = _choice("reduction", "doctor_reduction", REDUCTIONS, "mean")
+    session.begin("doctor_smoothing", 0.0)
+    session.begin("doctor_ignore_index", -100)
+    session.begin("doctor_weight", "")
+    label_smoothing = smoothing.number_input("label_smoothing", step=0.05, key="doctor_smoothing", format="%g")
+    ignore_index = ignored.number_input("ignore_index", step=1, key="doctor_ignore_index")
+    weight_text = weight.text_input(_("weight per class"), key="doctor_weight", placeholder="1, 2, 0.5")
+    if not (logits_text.strip() and target_text.strip()):
+        st.caption(_("Paste from a spreadsheet, a CSV file or a printout. What is pasted is read, never run."))
+        return None
+    try:
+        logits = _tensor(logits_text, LOGIT_DTYPES[logits_dtype])
+        target = _tensor(target_text, TARGET_DTYPES[target_dtype])
+        factors = _tensor(weight_text, logits.dtype).reshape(-1) if weight_text.strip() else None
+    except (InvalidText, ValueError) as error:
+        st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
+        return None
+    if target_shape == FLAT:
+        target = target.reshape(-1)
+    st.caption(f"logits {tuple(logits.shape)}, target {tuple(target.shape)}")
+    return diagnose(
+        logits,
+        target,
+        weight=factors,
+        ignore_index=int(ignore_index),
+        reduction=chosen,
+        label_smoothing=float(label_smoothing),
+    )
+
+
+def _text(label: str, key: str, placeholder: str) -> str:
+    session.begin(key, "")
+    return str(st.text_area(label, key=key, height=160, placeholder=placeholder, persist_state="session") or "")
+
+
+def _choice(label: str, key: str, choices: tuple[str, ...], first: str) -> str:
+    session.begin(key, first)
+    return str(st.selectbox(label, choices, key=key, persist_state="session"))
+
+
+def _tensor(text: str, dtype: torch.dtype) -> Tensor:
+    cells = parse_matrix(text, max_rows=MAX_ROWS, max_columns=MAX_COLUMNS).cells
+    values = torch.tensor([[float(cell.replace("−", "-")) for cell in row] for row in cells], dtype=torch.float64)
+    whole = not dtype.is_floating_point
+    if whole and not bool((values.isfinite() & (values == values.round()) & (values.abs() < 2**53)).all()):
+        raise ValueError(
+            _("A number with a fraction came, expected whole numbers for {dtype}. Choose a floating dtype.").format(
+                dtype=str(dtype).removeprefix("torch.")
+            )
+        )
+    return values.to(dtype)
+
+
+def show_findings(found: list[Finding]) -> None:
+    """The findings, the worst first: what it is, why, and the fix as code."""
+    if not found:
+        st.success(_("Nothing is wrong here."), icon=":material/check_circle:")
+    for place, one in enumerate(found):
+        show, icon, word = {
+            "error": (st.error, ":material/error:", _("Error")),
+            "warning": (st.warning, ":material/warning:", _("Warning")),
+            "note": (st.info, ":material/info:", _("Note")),
+        }[one.severity]
+        with st.container(key=f"finding_{place}"):
+            words = f"**{word}: {markdown_escaped(one.title)}** · {markdown_escaped(one.code)}"
+            show(f"{words}  \n{markdown_escaped(one.explanation)}", icon=icon)
+            st.code(one.fix)
+
+
+def message_lookup() -> None:
+    """The pitfall behind an error message."""
+    text = _text(_("Error message, or the whole traceback"), "doctor_message", "IndexError: Target 3 is out of bounds.")
+    if not text.strip():
+        st.caption(_("Paste what PyTorch wrote. The last lines are enough."))
+        return
+    codes = recognise(text)
+    if not codes:
+        st.info(_("No known message of cross-entropy is in this text. Paste the logits and the target instead."))
+    for code in codes:
+        with st.container(horizontal=True, vertical_alignment="center", key=f"match_{code}"):
+            st.markdown(f"**{markdown_escaped(_(TITLES[code]))}** · {markdown_escaped(code)}", width="content")
+            if code in PITFALLS:
+                st.button(_("Show it"), key=f"show_{code}", on_click=session.keep, args=(PITFALL, code))
+    known = [code for code in codes if code in PITFALLS]
+    if known and session.kept("doctor_matched") != text:
+        session.keep("doctor_matched", text)
+        session.keep(PITFALL, known[0])
+
+
+def pitfall_chooser() -> str:
+    """Which pitfall is shown."""
+    session.begin(PITFALL, next(iter(PITFALLS)))
+    code = st.selectbox(
+        _("Pitfall"), list(PITFALLS), format_func=lambda code: _(TITLES[code]), key=PITFALL, persist_state="session"
+    )
+    return str(code)
+
+
+def pitfall(code: str) -> None:
+    """The wrong call beside the right one: code, loss or error, and gradient, on one scale."""
+    both = PITFALLS[code].wrong, PITFALLS[code].right
+    finite = [float(call.grad_logits.double().nan_to_num(0.0, 0.0, 0.0).abs().max()) for call in both
+              if call.grad_logits is not None]  # fmt: skip
+    bound = max(finite, default=1.0)
+    titles = (f":red[✗] {_('Wrong')}", f":green[✓] {_('Right')}")
+    for column, name, title, call in zip(st.columns(2, gap="medium"), ("wrong", "right"), titles, both, strict=True):
+        with column, st.container(key=f"pitfall_{name}"):
+            st.markdown(f"**{title}**")
+            _show_call(call, name, bound)
+
+
+def _show_call(call: PitfallCall, name: str, bound: float) -> None:
+    st.code(call.code, wrap_lines=True)
+    if call.message:
+        st.error(markdown_escaped(call.message), icon=":material/error:")
+    if call.loss is not None:
+        st.metric(_("loss (nats)"), number(float(call.loss.double().sum())))
+    if call.grad_logits is None:
+        st.caption(_("PyTorch raises, so there is no gradient."))
+        return
+    rows = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
+    st.markdown(f"**{_('gradient')}**")
+    figure = figures.matrix(
+        rows, figures.GRADIENT, row_names=list(map(str, range(len(rows)))),
+        class_names=list(map(str, range(rows.shape[1]))), bound=bound,
+    )  # fmt: skip
+    st.plotly_chart(figure, key=f"pitfall_{name}_matrix", config=CHART_CONFIG, alt=_("Gradient by the logits"))
+    opened = st.expander(_("The numbers, as a table"), key=f"pitfall_{name}_table", on_change="rerun")
+    if opened.open:
+        opened.dataframe(figures.as_array(rows), alt=_("Gradient by the logits"))
+
+
+def snippet() -> None:
+    """How to ask the doctor from a training loop."""
+    st.code(SNIPPET)

@@ -1,0 +1,315 @@
+"""The one example page: a row to play with, apart from the batch; and what follows from it when the hand rests."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+import torch
+
+from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
+from xent_ui import figures, live, row_figures, session, step_figures, steps
+from xent_ui.editors import short_names
+from xent_ui.figures import Cell
+from xent_ui.options import decimals
+from xent_ui.readouts import CHART_CONFIG
+from xent_ui.sheet import MAX_CLASSES, Sheet, number_text
+from xent_ui.text import _, markdown_escaped, number, short
+
+DRAFT, SOURCE, CLASSES, CURVE_CLASS = "one_example_draft", "one_example_source", "fresh_classes", "curve_class"
+FROM_BATCH, FRESH = "batch", "fresh"
+RESTED = "one_example_rested"  # the fragment that follows when the hand rests
+CURVE_POINTS = 121
+FIELD_POINTS = 9
+SIDE_BY_SIDE = 3  # classes whose labels have room beside each other
+COMPACT_ROWS = 16
+
+
+def source_chooser(sheet: Sheet) -> None:
+    """A row of the batch, or a fresh one of so many classes."""
+    source, which = st.columns([1.3, 1], vertical_alignment="bottom")
+    names = {FROM_BATCH: _("row of the batch"), FRESH: _("fresh row")}
+    session.begin("example_source", session.kept(SOURCE, FROM_BATCH))
+    source.segmented_control(
+        _("what to try out"),
+        list(names),
+        format_func=names.__getitem__,
+        key="example_source",
+        required=True,
+        on_change=lambda: session.keep(SOURCE, session.kept("example_source")),
+    )
+    with which:
+        if _is_fresh():
+            session.begin("example_classes", session.kept(CLASSES, sheet.num_classes))
+            st.number_input(
+                _("classes"), 1, MAX_CLASSES, key="example_classes",
+                on_change=lambda: session.keep(CLASSES, int(session.kept("example_classes"))),
+            )  # fmt: skip
+        else:
+            steps.row_chooser(sheet)
+
+
+def draft(sheet: Sheet) -> live.Draft:
+    """The row that is being tried out; it begins anew when its row of the batch, or an option, has changed."""
+    origin, kept = _origin(sheet), session.kept(DRAFT)
+    if not isinstance(kept, live.Draft):
+        kept = live.begin(origin)
+    elif kept.origin != origin:
+        kept = live.begin(origin, after=kept)
+    message = session.kept(live.KEY, {}).get("edit")
+    taken = live.take(kept, message)
+    session.keep(DRAFT, taken)
+    return taken
+
+
+def _is_fresh() -> bool:
+    return bool(session.kept(SOURCE) == FRESH)
+
+
+def _origin(sheet: Sheet) -> Sheet:
+    if not _is_fresh():
+        return sheet.only_row(steps.chosen_row(sheet))
+    count = int(session.kept(CLASSES, sheet.num_classes))
+    row = sheet.only_row(0).resized(1, count)
+    zeros, first = (("0",) * count,), (("1",) + ("0",) * (count - 1),)
+    row = row.with_logits(zeros).with_probabilities(first).with_labels((0,))
+    return row.with_names(row.class_names, (_("fresh row"),))
+
+
+def row_words(sheet: Sheet) -> str:
+    """What the numbers are of: the row's own loss, and how it enters the batch's."""
+    if _is_fresh():
+        return _("The loss of this row alone: nothing is averaged, D = 1.")
+    evaluation = evaluate(sheet.to_problem())
+    d = float(evaluation.denominator)
+    words = _("The loss of this row alone, unreduced: D = 1.") + " "
+    if sheet.reduction != "mean":
+        return words + _("In the batch ({reduction}) it counts just so.").format(reduction=sheet.reduction)
+    return words + _("In the batch's mean its loss, and so its gradient, counts 1/D of this, with D = {d}.").format(
+        d=short(d)
+    )
+
+
+def live_part() -> None:
+    """The live component; it runs again for every message of the hand, and nothing else does."""
+
+    def part() -> None:
+        current = draft(session.visit().sheet)
+        live.live_row(
+            live.frame(current, decimals=decimals()),
+            on_edit=lambda: None,
+            on_rested=_take_rest,
+        )
+
+    st.fragment(part)()
+
+
+def _take_rest() -> None:
+    told = session.kept(live.KEY, {}).get("rested")
+    current = session.kept(DRAFT)
+    if isinstance(told, dict) and isinstance(current, live.Draft):
+        label = told.get("label")
+        if type(label) is int and 0 <= label < current.sheet.num_classes:
+            session.keep(CURVE_CLASS, label)
+    st.rerun(RESTED)
+
+
+def tools() -> None:
+    """Write the row back, take it back, start again."""
+    with st.container(horizontal=True, vertical_alignment="center", key="row_tools"):
+        if _is_fresh():
+            st.button(
+                _("Open as a batch"), icon=":material/grid_on:", key="use_row", on_click=_open_as_batch,
+                help=_("The whole batch becomes this one row. Undo brings the former back."),
+            )  # fmt: skip
+        else:
+            st.button(
+                _("Use this row in the batch"), icon=":material/grid_on:", key="use_row", on_click=_use_row,
+                help=_(
+                    "Logits and label replace those of the row; the options of the batch stay, ε too. "
+                    "A soft label makes every target of the batch probabilities."
+                ),
+            )  # fmt: skip
+        st.button(_("Start again"), icon=":material/restart_alt:", key="restart_row", on_click=_restart)
+        st.button(_("Undo in the batch"), icon=":material/undo:", key="undo_row", on_click=session.undo)
+    for message in session.visit().refused:
+        st.warning(markdown_escaped(message), icon=":material/edit_off:")
+
+
+def _use_row() -> None:
+    sheet = session.visit().sheet
+    current = draft(sheet)
+    changed = sheet.with_row(steps.chosen_row(sheet), current.sheet)
+    session.put(changed)
+    if changed.has_boxes != sheet.has_boxes:
+        session.refuse(_("The label is soft, so the targets of the batch are probabilities now. Undo takes that back."))
+    # the batch now holds what is on screen, so there is nothing to begin anew
+    session.keep(DRAFT, live.rebased(current, _origin(changed)))
+
+
+def _open_as_batch() -> None:
+    sheet = session.visit().sheet
+    row = draft(sheet).sheet
+    session.put(row.resized(1, row.num_classes))
+    session.keep(SOURCE, FROM_BATCH)
+    session.keep("example_source", FROM_BATCH)
+    session.keep(steps.ROW, 0)
+
+
+def _restart() -> None:
+    current = draft(session.visit().sheet)
+    session.keep(DRAFT, live.begin(current.origin, after=current))
+
+
+def rested_part() -> None:
+    """All that follows from the row, drawn anew when the hand rests."""
+    st.fragment(_rested, key=RESTED)()
+
+
+def _rested() -> None:
+    current = draft(session.visit().sheet)
+    evaluation = evaluate(current.sheet.to_problem())
+    names = short_names(current.sheet.class_names)
+    has_simplex = len(names) == 3
+    places = st.columns(3 if has_simplex else 2, gap="medium")
+    with places[0], st.container(key="loss_along"):
+        _loss_along(current, evaluation)
+    with places[1], st.container(key="what_if"):
+        _what_if(evaluation, names)
+    if has_simplex:
+        with places[2], st.container(key="simplex"):
+            _simplex(evaluation, names)
+    if len(names) <= SIDE_BY_SIDE:
+        with st.container(key="each_label"):
+            _each_label(evaluation, names)
+    with st.container(key="live_table"):
+        _table(current, evaluation)
+
+
+def _loss_along(current: live.Draft, evaluation: Evaluation) -> None:
+    names = current.sheet.class_names
+    label = min(int(session.kept(CURVE_CLASS, 0)), len(names) - 1)
+    session.keep("curve_choice", label)
+    st.markdown(f"**{_('The gradient is the slope')}** ∂ℓ/∂z")
+    st.selectbox(
+        _("along the logit of"), range(len(names)), format_func=names.__getitem__, key="curve_choice",
+        on_change=lambda: session.keep(CURVE_CLASS, int(session.kept("curve_choice"))),
+    )  # fmt: skip
+    values = torch.linspace(-current.bound, current.bound, CURVE_POINTS, dtype=torch.float64)
+    curve = loss_along(evaluation.problem, label, values)
+    if not bool(curve.loss.isfinite().any()):
+        st.info(_("The loss is finite nowhere along this logit: another logit is NaN or infinite."))
+        return
+    st.plotly_chart(
+        row_figures.loss_curve(curve, names[label], decimals=decimals()),
+        key="loss_curve",
+        config=CHART_CONFIG,
+        alt=_("Loss of the row along the logit of {name}, with its tangent").format(name=names[label]),
+    )
+    with st.expander(_("Numbers of the curve"), on_change="rerun", key="curve_numbers") as opened:
+        if opened.open:
+            rows = zip(curve.values.tolist(), curve.loss.tolist(), curve.slope.tolist(), strict=True)
+            _frame([[number(x, decimals()) for x in row] for row in rows], ["z", "ℓ", "∂ℓ/∂z"], alt=_("The curve"))
+
+
+def _what_if(evaluation: Evaluation, names: list[str]) -> None:
+    problem = evaluation.problem
+    by_label = if_label_were(problem)
+    losses = [number(value, decimals()) for value in by_label.loss.tolist()]
+    st.markdown(f"**{_('If the label were …')}** ∂ℓ/∂z")
+    weight = 1.0 if problem.weight is None else float(problem.weight.double().abs().max())
+    # the loss first: a long name is cut at its end
+    shown = [f"{loss} · {name}" for name, loss in zip(names, losses, strict=True)]
+    is_soft = problem.has_probabilities
+    label = None if is_soft or not bool(problem.kept()[0]) else int(problem.target[0])
+    st.plotly_chart(
+        figures.matrix(
+            by_label.grad_logits,
+            figures.GRADIENT,
+            row_names=shown if len(names) <= COMPACT_ROWS else names,
+            class_names=names,
+            bound=weight / problem.temperature,
+            outlines=[(Cell(k, k), 1.0 if k == label else 0.0) for k in range(len(names))],
+            decimals=decimals(),
+            row_height=figures.ROW_HEIGHT if len(names) <= COMPACT_ROWS else 12,
+        ),
+        key="what_if_matrix",
+        config=CHART_CONFIG,
+        alt=_("Gradient of the row's loss for each possible label; the numbers are in the table below it"),
+    )
+    st.caption(_("Row: the loss it would cost, and the label. Column: the logit that it would pull on."))
+    with st.expander(_("Numbers of the matrix"), on_change="rerun", key="what_if_numbers") as opened:
+        if opened.open:
+            rows = [
+                [name, loss, *(number(x, decimals(), sign=True) for x in grad)]
+                for name, loss, grad in zip(names, losses, by_label.grad_logits.tolist(), strict=True)
+            ]
+            header = [_("label"), _("loss"), *(f"∂ℓ/∂z {name}" for name in names)]
+            _frame(rows, header, alt=_("Loss and gradient for each possible label"))
+
+
+def _each_label(evaluation: Evaluation, names: list[str]) -> None:
+    by_label = if_label_were(evaluation.problem)
+    st.markdown(f"**{_('The same row under each label')}** p − y")
+    for k, column in enumerate(st.columns(len(names), gap="medium")):
+        with column:
+            st.metric(
+                _("loss if the label were {name}").format(name=markdown_escaped(names[k])),
+                number(float(by_label.loss[k]), decimals()),
+            )
+            st.plotly_chart(
+                step_figures.bars(by_label.grad_logits[k].tolist(), names, is_gradient=True, selected=k),
+                key=f"each_label_{k}",
+                config=CHART_CONFIG,
+                alt=_("Gradient of the row if the label were {name}").format(name=names[k]),
+            )
+
+
+def _simplex(evaluation: Evaluation, names: list[str]) -> None:
+    st.markdown(f"**{_('The simplex')}** p₀ + p₁ + p₂ = 1")
+    problem, probs = evaluation.problem, evaluation.probs[0].double()
+    target, mass = evaluation.effective_target[0].double(), float(evaluation.row_mass[0, 0])
+    if not bool(probs.isfinite().all()) or not math.isfinite(mass) or mass <= 0 or bool((target < 0).any()):
+        st.info(_("There is no point to draw: a probability is no number, or the row has no target."))
+        return
+    field = simplex_field(problem, simplex_grid(FIELD_POINTS))
+    inside = bool((probs > 0).all())
+    own = simplex_field(problem, probs.unsqueeze(0)).velocity[0] if inside else None
+    st.plotly_chart(
+        row_figures.simplex(field, probs, target / mass, names, velocity=own),
+        key="simplex_figure",
+        config=CHART_CONFIG,
+        alt=_("The probabilities {probs} in the triangle of three classes; arrows show where descent leads").format(
+            probs=", ".join(number(value) for value in probs.tolist())
+        ),
+    )
+    st.caption(_("Diamond: the probabilities. Star: the target. Arrows: where a small step of descent leads."))
+
+
+def _table(current: live.Draft, evaluation: Evaluation) -> None:
+    """The numbers of the component once more, for who cannot use it."""
+    sheet, places = current.sheet, decimals()
+    columns: dict[str, Any] = {
+        _("class"): [markdown_escaped(name) for name in sheet.class_names],
+        "z": [number(x, places) for x in evaluation.problem.logits[0].tolist()],
+        "p": [number(x, places) for x in evaluation.probs[0].tolist()],
+        "v": [number(x, places) for x in evaluation.effective_target[0].tolist()],
+        "∂ℓ/∂z": [number(x, places, sign=True) for x in evaluation.grad_logits[0].tolist()],
+    }
+    loss = number(float(evaluation.row_loss[0]), places)
+    st.markdown(f"**{_('The row as a table')}** ℓ = {loss}")
+    st.table(pd.DataFrame(columns), hide_index=True, border="horizontal", alt=_("The numbers of the row"))
+    typed = ", ".join(number_text(float(x)) for x in evaluation.problem.logits[0].double().tolist()[:8])
+    if current.sheet != current.origin:
+        st.caption(_("Tried out: [{typed}]. The batch keeps its own row until you use this one.").format(typed=typed))
+
+
+def _frame(rows: list[list[str]], header: list[str], *, alt: str) -> None:
+    st.dataframe(
+        pd.DataFrame(rows, columns=header),
+        hide_index=True,
+        column_config={name: st.column_config.TextColumn(alignment="right") for name in header},
+        alt=alt,
+    )

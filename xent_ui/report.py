@@ -1,0 +1,175 @@
+"""The whole screen as one HTML file that opens without a server and asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+from torch import Tensor
+
+from xent_core import Evaluation
+from xent_core.codec import to_script
+from xent_ui import figures, readouts
+from xent_ui.editors import short_names
+from xent_ui.sheet import Sheet, number_text
+from xent_ui.text import _, number
+
+TITLE_HEIGHT = 34  # pixels, also room for the buttons that save the picture
+STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem; color: #1c2733; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+.loss { font-size: 2.2rem; } .side { display: flex; flex-wrap: wrap; gap: 1.5rem; }
+.wide { overflow-x: auto; } .picture { min-width: 20rem; flex: 1; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { border: 1px solid #d5dbe4; padding: .2rem .6rem; text-align: right; white-space: nowrap; }
+th { background: #f3f5f9; font-weight: 600; } td.target { outline: 2px solid #e8871e; outline-offset: -2px; }
+pre { background: #f3f5f9; padding: 1rem; overflow-x: auto; } a { overflow-wrap: anywhere; }
+"""
+# the figures are drawn from the texts of elements, which no script runs
+DRAW = """
+for (const element of document.querySelectorAll(".figure")) {
+  const {data, layout} = JSON.parse(element.nextElementSibling.textContent);
+  const save = format => ({
+    name: format, title: format.toUpperCase(), icon: Plotly.Icons.camera,
+    click: plot => Plotly.downloadImage(plot, {format, filename: element.id, scale: 3}),
+  });
+  Plotly.newPlot(element, data, layout, {
+    responsive: true, displaylogo: false, displayModeBar: true, modeBarButtons: [[save("png"), save("svg")]],
+  });
+}
+"""
+
+
+def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimals: int = 4) -> str:
+    """Loss, options, matrices as tables and as pictures with hover, the program, and the link back.
+
+    A policy in the file allows only its own two scripts, and no request.
+
+    Args:
+      evaluation: of the sheet's Problem.
+      link: the address that opens the same table; left out if there is none.
+    """
+    problem = evaluation.problem
+    library = get_plotlyjs()
+    policy = (
+        f"default-src 'none'; script-src {_digest(library)} {_digest(DRAW)}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    title = _("Softmax cross-entropy of a batch")
+    rows, classes = list(sheet.row_names), list(sheet.class_names)
+    labels = {cell for cell, _share in readouts.target_cells(evaluation)}
+    matrices = [
+        (_("logits"), problem.logits),
+        (_("probabilities"), evaluation.probs),
+        (_("gradient"), evaluation.grad_logits),
+        (_("log-probabilities"), evaluation.log_probs),
+        (_("effective target v"), evaluation.effective_target),
+    ]
+    loss = float(evaluation.loss.sum())
+    name = _("sum of the row losses (nats)") if problem.reduction == "none" else _("loss (nats)")
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p>{escape(name)}<br><span class="loss" title="{number_text(loss)}">{number(loss, decimals)}</span></p>',
+        f"<p>{escape(readouts.denominator_help(evaluation))}</p>",
+        _options(sheet),
+        '<div class="side">',
+        _figure("probabilities", picture(evaluation, sheet, "probability", decimals)),
+        _figure("gradient", picture(evaluation, sheet, "gradient", decimals)),
+        "</div>",
+        _table(_("row losses"), rows, [_("loss")], evaluation.row_loss.unsqueeze(1), decimals),
+        *(_table(heading, rows, classes, values, decimals, labels) for heading, values in matrices),
+        f"<h2>{escape(_('The same in PyTorch'))}</h2><pre>{escape(to_script(problem))}</pre>",
+    ]
+    if link:
+        parts.append(f'<h2>{escape(_("Open it again"))}</h2><p><a href="{escape(link)}">{escape(link)}</a></p>')
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width"><meta name="referrer" content="no-referrer">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n"
+        + "\n".join(parts)
+        + f"\n<script>{library}</script>\n<script>{DRAW}</script>\n</body></html>\n"
+    )
+
+
+def _digest(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _options(sheet: Sheet) -> str:
+    options = {
+        "reduction": sheet.reduction,
+        "target": sheet.target_kind,
+        "label_smoothing": number_text(sheet.label_smoothing),
+        "temperature": number_text(sheet.temperature),
+        "ignore_index": str(sheet.ignore_index),
+        "weight": "None" if sheet.weight is None else ", ".join(sheet.weight),
+        "dtype": sheet.dtype,
+    }
+    heads = "".join(f"<th>{escape(name)}</th>" for name in options)
+    cells = "".join(f"<td>{escape(value)}</td>" for value in options.values())
+    return f'<div class="wide"><table id="options"><tr>{heads}</tr><tr>{cells}</tr></table></div>'
+
+
+def picture(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int = 4) -> go.Figure:
+    """The probabilities or the gradient on white, as a picture to keep."""
+    is_gradient = quantity == "gradient"
+    hover = None
+    if figures.prints_numbers(sheet.num_rows, sheet.num_classes):
+        hover = readouts.hover_texts(evaluation, sheet, is_gradient)
+    figure = figures.matrix(
+        evaluation.grad_logits if is_gradient else evaluation.probs,
+        figures.GRADIENT if is_gradient else figures.PROBABILITY,
+        row_names=short_names(sheet.row_names),
+        class_names=short_names(sheet.class_names),
+        bound=evaluation.gradient_bound if is_gradient else 1.0,
+        outlines=readouts.target_cells(evaluation),
+        hover=hover,
+        decimals=decimals,
+    )
+    title = _("gradient") + " ∂L/∂z" if is_gradient else _("probabilities") + " p"
+    return figure.update_layout(
+        title={"text": title, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 8}, "font": {"size": 15}},
+        height=figure.layout.height + TITLE_HEIGHT,
+        margin_t=figure.layout.margin.t + TITLE_HEIGHT,
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"color": "#1c2733"},
+    )
+
+
+def _figure(key: str, figure: go.Figure) -> str:
+    # in an element that no script runs, so < is the only character that could end it
+    spec = figure.to_json().replace("<", "\\u003c")
+    return (
+        f'<div class="picture"><div class="figure" id="{key}"></div>'
+        f'<script type="application/json">{spec}</script></div>'
+    )
+
+
+def _table(
+    heading: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Tensor,
+    decimals: int,
+    outlined: set[figures.Cell] | None = None,
+) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    lines = []
+    for i, (name, row) in enumerate(zip(rows, values.tolist(), strict=True)):
+        cells = "".join(
+            f'<td{_mark(outlined, i, c)} title="{number_text(value, values.dtype)}">{number(value, decimals)}</td>'
+            for c, value in enumerate(row)
+        )
+        lines.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    return f'<h2>{escape(heading)}</h2><div class="wide"><table><tr><th></th>{head}</tr>{"".join(lines)}</table></div>'
+
+
+def _mark(outlined: set[figures.Cell] | None, row: int, label: int) -> str:
+    return ' class="target"' if outlined and figures.Cell(row, label) in outlined else ""
