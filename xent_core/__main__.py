@@ -9,22 +9,26 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xent_core.codec import MAX_TOKEN, Document, from_token, read_file, to_script
+from xent_core.codec.document import OPTIONS, TENSORS
+from xent_core.codec.errors import RefusedProblem
+from xent_core.doctor import diagnose
 from xent_core.language import N_, _
-from xent_core.terminal import evaluation_text
+from xent_core.terminal import evaluation_text, findings_text
 
 
 class Command(NamedTuple):
     """One subcommand: what it does in a sentence, its arguments, and what it prints.
 
-    `run` returns the text for stdout; a ValueError or OSError from it is printed as one line, with exit code 2.
+    `run` returns the text for stdout, with the exit code if that is not always 0.
+    A ValueError or OSError from it is printed as one line, with exit code 2.
     """
 
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], str]
+    run: Callable[[argparse.Namespace], str | tuple[str, int]]
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -64,14 +68,38 @@ def script(arguments: argparse.Namespace) -> str:
     return to_script(document_of(arguments.source).problem, framework=arguments.framework)
 
 
+def doctor(arguments: argparse.Namespace) -> tuple[str, int]:
+    """What is wrong with the arrays in a file; exit code 1 for an error or a warning."""
+    path = Path(arguments.file)
+    try:
+        problem = read_file(path.name, path.read_bytes()).problem
+        temperature = problem.temperature
+        arrays: dict[str, Any] = {name: getattr(problem, name) for name in (*TENSORS, *OPTIONS)}
+    except RefusedProblem as refused:
+        temperature = refused.options.get("temperature", 1.0)
+        arrays = {**refused.tensors, **refused.options}
+    arrays.pop("temperature", None)
+    logits = arrays.pop("logits")
+    if temperature != 1:
+        logits = logits / temperature  # the loss is of these
+    found = diagnose(logits, arrays.pop("target"), **arrays)
+    return findings_text(found), int(any(one.severity != "note" for one in found))
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a file of arrays, valid or not."""
+    parser.add_argument("file", metavar="FILE", help=_("a .json, .csv, .npz or .safetensors file"))
+
+
 COMMANDS = {
     "show": Command(N_("print the loss, the gradient and what leads to them"), add_source, show),
     "script": Command(N_("print a program that computes the same and asserts it"), add_script_arguments, script),
+    "doctor": Command(N_("say what is wrong with logits and labels; exit code 1 if something is"), add_file, doctor),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0, or 2 for input that cannot be read."""
+    """Run one command; the exit code is 0, or what the command says, or 2 for input that cannot be read."""
     parser = argparse.ArgumentParser(
         prog="python -m xent_core", description=_("Softmax cross-entropy and its gradient, in a terminal.")
     )
@@ -80,12 +108,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_arguments(subparsers.add_parser(name, help=_(command.help), description=_(command.help)))
     arguments = parser.parse_args(argv)
     try:
-        text = COMMANDS[arguments.command].run(arguments)
+        output = COMMANDS[arguments.command].run(arguments)
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    text, code = (output, 0) if isinstance(output, str) else output
     print(text.rstrip("\n"))
-    return 0
+    return code
 
 
 if __name__ == "__main__":

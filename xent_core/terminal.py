@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from torch import Tensor
 
 from xent_core.codec.document import Document
 from xent_core.cross_entropy import evaluate
+from xent_core.findings import Finding
 from xent_core.language import _
 
 MAX_ROWS_SHOWN = 1_000
@@ -55,6 +57,24 @@ def evaluation_text(document: Document) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Each finding with its severity, code, title, explanation and fix; one line if there is none."""
+    if not findings:
+        return _("Nothing found: PyTorch takes it, and nothing looks unintended.")
+    severities = {"error": _("error"), "warning": _("warning"), "note": _("note")}
+    parts = [
+        "\n".join(
+            [
+                f"{severities[one.severity]} {one.code}: {one.title}",
+                *textwrap.wrap(one.explanation, 100, initial_indent="  ", subsequent_indent="  "),
+                textwrap.indent(one.fix, "    >>> "),
+            ]
+        )
+        for one in findings
+    ]
+    return "\n\n".join(parts)
 
 
 def _options(document: Document) -> str:

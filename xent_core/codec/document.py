@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from xent_core.codec.errors import InvalidFile
+from xent_core.codec.errors import InvalidFile, RefusedProblem
 from xent_core.codec.tensors import DTYPE_NAMES, DTYPES_BY_NAME, MAX_AXES, MAX_NUMBERS, is_shape, range_of
 from xent_core.decimals import number_texts
 from xent_core.language import _
@@ -129,7 +129,7 @@ def document_from(tensors: Mapping[str, Any], options: Mapping[str, Any]) -> Doc
     try:
         problem = Problem(tensors["logits"], tensors["target"], weight=tensors.get("weight"), **values)
     except InvalidProblem as error:
-        raise InvalidFile(error.came, error.expected, error.fix) from error
+        raise RefusedProblem(error, tensors, values) from error
     return Document(problem, **names)
 
 

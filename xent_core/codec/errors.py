@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from xent_core.language import _
+from xent_core.problem import InvalidProblem
 
 
 class _Refused(ValueError):
@@ -29,6 +33,19 @@ class TokenTooLong(_Refused):
 
 class InvalidFile(_Refused):
     """A file that holds no Problem, or a Problem that a kind of file cannot hold."""
+
+
+class RefusedProblem(InvalidFile):
+    """A whole file whose arrays make no Problem; it carries them, for the doctor to look at.
+
+    Attributes:
+      tensors: logits, target and perhaps weight, as they were read.
+      options: those of Problem, as they were read.
+    """
+
+    def __init__(self, why: InvalidProblem, tensors: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        super().__init__(why.came, why.expected, why.fix)
+        self.tensors, self.options = tensors, options
 
 
 class UnsupportedInJax(_Refused):
