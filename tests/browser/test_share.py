@@ -147,8 +147,8 @@ def test_a_locked_link_fixes_what_it_names(page: Page, app_url: str, journal: Jo
     open_page(page, link(app_url, locked=frozenset({"options", "tools"}), hidden=frozenset({"presets"}), note=note))
 
     expect(page.locator(".st-key-note")).to_contain_text(note, timeout=IDLE_MS)
-    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-    expect(page.get_by_role("combobox", name="reduction").first).to_be_disabled()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled(timeout=IDLE_MS)
+    expect(page.get_by_role("combobox", name="reduction").first).to_be_disabled(timeout=IDLE_MS)
     expect(page.get_by_role("combobox", name="Preset")).to_have_count(0)
     journal.assert_quiet()
 
