@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from xent_core.codec import MAX_TOKEN, Document, from_token, read_file, to_script
+from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_script
 from xent_core.language import N_, _
 from xent_core.terminal import evaluation_text
 
@@ -42,7 +42,8 @@ def document_of(source: str) -> Document:
     except (OSError, ValueError):  # a token is too long for a file name
         is_file = False
     if is_file:
-        return read_file(path.name, path.read_bytes())
+        with path.open("rb") as file:
+            return read_file(path.name, file.read(MAX_FILE_BYTES + 1))
     if path.suffix and len(source) <= MAX_TOKEN:
         raise FileNotFoundError(_("There is no file {name!r}.").format(name=source))
     return Document(from_token(source))

@@ -147,5 +147,5 @@ def _markdown(name: str, text: str) -> dict[str, Any]:
 
 
 def _code(name: str, text: str) -> dict[str, Any]:
-    cell = {"cell_type": "code", "execution_count": None, "id": name, "metadata": {}, "outputs": []}
+    cell: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": name, "metadata": {}, "outputs": []}
     return {**cell, "source": text}

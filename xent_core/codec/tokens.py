@@ -38,7 +38,7 @@ from xent_core.problem import InvalidProblem, Problem
 
 VERSION = "1"
 MAX_TOKEN = 6_000  # characters: proxies cut addresses at 8 kB
-MAX_BODY = 200_000  # bytes after inflation
+MAX_BODY = 64_000  # bytes after inflation, which is a table of 64 × 64 with all its digits
 MAX_TOKEN_NUMBERS = MAX_BODY // 2
 
 _LETTERS = {
@@ -151,7 +151,7 @@ def _packed(token: str) -> bytes:
         raise _damaged(_("the link is cut off"))
     packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=") != text:
-        raise _damaged(_("the end of the link is damaged"))
+        raise _damaged(_("the link is cut off or damaged at its end"))
     return packed
 
 
