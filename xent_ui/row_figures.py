@@ -105,7 +105,7 @@ def simplex(
         f"{letter}axis": {"title": {"text": f"p({name})"}, "showticklabels": False, "showgrid": False, "ticks": ""}
         for letter, name in zip("abc", names, strict=True)
     }
-    figure.update_layout(**_layout(top=30), showlegend=False, ternary={"bgcolor": _TRANSPARENT, **axes})
+    figure.update_layout(**_layout(top=30, beside=36, below=30), showlegend=False, ternary={"bgcolor": _TRANSPARENT, **axes})
     return figure
 
 
@@ -117,10 +117,10 @@ def _ternary(
     return go.Scatterternary(a=a, b=b, c=c, mode=mode, line=line, marker=marker, hoverinfo="skip", cliponaxis=False)
 
 
-def _layout(top: int = 8) -> dict[str, object]:
+def _layout(*, top: int = 8, beside: int = 8, below: int = 8) -> dict[str, object]:
     return {
         "height": HEIGHT,
-        "margin": {"l": 8, "r": 8, "t": top, "b": 8},
+        "margin": {"l": beside, "r": beside, "t": top, "b": below},
         "paper_bgcolor": _TRANSPARENT,
         "plot_bgcolor": _TRANSPARENT,
         "dragmode": False,
