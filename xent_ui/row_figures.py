@@ -105,7 +105,9 @@ def simplex(
         f"{letter}axis": {"title": {"text": f"p({name})"}, "showticklabels": False, "showgrid": False, "ticks": ""}
         for letter, name in zip("abc", names, strict=True)
     }
-    figure.update_layout(**_layout(top=30, beside=36, below=30), showlegend=False, ternary={"bgcolor": _TRANSPARENT, **axes})
+    figure.update_layout(
+        **_layout(top=30, beside=36, below=30), showlegend=False, ternary={"bgcolor": _TRANSPARENT, **axes}
+    )
     return figure
 
 
