@@ -207,7 +207,8 @@ def _measure(call: Call) -> Measures:
         if ignored is not None:
             share = probs.select(1, ignored)[keep].double()
             measures.share_of_ignored += float(share[share.isfinite()].sum())
-        if soft or call.smoothing > 0:
+        # one number for the piece is cheaper than one for each row; NaN may hide a −inf
+        if (soft or call.smoothing > 0) and not bool(z.min() > -math.inf):
             masked = (z.amin(1) == -math.inf) & keep & ~largest.isnan()
             rows = int(masked.sum())
             if rows and not measures.masked_rows:
