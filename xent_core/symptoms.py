@@ -654,7 +654,8 @@ def _half_precision(call: Call, measures: Measures) -> Iterator[Finding]:
             + " "
             + _(
                 "Somewhere on the way a number exceeds {largest}: the row losses add up to {total} over {rows} rows."
-            ).format(largest=_number(torch.finfo(dtype).max), total=_number(total), rows=call.num_kept),
+            ).format(largest=_number(torch.finfo(dtype).max), total=_number(total), rows=call.num_kept)
+            + (" " + _("label_smoothing first adds −log p of every class.") if call.smoothing else ""),
             fix,
         )
     if whole > 0 and lost / whole > VANISHED_SHARE:
