@@ -157,6 +157,11 @@ def test_the_core_loads_nothing_that_draws() -> None:
     assert loaded_after(IMPORT_THE_WHOLE_CORE, SCREEN, root=ROOT) == []
 
 
+def test_the_core_loads_a_reader_of_files_only_when_it_reads_one() -> None:
+    # safetensors is for one kind of file; whoever evaluates a Problem does not wait for it
+    assert loaded_after("import xent_core.codec, xent_core.__main__", ("safetensors",), root=ROOT) == []
+
+
 def test_figures_are_made_without_streamlit() -> None:
     assert loaded_after("import xent_ui.figures", ("streamlit",), root=ROOT) == []
 

@@ -95,3 +95,14 @@ def test_every_pitfall_is_shown() -> None:
 @pytest.mark.parametrize("preset", ["masked", "class-weights", "soft-labels", "saturated", "digits"])
 def test_every_batch_is_examined(preset: str) -> None:
     open_page(preset=preset)
+
+
+def test_the_batch_page_names_what_the_doctor_warns_of() -> None:
+    app = AppTest.from_file(APP, default_timeout=60)
+    run(app)
+    assert not app.warning
+
+    sheet = app.session_state["visit"].sheet
+    app.session_state["visit"].sheet = sheet.with_labels((None,) * sheet.num_rows)
+
+    assert "No row counts" in run(app).warning[0].value

@@ -96,7 +96,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.Ca
     bad.write_bytes(b"\x80")
 
     assert "There is no file 'none.csv'" in refused(capsys, "show", "none.csv")
-    assert "damaged" in refused(capsys, "script", to_token(BATCH)[:-3])
+    assert "the link is cut off" in refused(capsys, "script", to_token(BATCH)[:-3])
     assert "may run code" in refused(capsys, "show", str(bad))
     assert "characters" in refused(capsys, "show", "1" * 10_000)
 

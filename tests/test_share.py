@@ -45,7 +45,7 @@ def test_a_link_opens_its_page_with_its_table(page: str) -> None:
 
     assert at.session_state["visit"].page == page
     assert sheet(at) == SHEET
-    assert not at.warning
+    assert at.session_state["visit"].complaints == []
 
 
 def test_the_share_button_gives_a_link_that_opens_the_same_table() -> None:

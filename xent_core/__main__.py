@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xent_core.codec import MAX_TOKEN, Document, from_token, read_file, to_script
+from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_script
 from xent_core.codec.document import OPTIONS, TENSORS
 from xent_core.codec.errors import RefusedProblem
 from xent_core.doctor import diagnose
@@ -46,7 +46,8 @@ def document_of(source: str) -> Document:
     except (OSError, ValueError):  # a token is too long for a file name
         is_file = False
     if is_file:
-        return read_file(path.name, path.read_bytes())
+        with path.open("rb") as file:
+            return read_file(path.name, file.read(MAX_FILE_BYTES + 1))
     if path.suffix and len(source) <= MAX_TOKEN:
         raise FileNotFoundError(_("There is no file {name!r}.").format(name=source))
     return Document(from_token(source))

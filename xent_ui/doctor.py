@@ -6,13 +6,12 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from xent_core import DTYPES, REDUCTIONS, Finding, diagnose, recognise
+from xent_core import DTYPES, REDUCTIONS, Finding, Problem, diagnose, recognise
 from xent_core.doctor import TITLES
 from xent_core.parse import InvalidText, parse_matrix
 from xent_core.pitfalls import PITFALLS, PitfallCall
 from xent_ui import figures, session
 from xent_ui.readouts import CHART_CONFIG
-from xent_ui.sheet import Sheet
 from xent_ui.text import _, markdown_escaped, number
 
 SOURCE, PITFALL = "doctor_source", "doctor_pitfall"
@@ -44,12 +43,11 @@ def source_chooser() -> str:
 
 def of_table() -> list[Finding]:
     """The findings of the batch on the table; the doctor sees the logits as F.cross_entropy does, over T."""
-    return findings_of(session.visit().sheet)
+    return findings_of(session.visit().sheet.to_problem())
 
 
-def findings_of(sheet: Sheet) -> list[Finding]:
-    """The findings of a Sheet."""
-    problem = sheet.to_problem()
+def findings_of(problem: Problem) -> list[Finding]:
+    """The findings of a Problem."""
     return diagnose(
         problem.logits if problem.temperature == 1 else problem.logits / problem.temperature,
         problem.target,
@@ -60,9 +58,9 @@ def findings_of(sheet: Sheet) -> list[Finding]:
     )
 
 
-def warnings_line(sheet: Sheet) -> None:
-    """What the doctor warns of in a Sheet, a line each, with the way to its page."""
-    found = [one for one in findings_of(sheet) if one.severity != "note"]
+def warnings_line(problem: Problem) -> None:
+    """What the doctor warns of in a Problem, a line each, with the way to its page."""
+    found = [one for one in findings_of(problem) if one.severity != "note"]
     if found:
         st.warning("  \n".join(markdown_escaped(one.title) for one in found), icon=":material/stethoscope:")
         st.page_link("pages/apply/doctor.py", label=_("Doctor: why, and what to do"), icon=":material/stethoscope:")

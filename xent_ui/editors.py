@@ -338,3 +338,4 @@ def _restore_from_tab() -> None:
     state = session.kept(TAB_STORAGE)
     if state and isinstance(state.restored, str):
         session.restore(state.restored)
+        st.rerun()  # all of the page, as the link may lock and hide what lies outside the fragment of the tables

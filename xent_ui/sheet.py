@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from xent_core import DTYPES, REDUCTIONS, Preset, Problem
+from xent_core import DTYPES, REDUCTIONS, Preset, Problem, decimals
 from xent_core.parse import parse_number
 from xent_ui.text import _
 
@@ -23,9 +22,6 @@ ROW_NAME_COLUMN = "row"
 RESERVED_NAMES = {ROW_NAME_COLUMN, "_index", "ignored"}
 # what the widgets of the options can hold; beyond 2**53 a browser rounds
 OPTION_RANGES = {"label_smoothing": (0.0, 1.0), "temperature": (1e-6, 1e6), "ignore_index": (1 - 2**53, 2**53 - 1)}
-
-# NumPy writes the shortest decimal of a type; it has no bfloat16
-_NUMPY_TYPES = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16}
 
 Cells = tuple[tuple[str, ...], ...]
 T = TypeVar("T")
@@ -301,15 +297,7 @@ def sheet_of(problem: Problem, class_names: tuple[str, ...] = (), row_names: tup
 
 def number_text(value: float, dtype: torch.dtype = torch.float64) -> str:
     """The shortest decimal that reads back as this value in this dtype."""
-    if not math.isfinite(value):
-        return str(value)
-    if dtype in _NUMPY_TYPES:
-        return str(_NUMPY_TYPES[dtype](value)).removesuffix(".0")
-    for digits in range(1, 18):
-        text = f"{value:.{digits}g}"
-        if torch.tensor(float(text), dtype=dtype).item() == value:
-            return repr(float(text)).removesuffix(".0")  # 30, where the format says 3e+01
-    return repr(value)
+    return number_texts(torch.tensor([[value]], dtype=dtype))[0][0]
 
 
 def _with(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
@@ -318,7 +306,7 @@ def _with(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
 
 def number_texts(matrix: torch.Tensor) -> Cells:
     """A matrix as cells that read back as its values."""
-    return tuple(tuple(number_text(value, matrix.dtype) for value in row) for row in matrix.tolist())
+    return tuple(tuple(text.removesuffix(".0") for text in decimals.number_texts(row)) for row in matrix)
 
 
 def _numbers(cells: Cells) -> np.ndarray:

@@ -41,7 +41,7 @@ def table_and_picture() -> None:
         readouts.row_table(evaluation, sheet)
     with st.container(key="findings"):
         readouts.findings(sheet, evaluation)
-        doctor.warnings_line(sheet)
+        doctor.warnings_line(evaluation.problem)
     with st.container(key="effective_target"):
         readouts.effective_target(evaluation, sheet)
     with st.container(key="check"):

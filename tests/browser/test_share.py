@@ -31,6 +31,11 @@ PROBLEM = Problem([[0.5, -1.25, 2.0], [3.0, 0.0, -0.5]], [0, 2])
 LOSS = f"{float(F.cross_entropy(PROBLEM.logits, PROBLEM.target)):.4f}"
 
 
+def open_batch(page: Page, url: str) -> None:
+    open_page(page, url)
+    expect(editor(page, "logits").get_by_test_id("data-grid-canvas")).to_be_visible(timeout=IDLE_MS)
+
+
 def link(app_url: str, **changes: object) -> str:
     one = link_to(sheet_of(PROBLEM))
     return f"{app_url}/?{Link(**{**vars(one), **changes}).query()}"  # type: ignore[arg-type]
@@ -60,7 +65,7 @@ SHOWN = {
 
 @pytest.mark.parametrize("title", SHOWN)
 def test_another_visitor_sees_the_same_numbers(page: Page, browser: Browser, app_url: str, title: str) -> None:
-    open_page(page, app_url)
+    open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 2, "-3.25")
     expect_loss(page, f"{float(EDITED):.4f}")
     if title != "Batch":
@@ -81,10 +86,10 @@ def test_another_visitor_sees_the_same_numbers(page: Page, browser: Browser, app
 
 
 def test_a_shared_link_wins_when_opened_and_a_reload_keeps_the_edits_after_it(page: Page, app_url: str) -> None:
-    open_page(page, app_url)
+    open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 2, "-3.25")
     expect_kept(page, "-3.25")
-    open_page(page, link(app_url))
+    open_batch(page, link(app_url))
     expect_loss(page, LOSS)
     edit_cell(page, editor(page, "logits"), 0, 1, "7")
     after = F.cross_entropy(torch.tensor([[7.0, -1.25, 2], [3, 0, -0.5]]), PROBLEM.target)
@@ -98,7 +103,7 @@ def test_a_shared_link_wins_when_opened_and_a_reload_keeps_the_edits_after_it(pa
 
 
 def test_back_and_forward_bring_back_both_tables(page: Page, app_url: str) -> None:
-    open_page(page, app_url)
+    open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 2, "-3.25")
     expect_loss(page, f"{float(EDITED):.4f}")
     expect_kept(page, "-3.25")
@@ -147,8 +152,8 @@ def test_a_locked_link_fixes_what_it_names(page: Page, app_url: str, journal: Jo
     open_page(page, link(app_url, locked=frozenset({"options", "tools"}), hidden=frozenset({"presets"}), note=note))
 
     expect(page.locator(".st-key-note")).to_contain_text(note, timeout=IDLE_MS)
-    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-    expect(page.get_by_role("combobox", name="reduction").first).to_be_disabled()
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled(timeout=IDLE_MS)
+    expect(page.get_by_role("combobox", name="reduction").first).to_be_disabled(timeout=IDLE_MS)
     expect(page.get_by_role("combobox", name="Preset")).to_have_count(0)
     journal.assert_quiet()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -81,7 +82,10 @@ def read_npz(data: bytes) -> Document:
             members = archive.infolist()
             _check_members(members)
             arrays = {info.filename.removesuffix(".npy"): _array(info, archive.read(info)) for info in members}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except InvalidFile:
+        raise
+    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError, OSError) as error:
+        # a damaged directory of an archive leads zipfile astray in all these ways
         raise _broken("NPZ", error) from error
     tensors: dict[str, Any] = {}
     for name in TENSORS:
