@@ -3,11 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xent_core import PRESETS, Problem
 from xent_core.__main__ import main
-from xent_core.codec import to_csv, to_json, to_script, to_token
+from xent_core.codec import to_csv, to_json, to_safetensors, to_script, to_token
 
 BATCH = PRESETS["worked-batch"].problem
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,3 +115,64 @@ def test_the_package_is_a_program() -> None:
 
     assert ran.returncode == 2
     assert ran.stderr.startswith("python -m xent_core: ")
+
+
+def test_the_doctor_finds_nothing_in_a_clean_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "batch.json"
+    file.write_text(to_json(BATCH), encoding="utf-8")
+
+    assert "Nothing found" in printed(capsys, "doctor", str(file))
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "options", "code"),
+    [
+        ([[1.0, 2.0]], [2], {}, "target-out-of-range"),
+        ([[1.0, 2.0]], [0.0], {}, "target-dtype"),
+        ([[0.25, 0.75]], [1], {}, "softmax-applied-twice"),
+        ([[1.0, 2.0], [2.0, 1.0]], [1, -1], {"ignore_index": -1, "weight": np.float32([1, 2])}, "weighted-mean"),
+    ],
+)
+def test_the_doctor_looks_at_arrays_that_make_no_problem_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], logits: list, target: list, options: dict, code: str
+) -> None:
+    file = tmp_path / "batch.npz"
+    arrays = {"logits": np.float32(logits), "target": np.array(target), **options}
+    np.savez(file, **arrays)
+
+    assert main(["doctor", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert code in out
+    assert "    >>> " in out
+
+
+def test_notes_alone_leave_the_exit_code_at_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "batch.npz"
+    np.savez(file, logits=np.float32([[30, 0], [0, 30]]), target=np.array([0, 1]))
+
+    assert "note saturated" in printed(capsys, "doctor", str(file))
+
+
+def test_the_doctor_sees_the_logits_over_the_temperature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "batch.npz"
+    np.savez(file, logits=np.float32([[30, 0], [0, 30]]), target=np.array([0, 1]), temperature=10.0)
+
+    assert "Nothing found" in printed(capsys, "doctor", str(file))
+
+
+def test_the_doctor_refuses_what_is_no_file_of_arrays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "batch.npz"
+    file.write_bytes(b"nothing")
+
+    assert "cannot be read as NPZ" in refused(capsys, "doctor", str(file))
+    assert "No such file" in refused(capsys, "doctor", str(tmp_path / "none.npz"))
+
+
+def test_a_package_that_is_not_installed_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "batch.safetensors"
+    file.write_bytes(to_safetensors(BATCH))
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+
+    assert "pip install safetensors" in refused(capsys, "doctor", str(file))

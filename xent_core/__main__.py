@@ -113,6 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:  # safetensors need a package of their own
+        words = _("This needs the package {name}: pip install {name}").format(name=error.name)
+        print(f"{parser.prog}: {words}", file=sys.stderr)
+        return 2
     text, code = (output, 0) if isinstance(output, str) else output
     print(text.rstrip("\n"))
     return code

@@ -119,7 +119,7 @@ def _range(logits: Tensor, target: Tensor, ignore_index: int) -> str:
     values = target.long()
     kept = values[values != ignore_index]
     ignores = kept.numel() < values.numel()
-    if kept.min() >= 1 and kept.max() == num_classes:
+    if kept.numel() > 1 and kept.min() >= 1 and kept.max() == num_classes:
         return f"target = target.where(target == {ignore_index}, target - 1)" if ignores else "target = target - 1"
     outside = kept[(kept < 0) | (kept >= num_classes)].unique().tolist()
     if len(outside) == 1 and outside[0] in USUAL_IGNORE_VALUES:

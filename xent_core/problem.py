@@ -448,7 +448,7 @@ def _range_violations(logits: Tensor, target: Tensor, ignore_index: int) -> Iter
     count = int(outside.sum())
     others = _(" ({count} rows are outside)").format(count=count) if count > 1 else ""
     fix = _("Correct the label, or add a class.")
-    if kept.min() >= 1 and kept.max() == num_classes:
+    if kept.numel() > 1 and kept.min() >= 1 and kept.max() == num_classes:
         fix = _("The labels look like 1…C: use target - 1.")
     elif bool(((kept == value) | ((kept >= 0) & (kept < num_classes))).all()) and value in (-1, 255, -100):
         fix = _("If {value} marks rows to leave out, pass ignore_index={value}.").format(value=value)

@@ -207,7 +207,8 @@ def _measure(call: Call) -> Measures:
         if ignored is not None:
             share = probs.select(1, ignored)[keep].double()
             measures.share_of_ignored += float(share[share.isfinite()].sum())
-        if soft or call.smoothing > 0:
+        # one number for the piece is cheaper than one for each row; NaN may hide a −inf
+        if (soft or call.smoothing > 0) and not bool(z.min() > -math.inf):
             masked = (z.amin(1) == -math.inf) & keep & ~largest.isnan()
             rows = int(masked.sum())
             if rows and not measures.masked_rows:
@@ -653,7 +654,8 @@ def _half_precision(call: Call, measures: Measures) -> Iterator[Finding]:
             + " "
             + _(
                 "Somewhere on the way a number exceeds {largest}: the row losses add up to {total} over {rows} rows."
-            ).format(largest=_number(torch.finfo(dtype).max), total=_number(total), rows=call.num_kept),
+            ).format(largest=_number(torch.finfo(dtype).max), total=_number(total), rows=call.num_kept)
+            + (" " + _("label_smoothing first adds −log p of every class.") if call.smoothing else ""),
             fix,
         )
     if whole > 0 and lost / whole > VANISHED_SHARE:
