@@ -1,0 +1,64 @@
+"""Problems in files, by the name of the file: what is known of each kind, and what is refused unread."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from xent_core.codec.arrays import read_npz, read_safetensors
+from xent_core.codec.document import Document, from_json, shown
+from xent_core.codec.errors import InvalidFile
+from xent_core.codec.table import read_csv
+from xent_core.language import _
+
+MAX_FILE_BYTES = 16 * 2**20
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".dill")
+
+_CONVERT = """batch = torch.load("your_file.pt", weights_only=True)
+safetensors.torch.save_file({"logits": batch["logits"], "target": batch["target"]}, "batch.safetensors")"""
+
+
+def read_file(name: str, data: bytes) -> Document:
+    """The Problem in a file; its name says of which kind it is: .json, .csv, .npz or .safetensors.
+
+    Nothing in it is run, and nothing is unpacked beyond its limits. docs/format.md describes each kind.
+    Raises: InvalidFile for whatever is not a whole, honest file of a known kind.
+    """
+    kind = PurePath(name).suffix.lower()
+    if kind in PICKLES:
+        raise InvalidFile(
+            _("a file of the kind {kind}, which may run code when it is opened").format(kind=kind),
+            _("numbers alone: .json, .csv, .npz or .safetensors"),
+            _("Convert it where you trust it:\n{code}").format(code=_CONVERT),
+        )
+    if kind == ".npy":
+        raise InvalidFile(
+            _("an .npy file, which holds one array"),
+            _("logits and target in one file"),
+            _("Save both: np.savez('batch.npz', logits=logits, target=target)."),
+        )
+    if kind not in (".json", ".csv", ".npz", ".safetensors"):
+        raise InvalidFile(
+            _("a file of the kind {kind}").format(kind=shown(kind)),
+            _(".json, .csv, .npz or .safetensors"),
+            _("Save it as one of these."),
+        )
+    if not data:
+        raise InvalidFile(_("an empty file"), _("logits and target"), _("Save it again."))
+    if len(data) > MAX_FILE_BYTES:
+        raise InvalidFile(
+            _("a file of {size} bytes").format(size=f"{len(data):,}"),
+            _("at most {limit}").format(limit=f"{MAX_FILE_BYTES:,}"),
+            _("Take fewer rows; for a large dump use: python -m xent_core analyse."),
+        )
+    match kind:
+        case ".npz":
+            return read_npz(data)
+        case ".safetensors":
+            return read_safetensors(data)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidFile(
+            _("text that is not UTF-8 (byte {place})").format(place=error.start), "UTF-8", _("Save it as UTF-8.")
+        ) from error
+    return from_json(text) if kind == ".json" else read_csv(text)
