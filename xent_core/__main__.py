@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xent_core.codec import MAX_TOKEN, Document, from_token, read_file, to_script
+from xent_core.dump import command as dump_command
 from xent_core.language import N_, _
 from xent_core.terminal import evaluation_text
 
@@ -67,6 +68,11 @@ def script(arguments: argparse.Namespace) -> str:
 COMMANDS = {
     "show": Command(N_("print the loss, the gradient and what leads to them"), add_source, show),
     "script": Command(N_("print a program that computes the same and asserts it"), add_script_arguments, script),
+    "analyse": Command(
+        N_("say which examples, classes and pairs carry the gradient of the logits in a file"),
+        dump_command.add_arguments,
+        dump_command.run,
+    ),
 }
 
 
