@@ -17,6 +17,7 @@ from xent_core.language import _
 
 ELEMENTS_IN_A_TASK = 2**26
 MERGED_AT_ONCE = 4
+SECONDS_TO_CONNECT = 10
 
 
 class Cluster:
@@ -37,7 +38,7 @@ class Cluster:
             ) from error
         self._is_mine = not isinstance(scheduler, distributed.Client)
         try:
-            self._client = distributed.Client(scheduler, timeout=10) if self._is_mine else scheduler
+            self._client = distributed.Client(scheduler, timeout=SECONDS_TO_CONNECT) if self._is_mine else scheduler
         except (OSError, TimeoutError, ValueError) as error:
             raise InvalidDump(
                 "cluster",

@@ -10,6 +10,10 @@ import io
 import json
 import math
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +32,7 @@ MAX_HEADER_BYTES = 16 * 2**20
 # numbers of a real model compress two- or threefold; a hundredfold is zeros, or a trap
 MAX_RATIO = 100
 RATIO_FREE_BYTES = 64 * 2**20
+SECONDS_FOR_AN_UPLOAD = 60
 
 _SAFETENSORS_DTYPES = {
     "F64": "<f8",
@@ -306,7 +311,7 @@ def _recognised(name: str, file: IO[bytes]) -> OpenFile:
         return _open_parquet(name, file, size_bytes)
     if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or suffix in (".pt", ".pth", ".pkl"):
         raise _is_pickle(name)
-    if start[8:9] == b"{" and suffix != ".csv":
+    if suffix == ".safetensors" or (start[8:9] == b"{" and suffix != ".csv"):
         return _open_safetensors(name, file, size_bytes)
     if suffix in (".csv", ".tsv", ".txt"):
         return _open_csv(name, file, size_bytes)
@@ -529,15 +534,57 @@ class TableArray(Array):
         return self
 
 
+# reads everything once and says nothing; what a damaged file does to the reader, it does to this process
+_READ_ALL_OF_PARQUET = """
+import sys
+import pyarrow.parquet as pq
+file = pq.ParquetFile(sys.argv[1])
+groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
+for batch in file.iter_batches(batch_size=1024, use_threads=False):
+    pass
+"""
+
+
+def _check_parquet_upload(name: str, file: IO[bytes]) -> None:
+    """Reads a stranger's Parquet file in another process first: some damage makes pyarrow abort the whole process."""
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as copy:
+        file.seek(0)
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        file.seek(0)
+        try:
+            code = subprocess.run(
+                [sys.executable, "-c", _READ_ALL_OF_PARQUET, copy.name],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=SECONDS_FOR_AN_UPLOAD,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+    if code:
+        raise InvalidDump(
+            "table-broken",
+            _("{name} cannot be read to its end as a Parquet file").format(name=name),
+            _("a whole file written by pyarrow, pandas, polars or Spark"),
+            _("Write or copy it again."),
+        )
+
+
 def _open_parquet(name: str, file: IO[bytes], size_bytes: int) -> OpenFile:
     import pyarrow as pa
     import pyarrow.compute  # pa.compute, for the lengths of lists
     import pyarrow.parquet as pq
 
+    if isinstance(file, io.BytesIO):
+        _check_parquet_upload(name, file)
     try:
         parquet = pq.ParquetFile(file)
         schema, metadata = parquet.schema_arrow, parquet.metadata
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        if any(group.num_columns != metadata.num_columns for group in groups):
+            raise ValueError(_("its parts have different columns"))  # asking for one that is missing would abort
         numbers = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InvalidDump(

@@ -111,9 +111,17 @@ def best_temperature(
       sample: some rows of the dump, or all of them.
       everything: the sums over the whole dump at β, which reads it once; None if the sample is the whole.
     """
-    beta, slope, at_bound, _ = _minimise(
-        lambda at: slope_of(sample, options, at), 1 / options.temperature, 1e-6, max_steps=100
-    )
+
+    def of_sample(beta: float) -> Slope:
+        return slope_of(sample, options, beta)
+
+    beta = 1 / options.temperature
+    # the loss is convex in β, so that its ends say whether it falls throughout; near 0 Newton's method would stall
+    if of_sample(1 / LOWEST).first <= 0:
+        beta = 1 / LOWEST
+    elif of_sample(1 / HIGHEST).first >= 0:
+        beta = 1 / HIGHEST
+    beta, slope, at_bound, _ = _minimise(of_sample, beta, 1e-6, max_steps=100)
     passes = 0
     if everything is not None:
         beta, slope, at_bound, passes = _minimise(everything, beta, TOLERANCE, max_steps=MAX_PASSES)
