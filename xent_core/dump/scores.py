@@ -175,7 +175,7 @@ def score(batch: Batch, options: LossOptions, *, scratch: dict[str, Tensor] | No
     weight = None if options.weight is None else options.weight.to(logits)
     mass = options.label_weight(batch)
     loss = _loss(label_loss, log_probs, weight, mass, batch, options)
-    entropy = _entropy(probs, log_probs)
+    entropy = _entropy(probs, log_probs, logits)
     prediction, margin = _prediction(logits, label)
     chosen = prediction.clamp(min=0).unsqueeze(1)
     confidence = probs.gather(1, chosen).squeeze(1).where(prediction >= 0, torch.nan)
@@ -226,12 +226,13 @@ def _loss(
     return (1 - smoothing) * label_loss.double() * mass + smoothing * uniform
 
 
-def _entropy(probs: Tensor, log_probs: Tensor) -> Tensor:
-    entropy = -(probs * log_probs).sum(1)
+def _entropy(probs: Tensor, log_probs: Tensor, logits: Tensor) -> Tensor:
+    """−Σ p ln p; writes over log_probs, which nobody needs any more."""
+    entropy = -log_probs.mul_(probs).sum(1)
     # 0·(−∞): a class that cannot be adds nothing
     odd = entropy.isnan().nonzero().squeeze(1)
     if len(odd):
-        terms = probs[odd] * log_probs[odd]
+        terms = probs[odd] * F.log_softmax(logits[odd], 1)
         entropy[odd] = -terms.where(probs[odd] != 0, 0.0).sum(1)
     return entropy
 

@@ -194,7 +194,7 @@ class _Sums:
     predicted: Tensor  # (C,)
     class_norm: Tensor  # (C,) Σ‖g_i‖ by label
     class_loss: Tensor  # (C,)
-    push: Tensor  # (C,) Σ_i g_ij
+    push: Tensor  # (C,) Σ_i g_ij where classes are grouped; otherwise the sums of the columns of gradient are it
     gradient: Tensor  # (G, G) Σ g_ij over the rows of label group and the logits of the other
     confusion: Tensor  # (G, G) rows by label and prediction
     pair_norm: Tensor  # (G, G) Σ‖g_i‖ by label and prediction
@@ -292,8 +292,8 @@ class Statistics:
         sums.finite_support.index_add_(0, label, torch.ones_like(label))
         sums.class_norm.index_add_(0, label, norm)
         sums.pair_norm.view(-1).index_add_(0, pair, norm)
-        sums.push += grad.sum(0)
         if size > 1:
+            sums.push += grad.sum(0)
             grad = torch.nn.functional.pad(grad, (0, groups * size - self.groups.classes))
             grad = grad.view(len(grad), groups, size).sum(2)
             label = torch.div(label, size, rounding_mode="floor")
@@ -336,6 +336,7 @@ class Statistics:
     def compute(self, options: LossOptions) -> Computed:
         """The numbers that follow from the sums so far."""
         host = {field.name: getattr(self.sums, field.name).cpu().numpy().copy() for field in fields(_Sums)}
+        push = host["push"] if self.groups.size > 1 else host["gradient"].sum(0)
         kept, rows = int(host["kept"]), int(host["rows"])
         mean = options.reduction == "mean"
         denominator = float(host["mass"]) if mean else 1.0
@@ -359,7 +360,7 @@ class Statistics:
                 predicted=host["predicted"],
                 class_loss=host["class_loss"] / host["support"],
                 class_share=host["class_norm"] / total,
-                net_push=host["push"] / denominator,
+                net_push=push / denominator,
                 mean_gradient=host["gradient"] / grouped_support[:, None],
                 confusion=host["confusion"],
                 pair_share=host["pair_norm"] / total,
