@@ -23,7 +23,8 @@ OURS = "margin of the logits (the default ranking)"
 
 TEXT = """# Which rows come first
 
-The table of suspects is ranked by the margin of the logits, (z_y − max z_k)/T over the other classes k: the smallest first.
+The table of suspects is ranked by the margin of the logits, (z_y − max z_k)/T over the other classes k:
+the smallest first.
 It says by how many nats the model prefers another class to the label.
 Below is how well it finds labels that were flipped on purpose, beside the scores of cleanlab {version}.
 
@@ -38,8 +39,8 @@ The margin beats the probability of the label (the loss ranks the same) since a 
 if one other class is clearly preferred, not if the model spreads its doubt over many.
 EL2N, the gradient norm of the plain loss, saturates at √2 where the model is sure of another class:
 among the very worst rows it can no longer tell which is worst.
-A network that has learnt the flipped labels too ({most} steps) ranks worse by every score: logits should be out of sample,
-and of a model that stopped in time.
+A network that has learnt the flipped labels too ({most} steps) ranks worse by every score:
+logits should be out of sample, and of a model that stopped in time.
 """
 
 

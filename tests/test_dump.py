@@ -3,6 +3,9 @@
 import itertools
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,8 +17,13 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import accuracy_score, confusion_matrix
 
+from benchmarks.bench_dump import sparse_dump
+from scripts.make_digits_dump import make
+from scripts.measure_ranking import OURS, precisions
 from xent_core.dump import InvalidDump, LossOptions, analyse, open_dump, pair_detail, scores_of_rows
 from xent_core.dump.statistics import MAX_MATRIX_CLASSES
+
+torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
 
 OPTIONS = [
     {},
@@ -379,3 +387,28 @@ def test_options_that_cannot_be_used_are_refused(options: dict, code: str) -> No
         analyse(*draw(9), **options)
 
     assert caught.value.code == code
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux")
+def test_memory_stays_within_300_mb_above_idle_whatever_the_size_of_the_file(tmp_path) -> None:
+    sparse_dump(tmp_path, rows=150_000)  # 600 MB; the benchmark does it with 4 GB
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bench_dump", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).resolve().parents[1],
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) < 300e6
+    assert pq.ParquetFile(tmp_path / "large.parquet").metadata.num_rows == 150_000
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2])
+def test_the_ranking_finds_flipped_labels_as_well_as_cleanlabs_best_score(rate: float) -> None:
+    found = precisions(make(rate, seed=7))
+
+    best = max(value for name, value in found.items() if name.startswith("cleanlab"))
+    assert found[OURS] > best - 0.01

@@ -22,6 +22,8 @@ from xent_core.__main__ import main
 from xent_core.dump import analyse
 from xent_core.dump.report import report_html
 
+torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
