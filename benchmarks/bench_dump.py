@@ -1,0 +1,139 @@
+"""A dump of (50000, 1000) against a hand-written loop and cleanlab; memory over a file of 4 GB; in one run."""
+
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from benchmarks import Result
+from xent_core.dump import analyse
+
+ROWS, CLASSES = 50_000, 1_000
+LARGE_ROWS = 1_000_000
+RUNS = 5
+MEBIBYTE = 2**20
+
+
+def by_hand(logits: str, target: str, step: int = 1_024) -> tuple[float, torch.Tensor]:
+    """Only loss, EL2N, prediction and the pair matrix, as one would write them down."""
+    stored, labels = np.load(logits, mmap_mode="r"), torch.from_numpy(np.load(target))
+    pairs = torch.zeros(stored.shape[1], stored.shape[1])
+    losses, norms, predictions = [], [], []
+    for start in range(0, len(stored), step):
+        batch, label = torch.from_numpy(np.array(stored[start : start + step])), labels[start : start + step]
+        log_probs = F.log_softmax(batch, 1)
+        losses.append(-log_probs.gather(1, label.unsqueeze(1)).squeeze(1))
+        predictions.append(batch.argmax(1))
+        error = log_probs.exp()
+        error[torch.arange(len(label)), label] -= 1
+        norms.append(error.norm(dim=1))
+        pairs.index_add_(0, label, error)
+    return float(torch.cat(losses).mean()), pairs
+
+
+def measure() -> list[Result]:
+    """Time beside the loop and cleanlab, what the temperature and the table cost, and memory over a large file."""
+    with tempfile.TemporaryDirectory() as folder:
+        logits, target = _draw(Path(folder))
+        loss, pairs = by_hand(logits, target)
+        summary = analyse(logits, target, fit_temperature=False)
+        assert abs(summary.loss - loss) < 1e-5  # the same work on both sides, or no comparison
+        sums = torch.from_numpy(summary.mean_gradient * summary.support[:, None])
+        torch.testing.assert_close(sums.nan_to_num(), pairs.double(), rtol=1e-3, atol=1e-3)
+
+        plain, hand = _in_turn(
+            lambda: analyse(logits, target, fit_temperature=False), lambda: by_hand(logits, target), RUNS
+        )
+        best, _ = _in_turn(lambda: analyse(logits, target), lambda: None, 2)
+        table, _ = _in_turn(
+            lambda: analyse(logits, target, fit_temperature=False, scores=f"{folder}/s.parquet"), lambda: None, 2
+        )
+        results = [
+            _ratio("dump 50000×1000 over a loop by hand", plain, hand, limit=2),
+            _ratio("  with the best temperature", best, hand, limit=8),
+            _ratio("  with the table of scores", table, hand, limit=4),
+        ]
+        probs = np.concatenate([torch.from_numpy(part).softmax(1) for part in np.array_split(np.load(logits), 10)])
+        results.append(_beside_cleanlab(plain, np.load(target), probs))
+        return [*results, _memory(Path(folder))]
+
+
+def _draw(folder: Path) -> tuple[str, str]:
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(ROWS, CLASSES, generator=generator)
+    target = torch.randint(CLASSES, (ROWS,), generator=generator)
+    logits[torch.arange(ROWS), target] += 4
+    np.save(folder / "logits.npy", logits.numpy())
+    np.save(folder / "target.npy", target.numpy())
+    return str(folder / "logits.npy"), str(folder / "target.npy")
+
+
+def _beside_cleanlab(ours: float, target: np.ndarray, probs: np.ndarray) -> Result:
+    from cleanlab.filter import find_label_issues
+
+    start = time.perf_counter()
+    find_label_issues(target, probs, n_jobs=1)
+    return _ratio("dump 50000×1000 over cleanlab's find_label_issues", ours, time.perf_counter() - start, limit=0.25)
+
+
+def _in_turn(one: Callable[[], object], other: Callable[[], object], runs: int) -> tuple[float, float]:
+    taken: tuple[list[float], list[float]] = ([], [])
+    for i in range(runs + 1):  # the first warms up
+        for seconds, work in zip(taken, (one, other), strict=True):
+            gc.collect()
+            start = time.perf_counter()
+            work()
+            if i:
+                seconds.append(time.perf_counter() - start)
+    return statistics.median(taken[0]), statistics.median(taken[1])
+
+
+def _ratio(name: str, ours: float, theirs: float, *, limit: float) -> Result:
+    return Result(name, ours / theirs, limit, f"{ours:.3f} s against {theirs:.3f} s")
+
+
+def _memory(folder: Path) -> Result:
+    """Peak memory above the idle process over a sparse file of 4 GB, with scores and temperature; on Linux."""
+    sparse_dump(folder, LARGE_ROWS)
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bench_dump", str(folder)], capture_output=True, text=True, check=True
+    )
+    above = json.loads(ran.stdout)
+    return Result("its memory over 4 GB, of 300 MB", above / 300e6, 1, f"{above / MEBIBYTE:.0f} MiB above idle")
+
+
+def sparse_dump(folder: Path, rows: int) -> None:
+    """A dump of zeros that takes no room on the disk: large.npy and labels.npy."""
+    with (folder / "large.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, CLASSES)})
+        file.truncate(file.tell() + 4 * rows * CLASSES)
+    np.save(folder / "labels.npy", np.arange(rows) % CLASSES)
+
+
+def peak_above_idle(folder: Path) -> int:
+    """Bytes at the peak beyond those of the process that has done a small dump already."""
+    small = np.zeros((64, CLASSES), np.float32), np.zeros(64, np.int64)
+    analyse(*small, scores=folder / "small.parquet")
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts from here
+    before = _status_bytes("VmRSS")
+    analyse(folder / "large.npy", folder / "labels.npy", scores=folder / "large.parquet")
+    return _status_bytes("VmHWM") - before
+
+
+def _status_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+if __name__ == "__main__":
+    print(peak_above_idle(Path(sys.argv[1])))
