@@ -20,7 +20,7 @@ EXPERIMENTS = ("smoothing", "mix", "flip", "weight", "temperature")
 def page() -> None:
     from xent_ui import experiments, session
 
-    session.enter("experiments")
+    session.enter("experiments", {"experiments": "Experiments"})
     experiments.section(session.visit().sheet, 0)
 
 

@@ -198,7 +198,7 @@ def _option_bar(side: str, settings: Settings) -> None:
     with form:
         _choice(side, settings, "form", _("target"), FORMS)
     with smoothing:
-        _number(side, settings, "label_smoothing", "smoothing ε", 0.0, 1.0, 0.05)
+        _number(side, settings, "label_smoothing", _("smoothing ε"), 0.0, 1.0, 0.05)
     with more, st.popover(_("More"), width="stretch"):
         _weights(side, settings)
         _number(side, settings, "temperature", _("temperature T"), 1e-6, 1e6, 0.1)
