@@ -1,7 +1,9 @@
 """The doctor's page: the table, pasted numbers, error messages, and every pitfall."""
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -106,3 +108,23 @@ def test_the_batch_page_names_what_the_doctor_warns_of() -> None:
     app.session_state["visit"].sheet = sheet.with_labels((None,) * sheet.num_rows)
 
     assert "No row counts" in run(app).warning[0].value
+
+
+def open_file(name: str, data: bytes) -> AppTest:
+    app = open_page("file")
+    app.file_uploader[0].upload(name, data)
+    return run(app)
+
+
+def test_a_file_whose_arrays_make_no_problem_is_examined() -> None:
+    file = io.BytesIO()
+    np.savez(file, logits=np.float32([[1, 2, 3], [1, 2, 3]]), target=np.array([1, 3]))
+
+    assert "target-out-of-range" in errors(open_file("batch.npz", file.getvalue()))
+
+
+def test_a_file_that_is_none_is_refused_and_the_page_goes_on() -> None:
+    app = open_file("batch.npz", b"PK nothing")
+
+    assert "NPZ" in errors(app)
+    assert app.selectbox(key="doctor_pitfall").value in PITFALLS

@@ -9,12 +9,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_script
-from xent_core.codec.document import OPTIONS, TENSORS
-from xent_core.codec.errors import RefusedProblem
-from xent_core.doctor import diagnose
+from xent_core.doctor import diagnose_file
 from xent_core.dump import command as dump_command
 from xent_core.language import N_, _
 from xent_core.terminal import evaluation_text, findings_text
@@ -73,18 +71,7 @@ def script(arguments: argparse.Namespace) -> str:
 def doctor(arguments: argparse.Namespace) -> tuple[str, int]:
     """What is wrong with the arrays in a file; exit code 1 for an error or a warning."""
     path = Path(arguments.file)
-    try:
-        problem = read_file(path.name, path.read_bytes()).problem
-        temperature = problem.temperature
-        arrays: dict[str, Any] = {name: getattr(problem, name) for name in (*TENSORS, *OPTIONS)}
-    except RefusedProblem as refused:
-        temperature = refused.options.get("temperature", 1.0)
-        arrays = {**refused.tensors, **refused.options}
-    arrays.pop("temperature", None)
-    logits = arrays.pop("logits")
-    if temperature != 1:
-        logits = logits / temperature  # the loss is of these
-    found = diagnose(logits, arrays.pop("target"), **arrays)
+    found = diagnose_file(path.name, path.read_bytes())
     return findings_text(found), int(any(one.severity != "note" for one in found))
 
 

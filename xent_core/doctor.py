@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 from torch import Tensor
 
+from xent_core.codec import read_file
+from xent_core.codec.errors import RefusedProblem
 from xent_core.findings import SEVERITIES, TITLES, Finding, finding
 from xent_core.fixes import fix_of, fix_of_unreadable
 from xent_core.language import _
@@ -21,7 +24,7 @@ from xent_core.problem import (
 )
 from xent_core.symptoms import Call, symptoms
 
-__all__ = ["TITLES", "Finding", "diagnose"]
+__all__ = ["TITLES", "Finding", "diagnose", "diagnose_file"]
 
 
 def diagnose(
@@ -76,3 +79,18 @@ def _refused_by_backward(logits: Tensor, target: Tensor) -> Iterator[InvalidProb
 
 def _of_error(error: InvalidProblem, fix: str) -> Finding:
     return finding(error.code, "error", str(error), fix)
+
+
+def diagnose_file(name: str, data: bytes) -> list[Finding]:
+    """What is wrong with the arrays in a file, of the kinds that `codec.read_file` reads; the loss is of logits / T.
+
+    Args: name: its ending says what kind of file it is.
+    Raises: codec.InvalidFile for what cannot be read as arrays.
+    """
+    try:
+        problem = read_file(name, data).problem
+        arrays: dict[str, Any] = {field.name: getattr(problem, field.name) for field in fields(problem)}
+    except RefusedProblem as refused:
+        arrays = {**refused.tensors, **refused.options}
+    logits, temperature = arrays.pop("logits"), arrays.pop("temperature", 1.0)
+    return diagnose(logits if temperature == 1 else logits / temperature, arrays.pop("target"), **arrays)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from xent_core import DTYPES, REDUCTIONS, Finding, Problem, diagnose, recognise
-from xent_core.doctor import TITLES
+from xent_core.codec import MAX_FILE_BYTES, InvalidFile
+from xent_core.doctor import TITLES, diagnose_file
 from xent_core.parse import InvalidText, parse_matrix
 from xent_core.pitfalls import PITFALLS, PitfallCall
 from xent_ui import figures, session
@@ -15,7 +16,7 @@ from xent_ui.readouts import CHART_CONFIG
 from xent_ui.text import _, markdown_escaped, number
 
 SOURCE, PITFALL = "doctor_source", "doctor_pitfall"
-TABLE, PASTE, MESSAGE = SOURCES = ("table", "paste", "message")
+TABLE, PASTE, FILE, MESSAGE = SOURCES = ("table", "paste", "file", "message")
 MAX_ROWS, MAX_COLUMNS = 4096, 1024
 TARGET_DTYPES = {
     "int64": torch.int64, "int32": torch.int32, "uint8": torch.uint8, "bool": torch.bool, "float32": torch.float32,
@@ -23,6 +24,13 @@ TARGET_DTYPES = {
 LOGIT_DTYPES = {**DTYPES, "int64": torch.int64}
 FLAT, MATRIX = SHAPES = ("(N,)", "(N, C)")
 
+COMMAND = "python -m xent_core doctor FILE"
+OWN_LOSS = """\
+from xent_core.check_loss import assert_cross_entropy
+
+def test_my_loss():
+    assert_cross_entropy(my_cross_entropy)
+"""
 SNIPPET = """\
 from xent_core import diagnose
 for finding in diagnose(logits, target):  # one batch is enough
@@ -32,7 +40,12 @@ for finding in diagnose(logits, target):  # one batch is enough
 
 def source_chooser() -> str:
     """What is examined: the table, pasted numbers, or an error message."""
-    titles = {TABLE: _("Your batch"), PASTE: _("Paste logits and target"), MESSAGE: _("Paste an error message")}
+    titles = {
+        TABLE: _("Your batch"),
+        PASTE: _("Paste logits and target"),
+        FILE: _("Open a file"),
+        MESSAGE: _("Paste an error message"),
+    }
     session.begin(SOURCE, TABLE)
     source = st.segmented_control(
         _("What is examined"), SOURCES, format_func=titles.__getitem__, required=True, key=SOURCE,
@@ -109,6 +122,22 @@ def of_paste() -> list[Finding] | None:
         reduction=chosen,
         label_smoothing=float(label_smoothing),
     )
+
+
+def of_file() -> list[Finding] | None:
+    """The findings of a file; None while there is none, or it cannot be read."""
+    upload = st.file_uploader(
+        _("Drop or choose a file with logits and labels, valid or not: JSON, CSV, NPZ or safetensors"),
+        max_upload_size=MAX_FILE_BYTES // 2**20,
+        key="doctor_file",
+    )
+    if upload is None:
+        return None
+    try:
+        return diagnose_file(upload.name, upload.getvalue())
+    except InvalidFile as error:
+        st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
+        return None
 
 
 def _text(label: str, key: str, placeholder: str) -> str:
@@ -214,5 +243,12 @@ def _show_call(call: PitfallCall, name: str, bound: float) -> None:
 
 
 def snippet() -> None:
-    """How to ask the doctor from a training loop."""
+    """How to ask the doctor from a training loop and on the command line, and how to check a loss of one's own."""
     st.code(SNIPPET)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown(_("On the command line, for a file:"))
+        st.code(COMMAND, language="bash")
+    with right:
+        st.markdown(_("If you wrote the loss yourself, a test against PyTorch in every case:"))
+        st.code(OWN_LOSS)

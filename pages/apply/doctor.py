@@ -12,7 +12,7 @@ with st.container(key="source"):
         doctor.message_lookup()
         found = None
     else:
-        found = doctor.of_table() if source == doctor.TABLE else doctor.of_paste()
+        found = {doctor.TABLE: doctor.of_table, doctor.PASTE: doctor.of_paste, doctor.FILE: doctor.of_file}[source]()
 with st.container(key="findings"):
     if found is not None:
         doctor.show_findings(found)
