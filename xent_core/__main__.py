@@ -15,6 +15,7 @@ from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, rea
 from xent_core.codec.document import OPTIONS, TENSORS
 from xent_core.codec.errors import RefusedProblem
 from xent_core.doctor import diagnose
+from xent_core.dump import command as dump_command
 from xent_core.language import N_, _
 from xent_core.terminal import evaluation_text, findings_text
 
@@ -96,6 +97,11 @@ COMMANDS = {
     "show": Command(N_("print the loss, the gradient and what leads to them"), add_source, show),
     "script": Command(N_("print a program that computes the same and asserts it"), add_script_arguments, script),
     "doctor": Command(N_("say what is wrong with logits and labels; exit code 1 if something is"), add_file, doctor),
+    "analyse": Command(
+        N_("say which examples, classes and pairs carry the gradient of the logits in a file"),
+        dump_command.add_arguments,
+        dump_command.run,
+    ),
 }
 
 

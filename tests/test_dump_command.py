@@ -1,0 +1,160 @@
+"""python -m xent_core analyse, from a dump of real logits to the table of scores, the report and the JSON."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import accuracy_score, average_precision_score
+
+from scripts.make_digits_dump import DigitsDump, make
+from xent_core.__main__ import main
+from xent_core.dump import analyse
+from xent_core.dump.report import report_html
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def digits() -> DigitsDump:
+    return make(0.1, seed=0)
+
+
+@pytest.fixture
+def dump_path(tmp_path: Path, digits: DigitsDump) -> Path:
+    names = np.array([f"<b>digit {digit}</b>" for digit in range(10)])
+    path = tmp_path / "digits.npz"
+    np.savez(path, logits=digits.logits, target=digits.target, features=digits.features, class_names=names)
+    return path
+
+
+def test_the_digits_go_all_the_way(tmp_path: Path, dump_path: Path, digits: DigitsDump) -> None:
+    files = {"scores": tmp_path / "s.parquet", "report": tmp_path / "r.html"}
+    arguments = ["--scores", str(files["scores"]), "--report", str(files["report"]), "--json"]
+    command = [sys.executable, "-m", "xent_core", "analyse", str(dump_path), *arguments]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+    assert ran.returncode == 0, ran.stderr
+    numbers = json.loads(ran.stdout)
+    logits, target = torch.tensor(digits.logits), torch.tensor(digits.target)
+    assert (numbers["rows"], numbers["kept"], numbers["classes"]) == (len(target), len(target), 10)
+    assert numbers["loss"] == pytest.approx(float(F.cross_entropy(logits, target)), rel=1e-6)
+    assert numbers["accuracy"] == accuracy_score(digits.target, digits.logits.argmax(1))
+    assert 0 < numbers["expected_calibration_error"] < 1
+    at_best = F.cross_entropy(logits / numbers["best_temperature"], target)
+    assert numbers["loss"] - float(at_best) == pytest.approx(numbers["temperature_gain"], rel=1e-3)
+    table = pq.read_table(files["scores"])
+    assert table.column_names[:11] == [
+        "row",
+        "target",
+        "prediction",
+        "loss",
+        "el2n",
+        "grad_norm",
+        "margin",
+        "prob",
+        "entropy",
+        "suggested",
+        "rank",
+    ]
+    found = average_precision_score(digits.flipped, -table["rank"].to_numpy())
+    assert found > 0.95
+    page = files["report"].read_text("utf-8")
+    assert "<b>digit" not in page
+    assert "&lt;b&gt;digit 3&lt;/b&gt;" in page
+    assert not re.search(r"<script|https?://|src=|@import|url\(", page)
+
+
+def test_scores_as_csv_are_those_of_parquet(tmp_path: Path, dump_path: Path) -> None:
+    assert main(["analyse", str(dump_path), "--scores", str(tmp_path / "s.csv"), "--no-temperature"]) == 0
+    assert main(["analyse", str(dump_path), "--scores", str(tmp_path / "s.parquet"), "--no-temperature"]) == 0
+
+    with (tmp_path / "s.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, expected in zip(rows, pq.read_table(tmp_path / "s.parquet").to_pylist(), strict=True):
+        assert {name: float(value) for name, value in row.items()} == expected
+
+
+def test_the_options_have_pytorchs_names(capsys: pytest.CaptureFixture[str], dump_path: Path) -> None:
+    weight = [0.5, *[1.0] * 9]
+    options = ["--weight", ",".join(map(str, weight)), "--label-smoothing", "0.1", "--ignore-index", "3"]
+
+    assert main(["analyse", str(dump_path), "--json", *options, "--temperature", "2", "--reduction", "sum"]) == 0
+
+    numbers = json.loads(capsys.readouterr().out)
+    dump = np.load(dump_path)
+    loss = F.cross_entropy(
+        torch.tensor(dump["logits"]).double() / 2,
+        torch.tensor(dump["target"]),
+        weight=torch.tensor(weight).double(),
+        label_smoothing=0.1,
+        ignore_index=3,
+        reduction="sum",
+    )
+    assert numbers["loss"] == pytest.approx(float(loss), rel=1e-6)
+    assert numbers["kept"] == int((dump["target"] != 3).sum())
+
+
+def test_without_json_the_numbers_are_lines_of_text(capsys: pytest.CaptureFixture[str], dump_path: Path) -> None:
+    assert main(["analyse", str(dump_path)]) == 0
+
+    assert re.search(r"^accuracy +0\.\d{4}$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["analyse", str(tmp_path / "no.npy")]) == 2
+
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no.npy" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is another thing there")
+def test_ctrl_c_leaves_what_has_been_read_and_says_so(tmp_path: Path) -> None:
+    rows, classes = 4_000_000, 1000
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {classes}), }}".ljust(117) + "\n"
+    with (tmp_path / "sparse.npy").open("wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+        file.truncate(file.tell() + 4 * rows * classes)
+    np.save(tmp_path / "target.npy", np.zeros(rows, np.int64))
+    command = [sys.executable, "-m", "xent_core", "analyse", "sparse.npy", "target.npy", "--json"]
+    command += ["--scores", "s.parquet", "--report", "r.html"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    assert running.stderr is not None
+    first_progress = running.stderr.readline()  # it has begun to count
+    running.send_signal(signal.SIGINT)
+
+    out, err = running.communicate(timeout=max(deadline - time.monotonic(), 1))
+
+    assert "rows/s" in first_progress
+    assert running.returncode == 0, err
+    numbers = json.loads(out)
+    assert 0 < numbers["rows"] < rows == numbers["total_rows"]
+    assert numbers["complete"] is False
+    assert numbers["loss"] == pytest.approx(np.log(classes), rel=1e-6)
+    assert f"the first {numbers['rows']} of {rows} rows" in err
+    assert pq.read_table(tmp_path / "s.parquet").num_rows == numbers["rows"]
+    assert "Stopped early" in (tmp_path / "r.html").read_text("utf-8")
+
+
+def test_a_report_without_a_single_finite_number_is_still_a_report() -> None:
+    page = report_html(analyse(np.full((3, 2), np.nan), [0, 1, 0]), title="<x>")
+
+    assert "<h1>&lt;x&gt;</h1>" in page
+    assert "nan" in page

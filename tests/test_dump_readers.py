@@ -1,0 +1,400 @@
+"""Files that are dumps are read as they were written; files that are not get one clear message."""
+
+import io
+import json
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from xent_core.dump import InvalidDump, analyse, open_dump
+from xent_core.dump.formats import npy_array, open_file
+
+ROWS, CLASSES = 40, 4
+LOGITS = np.random.default_rng(0).normal(size=(ROWS, CLASSES)).astype(np.float32)
+TARGET = np.random.default_rng(1).integers(0, CLASSES, ROWS)
+
+
+def write(folder: Path, kind: str) -> tuple[str, str | None]:
+    """A dump in one of the formats; the labels beside the logits where the format has room for both."""
+    path = folder / f"dump.{kind.split('-')[0]}"
+    match kind:
+        case "npy":
+            np.save(path, LOGITS)
+            np.save(folder / "target.npy", TARGET)
+            return str(path), str(folder / "target.npy")
+        case "npy-fortran":
+            np.save(path, np.asfortranarray(LOGITS))
+            np.save(folder / "target.npy", TARGET.astype(np.uint8))
+            return str(path), str(folder / "target.npy")
+        case "npy-bigendian":
+            np.save(path, LOGITS.astype(">f4"))
+            np.save(folder / "target.npy", TARGET.astype(">i4"))
+            return str(path), str(folder / "target.npy")
+        case "npz":
+            np.savez(path, logits=LOGITS, target=TARGET)
+        case "npz-compressed":
+            np.savez_compressed(path, outputs=LOGITS, labels=TARGET)
+        case "safetensors":
+            save_file({"logits": torch.tensor(LOGITS), "labels": torch.tensor(TARGET)}, path)
+        case "parquet-list":
+            table = pa.table({"logits": list(LOGITS), "label": TARGET})
+            pq.write_table(table, path, row_group_size=7)
+        case "parquet-columns":
+            columns = {f"logit_{c}": LOGITS[:, c] for c in range(CLASSES)}
+            pq.write_table(pa.table({"target": TARGET, **columns}), path, row_group_size=7)
+        case "csv":
+            columns = {f"logit_{c}": LOGITS[:, c].astype(float) for c in range(CLASSES)}
+            pc.write_csv(pa.table({**columns, "target": TARGET}), path)
+        case "csv-bare":
+            np.savetxt(path, LOGITS.astype(float), delimiter=",", fmt="%.17g")
+            np.savetxt(folder / "target.csv", TARGET, fmt="%d")
+            return str(path), str(folder / "target.csv")
+    return str(path), None
+
+
+KINDS = [
+    "npy",
+    "npy-fortran",
+    "npy-bigendian",
+    "npz",
+    "npz-compressed",
+    "safetensors",
+    "parquet-list",
+    "parquet-columns",
+    "csv",
+    "csv-bare",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_format_gives_back_what_was_written(tmp_path: Path, kind: str) -> None:
+    with open_dump(*write(tmp_path, kind)) as dump:
+        batches = list(dump.batches(9))
+        again = dump.read(3, 11)
+
+    assert (dump.rows, dump.classes, dump.class_names) == (ROWS, CLASSES, None)
+    np.testing.assert_array_equal(torch.cat([batch.logits for batch in batches]).numpy(), LOGITS)
+    np.testing.assert_array_equal(torch.cat([batch.target for batch in batches]).numpy(), TARGET)
+    np.testing.assert_array_equal(again.logits.numpy(), LOGITS[3:11])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_format_can_be_uploaded(tmp_path: Path, kind: str) -> None:
+    uploads = []
+    for path in write(tmp_path, kind):
+        if path is not None:
+            upload = io.BytesIO(Path(path).read_bytes())
+            upload.name = Path(path).name
+            uploads.append(upload)
+
+    first, second = analyse(*uploads, fit_temperature=False), analyse(*uploads, fit_temperature=False)
+
+    assert first.loss == second.loss == pytest.approx(analyse(LOGITS, TARGET).loss, rel=1e-6)
+
+
+def test_bfloat16_is_read_without_loss(tmp_path: Path) -> None:
+    logits = torch.tensor(LOGITS).bfloat16()
+    save_file({"logits": logits, "target": torch.tensor(TARGET)}, tmp_path / "d.safetensors")
+
+    with open_dump(tmp_path / "d.safetensors") as dump:
+        assert dump.dtype == "bfloat16"
+        assert torch.equal(dump.read(0, ROWS).logits, logits)
+
+
+def test_shards_are_read_as_one(tmp_path: Path) -> None:
+    for i, (a, b) in enumerate([(0, 10), (10, 11), (11, 40)]):
+        np.save(tmp_path / f"logits-{i}.npy", LOGITS[a:b])
+    np.save(tmp_path / "target.npy", TARGET)
+
+    with open_dump(str(tmp_path / "logits-*.npy"), tmp_path / "target.npy") as dump:
+        np.testing.assert_array_equal(dump.read(5, 30).logits.numpy(), LOGITS[5:30])
+        assert dump.shard_starts == [0, 10, 11, 40]
+
+
+def test_tokens_of_a_language_model_are_rows(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", logits=LOGITS.reshape(5, 8, CLASSES), target=TARGET.reshape(5, 8))
+
+    with open_dump(tmp_path / "d.npz") as dump:
+        np.testing.assert_array_equal(dump.read(0, ROWS).logits.numpy(), LOGITS)
+        np.testing.assert_array_equal(dump.read(0, ROWS).target.numpy(), TARGET)
+
+
+def test_what_lies_beside_the_logits_is_found(tmp_path: Path) -> None:
+    names = np.array(["a", "b", "<b>", "d"])
+    np.savez(
+        tmp_path / "d.npz",
+        logits=LOGITS,
+        target=TARGET,
+        class_names=names,
+        ids=np.arange(ROWS),
+        features=LOGITS[:, :2],
+        sample_weight=np.ones(ROWS),
+    )
+
+    with open_dump(tmp_path / "d.npz") as dump:
+        batch = dump.read(2, 4)
+
+    assert dump.class_names == tuple(names)
+    assert batch.ids == ("2", "3")
+    assert batch.features.shape == (2, 2)
+    assert batch.sample_weight.tolist() == [1.0, 1.0]
+
+
+def test_the_header_of_a_table_names_the_classes(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("label,cat,dog\n0,1.5,2\n1,-1e400,nan\n")
+
+    with open_dump(tmp_path / "d.csv") as dump:
+        logits = dump.read(0, 2).logits
+
+    assert dump.class_names == ("cat", "dog")
+    assert logits[0].tolist() == [1.5, 2.0]
+    assert logits[1, 0] == -np.inf
+    assert logits[1, 1].isnan()
+
+
+def test_remote_addresses_are_read() -> None:
+    import fsspec
+
+    for name, array in (("logits", LOGITS), ("target", TARGET)):
+        with fsspec.open(f"memory://bucket/{name}.npy", "wb") as file:
+            np.save(file, array)
+
+    summary = analyse("memory://bucket/logits.npy", "memory://bucket/target.npy")
+
+    assert summary.loss == pytest.approx(analyse(LOGITS, TARGET).loss)
+
+
+def test_single_rows_come_in_the_order_asked_for(tmp_path: Path) -> None:
+    with open_dump(*write(tmp_path, "parquet-list")) as dump:
+        batch = dump.read_rows([30, 2, 2])
+
+    np.testing.assert_array_equal(batch.logits.numpy(), LOGITS[[30, 2, 2]])
+
+
+def test_probabilities_are_asked_about(tmp_path: Path) -> None:
+    probs = torch.tensor(LOGITS).softmax(1).numpy()
+
+    with pytest.raises(InvalidDump) as caught:
+        analyse(probs, TARGET)
+
+    assert caught.value.code == "looks-like-probabilities"
+    assert analyse(probs, TARGET, logits_are="probabilities").loss == pytest.approx(analyse(LOGITS, TARGET).loss)
+    assert analyse(probs, TARGET, logits_are="logits").loss != pytest.approx(analyse(LOGITS, TARGET).loss)
+
+
+# What is no dump
+
+
+def _npy(header: str, data: bytes = b"") -> bytes:
+    text = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data
+
+
+def _npz(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def _safetensors(header: object, data: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def _saved(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def _parquet_bomb() -> bytes:
+    file = io.BytesIO()
+    zeros = pa.array(np.zeros(20_000_000, np.float32))
+    pq.write_table(pa.table({"a": zeros, "target": pa.array(np.zeros(20_000_000, np.int8))}), file)
+    return file.getvalue()
+
+
+BAD_FILES = {
+    "empty.npy": (b"", "file-unknown"),
+    "noise.npz": (b"\x00" * 64, "file-unknown"),
+    "lying.npy": (
+        _npy("{'descr': '<f4', 'fortran_order': False, 'shape': (800000, 1000)}", b"\0" * 64),
+        "header-lies",
+    ),
+    "absurd.npy": (
+        _npy("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 10)}"),
+        "header-lies",
+    ),
+    "negative.npy": (_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 10)}"), "shape"),
+    "deep.npy": (_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1)}", b"\0" * 4), "shape"),
+    "code.npy": (_npy("__import__('os').system('true')"), "header-broken"),
+    "object.npy": (_npy("{'descr': '|O', 'fortran_order': False, 'shape': (2, 2)}", b"\0" * 32), "dtype"),
+    "complex.npy": (_saved(np.zeros((2, 2), complex)), "dtype"),
+    "cut.npy": (_saved(LOGITS)[:-8], "header-lies"),
+    "cut.npz": (_npz({"logits.npy": _saved(LOGITS)})[:-40], "file-truncated"),
+    "no_arrays.npz": (_npz({"readme.txt": b"hello"}), "file-empty"),
+    "bomb.npz": (_npz({"logits.npy": _saved(np.zeros((20_000, 1000), np.float32))}), "bomb"),
+    "many.npz": (_npz({f"{i}.npy": b"" for i in range(1_500)}), "npz-members"),
+    "model.pt": (_npz({"archive/data.pkl": b"\x80\x02."}), "file-pickle"),
+    "old.pth": (pickle.dumps({"logits": [1, 2]}), "file-pickle"),
+    "long.safetensors": (struct.pack("<Q", 2**60) + b"{}", "header-broken"),
+    "list.safetensors": (_safetensors([1, 2]), "header-broken"),
+    "lying.safetensors": (
+        _safetensors({"logits": {"dtype": "F32", "shape": [9, 9], "data_offsets": [0, 324]}}),
+        "header-lies",
+    ),
+    "short.safetensors": (
+        _safetensors({"logits": {"dtype": "F32", "shape": [9, 9], "data_offsets": [0, 8]}}, b"\0" * 8),
+        "header-lies",
+    ),
+    "noise.parquet": (b"PAR1" + b"\x07" * 64, "header-broken"),
+    "bomb.parquet": (_parquet_bomb(), "bomb"),
+    "words.csv": (b"target,a,b\n0,1,x\n", "table-broken"),
+    "ragged.csv": (b"target,a,b\n0,1,2\n1,2\n", "table-broken"),
+    "twice.csv": (b"target,a,a\n0,1,2\n", "csv-header"),
+    "latin.csv": ("target,é,b\n0,1,2\n".encode("latin-1"), "csv-header"),
+    "gap.csv": (b"target,a,b\n,1,2\n0,1,2\n", "label-missing"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_gets_one_clear_message(tmp_path: Path, name: str) -> None:
+    data, code = BAD_FILES[name]
+    (tmp_path / name).write_bytes(data)
+
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path / name)
+
+    assert caught.value.code == code
+    assert caught.value.came
+    assert caught.value.expected
+    assert caught.value.fix
+
+
+def test_files_of_torch_save_are_refused_with_two_lines_that_convert_them(tmp_path: Path) -> None:
+    torch.save({"logits": torch.tensor(LOGITS), "target": torch.tensor(TARGET)}, tmp_path / "model.bin")
+
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path / "model.bin")
+
+    assert caught.value.code == "file-pickle"
+    lines = caught.value.fix.splitlines()[1:]
+    assert len(lines) == 2
+    names = {"torch": torch, "np": np}
+    for line in lines:
+        line = line.replace("model.bin", str(tmp_path / "model.bin")).replace("dump.npz", str(tmp_path / "dump.npz"))
+        exec(line, names)
+    assert analyse(tmp_path / "dump.npz").rows == ROWS
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "code"),
+    [
+        (LOGITS, None, "no-target"),
+        (LOGITS, TARGET[:-1], "batch-mismatch"),
+        (LOGITS, TARGET + 1, "target-out-of-range"),
+        (LOGITS, TARGET.astype(float), "target-dtype"),
+        (LOGITS, np.eye(CLASSES)[TARGET], "soft-target"),
+        (LOGITS, TARGET[:, None], "batch-mismatch"),
+        (LOGITS.reshape(2, 20, 4), TARGET[:8].reshape(2, 4), "class-axis"),
+        (TARGET, LOGITS, "logits-shape"),
+        (LOGITS[:0], TARGET[:0], "logits-shape"),
+        (LOGITS[:, :0], TARGET, "logits-shape"),
+        ([LOGITS, LOGITS[:, :3]], TARGET, "shards-differ"),
+        ("/no/such/file.npy", None, "file-unreadable"),
+        ("/no/such/*.npy", None, "file-unreadable"),
+        ("/tmp", None, "file-unreadable"),
+        ("nowhere://bucket/x.npy", None, "file-unreadable"),
+        (object(), TARGET, "shape"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(logits: object, target: object, code: str) -> None:
+    with pytest.raises(InvalidDump) as caught:
+        analyse(logits, target)
+
+    assert caught.value.code == code
+
+
+def test_labels_out_of_range_get_the_doctors_words() -> None:
+    with pytest.raises(InvalidDump, match=r"The labels look like 1…C: use target - 1\."):
+        analyse(LOGITS, TARGET + 1)
+    with pytest.raises(InvalidDump, match=r"pass ignore_index=255"):
+        analyse(LOGITS, np.where(TARGET == 0, 255, TARGET))
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_no_damage_to_a_file_leads_to_anything_but_numbers_or_a_message(data: st.DataObject) -> None:
+    whole = data.draw(st.sampled_from(WHOLE))
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(damaged)))
+    upload = io.BytesIO(bytes(damaged[: cut if data.draw(st.booleans()) else None]))
+    upload.name = data.draw(st.sampled_from(["d.npy", "d.csv"]))
+
+    try:
+        with open_dump(upload, TARGET) as dump:
+            dump.read(0, dump.rows)
+    except InvalidDump:
+        pass
+
+
+@pytest.mark.parametrize(("position", "value"), [(1120, 3), (1133, 36), (1134, 0)])
+def test_a_parquet_upload_that_would_abort_the_process_is_refused(position: int, value: int) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({f"logit_{c}": LOGITS[:, c] for c in range(CLASSES)}), file)
+    damaged = bytearray(file.getvalue())
+    damaged[position] = value  # in the metadata at the end; found by trying, with this version of pyarrow
+
+    with pytest.raises(InvalidDump) as caught:
+        open_dump(io.BytesIO(bytes(damaged)), TARGET)
+
+    assert caught.value.code == "table-broken"
+
+
+def _whole() -> list[bytes]:
+    csv = io.BytesIO()
+    pc.write_csv(pa.table({f"logit_{c}": LOGITS[:, c] for c in range(CLASSES)}), csv)
+    header = {"logits": {"dtype": "F32", "shape": [ROWS, CLASSES], "data_offsets": [0, LOGITS.nbytes]}}
+    return [
+        _saved(LOGITS),
+        _npz({"logits.npy": _saved(LOGITS)}),
+        _safetensors(header, LOGITS.tobytes()),
+        csv.getvalue(),
+    ]
+
+
+WHOLE = _whole()
+
+
+def test_a_window_costs_no_more_memory_than_itself(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.npy").open("wb") as file:
+        file.write(_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000)}"))
+        file.truncate(file.tell() + 4 * 10**9)
+    opened = open_file(tmp_path / "sparse.npy")
+
+    last = opened.arrays[""].values(999_990, 1_000_000)
+
+    assert last.shape == (10, 1000)
+    opened.close()
+
+
+def test_the_size_in_the_header_is_compared_with_the_bytes_that_follow() -> None:
+    data = _saved(LOGITS)
+
+    with pytest.raises(InvalidDump):
+        npy_array("x", io.BytesIO(data + b"\0"), len(data) + 1)

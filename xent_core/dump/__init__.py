@@ -1,0 +1,41 @@
+"""Logits on disk: which examples, classes and class pairs carry the gradient of a real model.
+
+The one call most people need is `analyse`.
+`open_dump` reads single rows of the same dump again.
+"""
+
+from xent_core.dump.analysis import (
+    DumpSummary,
+    PairDetail,
+    Progress,
+    analyse,
+    pair_detail,
+    scores_of_rows,
+)
+from xent_core.dump.formats import FORMATS, InvalidDump
+from xent_core.dump.readers import Batch, Dump, open_dump
+from xent_core.dump.scores import LossOptions, Scores, score
+from xent_core.dump.statistics import ClassGroups, Histogram, LorenzCurve, Reliability, Statistics, Suspects
+
+__all__ = [
+    "FORMATS",
+    "Batch",
+    "ClassGroups",
+    "Dump",
+    "DumpSummary",
+    "Histogram",
+    "InvalidDump",
+    "LorenzCurve",
+    "LossOptions",
+    "PairDetail",
+    "Progress",
+    "Reliability",
+    "Scores",
+    "Statistics",
+    "Suspects",
+    "analyse",
+    "open_dump",
+    "pair_detail",
+    "score",
+    "scores_of_rows",
+]

@@ -1,0 +1,172 @@
+"""python -m xent_core analyse: a dump on the command line, with a progress bar, and a stop that keeps what there is."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from xent_core.dump.analysis import QUANTILES, DumpSummary, Progress, analyse
+from xent_core.dump.formats import InvalidDump
+from xent_core.dump.report import report_html
+from xent_core.language import _
+from xent_core.problem import REDUCTIONS
+
+BAR_WIDTH = 24
+SECONDS_BETWEEN = 0.2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `analyse`."""
+    parser.add_argument("logits", metavar="LOGITS", help=_("a file, an address, or a pattern such as 'logits-*.npy'"))
+    parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
+    parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
+    parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
+    parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
+    parser.add_argument("--weight", metavar="W0,W1,…", type=_numbers, help=_("one factor for each class"))
+    parser.add_argument("--ignore-index", "--ignore_index", type=int, default=-100, metavar="LABEL")
+    parser.add_argument("--reduction", choices=REDUCTIONS, default="mean")
+    parser.add_argument("--label-smoothing", "--label_smoothing", type=float, default=0.0, metavar="E")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T")
+    parser.add_argument("--features", metavar="FILE", help=_("what the last layer saw, for its gradient's norm"))
+    parser.add_argument("--sample-weight", metavar="FILE", help=_("one factor for each row"))
+    parser.add_argument("--ids", metavar="FILE", help=_("the names of the examples"))
+    parser.add_argument("--class-names", metavar="FILE", help=_("the names of the classes"))
+    parser.add_argument("--logits-are", choices=("logits", "probabilities"), help=_("if they look like probabilities"))
+    parser.add_argument("--no-temperature", action="store_true", help=_("do not look for the best temperature"))
+    parser.add_argument("--batch-rows", type=int, metavar="N")
+    parser.add_argument("--device", default="cpu", help=_("where PyTorch computes: cpu, cuda, …"))
+    parser.add_argument("--cluster", metavar="ADDRESS", help=_("count on the workers of a Dask scheduler"))
+
+
+def run(arguments: argparse.Namespace) -> str:
+    """The summary as text or JSON; writes the scores and the report. Raises: InvalidDump."""
+    report = None if arguments.report is None else Path(arguments.report)
+    if report is not None and not report.parent.is_dir():
+        raise InvalidDump(
+            "report-path",
+            _("the folder of {path} does not exist").format(path=report),
+            _("an existing folder"),
+            _("Make it, or choose another path."),
+        )
+    with _Watched(sys.stderr) as watched:
+        summary = analyse(
+            arguments.logits,
+            arguments.target,
+            weight=arguments.weight,
+            ignore_index=arguments.ignore_index,
+            reduction=arguments.reduction,
+            label_smoothing=arguments.label_smoothing,
+            temperature=arguments.temperature,
+            features=arguments.features,
+            sample_weight=arguments.sample_weight,
+            ids=arguments.ids,
+            class_names=arguments.class_names,
+            logits_are=arguments.logits_are,
+            scores=arguments.scores,
+            fit_temperature=not arguments.no_temperature,
+            batch_rows=arguments.batch_rows,
+            device=arguments.device,
+            cluster=arguments.cluster,
+            progress=watched,
+        )
+    if not summary.complete:
+        stopped = _("Stopped: the result is of the first {rows} of {total} rows.").format(
+            rows=summary.rows, total=summary.total_rows
+        )
+        sys.stderr.write(stopped + "\n")
+    if report is not None:
+        report.write_text(report_html(summary, title=Path(str(arguments.logits)).name), encoding="utf-8")
+    return summary.as_json() if arguments.json else summary_text(summary)
+
+
+def summary_text(summary: DumpSummary) -> str:
+    """The numbers of the whole, one a line."""
+    lines = [
+        (_("rows"), f"{summary.rows}"),
+        (_("kept"), f"{summary.kept}"),
+        (_("classes"), f"{summary.classes}"),
+        (_("loss"), f"{summary.loss:.6g}"),
+        (_("accuracy"), f"{summary.accuracy:.4f}"),
+        (_("expected calibration error"), f"{summary.expected_calibration_error:.4f}"),
+    ]
+    if summary.best is not None:
+        gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
+            temperature=summary.best_temperature, gain=summary.temperature_gain
+        )
+        lines.append((_("best temperature"), gain))
+    for share in (0.01, 0.1):
+        lines.append(
+            (
+                _("gradient carried by the largest {share:.0%}").format(share=share),
+                f"{summary.lorenz.carried_by(share):.1%}",
+            )
+        )
+    for quantile in QUANTILES:
+        lines.append(
+            (
+                _("loss below which {share:.1%} of the rows lie").format(share=quantile),
+                f"{summary.loss_histogram.quantile(quantile):.4g}",
+            )
+        )
+    if summary.nonfinite:
+        lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
+    width = max(len(name) for name, _value in lines)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+
+class _Watched:
+    """A progress bar on a stream, and Ctrl-C as a wish to stop after this batch; a second one ends at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._stop, self._shown_at = stream, False, 0.0
+        self._before: Any = None
+        self._is_terminal = stream.isatty()
+
+    def __enter__(self) -> Callable[[Progress], bool]:
+        with contextlib.suppress(ValueError):  # not the main thread: whoever runs it stops it in a way of its own
+            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
+        return self._report
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        if self._shown_at and self._is_terminal:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _on_interrupt(self, _number: int, _frame: object) -> None:
+        self._stop = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _report(self, progress: Progress) -> bool:
+        now = time.monotonic()
+        # a log gets a line every ten seconds, a terminal a bar that moves
+        if now - self._shown_at >= (SECONDS_BETWEEN if self._is_terminal else 50 * SECONDS_BETWEEN):
+            self._shown_at = now
+            text = bar(progress)
+            self._stream.write(f"\r{text}\x1b[K" if self._is_terminal else f"{text}\n")
+            self._stream.flush()
+        return self._stop
+
+
+def bar(progress: Progress) -> str:
+    """How far it has come: [#####.....] 50 %  12000 rows/s  3 s left."""
+    share = progress.rows / progress.total_rows if progress.total_rows else 1.0
+    filled = int(share * BAR_WIDTH)
+    return _("{stage} [{bar}] {share:.0%}  {rate:.0f} rows/s  {left:.0f} s left").format(
+        stage=progress.stage,
+        bar="#" * filled + "." * (BAR_WIDTH - filled),
+        share=share,
+        rate=progress.rate,
+        left=progress.seconds_left,
+    )
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]

@@ -1,0 +1,246 @@
+"""The report: a DumpSummary as one HTML file with tables and drawings, without scripts and without anything fetched."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from xent_core.dump.analysis import QUANTILES, DumpSummary
+from xent_core.language import _
+
+SHOWN_SUSPECTS = 100
+SHOWN_PAIRS = 40
+SHOWN_CLASSES = 200
+MATRIX_CLASSES = 40
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8886; --bar: #2a6f97; --other: #b35900; }
+@media (prefers-color-scheme: dark) { :root { --bar: #61a5c2; --other: #e09f5a; } }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; max-width: 62rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+caption { text-align: left; padding: .3rem 0; }
+th, td { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+.scroll { overflow-x: auto; }
+.matrix td { min-width: 2.6rem; padding: .15rem .3rem; border: 1px solid var(--line); font-size: .75rem; }
+svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px; }
+rect { fill: var(--bar); } polyline { fill: none; stroke: var(--bar); stroke-width: 2; }
+.even { stroke: currentColor; stroke-dasharray: 4 4; stroke-width: 1; } circle { fill: var(--other); }
+.numbers { display: flex; flex-wrap: wrap; gap: .8rem 2rem; } .numbers b { display: block; font-size: 1.4rem; }
+"""
+
+
+def report_html(summary: DumpSummary, *, title: str) -> str:
+    """The whole report; every name in it is escaped."""
+    parts = [
+        _numbers(summary),
+        _budget(summary),
+        _histogram(summary, "loss"),
+        _histogram(summary, "grad_norm"),
+        _calibration(summary),
+        _classes(summary),
+        _pairs(summary),
+        _matrix(summary),
+        _suspects(summary),
+    ]
+    partial = ""
+    if not summary.complete:
+        partial = _tag(
+            "p",
+            _("Stopped early: the first {rows} of {total} rows.").format(rows=summary.rows, total=summary.total_rows),
+        )
+    head = (
+        '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"{_tag('title', title)}<style>{_STYLE}</style></head><body>"
+    )
+    return head + _tag("h1", title) + partial + "".join(parts) + "</body></html>\n"
+
+
+def _numbers(summary: DumpSummary) -> str:
+    entries = [
+        (_("rows"), f"{summary.rows}"),
+        (_("kept"), f"{summary.kept}"),
+        (_("classes"), f"{summary.classes}"),
+        (_("loss"), _number(summary.loss)),
+        (_("accuracy"), f"{summary.accuracy:.2%}"),
+        (_("calibration error"), _number(summary.expected_calibration_error)),
+        (_("rows without a finite gradient"), f"{summary.nonfinite}"),
+    ]
+    if summary.best:
+        entries.append((_("best temperature"), _number(summary.best_temperature)))
+        entries.append((_("loss lower by"), _number(summary.temperature_gain)))
+    body = "".join(f"<div>{html.escape(name)}<b>{html.escape(value)}</b></div>" for name, value in entries)
+    return f'<div class="numbers">{body}</div>'
+
+
+def _budget(summary: DumpSummary) -> str:
+    curve = summary.lorenz
+    points = " ".join(
+        f"{200 * x + 30:.1f},{210 - 200 * y:.1f}"
+        for x, y in zip(*_thinned(curve.examples, curve.gradient), strict=True)
+    )
+    shares = [(f"{share:.1%}", f"{curve.carried_by(share):.1%}") for share in (0.001, 0.01, 0.05, 0.1, 0.25, 0.5)]
+    sentence = _("The largest 1 % of the examples carry {share:.1%} of the gradient.").format(
+        share=curve.carried_by(0.01)
+    )
+    drawing = (
+        f'<svg viewBox="0 0 240 235" width="320" role="img" aria-label="{html.escape(sentence)}">'
+        f'<polyline class="even" points="30,210 230,10"/><polyline points="{points}"/>'
+        f'<text x="30" y="228">{html.escape(_("share of the examples, largest first"))}</text></svg>'
+    )
+    return (
+        _tag("h2", _("Gradient budget"))
+        + _tag("p", sentence)
+        + _tag("p", _("A large norm means a hard example or a wrong label. Use logits of examples held out."))
+        + drawing
+        + _table([_("examples"), _("share of the gradient")], shares)
+    )
+
+
+def _histogram(summary: DumpSummary, name: str) -> str:
+    title = {"loss": _("Loss of the rows"), "grad_norm": _("Gradient norm of the rows")}[name]
+    histogram = {"loss": summary.loss_histogram, "grad_norm": summary.grad_norm_histogram}[name]
+    edges, counts = histogram.coarser(40)
+    tallest = max(int(counts.max()), 1)
+    bars = "".join(
+        f'<rect x="{12 * i}" y="{100 - 100 * count / tallest:.1f}" width="11" height="{100 * count / tallest:.1f}">'
+        f"<title>{_number(edges[i])} … {_number(edges[i + 1])}: {count}</title></rect>"
+        for i, count in enumerate(counts.tolist())
+    )
+    drawing = (
+        f'<svg viewBox="0 0 {12 * len(counts)} 120" width="600" role="img" aria-label="{html.escape(title)}">{bars}'
+        f'<text x="0" y="116">{_number(edges[0])}</text>'
+        f'<text x="{12 * len(counts)}" y="116" text-anchor="end">{_number(edges[-1])}</text></svg>'
+    )
+    quantiles = [(f"{share:.1%}", _number(histogram.quantile(share))) for share in QUANTILES]
+    return _tag("h2", title) + drawing + _table([_("share of the rows"), _("at most")], quantiles)
+
+
+def _calibration(summary: DumpSummary) -> str:
+    reliability = summary.reliability
+    marks, rows = [], []
+    for i, count in enumerate(reliability.counts.tolist()):
+        low, high = reliability.edges[i], reliability.edges[i + 1]
+        confidence, accuracy = reliability.confidence[i], reliability.accuracy[i]
+        if count:
+            marks.append(f'<circle cx="{30 + 200 * confidence:.1f}" cy="{210 - 200 * accuracy:.1f}" r="4"/>')
+            rows.append((f"{low:.2f} … {high:.2f}", f"{count}", _number(confidence), _number(accuracy)))
+    drawing = (
+        f'<svg viewBox="0 0 240 235" width="320" role="img" aria-label="{html.escape(_("reliability diagram"))}">'
+        f'<polyline class="even" points="30,210 230,10"/>{"".join(marks)}'
+        f'<text x="30" y="228">{html.escape(_("confidence; accuracy upwards"))}</text></svg>'
+    )
+    return (
+        _tag("h2", _("Calibration"))
+        + drawing
+        + _table([_("confidence"), _("rows"), _("mean confidence"), _("accuracy")], rows)
+    )
+
+
+def _classes(summary: DumpSummary) -> str:
+    order = np.argsort(-np.nan_to_num(summary.class_share), kind="stable")[:SHOWN_CLASSES]
+    rows = [
+        (
+            summary.name_of(int(c)),
+            f"{summary.support[c]}",
+            f"{summary.correct[c]}",
+            f"{summary.predicted[c]}",
+            _number(summary.class_loss[c]),
+            f"{summary.class_share[c]:.2%}",
+            _number(summary.net_push[c]),
+        )
+        for c in order
+    ]
+    columns = [_("class"), _("rows"), _("right"), _("predicted"), _("mean loss"), _("gradient share"), _("net push")]
+    return _tag("h2", _("Classes")) + _table(columns, rows, caption=_counted(len(rows), summary.classes))
+
+
+def _pairs(summary: DumpSummary) -> str:
+    shares = summary.pair_share.copy()
+    count = min(SHOWN_PAIRS, shares.size)
+    largest = np.argpartition(-np.nan_to_num(shares).ravel(), count - 1)[:count]
+    largest = largest[np.argsort(-np.nan_to_num(shares).ravel()[largest], kind="stable")]
+    rows = []
+    for flat in largest.tolist():
+        label, predicted = divmod(flat, shares.shape[1])
+        if shares[label, predicted] > 0:
+            rows.append(
+                (
+                    summary.name_of_group(label),
+                    summary.name_of_group(predicted),
+                    f"{summary.confusion[label, predicted]}",
+                    f"{shares[label, predicted]:.2%}",
+                )
+            )
+    columns = [_("label"), _("prediction"), _("rows"), _("gradient share")]
+    return _tag("h2", _("Pairs of classes")) + _table(columns, rows)
+
+
+def _matrix(summary: DumpSummary) -> str:
+    """The mean gradient as a coloured table, for as many classes as one can look at."""
+    values = summary.mean_gradient
+    if len(values) > MATRIX_CLASSES:
+        return ""
+    largest = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    names = [html.escape(summary.name_of_group(i)) for i in range(len(values))]
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = "".join(
+        f"<tr><th>{names[i]}</th>" + "".join(_cell(value, largest) for value in row) + "</tr>"
+        for i, row in enumerate(values.tolist())
+    )
+    title = _tag("h2", _("Mean gradient: examples of a class (rows) on each logit (columns)"))
+    return f'{title}<div class="scroll"><table class="matrix"><tr><th></th>{head}</tr>{body}</table></div>'
+
+
+def _cell(value: float, largest: float) -> str:
+    strength = 0 if np.isnan(value) else round(60 * abs(value) / largest)
+    colour = "var(--other)" if value > 0 else "var(--bar)"
+    style = f"background: color-mix(in srgb, {colour} {strength}%, transparent)"
+    return f'<td style="{style}">{_number(value)}</td>'
+
+
+def _suspects(summary: DumpSummary) -> str:
+    suspects = summary.suspects
+    count = min(len(suspects), SHOWN_SUSPECTS)
+    rows = [
+        (
+            f"{i + 1}",
+            f"{suspects.row[i]}",
+            summary.name_of(int(suspects.target[i])),
+            summary.name_of(int(suspects.suggested[i])),
+            _number(suspects.loss[i]),
+            _number(suspects.grad_norm[i]),
+            _number(suspects.margin[i]),
+            _number(suspects.prob[i]),
+        )
+        for i in range(count)
+    ]
+    columns = [_("rank"), _("row"), _("label"), _("suggested"), _("loss"), _("gradient norm"), _("margin"), "p"]
+    return _tag("h2", _("Suspects")) + _table(columns, rows, caption=_counted(count, summary.kept))
+
+
+def _counted(shown: int, total: int) -> str:
+    return _("the first {shown} of {total}").format(shown=shown, total=total) if shown < total else ""
+
+
+def _thinned(x: np.ndarray, y: np.ndarray, points: int = 200) -> tuple[list[float], list[float]]:
+    at = np.unique(np.linspace(0, len(x) - 1, points).round().astype(int))
+    return x[at].tolist(), y[at].tolist()
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
+    head = "".join(_tag("th", column) for column in columns)
+    body = "".join("<tr>" + "".join(_tag("td", cell) for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table>{_tag("caption", caption) if caption else ""}<tr>{head}</tr>{body}</table></div>'
+    )
+
+
+def _tag(name: str, text: str) -> str:
+    return f"<{name}>{html.escape(text)}</{name}>"
+
+
+def _number(value: float) -> str:
+    return f"{float(value):.4g}".replace("-", "−")

@@ -1,0 +1,278 @@
+"""What each example says: loss, EL2N, gradient norm, margin, entropy and prediction, in a few passes over a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xent_core.dump.formats import InvalidDump
+from xent_core.dump.readers import Batch, of_problem
+from xent_core.problem import InvalidProblem, as_ignore_index, as_label_smoothing, as_weight, violations
+
+NO_PREDICTION = -1
+
+
+@dataclass(frozen=True, eq=False)
+class LossOptions:
+    """The options of `torch.nn.functional.cross_entropy` and a temperature, as in Problem.
+
+    Attributes:
+      weight: one factor per class, float64, shape (C,), or None.
+      ignore_index, reduction, label_smoothing, temperature: as in Problem;
+        the loss of reduction "none" is the sum, whose gradient `backward()` gives.
+    """
+
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    reduction: str = "mean"
+    label_smoothing: float = 0.0
+    temperature: float = 1.0
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        weight: Any = None,
+        ignore_index: Any = -100,
+        reduction: Any = "mean",
+        label_smoothing: Any = 0.0,
+        temperature: Any = 1.0,
+    ) -> LossOptions:
+        """The options as they were given, with numbers as numbers. Raises: InvalidDump, in the words of Problem."""
+        try:
+            try:
+                degree = float(temperature)
+            except (TypeError, ValueError):
+                degree = float("nan")  # refused below, in Problem's words
+            options = cls(
+                None if weight is None else as_weight(weight, torch.float64).double(),
+                as_ignore_index(ignore_index),
+                reduction,
+                as_label_smoothing(label_smoothing),
+                degree,
+            )
+            classes = 1 if options.weight is None else options.weight.numel()
+            options.check(classes)
+        except InvalidProblem as error:
+            raise of_problem(error) from error
+        return options
+
+    def check(self, classes: int) -> None:
+        """Raises: InvalidProblem if PyTorch would refuse these options for so many classes."""
+        nothing = torch.empty((), dtype=torch.float64)
+        for error in violations(
+            nothing.expand(1, classes),
+            torch.zeros(1, dtype=torch.int64),
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            temperature=self.temperature,
+        ):
+            raise error
+
+    @property
+    def smoothing(self) -> float:
+        """label_smoothing as PyTorch applies it: a negative or NaN value counts as 0."""
+        return self.label_smoothing if self.label_smoothing > 0 else 0.0
+
+    def label_weight(self, batch: Batch) -> Tensor:
+        """w[y_i] times the sample's own weight, float64, shape (n,): what a row adds to the denominator of "mean"."""
+        factor = torch.ones(len(batch.target), dtype=torch.float64, device=batch.target.device)
+        if self.weight is not None:
+            factor = self.weight.to(batch.target.device)[batch.target]
+        return factor if batch.sample_weight is None else factor * batch.sample_weight
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    r"""What the kept rows of one batch say; made by `score`. Every field has shape (n,) unless it says otherwise.
+
+    With v = s_i·w ⊙ y' the effective target, s_i the sample's weight and S_i = Σ_c v_ic:
+
+    .. math:: \ell_i = -\sum_c v_{ic} \log p_{ic}, \quad
+              \frac{\partial\ell_i}{\partial z_i} = \frac{S_i p_i - v_i}{T}
+
+    Attributes:
+      row: the number of the row in the dump, int64.
+      target: its label, int64.
+      prediction: the class with the largest logit, the first of equals; −1 where a logit is NaN.
+      loss: ℓ_i in nats, as `reduction="none"` gives it.
+      el2n: ‖p_i − y_i‖₂ with y_i one-hot, whatever the options.
+      grad_norm: ‖∂ℓ_i/∂z_i‖₂, not divided by the denominator of the batch; the same as el2n for the plain loss.
+      margin: (z_iy − max_{k≠y} z_ik)/T = ln(p_iy/p_ik), in nats: negative where the model prefers another class.
+      prob: p_iy.
+      entropy: −Σ_c p_ic ln p_ic.
+      confidence: p_i of the prediction.
+      suggested: the most probable class, which is the label itself where nothing is more probable.
+      layer_norm: ‖∂ℓ_i/∂(W, b)‖ = grad_norm·√(‖h_i‖² + 1) for features h, or None.
+      mass: what the row adds to the denominator of "mean", float64.
+      grad: ∂ℓ_i/∂z_i, float64, shape (n, C); scratch that the next batch overwrites.
+      ids: the names of the examples, or None.
+    """
+
+    row: Tensor
+    target: Tensor
+    prediction: Tensor
+    loss: Tensor
+    el2n: Tensor
+    grad_norm: Tensor
+    margin: Tensor
+    prob: Tensor
+    entropy: Tensor
+    confidence: Tensor
+    suggested: Tensor
+    layer_norm: Tensor | None
+    mass: Tensor
+    grad: Tensor
+    ids: tuple[str, ...] | None = None
+
+
+def kept_rows(batch: Batch, ignore_index: int) -> Batch:
+    """The rows whose target is not ignore_index, with half precision made float32."""
+    logits = batch.logits
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    keep = batch.target != ignore_index
+    if bool(keep.all()):
+        return Batch(batch.rows, logits, batch.target, batch.features, batch.sample_weight, batch.ids)
+    places = keep.nonzero().squeeze(1)
+
+    def of(part: Tensor | None) -> Tensor | None:
+        return None if part is None else part[places]
+
+    ids = None if batch.ids is None else tuple(batch.ids[place] for place in places.tolist())
+    return Batch(
+        batch.rows[places], logits[places], batch.target[places], of(batch.features), of(batch.sample_weight), ids
+    )
+
+
+def score(batch: Batch, options: LossOptions, *, scratch: dict[str, Tensor] | None = None) -> Scores:
+    """Scores of the rows that are not ignored: one log_softmax, one softmax, and what follows from them.
+
+    Args:
+      batch: rows of a dump; its logits are written over.
+      options: of the loss.
+      scratch: keep it from batch to batch, and large memory is not asked for anew.
+
+    Raises: InvalidDump if sample weights are not finite.
+    """
+    batch = kept_rows(batch, options.ignore_index)
+    if batch.sample_weight is not None and not bool(batch.sample_weight.isfinite().all()):
+        raise InvalidDump("sample-weight", "sample_weight holds NaN or infinity", "finite numbers", "Correct them.")
+    logits, target = batch.logits, batch.target
+    if options.temperature != 1:
+        logits = logits / options.temperature
+    label = target.unsqueeze(1)
+    log_probs = F.log_softmax(logits, 1)
+    probs = F.softmax(logits, 1)
+    prob = probs.gather(1, label).squeeze(1)
+    label_loss = -log_probs.gather(1, label).squeeze(1)
+    weight = None if options.weight is None else options.weight.to(logits)
+    mass = options.label_weight(batch)
+    loss = _loss(label_loss, log_probs, weight, mass, batch, options)
+    entropy = _entropy(probs, log_probs)
+    prediction, margin = _prediction(logits, label)
+    chosen = prediction.clamp(min=0).unsqueeze(1)
+    confidence = probs.gather(1, chosen).squeeze(1).where(prediction >= 0, torch.nan)
+
+    error = probs.scatter_(1, label, (prob - 1).unsqueeze(1))  # p − y; the probabilities are not needed any more
+    grad = _in_scratch(error, scratch)
+    el2n = torch.linalg.vector_norm(grad, dim=1)
+    if options.smoothing == 0:
+        grad_norm = el2n * (mass.abs() / options.temperature)
+        if weight is not None or batch.sample_weight is not None or options.temperature != 1:
+            grad.mul_((mass / options.temperature).unsqueeze(1))
+    else:
+        _smooth(grad, label, batch, options)
+        grad_norm = torch.linalg.vector_norm(grad, dim=1)
+    layer_norm = None
+    if batch.features is not None:
+        layer_norm = grad_norm * (batch.features.double().square().sum(1) + 1).sqrt()
+    return Scores(
+        batch.rows.to(target.device),
+        target,
+        prediction,
+        loss,
+        el2n,
+        grad_norm,
+        margin,
+        prob,
+        entropy,
+        confidence,
+        prediction.where((prediction >= 0) & (margin < 0), target),
+        layer_norm,
+        mass,
+        grad,
+        batch.ids,
+    )
+
+
+def _loss(
+    label_loss: Tensor, log_probs: Tensor, weight: Tensor | None, mass: Tensor, batch: Batch, options: LossOptions
+) -> Tensor:
+    """The unreduced losses, float64."""
+    smoothing = options.smoothing
+    if smoothing == 0:
+        return label_loss.double() * mass
+    terms = log_probs if weight is None else log_probs * weight
+    uniform = -terms.sum(1, dtype=torch.float64) / log_probs.shape[1]
+    if batch.sample_weight is not None:
+        uniform = uniform * batch.sample_weight
+    return (1 - smoothing) * label_loss.double() * mass + smoothing * uniform
+
+
+def _entropy(probs: Tensor, log_probs: Tensor) -> Tensor:
+    entropy = -(probs * log_probs).sum(1)
+    # 0·(−∞): a class that cannot be adds nothing
+    odd = entropy.isnan().nonzero().squeeze(1)
+    if len(odd):
+        terms = probs[odd] * log_probs[odd]
+        entropy[odd] = -terms.where(probs[odd] != 0, 0.0).sum(1)
+    return entropy
+
+
+def _prediction(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """The class with the largest logit, and how far the label's logit lies above the largest other; writes logits."""
+    own = logits.gather(1, label)
+    logits.scatter_(1, label, -torch.inf)
+    # NumPy finds the largest entry ten times as fast as PyTorch on a CPU
+    other_class = torch.from_numpy(logits.numpy().argmax(1)) if logits.device.type == "cpu" else logits.argmax(1)
+    other_class = other_class.unsqueeze(1)
+    other = logits.gather(1, other_class)
+    # the only class of one, or a label beside −∞ everywhere: argmax may have met the label itself
+    takes_label = (own > other) | ((own == other) & (label < other_class)) | (logits.shape[1] == 1)
+    is_nan = own.isnan() | other.isnan()
+    prediction = torch.where(takes_label, label, other_class).masked_fill(is_nan, NO_PREDICTION)
+    return prediction.squeeze(1), (own - other).squeeze(1)
+
+
+def _smooth(error: Tensor, label: Tensor, batch: Batch, options: LossOptions) -> None:
+    """p − y becomes (S·p − v)/T, in place, for label_smoothing above 0."""
+    smoothing, classes = options.smoothing, error.shape[1]
+    weight = torch.ones(classes, dtype=torch.float64) if options.weight is None else options.weight
+    weight = weight.to(error.device)
+    label_weight = weight[label]  # (n, 1)
+    mass = (1 - smoothing) * label_weight + smoothing * weight.mean()
+    error.mul_(mass).sub_(smoothing / classes * weight)
+    # S·(p − 1) stands where S·p − (1 − ε)·w belongs
+    error.scatter_add_(1, label, mass - (1 - smoothing) * label_weight)
+    scale = torch.full_like(mass, 1 / options.temperature)
+    if batch.sample_weight is not None:
+        scale = scale * batch.sample_weight.unsqueeze(1)
+    if options.temperature != 1 or batch.sample_weight is not None:
+        error.mul_(scale)
+
+
+def _in_scratch(values: Tensor, scratch: dict[str, Tensor] | None) -> Tensor:
+    """The values as float64, in memory that is kept from batch to batch."""
+    if scratch is None or values.dtype == torch.float64:
+        return values.double()
+    held = scratch.get("grad")
+    if held is None or held.numel() < values.numel() or held.device != values.device:
+        held = scratch["grad"] = torch.empty(values.numel(), dtype=torch.float64, device=values.device)
+    return held[: values.numel()].view(values.shape).copy_(values)

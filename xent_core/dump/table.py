@@ -1,0 +1,213 @@
+"""The table of scores on disk: streamed while the dump is read, the rank filled in at the end, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xent_core.dump.formats import InvalidDump
+from xent_core.dump.scores import Scores
+from xent_core.language import _
+
+COLUMNS = ("row", "target", "prediction", "loss", "el2n", "grad_norm", "margin", "prob", "entropy", "suggested")
+SUFFIXES = (".parquet", ".csv")
+ROWS_TO_SORT = 2**20
+ROWS_PER_GROUP = 2**16
+
+
+def columns_of(scores: Scores) -> dict[str, np.ndarray]:
+    """The columns of a batch, integers as int64 and numbers as float64; the optional ones where there are any."""
+    columns = {name: getattr(scores, name).cpu().numpy() for name in COLUMNS}
+    columns = {name: x.astype(np.int64 if x.dtype.kind == "i" else np.float64) for name, x in columns.items()}
+    if scores.layer_norm is not None:
+        columns["last_layer_norm"] = scores.layer_norm.cpu().numpy().astype(np.float64)
+    if scores.ids is not None:
+        columns["id"] = np.array(scores.ids, dtype=object)
+    return columns
+
+
+class ScoresFile:
+    """Writes the table of scores to a Parquet or CSV file.
+
+    While it runs, the rows so far lie beside it in `FILE.partial`, in Parquet without ranks.
+    `finish` ranks them: 1 is the first suspect, the row of smallest margin; equals follow the order of the dump.
+    The file appears at once and whole, so that whoever opens it never sees half of it.
+
+    Raises: InvalidDump for another suffix, or a folder that cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in SUFFIXES:
+            raise InvalidDump(
+                "scores-suffix",
+                _("scores would go to {name}").format(name=self.path.name),
+                _("a name that ends in {suffixes}").format(suffixes=_(" or ").join(SUFFIXES)),
+                _("Rename it."),
+            )
+        self._partial = self.path.with_name(self.path.name + ".partial")
+        try:
+            self._stream = self._partial.open("wb")
+        except OSError as error:
+            raise InvalidDump(
+                "scores-path",
+                _("{path} cannot be written ({reason})").format(path=self.path, reason=error.strerror),
+                _("a folder that this program may write to"),
+                _("Choose another path."),
+            ) from error
+        self._margins = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115  # closed by close()
+        self._writer: Any = None
+        self._held: list[dict[str, np.ndarray]] = []
+        self._held_rows = 0
+        self.rows = 0
+
+    def write(self, columns: dict[str, np.ndarray]) -> None:
+        """Adds rows."""
+        self._held.append(columns)
+        self._held_rows += len(columns["row"])
+        self.rows += len(columns["row"])
+        self._margins.write(columns["margin"].tobytes())
+        if self._held_rows >= ROWS_PER_GROUP:
+            self._flush()
+
+    def finish(self) -> None:
+        """Ranks the rows and puts the finished file in its place."""
+        self._flush()
+        self._writer.close()
+        self._stream.close()
+        finished = self.path.with_name(self.path.name + ".finishing")
+        with ranks_of(self._margins, self.rows) as ranks:
+            if self.path.suffix.lower() == ".csv":
+                _write_csv(self._ranked(ranks), finished)
+            else:
+                _write_parquet(self._ranked(ranks), finished)
+        os.replace(finished, self.path)
+        self.close()
+
+    def close(self) -> None:
+        """Removes what is only needed on the way."""
+        self._stream.close()
+        self._margins.close()
+        self._partial.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = self._held[0] if self._held else dict.fromkeys(COLUMNS, np.empty(0))
+        columns = {name: np.concatenate([part[name] for part in self._held] or [names[name]]) for name in names}
+        table = pa.table({name: _arrow(name, values) for name, values in columns.items()})
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, table.schema)
+        self._writer.write_table(table)
+        self._held, self._held_rows = [], 0
+
+    def _ranked(self, ranks: Ranks) -> Iterator[Any]:
+        """The rows that were streamed, as pyarrow tables with their ranks."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        start = 0
+        with pq.ParquetFile(self._partial) as partial:
+            for batch in partial.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
+                table = pa.Table.from_batches([batch])
+                rank = pa.array(ranks.read(start, start + table.num_rows))
+                yield table.add_column(len(COLUMNS), "rank", rank)
+                start += table.num_rows
+            if not start:
+                empty = partial.schema_arrow.empty_table()
+                yield empty.add_column(len(COLUMNS), "rank", pa.array([], pa.int64()))
+
+
+class Ranks:
+    """The rank of every row, in a file; a context manager."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """The ranks of rows start … stop − 1, int64, from 1."""
+        self._file.seek(8 * start)
+        return np.frombuffer(self._file.read(8 * (stop - start)), np.int64)
+
+    def __enter__(self) -> Ranks:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def ranks_of(margins: Any, rows: int, *, at_a_time: int = ROWS_TO_SORT) -> Ranks:
+    """Ranks float64 margins in an open file: the smallest first, NaN before all, equals in their order.
+
+    Parts that fit memory are sorted each for itself; a row's rank is the number of rows before it in every part.
+    """
+    sorted_parts = tempfile.TemporaryFile()  # noqa: SIM115  # closed below
+    parts = [(start, min(start + at_a_time, rows)) for start in range(0, rows, at_a_time)]
+    for part in parts:
+        sorted_parts.write(np.sort(_keys(margins, *part)).tobytes())
+    ranks = tempfile.TemporaryFile()  # noqa: SIM115  # closed by Ranks
+    for i, part in enumerate(parts):
+        keys = _keys(margins, *part)
+        order = np.argsort(keys, kind="stable")
+        rank = np.empty(len(keys), np.int64)
+        rank[order] = np.arange(1, len(keys) + 1)
+        for j, (start, stop) in enumerate(parts):
+            if i != j:
+                sorted_parts.seek(8 * start)
+                others = np.frombuffer(sorted_parts.read(8 * (stop - start)))
+                # of equals, those in earlier parts come first
+                rank[order] += np.searchsorted(others, keys[order], side="right" if j < i else "left")
+        ranks.write(rank.tobytes())
+    sorted_parts.close()
+    return Ranks(ranks)
+
+
+def _keys(margins: Any, start: int, stop: int) -> np.ndarray:
+    margins.seek(8 * start)
+    keys = np.frombuffer(margins.read(8 * (stop - start)))
+    return np.nan_to_num(keys, nan=-np.inf, posinf=np.inf, neginf=-np.finfo(np.float64).max)
+
+
+def _arrow(name: str, values: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    if name == "id":
+        return pa.array(values.tolist(), pa.string())
+    return pa.array(values, pa.int64() if name in ("row", "target", "prediction", "suggested") else pa.float64())
+
+
+def _write_parquet(tables: Iterator[Any], path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table)
+
+
+def _write_csv(tables: Iterator[Any], path: Path) -> None:
+    import pyarrow.csv as pc
+
+    first = _without_formulas(next(tables))
+    with pc.CSVWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(_without_formulas(table))
+
+
+def _without_formulas(table: Any) -> Any:
+    """Names that a spreadsheet would take for a formula get an apostrophe in front."""
+    import pyarrow as pa
+
+    if "id" not in table.column_names:
+        return table
+    place = table.column_names.index("id")
+    names = [f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name for name in table["id"].to_pylist()]
+    return table.set_column(place, "id", pa.array(names, pa.string()))
