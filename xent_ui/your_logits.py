@@ -229,7 +229,9 @@ def budget(run: Run) -> None:
         if math.isfinite(share):
             sentence = _("1 % of the examples carry {one} of the gradient, 10 % carry {ten}.")
             ten = summary.lorenz.carried_by(0.1)
-            st.markdown(f"### {markdown_escaped(sentence.format(one=f'{share:.0%}', ten=f'{ten:.0%}'))}")
+            st.markdown(
+                f"### {markdown_escaped(sentence.format(one=f'{100 * share:.0f} %', ten=f'{100 * ten:.0f} %'))}"
+            )
         st.markdown(
             _(
                 "A large gradient norm means a hard example *or* a wrong label: look before you delete. "
@@ -271,6 +273,7 @@ def _metrics(summary: DumpSummary) -> None:
             st.metric(
                 _("best temperature"), short(summary.best_temperature, 3), width="content",
                 delta=_("loss −{gain}").format(gain=number(summary.temperature_gain, places)), delta_color="off",
+                delta_arrow="off",
                 help=_("The T at which the loss of logits / T is least, to 1 %."),
             )  # fmt: skip
 
@@ -332,11 +335,11 @@ def suspects(run: Run) -> int:
 
 
 def _filter(key: str, label: str, column: np.ndarray, summary: DumpSummary) -> int | None:
-    classes = np.unique(column).tolist()
-    if session.kept(key) not in classes:
+    groups = np.unique(column // summary.groups.size).tolist()
+    if session.kept(key) not in groups:
         session.keep(key, None)
     chosen = st.selectbox(
-        label, classes, index=None, key=key, format_func=summary.name_of, placeholder=_("every class"),
+        label, groups, index=None, key=key, format_func=summary.name_of_group, placeholder=_("every class"),
         persist_state="session",
     )  # fmt: skip
     return None if chosen is None else int(chosen)
@@ -345,9 +348,9 @@ def _filter(key: str, label: str, column: np.ndarray, summary: DumpSummary) -> i
 def _matching(summary: DumpSummary, label: int | None, suggested: int | None) -> np.ndarray:
     wanted = np.ones(len(summary.suspects), dtype=bool)
     if label is not None:
-        wanted &= summary.suspects.target == label
+        wanted &= summary.suspects.target // summary.groups.size == label
     if suggested is not None:
-        wanted &= summary.suspects.suggested == suggested
+        wanted &= summary.suspects.suggested // summary.groups.size == suggested
     return np.flatnonzero(wanted)
 
 
@@ -526,6 +529,8 @@ def _pair_matrix(summary: DumpSummary, quantity: str, title: str) -> None:
         ),
         key="pair_matrix",
         config=CHART_CONFIG,
+        on_select=partial(_take_cell, groups),
+        selection_mode="points",
         alt=title,
     )
     st.caption(
@@ -575,12 +580,12 @@ def _pair_table(summary: DumpSummary) -> None:
         key="pair_table",
         hide_index=True,
         height=360,
-        on_select=partial(_take_pair, summary, found),
+        on_select=partial(_take_pair, found),
         selection_mode="single-row",
         column_config={_("share of the gradient"): st.column_config.NumberColumn(format="percent")},
         alt=_("Pairs of label and prediction by their share of the gradient"),
     )
-    st.caption(_("Choose a pair to see its suspects above."))
+    st.caption(_("Choose a pair, or click into the matrix, to see its suspects above."))
 
 
 def _largest(shares: np.ndarray) -> np.ndarray:
@@ -588,15 +593,20 @@ def _largest(shares: np.ndarray) -> np.ndarray:
     return found[np.argsort(-shares[found], kind="stable")]
 
 
-def _take_pair(summary: DumpSummary, found: list[tuple[int, int]]) -> None:
+def _take_pair(found: list[tuple[int, int]]) -> None:
     chosen = session.kept("pair_table").selection.rows
-    if not chosen or chosen[0] >= len(found):
-        session.keep(LABEL, None)
-        session.keep(SUGGESTED, None)
-        return
-    label, prediction = (summary.groups.members(group)[0] for group in found[chosen[0]])
+    label, prediction = found[chosen[0]] if chosen and chosen[0] < len(found) else (None, None)
     session.keep(LABEL, label)
     session.keep(SUGGESTED, prediction)
+
+
+def _take_cell(groups: list[int]) -> None:
+    """A click into the matrix narrows the suspects to that pair; to the label alone in the column of all others."""
+    points = session.kept("pair_matrix").selection.points
+    if points:
+        label, prediction = int(points[0]["y"]), int(points[0]["x"])
+        session.keep(LABEL, groups[label] if label < len(groups) else None)
+        session.keep(SUGGESTED, groups[prediction] if prediction < len(groups) else None)
 
 
 def distributions(run: Run) -> None:
