@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
-from xent_core.dump import analyse, open_dump
-from xent_ui import your_logits
+from xent_core.dump import Progress, analyse, open_dump
+from xent_ui import dump_run, your_logits
 from xent_ui.dump_run import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
 from xent_ui.sheet import InvalidSheet
 
@@ -336,3 +337,49 @@ def test_a_run_can_be_stopped_and_keeps_what_it_has_read() -> None:
     assert run.is_done(60)
     assert run.summary.rows <= 1000
     assert run.summary.rows % 10 == 0
+
+
+def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The analysis waits after its first batch of ten rows until the test has seen the bar; then it is stopped."""
+    waits, go_on = Event(), Event()
+
+    def slow(*parts: Any, progress: Any, **options: Any) -> Any:
+        def held(told: Progress) -> object:
+            progress(told)
+            waits.set()
+            go_on.wait(60)
+            return progress(told)
+
+        return analyse(*parts, progress=held, batch_rows=10, **options)
+
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(dump_run, "SECONDS_BETWEEN_SUMMARIES", 0.0)
+    monkeypatch.setattr(dump_run, "analyse", slow)
+    app = open_page()
+    assert waits.wait(60)
+    run(app)
+    with np.load(your_logits.DIGITS) as digits:
+        first = torch.tensor(digits["logits"][:10]).double(), torch.tensor(digits["target"][:10]).long()
+    assert app.button(key="dump_stop").label == "Stop"
+    assert value(app, "loss (nats)") == f"{float(F.cross_entropy(*first)):.4f}"
+    assert not app.get("plotly_chart")
+
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    app.session_state["dump_run"].stopped.set()
+    go_on.set()
+    run(app)
+    assert "Stopped: these are the first 10 of 1797 rows" in said(app)
+
+
+def test_the_suspects_as_csv_run_no_formula() -> None:
+    logits, target = draw(20, 3)
+    summary = analyse(logits, target, class_names=["=1+1", "b", "c"])
+    table = your_logits.suspect_table(summary, np.arange(20))
+    text = your_logits.csv_of(table)
+
+    assert len(text.splitlines()) == 21
+    assert "'=1+1" in text
+    assert ",=1+1" not in text
+    row = dict(zip(text.splitlines()[0].split(","), text.splitlines()[1].split(","), strict=True))
+    assert float(row["loss"]) == float(table["loss"][0])
+    assert int(row["row"]) == table["row"][0]

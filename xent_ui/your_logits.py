@@ -287,7 +287,7 @@ def suspects(run: Run) -> int:
     with second:
         suggested = _filter(SUGGESTED, _("suggested"), summary.suspects.suggested, summary)
     places = _matching(summary, label, suggested)
-    table = _suspect_table(summary, places)
+    table = suspect_table(summary, places)
     if session.kept(ROW) is None or not 0 <= int(session.kept(ROW)) < summary.rows:
         session.keep(ROW, int(summary.suspects.row[0]))
     row = third.number_input(
@@ -318,7 +318,7 @@ def suspects(run: Run) -> int:
     with st.container(horizontal=True):
         st.download_button(
             _("These rows as CSV"),
-            partial(_csv, table),
+            partial(csv_of, table),
             file_name="suspects.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -354,7 +354,8 @@ def _matching(summary: DumpSummary, label: int | None, suggested: int | None) ->
     return np.flatnonzero(wanted)
 
 
-def _suspect_table(summary: DumpSummary, places: np.ndarray) -> pd.DataFrame:
+def suspect_table(summary: DumpSummary, places: np.ndarray) -> pd.DataFrame:
+    """These places of the ranking as a table, the classes by name."""
     chosen = summary.suspects
     return pd.DataFrame(
         {
@@ -372,7 +373,8 @@ def _suspect_table(summary: DumpSummary, places: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _csv(table: pd.DataFrame) -> str:
+def csv_of(table: pd.DataFrame) -> str:
+    """The table as CSV, every number exactly."""
     names = [str(name) for name in table.columns]
     texts = [[readouts.harmless(str(value)) if isinstance(value, str) else repr(value) for value in row]
              for row in table.to_numpy(dtype=object).tolist()]  # fmt: skip
