@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+import torch
 
 from xent_core.dump import Histogram, LorenzCurve, Reliability
-from xent_ui.figures import OUTLINE
+from xent_ui.figures import OUTLINE, ROW_HEIGHT, Scale, matrix, prints_numbers
 from xent_ui.step_figures import LINE, MADE
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 300
 MAX_POINTS = 200
+DENSE_ROW_HEIGHT, UPRIGHT = 22, 40  # pixels
 _TRANSPARENT = "rgba(0,0,0,0)"
 
 
@@ -94,7 +97,38 @@ def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, t
     )
     figure = _laid_out(go.Figure(data=[bar]), x_title=title, y_title="")
     figure.update_layout(height=90 + 28 * len(names))
+    finite = [0.0, *(value for value in values if math.isfinite(value))]
+    room = 0.25 * (max(finite) - min(finite))  # for the numbers beside the bars
+    figure.update_xaxes(range=[min(finite) - room, max(finite) + room] if room else None)
     return figure.update_yaxes(autorange="reversed", type="category")
+
+
+def pair_matrix(
+    values: np.ndarray, scale: Scale, *, names: Sequence[str], others: str | None, decimals: int
+) -> go.Figure:
+    """A matrix of labels by logits or predictions, whose cells answer to a click where they carry their numbers.
+
+    Args:
+      names: of the classes; plain text.
+      others: the name of the last column, and of the last row if there is one more than `names`, which stand for
+        everything else; the scale is that of the others' fellows alone. None if nothing is left out.
+    """
+    own = np.abs(values[: len(names), : len(names)])
+    rest = [] if others is None else [others]
+    printed = prints_numbers(*values.shape)
+    figure = matrix(
+        torch.from_numpy(values),
+        scale,
+        row_names=[*names, *rest][: len(values)],
+        class_names=[*names, *rest],
+        bound=float(own[np.isfinite(own)].max(initial=0.0)),
+        decimals=decimals,
+        row_height=ROW_HEIGHT if printed else DENSE_ROW_HEIGHT,
+    )
+    if not printed:  # names of many columns have room only upright
+        figure.update_layout(height=figure.layout.height + UPRIGHT, margin={"t": figure.layout.margin.t + UPRIGHT})
+        figure.update_xaxes(tickangle=-90)
+    return figure
 
 
 def _even() -> go.Scatter:

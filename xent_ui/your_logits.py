@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
-import torch
 
 import xent_core
 from xent_core import REDUCTIONS
@@ -421,7 +420,7 @@ def _story(story: RowStory, summary: DumpSummary) -> None:
             _("p of the label"): number(float(scores.prob), places),
             _("margin"): number(float(scores.margin), places),
             _("gradient norm"): number(float(scores.grad_norm), places),
-            _("share of the gradient"): f"{story.share:.2%}" if math.isfinite(story.share) else number(story.share),
+            _("share of the gradient"): f"{short(100 * story.share, 3)} %",
         }.items():
             st.metric(name, value, width="content")
     if math.isnan(float(scores.margin)):
@@ -479,7 +478,7 @@ def _open(run: Run, rows: list[int], page: str) -> None:
     except (InvalidSheet, InvalidDump, OSError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/error:")
         return
-    session.put(sheet)
+    session.open_sheet(sheet)
     if is_cut:
         session.refuse(
             _("Of {classes} classes the most probable are shown; the last column stands for all others.").format(
@@ -513,21 +512,15 @@ def pairs(run: Run) -> None:
 
 def _pair_matrix(summary: DumpSummary, quantity: str, title: str) -> None:
     groups = leading_groups(summary, SHOWN_CLASSES)
-    rows = [summary.name_of_group(group) for group in groups]
-    others = [_("all others")] if len(groups) < summary.groups.count else []
+    others = _("all others") if len(groups) < summary.groups.count else None
     source = {"share": summary.pair_share, "confusion": summary.confusion, "gradient": summary.mean_gradient}[quantity]
-    values = condensed(source.astype(np.float64), groups, rows_too=quantity != "gradient")
-    scale = figures.GRADIENT if quantity == "gradient" else figures.PROBABILITY
-    finite = np.abs(values[np.isfinite(values)])
     st.plotly_chart(
-        figures.matrix(
-            torch.from_numpy(values),
-            scale,
-            row_names=rows + (others if quantity != "gradient" else []),
-            class_names=rows + others,
-            bound=float(finite.max(initial=0.0)),
+        dump_figures.pair_matrix(
+            condensed(source.astype(np.float64), groups, rows_too=quantity != "gradient"),
+            figures.GRADIENT if quantity == "gradient" else figures.PROBABILITY,
+            names=[summary.name_of_group(group) for group in groups],
+            others=others,
             decimals=0 if quantity == "confusion" else 3,
-            row_height=figures.ROW_HEIGHT if len(rows) <= figures.MAX_PRINTED_CLASSES else 22,
         ),
         key="pair_matrix",
         config=CHART_CONFIG,
