@@ -93,6 +93,13 @@ current = st.navigation(
                 help=_("What is wrong with these logits and labels, and the fix"),
             ),
             page(
+                "pages/apply/your_logits.py",
+                title=_("Your logits"),
+                icon=":material/troubleshoot:",
+                url_path="your-logits",
+                help=_("Which examples of a real model carry its gradient, from its logits and labels"),
+            ),
+            page(
                 "pages/apply/export.py",
                 title=_("Export"),
                 icon=":material/ios_share:",

@@ -261,6 +261,14 @@ def test_any_split_into_shards_and_batches_gives_the_same_summary(seed: int, bat
     assert split.expected_calibration_error == pytest.approx(whole.expected_calibration_error, rel=1e-9, nan_ok=True)
 
 
+def test_losses_that_are_all_zero_are_drawn_as_one_bin_of_them() -> None:
+    only_class = analyse(torch.zeros(7, 1), torch.zeros(7, dtype=torch.int64), fit_temperature=False)
+    edges, counts = only_class.loss_histogram.coarser(30)
+
+    assert counts.sum() == 7
+    assert len(edges) == len(counts) + 1
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_coarser_dtypes_are_computed_in_float32(dtype: torch.dtype) -> None:
     logits, target = draw(300)

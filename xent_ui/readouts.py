@@ -476,13 +476,14 @@ def csv_text(
     """A table as CSV; a name that a spreadsheet would run as a formula gets an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([corner, *map(_harmless, header)])
+    writer.writerow([corner, *map(harmless, header)])
     for name, row in zip(row_names, texts, strict=True):
-        writer.writerow([_harmless(name), *row])
+        writer.writerow([harmless(name), *row])
     return out.getvalue()
 
 
-def _harmless(name: str) -> str:
+def harmless(name: str) -> str:
+    """A text that no spreadsheet runs as a formula."""
     return f"'{name}" if name[:1] in "=+-@\t\r" else name
 
 

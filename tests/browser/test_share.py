@@ -59,6 +59,7 @@ SHOWN = {
     "Step by step": ".st-key-chain",
     "Implementations": ".st-key-implementations [data-testid=stMetricValue]",
     "Precision": ".st-key-dtypes table",
+    "Your logits": ".st-key-dump_loss [data-testid=stMetricValue]",
     "Export": ".st-key-script_torch code",
 }
 

@@ -81,7 +81,7 @@ class Histogram:
         if not used.size:
             return np.array([0.0, 1.0]), np.zeros(1, np.int64)
         # a million-fold range is what a picture can show; what lies below joins the first bin
-        last = min(int(used[-1]), HISTOGRAM_BINS)
+        last = min(max(int(used[-1]), 1), HISTOGRAM_BINS)
         first = max(int(used[0]), 1, last - 20 * STEPS_PER_OCTAVE)
         width = max(math.ceil((last - first + 1) / bins), 1)
         count = math.ceil((last - first + 1) / width)

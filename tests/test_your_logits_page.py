@@ -1,0 +1,385 @@
+"""The page about a model's logits, driven through AppTest: its numbers are PyTorch's, and bad files get one message."""
+
+import io
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from streamlit.testing.v1 import AppTest
+
+from xent_core.dump import Progress, analyse, open_dump
+from xent_ui import dump_run, your_logits
+from xent_ui.dump_run import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
+from xent_ui.sheet import InvalidSheet
+
+APP = str(Path(__file__).parents[1] / "app.py")
+PAGE = "pages/apply/your_logits.py"
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine gets the time it needs."""
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.delenv("XENT_PUBLIC", raising=False)
+
+
+def draw(rows: int, classes: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    chance = np.random.default_rng(seed)
+    return chance.normal(scale=2.0, size=(rows, classes)).astype(np.float32), chance.integers(0, classes, rows)
+
+
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def run(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def open_page() -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=90)
+    app.run()
+    return run(app.switch_page(PAGE))
+
+
+def upload(data: bytes, name: str = "dump.npz", *, target: tuple[str, bytes] | None = None) -> AppTest:
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    app.file_uploader[0].upload(name, data)
+    if target is not None:
+        app.file_uploader[1].upload(*target)
+    return run(app)
+
+
+def value(app: AppTest, label: str) -> str:
+    return next(metric.value for metric in app.metric if metric.label == label)
+
+
+def said(app: AppTest) -> str:
+    kinds = (app.markdown, app.info, app.warning, app.error, app.caption)
+    return "\n".join(element.value for kind in kinds for element in kind).replace("\\", "")
+
+
+def test_the_example_is_there_at_once_with_pytorchs_loss() -> None:
+    app = open_page()
+    with np.load(your_logits.DIGITS) as digits:
+        logits, target = torch.tensor(digits["logits"]), torch.tensor(digits["target"]).long()
+
+    assert value(app, "rows") == str(len(target)) == "1797"
+    assert value(app, "loss (nats)") == f"{float(F.cross_entropy(logits.double(), target)):.4f}"
+    assert value(app, "accuracy") == f"{float((logits.argmax(1) == target).double().mean()):.2%}"
+
+
+def test_most_of_the_first_suspects_of_the_example_are_labels_that_were_flipped() -> None:
+    """180 of 1797 labels were flipped by the script that made the dump; scikit-learn has the true ones."""
+    true = pytest.importorskip("sklearn.datasets").load_digits().target
+    summary = analyse(your_logits.DIGITS)
+    with np.load(your_logits.DIGITS) as digits:
+        flipped = digits["target"] != true
+
+    assert flipped.sum() == 180
+    assert flipped[summary.suspects.row[:100]].mean() > 0.9
+
+
+def test_an_uploaded_dump_gives_pytorchs_numbers() -> None:
+    logits, target = draw(300, 5)
+    target[::7] = -100
+    app = upload(npz(logits=logits, target=target))
+    z, y = torch.tensor(logits).double(), torch.tensor(target)
+
+    assert value(app, "rows") == f"{int((y != -100).sum())} / 300"
+    assert value(app, "loss (nats)") == f"{float(F.cross_entropy(z, y)):.4f}"
+
+
+def test_labels_may_lie_in_another_file() -> None:
+    logits, target = draw(60, 4)
+    files = io.BytesIO(), io.BytesIO()
+    np.save(files[0], logits)
+    np.save(files[1], target)
+    app = upload(files[0].getvalue(), "logits.npy", target=("target.npy", files[1].getvalue()))
+
+    expected = F.cross_entropy(torch.tensor(logits).double(), torch.tensor(target))
+    assert value(app, "loss (nats)") == f"{float(expected):.4f}"
+
+
+def test_the_options_are_those_of_pytorch() -> None:
+    logits, target = draw(80, 3)
+    app = upload(npz(logits=logits, target=target))
+    app.number_input(key="dump_smoothing").set_value(0.1)
+    app.number_input(key="dump_temperature").set_value(2.0)
+    app.text_input(key="dump_weight").set_value("1, 2, 0.5")
+    app = run(app)
+
+    weight = torch.tensor([1, 2, 0.5], dtype=torch.float64)
+    z = torch.tensor(logits).double() / 2
+    expected = F.cross_entropy(z, torch.tensor(target), weight, label_smoothing=0.1)
+    assert value(app, "loss (nats)") == f"{float(expected):.4f}"
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "words"),
+    [
+        (b"hello", "hello.bin", "hello.bin starts with"),
+        (b"PK\x03\x04 nothing", "dump.npz", "dump.npz"),
+        (b"\x80\x02}q\x00.", "model.pt", "torch.save"),
+        (npz(logits=np.zeros((3, 4), np.float32)), "dump.npz", "holds no labels"),
+        (npz(logits=np.zeros((3, 4), np.float32), target=np.array([0, 1, 9])), "dump.npz", "9"),
+        (npz(logits=np.zeros((3, 4), np.float32), target=np.array([0, 1])), "dump.npz", "target has shape"),
+    ],
+)
+def test_a_bad_file_gets_one_message_and_the_page_goes_on(data: bytes, name: str, words: str) -> None:
+    app = upload(data, name)
+
+    assert [words in error.value.replace("\\", "") for error in app.error] == [True]
+    assert not app.metric
+    app.button_group(key="dump_source").set_value("example")
+    assert value(run(app), "rows") == "1797"
+
+
+def test_probabilities_are_asked_about_and_their_logarithm_is_taken() -> None:
+    logits, target = draw(50, 4)
+    probs = torch.tensor(logits).double().softmax(1)
+    app = upload(npz(logits=probs.numpy(), target=target))
+    assert not app.metric
+    app.button(key="dump_are_probabilities").click()
+    app = run(app)
+
+    expected = F.nll_loss(probs.log(), torch.tensor(target))
+    assert value(app, "loss (nats)") == f"{float(expected):.4f}"
+
+
+def test_rows_that_are_all_ignored_are_said_to_be() -> None:
+    app = upload(npz(logits=np.ones((4, 3), np.float32), target=np.full(4, -100)))
+
+    assert "All 4 rows are ignored" in said(app)
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        np.array([[np.nan, 1, 2], [np.inf, 0, 1], [-np.inf, 3, 1]], np.float64),
+        np.array([[1e308, -1e308, 0]] * 3, np.float64),
+        np.zeros((3, 1), np.float32),
+        np.ones((3, 3), np.float16),
+    ],
+    ids=["non-finite", "huge", "one class", "half"],
+)
+def test_odd_logits_are_shown(logits: np.ndarray) -> None:
+    target = np.arange(3) % logits.shape[1]
+    app = upload(npz(logits=logits, target=target))
+    for row in range(3):
+        app.number_input(key="dump_row").set_value(row)
+        app = run(app)
+
+    assert value(app, "rows") == "3"
+
+
+def test_names_are_shown_as_they_are() -> None:
+    logits, target = draw(40, 3)
+    names = np.array(["<b>a</b>", "![x](http://127.0.0.1:9/x.png)", "$c$"])
+    app = upload(npz(logits=logits, target=target, class_names=names))
+
+    assert all("](http" not in element.value for element in app.markdown)
+    assert set(app.dataframe[0].value["label"]) <= set(names)
+
+
+def test_the_suspects_are_the_rows_of_smallest_margin() -> None:
+    logits, target = draw(200, 6)
+    app = upload(npz(logits=logits, target=target))
+    own = logits[np.arange(200), target]
+    others = logits.copy()
+    others[np.arange(200), target] = -np.inf
+    margin = own - others.max(1)
+
+    table = app.dataframe[0].value
+    assert table["row"].tolist() == np.argsort(margin, kind="stable").tolist()
+    np.testing.assert_allclose(table["margin"], np.sort(margin), rtol=1e-6)
+
+
+def test_a_filter_keeps_the_suspects_of_a_pair() -> None:
+    logits, target = draw(200, 4)
+    app = upload(npz(logits=logits, target=target))
+    app.selectbox(key="dump_label").set_value(2)
+    app.selectbox(key="dump_suggested").set_value(1)
+    app = run(app)
+
+    expected = np.flatnonzero((target == 2) & (logits.argmax(1) == 1))
+    assert sorted(app.dataframe[0].value["row"]) == expected.tolist()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weight", [None, (1.0, 2.0, 0.5, 3.0)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_what_a_change_of_a_row_would_do_is_what_pytorch_gives(
+    reduction: str, weight: tuple[float, ...] | None, smoothing: float
+) -> None:
+    logits, target = draw(30, 4)
+    z, y = torch.tensor(logits).double(), torch.tensor(target)
+    options: dict[str, Any] = {"reduction": reduction, "label_smoothing": smoothing}
+    summary = analyse(z, y, weight=weight, **options)
+    row = int(summary.suspects.row[0])
+    story = story_of(open_dump(z, y), row, summary)
+    assert story is not None
+    if weight is not None:
+        options["weight"] = torch.tensor(weight, dtype=torch.float64)
+
+    relabelled = y.clone()
+    relabelled[row] = z[row].argmax()
+    rest = torch.arange(30) != row
+    assert story.whole_relabelled == pytest.approx(float(F.cross_entropy(z, relabelled, **options)), rel=1e-12)
+    assert story.whole_dropped == pytest.approx(float(F.cross_entropy(z[rest], y[rest], **options)), rel=1e-12)
+    one = z[row : row + 1].clone().requires_grad_()
+    F.cross_entropy(one, y[row : row + 1], **{**options, "reduction": "sum"}).backward()
+    assert story.scores.grad[0].tolist() == pytest.approx(one.grad[0].tolist(), abs=1e-12)
+
+
+def test_a_row_opens_in_one_example() -> None:
+    logits, target = draw(50, 4)
+    app = upload(npz(logits=logits, target=target))
+    app.number_input(key="dump_row").set_value(17)
+    app = run(app)
+    app.button(key="dump_open_example").click()
+    app = run(app)
+
+    sheet = app.session_state["visit"].sheet
+    assert sheet.labels == (int(target[17]),)
+    assert sheet.to_problem().logits.tolist() == logits[17:18].tolist()
+    assert app.session_state["visit"].page == "one-example"
+
+
+def test_the_first_suspects_open_in_batch() -> None:
+    logits, target = draw(100, 4)
+    app = upload(npz(logits=logits, target=target))
+    rows = app.dataframe[0].value["row"][:64]
+    app.button(key="dump_open_batch").click()
+    app = run(app)
+
+    problem = app.session_state["visit"].sheet.to_problem()
+    assert torch.equal(problem.logits, torch.tensor(logits[rows]))
+    assert problem.target.tolist() == target[rows].tolist()
+    assert app.session_state["visit"].page == "batch"
+
+
+def test_a_table_of_many_classes_keeps_the_loss() -> None:
+    """What is left out becomes one logit, T·ln Σ e^{z/T}, so the losses of the rows stay."""
+    logits, target = draw(20, 500)
+    summary = analyse(logits, target, temperature=2.0)
+    sheet, is_cut = sheet_of_rows(open_dump(logits, target), list(range(20)), summary)
+    problem = sheet.to_problem()
+
+    assert is_cut
+    assert problem.logits.shape == (20, 64)
+    shown = F.cross_entropy(problem.logits / problem.temperature, problem.target)
+    whole = F.cross_entropy(torch.tensor(logits) / 2, torch.tensor(target))
+    assert float(shown) == pytest.approx(float(whole), rel=1e-5)
+    with pytest.raises(InvalidSheet):
+        sheet_of_rows(open_dump(logits, target), list(range(20)) * 2, summary)
+    assert MAX_WIDE_ROWS == 32
+
+
+def test_files_of_the_server_are_not_offered_to_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XENT_PUBLIC", "1")
+    public = open_page().button_group(key="dump_source").options
+    monkeypatch.delenv("XENT_PUBLIC")
+
+    assert len(open_page().button_group(key="dump_source").options) == len(public) + 1
+
+
+def test_a_file_on_this_computer_is_read_by_its_path(tmp_path: Path) -> None:
+    logits, target = draw(30, 3)
+    (tmp_path / "dump.npz").write_bytes(npz(logits=logits, target=target))
+    app = open_page()
+    app.button_group(key="dump_source").set_value("path")
+    app = run(app)
+    app.text_input(key="dump_logits_path").set_value(str(tmp_path / "dump.npz"))
+    app = run(app)
+
+    expected = F.cross_entropy(torch.tensor(logits).double(), torch.tensor(target))
+    assert value(app, "loss (nats)") == f"{float(expected):.4f}"
+
+
+@pytest.mark.parametrize("classes", [1000, 2500])
+def test_many_classes_reach_the_browser_aggregated(classes: int) -> None:
+    logits, target = draw(400, classes)
+    app = upload(npz(logits=logits, target=target))
+    sizes = [len(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+    assert len(sizes) == 6
+    assert max(sizes) < 200_000
+    assert value(app, "classes") == str(classes)
+
+
+def test_sums_of_what_is_left_out_keep_the_total() -> None:
+    matrix = np.arange(36.0).reshape(6, 6)
+    small = your_logits.condensed(matrix, [1, 4], rows_too=True)
+
+    assert small.shape == (3, 3)
+    assert small.sum() == matrix.sum()
+    assert small[:2, :2].tolist() == matrix[np.ix_([1, 4], [1, 4])].tolist()
+    assert your_logits.condensed(matrix, [1, 4], rows_too=False).sum(1).tolist() == matrix[[1, 4]].sum(1).tolist()
+
+
+def test_a_run_can_be_stopped_and_keeps_what_it_has_read() -> None:
+    logits, target = draw(1000, 3)
+    question = Question("dump", ("dump",), logits, target, None, (("batch_rows", 10),))
+    run = Run(question)
+    run.stopped.set()
+
+    assert run.is_done(60)
+    assert run.summary.rows <= 1000
+    assert run.summary.rows % 10 == 0
+
+
+def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The analysis waits after its first batch of ten rows until the test has seen the bar; then it is stopped."""
+    waits, go_on = Event(), Event()
+
+    def slow(*parts: Any, progress: Any, **options: Any) -> Any:
+        def held(told: Progress) -> object:
+            progress(told)
+            waits.set()
+            go_on.wait(60)
+            return progress(told)
+
+        return analyse(*parts, progress=held, batch_rows=10, **options)
+
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(dump_run, "SECONDS_BETWEEN_SUMMARIES", 0.0)
+    monkeypatch.setattr(dump_run, "analyse", slow)
+    app = open_page()
+    assert waits.wait(60)
+    run(app)
+    with np.load(your_logits.DIGITS) as digits:
+        first = torch.tensor(digits["logits"][:10]).double(), torch.tensor(digits["target"][:10]).long()
+    assert app.button(key="dump_stop").label == "Stop"
+    assert value(app, "loss (nats)") == f"{float(F.cross_entropy(*first)):.4f}"
+    assert not app.get("plotly_chart")
+
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    app.session_state["dump_run"].stopped.set()
+    go_on.set()
+    run(app)
+    assert "Stopped: these are the first 10 of 1797 rows" in said(app)
+
+
+def test_the_suspects_as_csv_run_no_formula() -> None:
+    logits, target = draw(20, 3)
+    summary = analyse(logits, target, class_names=["=1+1", "b", "c"])
+    table = your_logits.suspect_table(summary, np.arange(20))
+    text = your_logits.csv_of(table)
+
+    assert len(text.splitlines()) == 21
+    assert "'=1+1" in text
+    assert ",=1+1" not in text
+    row = dict(zip(text.splitlines()[0].split(","), text.splitlines()[1].split(","), strict=True))
+    assert float(row["loss"]) == float(table["loss"][0])
+    assert int(row["row"]) == table["row"][0]

@@ -1,0 +1,157 @@
+"""Statistics of a dump in, Plotly figures out: the gradient budget, histograms, calibration, and one row's gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from xent_core.dump import Histogram, LorenzCurve, Reliability
+from xent_ui.figures import OUTLINE, ROW_HEIGHT, Scale, matrix, prints_numbers
+from xent_ui.step_figures import LINE, MADE
+from xent_ui.text import number, plotly_escaped
+
+HEIGHT = 300
+MAX_POINTS = 200
+DENSE_ROW_HEIGHT, UPRIGHT = 22, 40  # pixels
+_TRANSPARENT = "rgba(0,0,0,0)"
+
+
+def lorenz(curve: LorenzCurve, *, examples: str, gradient: str) -> go.Figure:
+    """The share of the gradient that the largest examples carry, and the line on which all carry the same.
+
+    Args: examples, gradient: what the axes are called.
+    """
+    x, y = thinned(curve)
+    figure = go.Figure(data=[_even(), _curve(x, y, fill="tonexty")])
+    return _laid_out(figure, x_title=examples, y_title=gradient, shares=True)
+
+
+def thinned(curve: LorenzCurve) -> tuple[list[float], list[float]]:
+    """At most MAX_POINTS points of the curve, closer together where it is steep."""
+    last = len(curve.examples) - 1
+    places = np.unique((np.linspace(0, 1, MAX_POINTS) ** 2 * last).round().astype(int))
+    return curve.examples[places].tolist(), curve.gradient[places].tolist()
+
+
+def histogram(values: Histogram, *, title: str, rows: str) -> go.Figure:
+    """How many rows have which value, as steps over a logarithmic axis."""
+    found = bars(values)
+    steps = {"shape": "hv", "color": MADE, "width": 2}
+    figure = go.Figure()
+    if found:
+        edges = [*(low for low, _high, _count in found), found[-1][1]]
+        heights = [*(count for _low, _high, count in found), 0]
+        said = [f"{number(low)} … {number(high)}: {count}" for low, high, count in found] + [""]
+        figure.add_trace(
+            go.Scatter(
+                x=edges, y=heights, mode="lines", line=steps, fill="tozeroy", customdata=said,
+                hovertemplate="%{customdata}<extra></extra>",
+            )
+        )  # fmt: skip
+    figure = _laid_out(figure, x_title=title, y_title=rows)
+    return figure.update_xaxes(type="log", exponentformat="power", nticks=8)
+
+
+def bars(values: Histogram) -> list[tuple[float, float, int]]:
+    """The steps of that picture: from, to, rows; none if every value is 0, which a logarithm has no place for."""
+    if not values.counts[1:].any():
+        return []
+    edges, counts = values.coarser(40)
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True))
+
+
+def reliability(bins: Reliability, *, confidence: str, accuracy: str) -> go.Figure:
+    """The accuracy of every bin of the confidence; the more rows in it, the larger its mark."""
+    used = np.flatnonzero(bins.counts)
+    size = 8 + 16 * np.sqrt(bins.counts[used] / max(int(bins.counts.max(initial=1)), 1))
+    marks = go.Scatter(
+        x=bins.confidence[used].tolist(),
+        y=bins.accuracy[used].tolist(),
+        mode="lines+markers",
+        marker={"size": size.tolist(), "color": OUTLINE, "symbol": "diamond"},
+        line={"color": OUTLINE, "width": 1},
+        customdata=bins.counts[used].tolist(),
+        hovertemplate="%{x:.3f}, %{y:.3f}: %{customdata}<extra></extra>",
+    )
+    return _laid_out(go.Figure(data=[_even(), marks]), x_title=confidence, y_title=accuracy, shares=True)
+
+
+def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, title: str) -> go.Figure:
+    """A few logits of one row and the gradient on each; the bar of the label has an outline."""
+    widths = [3 if place == label else 0 for place in range(len(names))]
+    bar = go.Bar(
+        x=list(values),
+        y=[plotly_escaped(name if len(name) <= 24 else name[:23] + "…") for name in names],
+        orientation="h",
+        marker={
+            "color": [MADE if value < 0 else OUTLINE for value in values],
+            "line": {"color": LINE, "width": widths},
+        },
+        text=[number(value, sign=True) for value in values],
+        textposition="auto",
+        hoverinfo="skip",
+    )
+    figure = _laid_out(go.Figure(data=[bar]), x_title=title, y_title="")
+    figure.update_layout(height=90 + 28 * len(names))
+    finite = [0.0, *(value for value in values if math.isfinite(value))]
+    room = 0.25 * (max(finite) - min(finite))  # for the numbers beside the bars
+    figure.update_xaxes(range=[min(finite) - room, max(finite) + room] if room else None)
+    return figure.update_yaxes(autorange="reversed", type="category")
+
+
+def pair_matrix(
+    values: np.ndarray, scale: Scale, *, names: Sequence[str], others: str | None, decimals: int
+) -> go.Figure:
+    """A matrix of labels by logits or predictions, whose cells answer to a click where they carry their numbers.
+
+    Args:
+      names: of the classes; plain text.
+      others: the name of the last column, and of the last row if there is one more than `names`, which stand for
+        everything else; the scale is that of the others' fellows alone. None if nothing is left out.
+    """
+    own = np.abs(values[: len(names), : len(names)])
+    rest = [] if others is None else [others]
+    printed = prints_numbers(*values.shape)
+    figure = matrix(
+        torch.from_numpy(values),
+        scale,
+        row_names=[*names, *rest][: len(values)],
+        class_names=[*names, *rest],
+        bound=float(own[np.isfinite(own)].max(initial=0.0)),
+        decimals=decimals,
+        row_height=ROW_HEIGHT if printed else DENSE_ROW_HEIGHT,
+    )
+    if not printed:  # names of many columns have room only upright
+        figure.update_layout(height=figure.layout.height + UPRIGHT, margin={"t": figure.layout.margin.t + UPRIGHT})
+        figure.update_xaxes(tickangle=-90)
+    return figure
+
+
+def _even() -> go.Scatter:
+    return go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": LINE, "dash": "dash"}, hoverinfo="skip")
+
+
+def _curve(x: list[float], y: list[float], *, fill: str) -> go.Scatter:
+    return go.Scatter(
+        x=x, y=y, mode="lines", line={"color": MADE, "width": 3}, fill=fill,
+        hovertemplate="%{x:.2%}: %{y:.1%}<extra></extra>",
+    )  # fmt: skip
+
+
+def _laid_out(figure: go.Figure, *, x_title: str, y_title: str, shares: bool = False) -> go.Figure:
+    scale = {"range": [0, 1.02], "tickformat": ".0%"} if shares else {}
+    figure.update_layout(
+        height=HEIGHT,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        showlegend=False,
+        paper_bgcolor=_TRANSPARENT,
+        plot_bgcolor=_TRANSPARENT,
+        xaxis={"title": {"text": x_title}, "fixedrange": True, "zeroline": False, **scale},
+        yaxis={"title": {"text": y_title}, "fixedrange": True, "zeroline": False, **scale},
+        dragmode=False,
+    )
+    return figure
