@@ -55,5 +55,5 @@ def test_a_dump_is_uploaded_and_its_suspects_looked_at(page: Page, app_url: str,
     loss = F.cross_entropy(z[ranked[1]], y[ranked[1]])
     expect(metric(page, "why")).to_have_text(f"{float(loss):.4f}", timeout=IDLE_MS)
     page.get_by_role("button", name="Open in One example").click()
-    expect(page.get_by_text(f"row {ranked[1]}").first).to_be_visible(timeout=IDLE_MS)
+    expect(page.get_by_role("combobox", name="row", exact=True)).to_have_value(f"row {ranked[1]}", timeout=IDLE_MS)
     journal.assert_quiet()
