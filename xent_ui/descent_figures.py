@@ -25,7 +25,8 @@ MAX_FRAMES = 51
 MAX_FRAME_BYTES = 1_500_000
 # what a cell takes in the page: a float32 in base 64, and its printed number
 CELL_BYTES, TEXT_BYTES = 16 / 3, 10
-PLAY_MS, MIN_FRAME_MS = 7000, 200  # a frame of heatmaps takes a browser about 100 ms to draw
+# a frame of heatmaps takes a browser about 100 ms, in which they are blank: no more than two such flashes a second
+PLAY_MS, MIN_FRAME_MS = 7000, 500
 # pixels
 CONTROLS, TITLE, NAMES, GAP, BOTTOM = 84, 24, 20, 14, 40
 MAX_MATRIX, MIN_MATRIX = 420, 60
