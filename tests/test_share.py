@@ -17,7 +17,11 @@ SHEET = (
     .with_logits((("0.1", "-inf", "3"), ("-2.5", "0.001", "0"), ("1", "1", "3"), ("0", "1", "0")))
     .with_names(("cat", "<b>dog</b>", "漢"), ("a", "b", "c", "d"))
 )
-PAGES = ("batch", "step-by-step", "implementations", "precision", "your-logits", "export")
+PAGES = (
+    *("batch", "one-example", "compare-settings", "gradient-descent"),
+    *("step-by-step", "implementations", "precision"),
+    *("doctor", "your-logits", "export"),
+)
 
 
 def open_link(link: Link) -> AppTest:

@@ -56,6 +56,9 @@ def expect_loss(page: Page, text: str) -> None:
 
 SHOWN = {
     "Batch": ".st-key-loss [data-testid=stMetricValue]",
+    "One example": ".st-key-live [data-quantity=loss]",
+    "Compare settings": ".st-key-loss [data-testid=stMetricValue]",
+    "Gradient descent": ".st-key-loss [data-testid=stMetricValue]",
     "Step by step": ".st-key-chain",
     "Implementations": ".st-key-implementations [data-testid=stMetricValue]",
     "Precision": ".st-key-dtypes table",
