@@ -11,6 +11,7 @@ with st.container(key="options"), st.expander(_("Preset and options"), icon=":ma
 sheet = session.visit().sheet
 with st.container(key="descent_settings"):
     asked = descent.settings(sheet)
+    descent.rule(asked)
 
 with st.container(key="descent"):
     path = descent.path_of(sheet.to_problem(), asked)
