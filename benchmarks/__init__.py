@@ -1,5 +1,9 @@
 """Speed and memory as ratios, both sides measured in turn in one run, so that a slow machine is slow for both."""
 
+import gc
+import statistics
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -35,3 +39,25 @@ def table(results: list[Result]) -> str:
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def in_turn(
+    prepare: Callable[[], Callable[[], object]], theirs: Callable[[], object], *, runs: int, warm_up: int
+) -> tuple[float, float]:
+    """The median seconds of both sides, each in turn; the side that begins changes every time.
+
+    Args: prepare: gives our side, anew for every turn and outside the clock.
+    """
+    our_seconds: list[float] = []
+    their_seconds: list[float] = []
+    gc.collect()
+    for i in range(-warm_up, runs):
+        pair = [(our_seconds, prepare()), (their_seconds, theirs)]
+        for seconds, work in pair if i % 2 else reversed(pair):
+            start = time.perf_counter()
+            result = work()
+            end = time.perf_counter()
+            del result  # its memory goes back outside the clock
+            if i >= 0:
+                seconds.append(end - start)
+    return statistics.median(our_seconds), statistics.median(their_seconds)

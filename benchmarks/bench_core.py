@@ -1,18 +1,17 @@
 """evaluate(problem) against the same numbers asked of PyTorch by hand: time and peak memory."""
 
 import gc
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import Result
+from benchmarks import Result, in_turn
 from xent_core import Problem, evaluate
 
 LARGE = (10_000, 1_000)
@@ -70,20 +69,12 @@ def measure() -> list[Result]:
 def _time(
     name: str, inputs: Inputs, other: Callable[[Inputs], object], runs: int, *, limit: float, aim: float | None = None
 ) -> Result:
-    ours: list[float] = []
-    theirs: list[float] = []
-    gc.collect()
-    for i in range(-max(2, runs // 20), runs):  # the negative ones warm up
-        problem = Problem(*inputs)  # a new one: nothing kept from the last time
-        pair = [(ours, lambda problem=problem: by_evaluate(problem)), (theirs, lambda: other(inputs))]
-        for taken, work in pair if i % 2 else reversed(pair):
-            start = time.perf_counter()
-            result = work()
-            seconds = time.perf_counter() - start
-            del result  # its memory goes back outside the clock
-            if i >= 0:
-                taken.append(seconds)
-    one, other_one = statistics.median(ours), statistics.median(theirs)
+    one, other_one = in_turn(
+        lambda: partial(by_evaluate, Problem(*inputs)),  # a new one: nothing kept from the last time
+        lambda: other(inputs),
+        runs=runs,
+        warm_up=max(2, runs // 20),
+    )
     return Result(name, one / other_one, limit, f"{1e3 * one:.3f} ms against {1e3 * other_one:.3f} ms", aim)
 
 

@@ -1,13 +1,11 @@
 """diagnose against one softmax over the same logits, the size of a language model's batch."""
 
-import gc
-import statistics
-import time
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 
-from benchmarks import Result
+from benchmarks import Result, in_turn
 from xent_core import diagnose
 
 SHAPE = (4096, 32_000)
@@ -29,17 +27,7 @@ def measure() -> list[Result]:
 
 
 def _ratio(name: str, logits: torch.Tensor, target: torch.Tensor, options: dict, *, limit: float) -> Result:
-    ours: list[float] = []
-    theirs: list[float] = []
-    gc.collect()
-    for i in range(-1, RUNS):  # the negative one warms up
-        pair = [(ours, lambda: diagnose(logits, target, **options)), (theirs, lambda: F.softmax(logits, 1))]
-        for taken, work in pair if i % 2 else reversed(pair):
-            start = time.perf_counter()
-            result = work()
-            seconds = time.perf_counter() - start
-            del result  # its memory goes back outside the clock
-            if i >= 0:
-                taken.append(seconds)
-    one, other = statistics.median(ours), statistics.median(theirs)
+    one, other = in_turn(
+        lambda: partial(diagnose, logits, target, **options), lambda: F.softmax(logits, 1), runs=RUNS, warm_up=1
+    )
     return Result(name, one / other, limit, f"{1e3 * one:.0f} ms against {1e3 * other:.0f} ms")

@@ -198,7 +198,7 @@ def _serve_other(module: str) -> Iterator[str]:
                 break
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{module} does not answer.")
-            time.sleep(0.2)
+            time.sleep(0.2)  # between two questions to a server that starts
         yield url
     finally:
         process.terminate()
