@@ -162,7 +162,7 @@ def test_swapping_twice_changes_nothing() -> None:
     ids=str,
 )
 def test_odd_problems_are_shown(changes: dict[str, object]) -> None:
-    sheet = replace(WORKED, **changes)  # type: ignore[arg-type]
+    sheet = replace(WORKED, **changes)
 
     for odd in (sheet, sheet.resized(1, 1), sheet.resized(3, 12)):
         app = open_page(sheet=odd)

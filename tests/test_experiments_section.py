@@ -119,7 +119,7 @@ def test_the_weight_of_the_label_is_swept() -> None:
     ids=str,
 )
 def test_every_experiment_stands_odd_batches(experiment: str, changes: dict[str, object]) -> None:
-    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)  # type: ignore[arg-type]
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)
 
     open_section(experiment, sheet)
     open_section(experiment, sheet.resized(1, 1))

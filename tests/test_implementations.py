@@ -99,7 +99,7 @@ def test_the_code_shown_is_the_code_that_ran(implementation: Implementation, pro
 
 
 def test_the_code_is_the_source_of_the_module() -> None:
-    module = inspect.getsource(inspect.getmodule(IMPLEMENTATIONS[0].run))  # type: ignore[arg-type]
+    module = inspect.getsource(inspect.getmodule(IMPLEMENTATIONS[0].run))
 
     for implementation in IMPLEMENTATIONS:
         for function in implementation.code.split("\n\n\n"):
@@ -192,7 +192,7 @@ def test_all_rows_ignored_is_nan_but_zero_where_rows_of_zeros_count() -> None:
     entries = by_name(Problem([[1, 2, 3]] * 2, [-100, -100]))
 
     assert entries["log_softmax + NLLLoss"].agrees
-    assert math.isnan(float(entries["closed form, no autograd"].loss))  # type: ignore[arg-type]
+    assert math.isnan(float(entries["closed form, no autograd"].loss))
     assert entries["CrossEntropyLoss on probabilities"].loss == 0
     assert entries["CrossEntropyLoss on probabilities"].symptom == "0"
 
@@ -306,7 +306,7 @@ def test_a_route_that_agrees_gives_what_cross_entropy_gives(problem: Problem) ->
         reduction=problem.reduction,
         label_smoothing=problem.label_smoothing,
     )
-    expected.sum().backward()  # type: ignore[no-untyped-call]
+    expected.sum().backward()
     eps = 8 * torch.finfo(problem.logits.dtype).eps
     weights = 1.0 if problem.weight is None else float(problem.weight.abs().max()) * problem.num_classes
     size = (1 + float(problem.logits.double().nan_to_num(0, 0, 0).abs().max())) * 4 * problem.num_rows * weights
@@ -317,7 +317,7 @@ def test_a_route_that_agrees_gives_what_cross_entropy_gives(problem: Problem) ->
             assert entry.grad_logits is not None
             assert entry.loss.shape == expected.shape
             assert torch.equal(entry.loss.isfinite(), expected.isfinite())
-            assert torch.equal(entry.grad_logits.isnan(), leaf.grad.isnan())  # type: ignore[union-attr]
+            assert torch.equal(entry.grad_logits.isnan(), leaf.grad.isnan())
             finite = expected.isfinite()
             distance = (entry.loss.double() - expected.double())[finite].abs()
             kept = int(problem.kept().sum()) or 1

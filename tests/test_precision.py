@@ -214,7 +214,7 @@ def test_the_errors_of_the_sweep_are_those_against_fifty_digits(name: str, scale
     loss, gradient = exact_loss_and_gradient(problem.logits * scale, problem.target.tolist())
     logits = (problem.logits * scale).to(DTYPES[name]).requires_grad_()
     here = torch.nn.functional.cross_entropy(logits, problem.target)
-    here.backward()  # type: ignore[no-untyped-call]
+    here.backward()
     assert logits.grad is not None
 
     line = line_of(scale_sweep(problem, [scale]), name, LOG_SOFTMAX)

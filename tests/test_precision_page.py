@@ -2,29 +2,21 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests import pages
 from xent_core import PRECISION_PRESETS, PRESETS
 from xent_core.problem import DTYPES
 from xent_ui.curve_figures import Curve, error_curves
-from xent_ui.sheet import Sheet, sheet_of_preset
+from xent_ui.sheet import sheet_of_preset
 
-APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/understand/precision.py"
 
 
-def open_page(preset: str = "worked-batch", sheet: Sheet | None = None) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["preset"] = preset
-    app.run()
-    if sheet is not None:
-        app.session_state["visit"].sheet = sheet
-    app.switch_page(PAGE).run()
-    assert not app.exception
-    return app
+open_page = partial(pages.open_page, PAGE)
 
 
 def choose(app: AppTest, preset: str) -> AppTest:
@@ -107,7 +99,7 @@ def test_numbers_are_taken_as_typed_whatever_the_dtype_of_the_batch() -> None:
     ids=str,
 )
 def test_odd_problems_are_shown(changes: dict[str, object]) -> None:
-    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)  # type: ignore[arg-type]
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)
 
     open_page(sheet=sheet)
     open_page(sheet=sheet.resized(1, 1))

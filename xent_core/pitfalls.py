@@ -78,12 +78,12 @@ class Pitfall:
     @cached_property
     def wrong(self) -> PitfallCall:
         """The call that fails, or misleads."""
-        return _run(self.example.given, self.example.wrong)  # type: ignore[attr-defined]
+        return _run(self.example.given, self.example.wrong)  # type: ignore[attr-defined]  # each example is a class with given, wrong and right
 
     @cached_property
     def right(self) -> PitfallCall:
         """The call that does what was meant."""
-        return _run(self.example.given, self.example.right)  # type: ignore[attr-defined]
+        return _run(self.example.given, self.example.right)  # type: ignore[attr-defined]  # each example is a class with given, wrong and right
 
 
 def _run(given: Callable[[], dict[str, Tensor]], step: Step) -> PitfallCall:

@@ -263,11 +263,11 @@ def _take_weight(side: str) -> None:
 def _change(side: str, name: str, value: object) -> None:
     sheet = session.visit().sheet
     if side == "A":
-        session.keep(PINNED, replace(pinned(), **{name: value}))  # type: ignore[arg-type]
+        session.keep(PINNED, replace(pinned(), **{name: value}))  # type: ignore[arg-type]  # a field by its name
     elif name == "form":
         take_target_kind(sheet, PROBABILITIES if value == PROBABILITIES else CLASS_INDEX)
     else:
-        session.edit(replace(sheet, **{name: value}))  # type: ignore[arg-type]
+        session.edit(replace(sheet, **{name: value}))  # type: ignore[arg-type]  # a field by its name
     session.redraw("options")
 
 

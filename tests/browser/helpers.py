@@ -122,7 +122,7 @@ def _wait_until_healthy(server: Server) -> None:
         ):
             if answer.status == 200:
                 return
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two questions to a server that starts
     code = server.process.poll()
     what = f"was silent for {START_SECONDS} s" if code is None else f"ended with code {code}"
     raise RuntimeError(f"The server {what}. Its log:\n{server.log()}")

@@ -294,7 +294,7 @@ def test_a_link_to_a_page_opens_it_on_a_server_that_knows_nobody(page: Page, app
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_a_phone(page: Page, app_url: str, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 844})
     open_batch(page, f"{app_url}/?preset=digits")
 

@@ -38,7 +38,7 @@ def open_batch(page: Page, url: str) -> None:
 
 def link(app_url: str, **changes: object) -> str:
     one = link_to(sheet_of(PROBLEM))
-    return f"{app_url}/?{Link(**{**vars(one), **changes}).query()}"  # type: ignore[arg-type]
+    return f"{app_url}/?{Link(**{**vars(one), **changes}).query()}"
 
 
 def shared(page: Page) -> str:
