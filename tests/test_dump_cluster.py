@@ -10,9 +10,11 @@ import pytest
 
 from xent_core.dump import DumpSummary, InvalidDump, analyse, cluster
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 SHARDS = 6
+SECONDS_TO_START = 300  # each worker imports PyTorch, on a machine that runs other tests beside it
 
 
 @pytest.fixture
@@ -39,8 +41,14 @@ def test_a_cluster_counts_the_same_and_a_killed_worker_changes_nothing(tmp_path:
     killed = []
 
     with (
+        dask.config.set({"distributed.comm.timeouts.connect": SECONDS_TO_START}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, worker_dashboard_address=None
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            death_timeout=SECONDS_TO_START,
         ) as local,
         distributed.Client(local) as client,
     ):
