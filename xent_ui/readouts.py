@@ -25,7 +25,7 @@ from xent_ui import figures, session
 from xent_ui.editors import short_names
 from xent_ui.figures import Cell
 from xent_ui.options import decimals, option_words
-from xent_ui.sheet import PROBABILITIES, Sheet, number_text, number_texts
+from xent_ui.sheet import PROBABILITIES, Sheet, number_texts
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
 
 SELECTED = "selected_cell"
@@ -530,18 +530,19 @@ def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
 def hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
     """What each cell says under the pointer: where it is, how its number comes about, and the number in full."""
     places = decimals()
-    dtype = (evaluation.grad_logits if is_gradient else evaluation.probs).dtype
+    exact = number_texts(evaluation.grad_logits if is_gradient else evaluation.probs)
 
-    def text(a: CellArithmetic, row: str, name: str) -> str:
+    def arithmetic(a: CellArithmetic) -> str:
         if is_gradient:
-            line, exact = gradient_sum(a, places), a.grad
-        else:
-            line, exact = f"{number(a.exp, places)}/{number(a.total, places)} = {number(a.prob, places)}", a.prob
-        return f"{row}, {name}\n{line}\n{number_text(exact, dtype)}"
+            return gradient_sum(a, places)
+        return f"{number(a.exp, places)}/{number(a.total, places)} = {number(a.prob, places)}"
 
     return [
-        [text(a, row, name) for a, name in zip(cells, sheet.class_names, strict=True)]
-        for cells, row in zip(all_cells(evaluation), sheet.row_names, strict=True)
+        [
+            f"{row}, {name}\n{arithmetic(a)}\n{text}"
+            for a, name, text in zip(cells, sheet.class_names, texts, strict=True)
+        ]
+        for cells, row, texts in zip(all_cells(evaluation), sheet.row_names, exact, strict=True)
     ]
 
 
