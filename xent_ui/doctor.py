@@ -9,7 +9,7 @@ from torch import Tensor
 from xent_core import DTYPES, REDUCTIONS, Finding, Problem, diagnose, recognise
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor import TITLES, diagnose_file
-from xent_core.parse import InvalidText, parse_matrix
+from xent_core.parse import InvalidText, TextTensor, parse_tensor
 from xent_core.pitfalls import PITFALLS, PitfallCall
 from xent_ui import figures, session
 from xent_ui.readouts import CHART_CONFIG
@@ -17,12 +17,10 @@ from xent_ui.text import _, markdown_escaped, number
 
 SOURCE, PITFALL = "doctor_source", "doctor_pitfall"
 TABLE, PASTE, FILE, MESSAGE = SOURCES = ("table", "paste", "file", "message")
-MAX_ROWS, MAX_COLUMNS = 4096, 1024
 TARGET_DTYPES = {
     "int64": torch.int64, "int32": torch.int32, "uint8": torch.uint8, "bool": torch.bool, "float32": torch.float32,
 }  # fmt: skip
 LOGIT_DTYPES = {**DTYPES, "int64": torch.int64}
-FLAT, MATRIX = SHAPES = ("(N,)", "(N, C)")
 
 COMMAND = "python -m xent_core doctor FILE"
 OWN_LOSS = """\
@@ -87,11 +85,7 @@ def of_paste() -> list[Finding] | None:
         logits_dtype = _choice(_("dtype of the logits"), "doctor_logits_dtype", tuple(LOGIT_DTYPES), "float32")
     with right:
         target_text = _text(_("Target"), "doctor_target", "[2, 1]")
-        dtype, shape = st.columns(2)
-        with dtype:
-            target_dtype = _choice(_("dtype of the target"), "doctor_target_dtype", tuple(TARGET_DTYPES), "int64")
-        with shape:
-            target_shape = _choice(_("shape of the target"), "doctor_target_shape", SHAPES, FLAT)
+        target_dtype = _choice(_("dtype of the target"), "doctor_target_dtype", tuple(TARGET_DTYPES), "int64")
     reduction, smoothing, ignored, weight = st.columns(4, vertical_alignment="bottom")
     with reduction:
         chosen = _choice("reduction", "doctor_reduction", REDUCTIONS, "mean")
@@ -102,17 +96,20 @@ def of_paste() -> list[Finding] | None:
     ignore_index = ignored.number_input("ignore_index", step=1, key="doctor_ignore_index")
     weight_text = weight.text_input(_("weight per class"), key="doctor_weight", placeholder="1, 2, 0.5")
     if not (logits_text.strip() and target_text.strip()):
-        st.caption(_("Paste from a spreadsheet, a CSV file or a printout. What is pasted is read, never run."))
+        st.caption(
+            _(
+                "Paste from a spreadsheet, a CSV file or a printout of a tensor of any shape. "
+                "What is pasted is read, never run."
+            )
+        )
         return None
     try:
-        logits = _tensor(logits_text, LOGIT_DTYPES[logits_dtype])
-        target = _tensor(target_text, TARGET_DTYPES[target_dtype])
-        factors = _tensor(weight_text, logits.dtype).reshape(-1) if weight_text.strip() else None
+        logits = _tensor(parse_tensor(logits_text), LOGIT_DTYPES[logits_dtype])
+        target = _target(parse_tensor(target_text), TARGET_DTYPES[target_dtype], logits)
+        factors = _tensor(parse_tensor(weight_text), logits.dtype).reshape(-1) if weight_text.strip() else None
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
-    if target_shape == FLAT:
-        target = target.reshape(-1)
     st.caption(f"logits {tuple(logits.shape)}, target {tuple(target.shape)}")
     return diagnose(
         logits,
@@ -150,9 +147,17 @@ def _choice(label: str, key: str, choices: tuple[str, ...], first: str) -> str:
     return str(st.selectbox(label, choices, key=key, persist_state="session"))
 
 
-def _tensor(text: str, dtype: torch.dtype) -> Tensor:
-    cells = parse_matrix(text, max_rows=MAX_ROWS, max_columns=MAX_COLUMNS).cells
-    values = torch.tensor([[float(cell.replace("−", "-")) for cell in row] for row in cells], dtype=torch.float64)
+def _target(pasted: TextTensor, dtype: torch.dtype, logits: Tensor) -> Tensor:
+    """Brackets say the shape; one row or column of a table is a label per row, unless it is shaped like the logits."""
+    target = _tensor(pasted, dtype)
+    if not pasted.is_table or 1 not in target.shape or (target.shape == logits.shape and target.numel() > 1):
+        return target
+    return target.reshape(()) if logits.dim() == 1 and target.numel() == 1 else target.reshape(-1)
+
+
+def _tensor(pasted: TextTensor, dtype: torch.dtype) -> Tensor:
+    values = torch.tensor([float(text.replace("−", "-")) for text in pasted.numbers], dtype=torch.float64)
+    values = values.reshape(pasted.shape)
     whole = not dtype.is_floating_point
     if whole and not bool((values.isfinite() & (values == values.round()) & (values.abs() < 2**53)).all()):
         raise ValueError(
