@@ -67,7 +67,7 @@ def test_pieces_give_the_same_as_the_whole(shape: tuple[int, ...]) -> None:
     target = torch.zeros([shape[0], *shape[2:]], dtype=torch.int64)
     found = next(one for one in diagnose(logits, target) if one.code == "non-finite-logits")
 
-    assert f"{logits[-1].numel()} logits are NaN" in found.explanation
+    assert f"Logits that are NaN: {logits[-1].numel()}." in found.explanation
     assert f"row {shape[0] - 1}" in found.explanation or f"row [{shape[0] - 1}, 0]" in found.explanation
 
 

@@ -21,7 +21,7 @@ from xent_ui.options import decimals, take_target_kind
 from xent_ui.sheet import CLASS_INDEX, ONE_HOT, PROBABILITIES, Sheet, number_text, sheet_of_preset
 from xent_ui.text import N_, _, markdown_escaped, number, short
 
-PINNED, VIEW, OPTION, PARTS = "pinned_settings", "compare_view", "compare_option", "compare_parts"
+VIEW, OPTION, PARTS = "compare_view", "compare_option", "compare_parts"
 SETTINGS, MICRO_BATCHES = VIEWS = ("settings", "micro-batches")
 INDICES = "class indices"
 FORMS = (INDICES, PROBABILITIES)
@@ -78,10 +78,16 @@ def with_settings(sheet: Sheet, settings: Settings) -> Sheet:
 
 def pinned() -> Settings:
     """A: what was pinned; before that, PyTorch's defaults in the dtype and the form of the table."""
-    sheet = session.visit().sheet
-    plain = Settings(form=settings_of(sheet).form, dtype=sheet.dtype)
-    result: Settings = session.kept(PINNED, plain)
-    return result
+    current = session.visit()
+    if current.pinned is None:
+        return Settings(form=settings_of(current.sheet).form, dtype=current.sheet.dtype)
+    return settings_of(current.pinned)
+
+
+def keep_pinned(settings: Settings) -> None:
+    """Let these settings be A, on the numbers of the table: what the tab keeps is a table."""
+    current = session.visit()
+    current.pinned = with_settings(current.sheet, settings)
 
 
 def pin_button() -> None:
@@ -96,14 +102,14 @@ def pin_button() -> None:
 
 
 def _pin() -> None:
-    session.keep(PINNED, settings_of(session.visit().sheet))
+    keep_pinned(settings_of(session.visit().sheet))
     st.toast(_("Pinned as A. Change an option, then open Compare settings."), icon=":material/keep:")
 
 
 def _swap() -> None:
     former = pinned()
     sheet = session.visit().sheet
-    session.keep(PINNED, settings_of(sheet))
+    keep_pinned(settings_of(sheet))
     session.put(with_settings(sheet, former))
 
 
@@ -112,7 +118,7 @@ def _swap() -> None:
 
 def _two(a: Settings, b: Settings) -> None:
     session.keep(VIEW, SETTINGS)
-    session.keep(PINNED, a)
+    keep_pinned(a)
     session.put(with_settings(session.visit().sheet, b))
 
 
@@ -263,7 +269,7 @@ def _take_weight(side: str) -> None:
 def _change(side: str, name: str, value: object) -> None:
     sheet = session.visit().sheet
     if side == "A":
-        session.keep(PINNED, replace(pinned(), **{name: value}))  # type: ignore[arg-type]  # a field by its name
+        keep_pinned(replace(pinned(), **{name: value}))  # type: ignore[arg-type]  # a field by its name
     elif name == "form":
         take_target_kind(sheet, PROBABILITIES if value == PROBABILITIES else CLASS_INDEX)
     else:

@@ -70,10 +70,12 @@ def findings_of(problem: Problem) -> list[Finding]:
 
 
 def warnings_line(problem: Problem) -> None:
-    """What the doctor warns of in a Problem, a line each, with the way to its page."""
+    """What the doctor warns of in a Problem, a line each, with the way to its page; one alone says why at once."""
     found = [one for one in findings_of(problem) if one.severity != "note"]
     if found:
-        st.warning("  \n".join(markdown_escaped(one.title) for one in found), icon=":material/stethoscope:")
+        lines = [f"**{markdown_escaped(one.title)}**" for one in found]
+        lines += [markdown_escaped(one.explanation) for one in found if len(found) == 1]
+        st.warning("  \n".join(lines), icon=":material/stethoscope:")
         st.page_link("pages/apply/doctor.py", label=_("Doctor: why, and what to do"), icon=":material/stethoscope:")
 
 
