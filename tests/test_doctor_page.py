@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from xent_core import diagnose
 from xent_core.pitfalls import PITFALLS
+from xent_ui.text import markdown_escaped
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/apply/doctor.py"
@@ -119,6 +121,9 @@ def test_every_pitfall_is_shown() -> None:
         app = run(app)
         assert PITFALLS[code].wrong.message.replace("\\", "") in errors(app)
         assert app.get("plotly_chart")
+        logits, target, options = PITFALLS[code].wrong.arguments or ()
+        said = [one.explanation for one in diagnose(logits, target, **options) if one.code == code]
+        assert markdown_escaped("".join(said)) in [markdown.value for markdown in app.markdown] or not said
 
 
 @pytest.mark.parametrize("preset", ["masked", "class-weights", "soft-labels", "saturated", "digits"])

@@ -185,7 +185,8 @@ def both_option_bars() -> None:
     """The options of A and B side by side; B's are those of the table."""
     left, right = st.columns(2, gap="medium")
     with left, st.container(key="options_a"):
-        st.markdown(f"**A** · {_('pinned')}")
+        is_pinned = session.visit().pinned is not None
+        st.markdown(f"**A** · {_('pinned') if is_pinned else _('defaults, until you pin other options')}")
         _option_bar("A", pinned())
     with right, st.container(key="options_b"):
         st.markdown(f"**B** · {_('what is on the table')}")
@@ -451,13 +452,13 @@ def by_row_and_class(pair: GradientPair, sheet: Sheet, losses: tuple[Tensor, Ten
     """The pull on every row and on every class, for a, b and the difference."""
     rows, classes = st.columns([3, 2] if losses is not None else [1, 1], gap="medium")
     with rows, st.container(key="by_row"):
-        st.markdown(f"**{_('By row')}** Σ_c |g|")
+        st.markdown(f"**{_('By row')}** {_('pull: Σ |g| over the classes')}")
         columns = {}
         if losses is not None:
             columns = {_("loss A"): losses[0].double(), _("loss B"): losses[1].double()}
         _pull_table(sheet.row_names, pair.row_pulls, columns, "row")
     with classes, st.container(key="by_class"):
-        st.markdown(f"**{_('By class')}** Σ_i |g|")
+        st.markdown(f"**{_('By class')}** {_('pull: Σ |g| over the rows')}")
         _pull_table(sheet.class_names, pair.class_pulls, {}, "class")
 
 

@@ -10,7 +10,7 @@ from xent_core import DTYPES, REDUCTIONS, Finding, Problem, diagnose, recognise
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor import TITLES, diagnose_file
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
-from xent_core.pitfalls import PITFALLS, PitfallCall
+from xent_core.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_ui import figures, session
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.text import _, markdown_escaped, number
@@ -216,7 +216,9 @@ def pitfall_chooser() -> str:
 
 
 def pitfall(code: str) -> None:
-    """The wrong call beside the right one: code, loss or error, and gradient, on one scale."""
+    """Why it is wrong, and the wrong call beside the right one: code, loss or error, and gradient, on one scale."""
+    if words := _words_on(PITFALLS[code]):
+        st.markdown(markdown_escaped(words))
     both = PITFALLS[code].wrong, PITFALLS[code].right
     finite = [float(call.grad_logits.double().nan_to_num(0.0, 0.0, 0.0).abs().max()) for call in both
               if call.grad_logits is not None]  # fmt: skip
@@ -226,6 +228,13 @@ def pitfall(code: str) -> None:
         with column, st.container(key=f"pitfall_{name}"):
             st.markdown(f"**{title}**")
             _show_call(call, name, bound)
+
+
+def _words_on(pitfall: Pitfall) -> str:
+    """What the doctor says of the wrong call; "" where PyTorch alone refuses what is read as a tensor here."""
+    assert pitfall.wrong.arguments is not None
+    logits, target, options = pitfall.wrong.arguments
+    return next((one.explanation for one in diagnose(logits, target, **options) if one.code == pitfall.code), "")
 
 
 def _show_call(call: PitfallCall, name: str, bound: float) -> None:

@@ -203,6 +203,7 @@ def _failures(runs: Runs) -> list[str]:
 
 def ulp_formula(runs: Runs) -> None:
     """What an ulp is, with the numbers of this loss."""
+    st.caption(_("An ulp, a unit in the last place, is the gap between a number and the next that its dtype can hold:"))
     exact = float(runs["float64"].loss.exact.sum())
     if not math.isfinite(exact) or exact == 0:
         st.latex(r"\mathrm{ulp}(x) = 2^{\lfloor \log_2 |x| \rfloor}\, \varepsilon")
