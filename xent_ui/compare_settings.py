@@ -26,6 +26,7 @@ SETTINGS, MICRO_BATCHES = VIEWS = ("settings", "micro-batches")
 INDICES = "class indices"
 FORMS = (INDICES, PROBABILITIES)
 MAX_BESIDE = 5  # classes, for three matrices in a row
+MAX_LISTED = 8  # weights, in words
 
 
 @dataclass(frozen=True)
@@ -281,7 +282,9 @@ def _change(side: str, name: str, value: object) -> None:
 def _rare_words(settings: Settings) -> str:
     """The options behind the button that are not at their default."""
     plain = Settings()
-    words = [] if settings.weight is None else [f"weight=[{', '.join(settings.weight)}]"]
+    weight = settings.weight or ()
+    listed = weight if len(weight) <= MAX_LISTED else (*weight[: MAX_LISTED - 1], "…")
+    words = [] if not weight else [f"weight=[{', '.join(listed)}]"]
     words += [
         f"{name}={getattr(settings, name):g}" if name == "temperature" else f"{name}={getattr(settings, name)}"
         for name in ("temperature", "dtype", "ignore_index")

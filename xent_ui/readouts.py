@@ -501,7 +501,9 @@ def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
     found = []
     if words := option_words(sheet):
         found.append(_("In use: {options}.").format(options=", ".join(words)))
-    if problem.weight is not None or problem.has_probabilities:
+    # of a mean that divides by 0 the doctor warns
+    divides = problem.reduction == "mean" and float(evaluation.denominator) != 0
+    if divides and (problem.weight is not None or problem.has_probabilities):
         found.append(denominator_help(evaluation))
     if sheet.target_kind != PROBABILITIES and 0 <= sheet.ignore_index < sheet.num_classes:
         found.append(
