@@ -1,136 +1,121 @@
 import dataclasses
-import math
-from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.problems import any_calls
-from tests.test_symptoms import CASES as SYMPTOMS
-from xent_core import InvalidProblem, Problem, diagnose
-from xent_core.doctor import TITLES
+from tests.doctor_cases import CASES, ERRORS, Call, Case
+from tests.problems import any_calls, call_of
+from xent_core import Finding, InvalidProblem, Problem, diagnose
+from xent_core.findings import TITLES
+from xent_core.problem import as_logits, as_target, as_weight
+
+DEFAULTS = {"weight": None, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0}
 
 Z = torch.tensor([[1.0, 2.0, 3.0]] * 3)
 HARD = torch.tensor([2, 1, 0])
-Z3, HARD3 = torch.zeros(2, 5, 4), torch.zeros(2, 4, dtype=torch.int64)
-
-# what raises each code: arguments, options
-RAISES = [
-    ("logits-type", ([[1, 2], [3]], [0, 1]), {}),
-    ("logits-type", ("logits", [0]), {}),
-    ("logits-type", (None, [0]), {}),
-    ("logits-dtype", (Z.long(), HARD), {}),
-    ("logits-dtype", (Z > 1, HARD), {}),
-    ("logits-dtype", (Z.to_sparse(), HARD), {}),
-    ("logits-dtype", ([[1j, 2j]], [0]), {}),
-    ("logits-shape", (1.0, 0), {}),
-    ("logits-shape", (torch.tensor(1.0), torch.tensor(0)), {}),
-    ("logits-shape", (torch.zeros(2, 0, 3), torch.full((2, 3), -100)), {}),
-    ("target-type", (Z, "labels"), {}),
-    ("target-type", (Z, [[1], [1, 2]]), {}),
-    ("target-type", (Z, None), {}),
-    ("target-dtype", (Z, HARD.float()), {}),
-    ("target-dtype", (Z, HARD.int()), {}),
-    ("target-dtype", (Z3, HARD3.to(torch.uint8)), {}),
-    ("target-dtype", (Z, HARD.to_sparse()), {}),
-    ("target-dtype", (Z, HARD.to(torch.uint8)), {"weight": torch.ones(3), "label_smoothing": 0.1}),
-    ("target-shape", (Z, HARD.unsqueeze(1)), {}),
-    ("target-shape", (torch.zeros(3), [0, 1]), {}),
-    ("target-shape", (Z, torch.eye(3)[:, :2]), {}),
-    ("target-out-of-range", (Z, [0, 1, 3]), {}),
-    ("target-out-of-range", (Z, [0, 1, -1]), {}),
-    ("target-out-of-range", (torch.zeros(2, 0), [0, 0]), {}),
-    ("target-out-of-range", (Z, [0, -100, 1]), {"ignore_index": -1}),
-    ("class-axis", (torch.zeros(2, 5, 3), torch.zeros(2, 5, dtype=torch.int64)), {}),
-    ("class-axis", (torch.zeros(2, 4, 5, 3), torch.zeros(2, 4, 5, dtype=torch.int64)), {}),
-    ("class-axis", (np.zeros((1, 7, 2)), np.zeros((1, 7), np.int64)), {}),
-    ("batch-mismatch", (Z, [0, 1]), {}),
-    ("batch-mismatch", (Z, [0, 1, 2, 0]), {}),
-    ("batch-mismatch", (Z3, torch.zeros(3, 4, dtype=torch.int64)), {}),
-    ("int-one-hot", (Z, torch.eye(3).long()), {}),
-    ("int-one-hot", (Z, [[1, 0, 0]] * 3), {}),
-    ("int-one-hot", (Z, np.eye(3, dtype=bool)), {}),
-    ("soft-target-ignore-index", (Z, torch.eye(3)), {"ignore_index": 0}),
-    ("soft-target-ignore-index", (Z, torch.eye(3)), {"ignore_index": 255}),
-    ("soft-target-ignore-index", (Z[0], torch.eye(3)[0]), {"ignore_index": 2}),
-    ("weight-type", (Z, HARD), {"weight": "balanced"}),
-    ("weight-type", (Z, HARD), {"weight": [[1], [1, 2]]}),
-    ("weight-type", (Z, HARD), {"weight": {0: 1.0}}),
-    ("weight-shape", (Z, HARD), {"weight": [1, 1]}),
-    ("weight-shape", (Z, HARD), {"weight": [1, 1, 1, 1]}),
-    ("weight-shape", (Z, HARD), {"weight": 2.0}),
-    ("weight-shape", (Z, HARD), {"weight": torch.ones(3, 1)}),
-    ("weight-dtype", (Z, HARD), {"weight": torch.ones(3, dtype=torch.float64)}),
-    ("weight-dtype", (Z, HARD), {"weight": np.ones(3)}),
-    ("weight-dtype", (Z, HARD), {"weight": torch.ones(3, dtype=torch.int64)}),
-    ("weight-dtype", (Z, torch.eye(3)), {"weight": torch.ones(3).to_sparse()}),
-    ("reduction", (Z, HARD), {"reduction": "average"}),
-    ("reduction", (Z, HARD), {"reduction": None}),
-    ("reduction", (Z, HARD), {"reduction": "Mean"}),
-    ("label-smoothing", (Z, HARD), {"label_smoothing": 1.1}),
-    ("label-smoothing", (Z, HARD), {"label_smoothing": "0.1"}),
-    ("label-smoothing", (Z, HARD), {"label_smoothing": math.inf}),
-    ("ignore-index", (Z, HARD), {"ignore_index": 2**63}),
-    ("ignore-index", (Z, HARD), {"ignore_index": "-100"}),
-    ("ignore-index", (Z, HARD), {"ignore_index": -100.0}),
-]
-
-# what comes near without a mistake
-CLEAN = [
-    ((Z, HARD), {}),
-    ((Z.tolist(), HARD.tolist()), {}),
-    ((Z.numpy(), HARD.numpy()), {}),
-    ((np.array([[1, 2, 3]] * 3), [0, 1, 2]), {}),
-    ((Z[0], torch.tensor(2)), {}),
-    ((Z, torch.eye(3)), {}),
-    ((Z, torch.eye(3).double()), {"weight": torch.ones(3, dtype=torch.int64)}),
-    ((Z, HARD.to(torch.uint8)), {}),
-    ((Z, HARD.to(torch.uint8)), {"weight": torch.ones(3), "label_smoothing": 0.1, "reduction": "sum"}),
-    ((Z, [0, -100, 1]), {}),
-    ((Z, [0, 255, 1]), {"ignore_index": 255}),
-    ((Z3, HARD3), {}),
-    ((Z, HARD), {"weight": [1, 1, 1]}),
-    ((Z, HARD), {"weight": [1, 2, 3], "reduction": "sum"}),
-    ((Z, HARD), {"label_smoothing": 1}),
-    ((Z, HARD), {"label_smoothing": 0}),
-    ((Z, HARD), {"ignore_index": 2**63 - 1}),
-    ((Z, torch.eye(3)), {"ignore_index": -1}),
-]
 
 
-@pytest.mark.parametrize(("code", "arguments", "options"), RAISES)
-def test_a_mistake_is_found_by_its_code(code, arguments, options):
-    findings = diagnose(*arguments, **options)
-
-    assert [finding.code for finding in findings] == [code]
-    assert findings[0].severity == "error"
+# The table
 
 
-@pytest.mark.parametrize(("code", "arguments", "options"), RAISES)
-def test_a_finding_says_the_same_as_the_refused_problem(code, arguments, options):
+def table(cases: list[Case], *which: str) -> Any:
+    """Every call in these columns of the table, as arguments of a test."""
+    rows = [
+        pytest.param(case, call, id=f"{case.code}-{column}-{number}")
+        for case in cases
+        for column in which
+        for number, call in enumerate(getattr(case, column))
+    ]
+    return pytest.mark.parametrize(("case", "call"), rows)
+
+
+def found_in(call: Call) -> list[Finding]:
+    return diagnose(call.logits, call.target, **call.options)
+
+
+def after_its_fix(case: Case, call: Call) -> Call:
+    """The arguments after the fix has run, on tensors as a training loop has them."""
+    names: dict[str, Any] = {"torch": torch, "F": F, "logits": call.logits, "target": call.target, **DEFAULTS}
+    names |= call.options
+    if not case.code.endswith("-type"):
+        names["logits"] = as_logits(call.logits)
+        names["target"] = as_target(call.target, names["logits"].dtype)
+        if names["weight"] is not None:
+            names["weight"] = as_weight(names["weight"], names["logits"].dtype)
+    fix = next(one.fix for one in found_in(call) if one.code == case.code)
+    exec(fix, names)
+    return Call(names["logits"], names["target"], {name: names[name] for name in DEFAULTS})
+
+
+def test_every_code_has_three_inputs_and_three_near_misses() -> None:
+    assert {case.code for case in CASES} == set(TITLES)
+    assert all(len(case.raises) + len(case.stays) >= 3 and len(case.near) >= 3 for case in CASES)
+
+
+@table(CASES, "raises", "stays")
+def test_it_is_found(case: Case, call: Call) -> None:
+    assert (case.code, case.severity) in {(one.code, one.severity) for one in found_in(call)}
+
+
+@table(CASES, "near")
+def test_a_near_miss_is_not(case: Case, call: Call) -> None:
+    assert (case.code, case.severity) not in {(one.code, one.severity) for one in found_in(call)}
+
+
+@table(CASES, "raises")
+def test_its_fix_makes_it_go_away(case: Case, call: Call) -> None:
+    left = {(one.code, one.severity) for one in found_in(after_its_fix(case, call))}
+
+    assert (case.code, case.severity) not in left
+    assert not {severity for _, severity in left} & {"error"}
+
+
+@table(CASES, "stays")
+def test_where_the_fix_cannot_mend_it_runs_all_the_same(case: Case, call: Call) -> None:
+    assert case.code in {one.code for one in found_in(after_its_fix(case, call))}
+
+
+@table(CASES, "raises", "stays")
+def test_the_words_are_whole(case: Case, call: Call) -> None:
+    for one in found_in(call):
+        assert one.title == TITLES[one.code]
+        assert one.explanation.endswith(".")
+        assert "{" not in one.explanation or one.severity == "error"  # which may quote what came
+        assert one.fix
+
+
+@table(ERRORS, "raises", "stays")
+def test_an_error_stands_alone_and_says_the_same_as_the_refused_problem(case: Case, call: Call) -> None:
     with pytest.raises(InvalidProblem) as caught:
-        Problem(*arguments, **options)
-    finding = diagnose(*arguments, **options)[0]
+        Problem(call.logits, call.target, **call.options)
 
-    assert caught.value.code == code
-    assert finding.explanation == str(caught.value)
-    assert finding.title == TITLES[code]
+    assert [(one.code, one.explanation) for one in found_in(call)] == [(caught.value.code, str(caught.value))]
 
 
-@pytest.mark.parametrize(("arguments", "options"), CLEAN)
-def test_near_misses_are_clean(arguments, options):
-    assert diagnose(*arguments, **options) == []
-    assert isinstance(Problem(*arguments, **options), Problem)
+@table(ERRORS, "near")
+def test_a_near_miss_of_an_error_makes_a_problem_that_pytorch_takes(case: Case, call: Call) -> None:
+    loss, grad = call_of(Problem(call.logits, call.target, **call.options)).torch()
+
+    assert not [one for one in found_in(call) if one.severity == "error"]
+    assert loss.is_floating_point()
+    assert grad.shape == as_logits(call.logits).shape
 
 
-def test_every_error_is_raised_by_three_inputs():
-    counts = Counter(code for code, _, _ in RAISES)
+# The rest
 
-    assert set(counts) | {case.code for case in SYMPTOMS} == set(TITLES)
-    assert min(counts.values()) >= 3
+
+def test_one_label_in_an_axis_of_its_own_is_what_only_backward_refuses():
+    call = Call(Z[0], torch.tensor([2]), {})
+    with pytest.raises(RuntimeError):
+        F.cross_entropy(call.logits.clone().requires_grad_(), call.target).backward()
+
+    assert [one.code for one in found_in(call)] == ["target-shape"]
+    assert found_in(after_its_fix(Case("target-shape", "error", [call], []), call)) == []
 
 
 def test_every_mistake_is_listed_and_not_only_the_first():

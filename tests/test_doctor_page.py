@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from xent_core import diagnose
 from xent_core.pitfalls import PITFALLS
+from xent_ui.text import markdown_escaped
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/apply/doctor.py"
@@ -57,9 +59,36 @@ def test_a_wrong_dtype_can_be_shown() -> None:
 
 
 def test_one_hot_rows_of_integers_are_found() -> None:
-    app = paste("[[1, 2], [3, 4]]", "[[0, 1], [1, 0]]", target_shape="(N, C)")
+    app = paste("[[1, 2], [3, 4]]", "[[0, 1], [1, 0]]")
 
     assert "int-one-hot" in errors(app)
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "shapes"),
+    [
+        ("1, 2, 3\n4, 5, 6", "0\n2", "logits (2, 3), target (2,)"),  # a column of a table is a label per row
+        ("1, 2, 3\n4, 5, 6", "0, 2", "logits (2, 3), target (2,)"),
+        ("1, 2, 3", "0, 0.5, 0.5", "logits (1, 3), target (1, 3)"),
+        ("1, 2, 3", "2", "logits (1, 3), target (1,)"),
+        ("[1, 2, 3]", "2", "logits (3,), target ()"),
+        ("tensor([1., 2., 3.])", "tensor(2)", "logits (3,), target ()"),
+        ("[[1, 2], [3, 4]]", "tensor([[0], [1]])", "logits (2, 2), target (2, 1)"),  # brackets are taken at their word
+        ("[[[1, 2, 3], [4, 5, 6]]]", "[[0, 2]]", "logits (1, 2, 3), target (1, 2)"),
+        ("[[[[1, 2], [3, 4]], [[5, 6], [7, 8]]]]", "[[[0, 1], [1, 0]]]", "logits (1, 2, 2, 2), target (1, 2, 2)"),
+    ],
+)
+def test_what_is_pasted_has_the_shape_that_it_shows(logits: str, target: str, shapes: str) -> None:
+    app = paste(logits, target, target_dtype="float32" if "." in target else "int64")
+
+    assert shapes in [caption.value for caption in app.caption]
+
+
+def test_classes_on_the_last_axis_are_found_in_a_printout() -> None:
+    app = paste("tensor([[[2.0, 1.0, 0.1],\n         [0.5, 2.5, -1.0]]], grad_fn=<ViewBackward0>)", "tensor([[0, 1]])")
+
+    assert "class-axis" in errors(app)
+    assert "movedim" in app.code[0].value
 
 
 @pytest.mark.parametrize(("logits", "target"), [("a b", "[1]"), ("__import__('os')", "0"), ("1, 2", "0.5")])
@@ -92,6 +121,9 @@ def test_every_pitfall_is_shown() -> None:
         app = run(app)
         assert PITFALLS[code].wrong.message.replace("\\", "") in errors(app)
         assert app.get("plotly_chart")
+        logits, target, options = PITFALLS[code].wrong.arguments or ()
+        said = [one.explanation for one in diagnose(logits, target, **options) if one.code == code]
+        assert markdown_escaped("".join(said)) in [markdown.value for markdown in app.markdown] or not said
 
 
 @pytest.mark.parametrize("preset", ["masked", "class-weights", "soft-labels", "saturated", "digits"])

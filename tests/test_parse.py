@@ -4,14 +4,15 @@ import io
 import math
 import re
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from xent_core.parse import NUMBER, InvalidText, TextMatrix, parse_matrix, parse_number
+from xent_core.parse import NUMBER, InvalidText, TextMatrix, TextTensor, parse_matrix, parse_number, parse_tensor
 
 
 def parse(text: str) -> TextMatrix:
@@ -461,3 +462,54 @@ def test_any_text_gives_a_matrix_of_numbers_or_invalid_text(text):
     assert all(row for row in numbers(matrix))
     for names, length in ((matrix.column_names, len(matrix.cells[0])), (matrix.row_names, len(matrix.cells))):
         assert names is None or (len(names) == len(set(names)) == length and all(names))
+
+
+# Tensors
+
+
+SHAPES = st.lists(st.integers(1, 3), max_size=5).map(tuple)
+
+
+@given(SHAPES, st.sampled_from([str, repr, lambda tensor: repr(tensor.numpy()), lambda tensor: str(tensor.tolist())]))
+def test_a_printed_tensor_is_read_in_its_own_shape(
+    shape: tuple[int, ...], printed: Callable[[torch.Tensor], str]
+) -> None:
+    values = torch.arange(math.prod(shape)).reshape(shape) - 2
+    text = printed(values)
+    assume("(" in text or "[" in text)  # a bare number is a table
+    read = parse_tensor(text)
+
+    assert read == TextTensor(tuple(map(str, values.flatten().tolist())), shape, is_table=False)
+
+
+def test_numbers_apart_by_spaces_are_read_in_their_own_shape() -> None:
+    values = np.arange(12.0).reshape(2, 3, 2)
+    read = parse_tensor(str(values))
+
+    assert read.shape == (2, 3, 2)
+    assert list(map(float, read.numbers)) == values.flatten().tolist()
+
+
+def test_a_table_has_two_axes() -> None:
+    assert parse_tensor("a\tb\n1\t2\n3\t4") == TextTensor(("1", "2", "3", "4"), (2, 2), is_table=True)
+    assert parse_tensor("7") == TextTensor(("7",), (1, 1), is_table=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[[1, 2], [3]]]", "shape (2,) and of shape (1,)"),
+        ("[[1, 2], [[3], [4]]]", "shape (2,) and of shape (2, 1)"),
+        ("[1, [2]]", "mixed"),
+        ("[[[]]]", "empty"),
+        ("[[[1, x]]]", "[0, 0, 1]"),
+        ("[" * 17 + "1" + "]" * 17, "nested"),
+        ("tensor([[[1, 2], ..., [3, 4]]])", "shortened"),
+        ("[[[__import__('os')]]]", "not evaluated"),
+    ],
+)
+def test_what_is_no_tensor_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InvalidText) as caught:
+        parse_tensor(text)
+
+    assert words in str(caught.value)

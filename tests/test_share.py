@@ -155,7 +155,7 @@ def test_the_state_of_a_page_travels() -> None:
 def test_a_tab_brings_back_link_start_and_table() -> None:
     at = open_app(preset="uniform", lock="tools")
     visit = at.session_state["visit"]
-    visit.sheet = SHEET
+    visit.sheet, visit.pinned = SHEET, replace(SHEET, reduction="sum", label_smoothing=0.3)
     kept = session.saved(visit)
     fresh = AppTest.from_string(
         "import streamlit as st\nfrom xent_ui import session\nsession.visit()\n"
@@ -168,12 +168,15 @@ def test_a_tab_brings_back_link_start_and_table() -> None:
 
     assert not fresh.exception
     assert restored.sheet == SHEET
+    assert restored.pinned == visit.pinned
     assert (restored.start, restored.preset) == (sheet_of_preset(PRESETS["uniform"]), "uniform")
     assert restored.opened.locked == {"tools"}
     assert restored.link == visit.link
 
 
-@pytest.mark.parametrize("kept", ["", "\n", "a\nb\nc", "\n\n{}", "p=1\np=hello\n" + SHEET.to_json()])
+@pytest.mark.parametrize(
+    "kept", ["", "\n", "a\nb\nc", "\n\n{}", "p=1\np=hello\n" + SHEET.to_json(), f"\n\n{SHEET.to_json()}\n{{}}\nx"]
+)
 def test_what_a_tab_kept_is_checked(kept: str) -> None:
     fresh = AppTest.from_string(
         "import streamlit as st\nfrom xent_ui import session\nsession.visit()\nsession.restore(st.session_state.kept)",

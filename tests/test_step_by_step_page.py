@@ -106,6 +106,17 @@ def test_end_and_start_lead_to_the_ends() -> None:
     assert place(page) == "step 1 of 22 · forward 1 of 11"
 
 
+def test_a_step_can_be_chosen_and_shows_its_sum() -> None:
+    page = opened()
+    page.selectbox(key="trace_stage").set_value(20)
+    page.run()
+    page.selectbox(key="trace_class").set_value(0)
+    page.run()
+
+    assert page.session_state["traced_stage"] == 20
+    assert any(r"\frac{\partial L}{\partial a_{0}} = " in formula.value for formula in page.latex)
+
+
 def test_play_begins_anew_at_the_end_and_can_be_paused() -> None:
     page = opened(stage=LAST)
 
@@ -140,18 +151,18 @@ def test_another_class_puts_its_numbers_into_the_formula() -> None:
 
     page.selectbox(key="trace_class").select_index(0).run()
 
-    assert any(r"p_0 = \frac{0.1353}{1.5032} = 0.0900" in formula.value for formula in page.latex)
+    assert any(r"p_{0} = \frac{0.1353}{1.5032} = 0.0900" in formula.value for formula in page.latex)
 
 
 @pytest.mark.parametrize(
     ("stage", "formula"),
     [
-        (1, r"a_2 = \frac{3}{1} = 3.0000"),
+        (1, r"a_{2} = \frac{3}{1} = 3.0000"),
         (2, r"m = \max(1.0000, 2.0000, 3.0000) = 3.0000"),
-        (3, r"s_2 = 3.0000 - 3.0000 = 0.0000"),
+        (3, r"s_{2} = 3.0000 - 3.0000 = 0.0000"),
         (5, r"\Sigma = 0.1353 + 0.3679 + 1.0000 = 1.5032"),
-        (7, r"\log p_2 = \ln 0.6652 = -0.4076"),
-        (8, r"t_2 = 1 \cdot (-0.4076) = -0.4076"),
+        (7, r"\log p_{2} = \ln 0.6652 = -0.4076"),
+        (8, r"t_{2} = 1 \cdot (-0.4076) = -0.4076"),
         (10, r"c = \frac{0.4076}{3} = 0.1359"),
         (15, r"= \frac{(-0.3333)}{0.6652} = -0.5011"),
         (16, r"= -\frac{(-0.5011) \cdot 1.0000}{1.5032^2} = 0.2217"),

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.test_doctor import RAISES
+from tests.doctor_cases import ERRORS
 from xent_core.findings import TITLES
 from xent_core.torch_messages import PATTERNS, recognise
 
@@ -33,7 +33,10 @@ def message_of(arguments, options):
     return None
 
 
-@pytest.mark.parametrize(("code", "arguments", "options"), RAISES)
+@pytest.mark.parametrize(
+    ("code", "arguments", "options"),
+    [(case.code, call[:2], call.options) for case in ERRORS for call in (*case.raises, *case.stays)],
+)
 def test_what_pytorch_says_leads_to_the_code(code, arguments, options):
     leaf = arguments[0]
     if isinstance(leaf, torch.Tensor) and leaf.is_floating_point():

@@ -51,7 +51,8 @@ def diagnose(
         w = None if weight is None else _seen(weight, lambda data: as_weight(data, z.dtype))
         index, smoothing = as_ignore_index(ignore_index), as_label_smoothing(label_smoothing)
     except InvalidProblem as error:
-        return [_of_error(error, fix_of_unreadable(error.code))]
+        came = {"logits-type": logits, "target-type": target, "weight-type": weight}.get(error.code)
+        return [_of_error(error, fix_of_unreadable(error.code, came))]
     options: dict[str, Any] = {"weight": w, "ignore_index": index, "reduction": reduction, "label_smoothing": smoothing}
     errors = list(violations(z, y, **options)) or list(_refused_by_backward(z, y))
     if errors:

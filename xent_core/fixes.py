@@ -7,6 +7,7 @@ Where nobody but the user can know what was meant, it prints what to look at.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,12 +24,16 @@ FIX_OF_OPTION = {
 USUAL_IGNORE_VALUES = (-1, 255, -100)
 
 
-def fix_of_unreadable(code: str) -> str:
-    """The fix where an argument cannot even be read: codes such as "logits-type"."""
+def fix_of_unreadable(code: str, data: Any) -> str:
+    """The fix where an argument cannot even be read: codes such as "logits-type"; data: what came."""
     if code in FIX_OF_OPTION:
         return FIX_OF_OPTION[code]
     name = code.removesuffix("-type")
-    return f"{name} = torch.tensor({name})  # from numbers, in rows of equal length"
+    is_list = isinstance(data, list | tuple) and all(isinstance(one, Tensor) for one in data)
+    if is_list and len({one.shape for one in data}) == 1:
+        # factors of the classes, each in a tensor of its own, stay one axis
+        return f"{name} = torch.{'cat' if name == 'weight' else 'stack'}({name})"
+    return f"print({name})  # what torch.tensor takes: numbers, in rows of equal length"
 
 
 def fix_of(code: str, logits: Tensor, target: Tensor, weight: Tensor | None, *, ignore_index: int) -> str:
@@ -37,7 +42,9 @@ def fix_of(code: str, logits: Tensor, target: Tensor, weight: Tensor | None, *, 
         case "logits-dtype":
             return f"logits = logits{_to_dense(logits)}{'.real' if logits.is_complex() else _to_floating(logits)}"
         case "logits-shape":
-            return "logits = logits.reshape(1, -1)" if logits.dim() == 0 else LOOK_AT_SHAPES
+            if logits.dim():
+                return LOOK_AT_SHAPES
+            return f"logits = logits.reshape({'1, -1' if target.dim() else -1})"
         case "target-dtype":
             return f"target = target{_to_dense(target) or '.long()'}"
         case "target-shape":
@@ -95,8 +102,6 @@ def _target_shape(logits: Tensor, target: Tensor) -> str:
     for axis in range(len(came)):
         if came[axis] == 1 and came[:axis] + came[axis + 1 :] == expected:
             return f"target = target.squeeze({axis})"
-    if logits.dim() == 2 and came == list(logits.shape)[::-1]:
-        return "target = target.T"
     if logits.dim() > 2 and came == [*expected, logits.shape[1]]:
         return "target = target.movedim(-1, 1)"
     if target.numel() == math.prod(expected) and target.numel() > 0:
@@ -107,6 +112,8 @@ def _target_shape(logits: Tensor, target: Tensor) -> str:
 def _batch(logits: Tensor, target: Tensor) -> str:
     if logits.dim() == 2 and target.dim() == 1 and logits.shape[1] == len(target):
         return "logits = logits.T"  # classes first
+    if logits.dim() == 2 and target.shape == logits.T.shape:
+        return "target = target.T"
     if logits.dim() == 2 and target.dim() > 1 and target.numel() == len(logits):
         return "target = target.reshape(-1)"  # the logits were flattened, the target was not
     if logits.dim() == 3 and target.dim() == 1 and len(target) == logits.shape[0] * logits.shape[1]:

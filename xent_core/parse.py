@@ -57,6 +57,15 @@ class TextMatrix:
     row_names: tuple[str, ...] | None
 
 
+@dataclass(frozen=True)
+class TextTensor:
+    """Numbers as they were typed, in the order of the rows; of a literal, its shape is exact, a table has two axes."""
+
+    numbers: tuple[str, ...]
+    shape: tuple[int, ...]
+    is_table: bool
+
+
 def parse_number(text: str) -> float:
     """The float64 that one piece of text stands for.
 
@@ -109,6 +118,31 @@ def parse_matrix(text: str, *, max_rows: int, max_columns: int) -> TextMatrix:
     Example: "\tcat\tdog\nimage 7\t1\t2.50" → cells (("1", "2.50"),), column_names ("cat", "dog"),
       row_names ("image 7",).
     """
+    lines = _lines_of(text)
+    limits = _Limits(max_rows, max_columns)
+    literal = _literal_in(lines)
+    return _parse_table(lines, limits) if literal is None else _parse_literal(literal, limits)
+
+
+def parse_tensor(text: str) -> TextTensor:
+    """The numbers in pasted text with their shape: a table as `parse_matrix` reads it, or a literal of any depth.
+
+    Raises: InvalidText.
+    Example: "tensor([[[1., 2.]]])" → shape (1, 1, 2); "tensor(3)" → shape (); "1, 2" → a table of shape (1, 2).
+    """
+    lines = _lines_of(text)
+    literal = _literal_in(lines)
+    if literal is None:
+        cells = _parse_table(lines, _Limits(_MAX_TEXT_CHARACTERS, _MAX_TEXT_CHARACTERS)).cells
+        return TextTensor(tuple(cell for row in cells for cell in row), (len(cells), len(cells[0])), is_table=True)
+    numbers, shape = _flat(_Literal(literal, max_depth=_MAX_NESTING).node())
+    if not numbers:
+        raise InvalidText(_("The list is empty, expected at least one number. Write a list such as [[1, 2], [3, 4]]."))
+    return TextTensor(tuple(numbers), shape, is_table=False)
+
+
+def _lines_of(text: str) -> str:
+    """The text, if it is one that can be read, under one kind of line end."""
     if not isinstance(text, str):
         raise InvalidText(
             _("a value of type {type}, expected the text of a matrix. Paste rows of numbers.").format(
@@ -126,9 +160,7 @@ def parse_matrix(text: str, *, max_rows: int, max_columns: int) -> TextMatrix:
         raise InvalidText(
             _("The text is empty, expected a matrix. Paste rows of numbers, or a list such as [[1, 2], [3, 4]].")
         )
-    limits = _Limits(max_rows, max_columns)
-    literal = _literal_in(lines)
-    return _parse_table(lines, limits) if literal is None else _parse_literal(literal, limits)
+    return lines
 
 
 class _Limits(NamedTuple):
@@ -366,7 +398,7 @@ def _literal_in(text: str) -> str | None:
 
 
 def _parse_literal(text: str, limits: _Limits) -> TextMatrix:
-    rows = _Literal(text).rows()
+    rows = _Literal(text, max_depth=2).rows()
     if not rows or not any(rows):
         raise InvalidText(
             _("The matrix is empty, expected at least one number. Write a list such as [[1, 2], [3, 4]].")
@@ -374,6 +406,23 @@ def _parse_literal(text: str, limits: _Limits) -> TextMatrix:
     _require_rectangle(rows)
     _require_size(rows, limits)
     return TextMatrix(cells=tuple(map(tuple, rows)), column_names=None, row_names=None)
+
+
+def _flat(node: _Node) -> tuple[list[str], tuple[int, ...]]:
+    """The numbers in nested lists, and the shape of these."""
+    if isinstance(node, str):
+        return [node], ()
+    parts = [_flat(item) for item in node]
+    shapes = list(dict.fromkeys(shape for _numbers, shape in parts))
+    if len(shapes) > 1:
+        raise InvalidText(
+            _("Parts of shape {first} and of shape {second} stand side by side, expected one shape.").format(
+                first=shapes[0], second=shapes[1]
+            )
+            + " "
+            + _("Give every list of one level the same length.")
+        )
+    return [number for numbers, _shape in parts for number in numbers], (len(parts), *(shapes[0] if shapes else ()))
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -438,16 +487,21 @@ def _sequence_openings(tokens: Sequence[_Token]) -> set[int]:
 class _Literal:
     """The numbers of one literal, read token by token."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, max_depth: int) -> None:
+        self._max_depth = max_depth
         self._tokens = _tokens(text)
         self._sequence_openings = _sequence_openings(self._tokens)
         self._position = 0
         self._filling: list[list[_Node]] = []  # the lists being filled, outermost first
 
-    def rows(self) -> list[list[str]]:
+    def node(self) -> _Node:
         node = self._sequence("") if -1 in self._sequence_openings else self._value()
         if self._next_token() is not _END:
             self._refuse_text_after_value()
+        return node
+
+    def rows(self) -> list[list[str]]:
+        node = self.node()
         if isinstance(node, str):
             raise InvalidText(
                 _("{text} is a single number, expected a matrix. Write [[{node}]].").format(
@@ -471,6 +525,8 @@ class _Literal:
         if not self._filling:
             return ""
         outer = self._filling[0]
+        if len(self._filling) > 2:
+            return f"{[len(one) for one in self._filling]}: "
         if len(self._filling) > 1:
             return _("row {row}, column {column}: ").format(row=len(outer), column=len(self._filling[1]))
         return (
@@ -499,7 +555,7 @@ class _Literal:
 
     def _sequence(self, closing: str) -> _Node:
         """The items up to the closing bracket, which is taken; either all or none of them have commas between."""
-        if len(self._filling) == 2:
+        if len(self._filling) == self._max_depth:
             self._refuse(
                 _(
                     "a list, expected a number. A matrix has two levels of brackets, this has more. Take one slice, "

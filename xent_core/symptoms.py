@@ -260,7 +260,7 @@ def _all_ignored(call: Call) -> Iterator[Finding]:
     if rows and call.num_kept:
         came = _("The logits have no classes.")
     elif rows:
-        came = _("All {rows} rows have the target {index}, which is ignore_index.").format(
+        came = _("Every row has the target {index}, which is ignore_index (rows: {rows}).").format(
             rows=rows, index=_integer(call.ignore_index)
         )
     else:
@@ -334,7 +334,7 @@ def _weighted_mean(call: Call) -> Iterator[Finding]:
             "zero-total-weight",
             "warning",
             _(
-                "The labels of all {kept} kept rows have weight 0, so that the mean divides by 0: the loss is NaN."
+                "Every kept row has a label of weight 0 (rows: {kept}), so that the mean divides by 0: the loss is NaN."
             ).format(kept=kept)
             + " "
             + _("Sum, and divide by Σw where it is above 0."),
@@ -399,7 +399,7 @@ def _soft_target(call: Call) -> Iterator[Finding]:
         yield finding(
             "soft-target-negative",
             "warning",
-            _("{count} rows of the target hold a negative number; {row} goes down to {lowest}.").format(
+            _("Rows of the target with a negative number: {count}; {row} goes down to {lowest}.").format(
                 count=int(negative.sum()), row=call.place(negative), lowest=_number(lowest[tuple(place)])
             )
             + " "
@@ -417,14 +417,14 @@ def _masked_soft_rows(call: Call, marked: Tensor, zero: Tensor) -> Finding:
         place = tuple(marked.nonzero()[0])
         value = call.target.movedim(1, -1)[place][0]
         parts.append(
-            _("{count} rows of probabilities are filled with {value}, the first is {row}.").format(
+            _("Rows of probabilities filled with {value}: {count}, the first is {row}.").format(
                 count=int(marked.sum()), value=_number(value), row=call.place(marked)
             )
         )
         parts.append(_("ignore_index has no effect on probabilities: the loss is −Σ y·log p with these numbers as y."))
     if bool(zero.any()):
         parts.append(
-            _("{count} rows of probabilities are all 0, the first is {row}.").format(
+            _("Rows of probabilities that are all 0: {count}, the first is {row}.").format(
                 count=int(zero.sum()), row=call.place(zero)
             )
         )
@@ -447,7 +447,7 @@ def _masked_soft_rows(call: Call, marked: Tensor, zero: Tensor) -> Finding:
 def _not_normalised(call: Call, sums: Tensor, off: Tensor, tolerance: float) -> Finding:
     total = sums[tuple(off.nonzero()[0])]
     words = [
-        _("{count} of {rows} rows of the target do not sum to 1: the sum of {row} is {total}.").format(
+        _("Rows of the target that do not sum to 1: {count} of {rows}; the sum of {row} is {total}.").format(
             count=int(off.sum()), rows=call.num_rows, row=call.place(off), total=_number(total)
         )
     ]
@@ -489,17 +489,19 @@ def _not_finite(call: Call, measures: Measures) -> Iterator[Finding]:
             first = torch.cat([torch.zeros((piece.start, *bad.shape[1:]), dtype=torch.bool), bad])
     assert first is not None
     words = [
-        _("{count} logits are {value}, which makes every probability and gradient of their rows NaN.").format(
+        _("Logits that are {value}: {count}. They make every probability and gradient of their rows NaN.").format(
             count=count, value=value
         )
         for value, count in counts.items()
         if count
     ]
     if empty_rows:
-        words.append(_("{count} rows are −∞ throughout: no class is left, so softmax is NaN.").format(count=empty_rows))
+        words.append(
+            _("Rows that are −∞ throughout: {count}. No class is left, so softmax is NaN.").format(count=empty_rows)
+        )
     if masked_labels:
         words.append(
-            _("{count} rows have −∞ at their own label: probability 0, so the loss is infinite.").format(
+            _("Rows with −∞ at their own label: {count}. Its probability is 0, so the loss is infinite.").format(
                 count=masked_labels
             )
         )
@@ -523,7 +525,7 @@ def _masked_classes(call: Call, measures: Measures) -> Iterator[Finding]:
     if not measures.masked_rows:
         return
     row = _("the only row") if call.one_row else _("row {row}").format(row=_index(list(measures.first_masked)))
-    came = _("{count} rows have a logit of −∞, the first is {row}.").format(count=measures.masked_rows, row=row)
+    came = _("Rows with a logit of −∞: {count}, the first is {row}.").format(count=measures.masked_rows, row=row)
     if call.soft:
         yield finding(
             "neg-inf-with-soft-target",
@@ -555,7 +557,7 @@ def _already_normalised(call: Call, measures: Measures) -> Iterator[Finding]:
         yield finding(
             "softmax-applied-twice",
             "warning",
-            _("Each of the {rows} rows holds numbers from 0 to 1 that sum to 1, as softmax gives them.").format(
+            _("Every row holds numbers from 0 to 1 that sum to 1, as softmax gives them (rows: {rows}).").format(
                 rows=call.num_kept
             )
             + " "
@@ -572,7 +574,7 @@ def _already_normalised(call: Call, measures: Measures) -> Iterator[Finding]:
         yield finding(
             "log-probs-as-logits",
             "note",
-            _("e^z of each of the {rows} rows sums to 1, as after log_softmax.").format(rows=call.num_kept)
+            _("e^z of every row sums to 1, as after log_softmax (rows: {rows}).").format(rows=call.num_kept)
             + " "
             + _("Harmless: log_softmax of that is the same again, and so are loss and gradient. It only costs time."),
             "loss = F.nll_loss(logits, target, weight=weight, ignore_index=ignore_index, reduction=reduction)"
@@ -592,11 +594,11 @@ def _saturated(call: Call, measures: Measures) -> Iterator[Finding]:
     if not call.soft and not call.smoothing:
         wrong = measures.certain_rows - measures.certain_and_right
         words.append(
-            _("{right} of them are right: at their label the gradient p − 1 is exactly 0.").format(
+            _("Right: {right}; at their label the gradient p − 1 is exactly 0.").format(
                 right=measures.certain_and_right
             )
         )
-        words.append(_("{wrong} are wrong, and there the gradient has its full size.").format(wrong=wrong))
+        words.append(_("Wrong: {wrong}; there the gradient has its full size.").format(wrong=wrong))
     yield finding(
         "saturated",
         "note",
@@ -631,9 +633,9 @@ def _half_precision(call: Call, measures: Measures) -> Iterator[Finding]:
             yield finding(
                 "half-precision-overflow",
                 "warning",
-                _("{count} logits are +∞: float16 ends at 65504, and what is larger overflows to infinity.").format(
-                    count=infinite
-                )
+                _(
+                    "Logits that are +∞: {count}. float16 ends at 65504, and what is larger overflows to infinity."
+                ).format(count=infinite)
                 + " "
                 + _("Compute the last layer in float32 or bfloat16; the numbers themselves are lost here."),
                 "logits = logits.float().clamp(max=65504)" + _cast_weight(call, "float"),

@@ -19,7 +19,8 @@ PATTERNS = (
     (r"size mismatch \(got input: \[\d+\], target: \[1\]", ("target-shape",)),  # of backward()
     (r"size mismatch \(got input", ("class-axis", "target-shape", "logits-shape")),
     (r"output with shape \[\] doesn't match the broadcast shape \[1\]", ("target-shape",)),
-    (r"Expected input batch_size", ("batch-mismatch", "class-axis")),
+    (r"Expected input batch_size", ("batch-mismatch", "class-axis", "target-shape")),
+    (r"Dimension out of range \(expected to be in range of \[-1, 0\], but got 1\)", ("logits-shape",)),
     (r"Target -?\d+ is out of bounds", ("target-out-of-range", "class-axis")),
     (r"t >= 0 && t < n_classes|cur_target >= 0|nll_loss\w*_no_reduce", ("target-out-of-range",)),
     (r"index out of bounds.*assert|assert.*index out of bounds", ("target-out-of-range",)),

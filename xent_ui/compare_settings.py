@@ -21,11 +21,12 @@ from xent_ui.options import decimals, take_target_kind
 from xent_ui.sheet import CLASS_INDEX, ONE_HOT, PROBABILITIES, Sheet, number_text, sheet_of_preset
 from xent_ui.text import N_, _, markdown_escaped, number, short
 
-PINNED, VIEW, OPTION, PARTS = "pinned_settings", "compare_view", "compare_option", "compare_parts"
+VIEW, OPTION, PARTS = "compare_view", "compare_option", "compare_parts"
 SETTINGS, MICRO_BATCHES = VIEWS = ("settings", "micro-batches")
 INDICES = "class indices"
 FORMS = (INDICES, PROBABILITIES)
 MAX_BESIDE = 5  # classes, for three matrices in a row
+MAX_LISTED = 8  # weights, in words
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,16 @@ def with_settings(sheet: Sheet, settings: Settings) -> Sheet:
 
 def pinned() -> Settings:
     """A: what was pinned; before that, PyTorch's defaults in the dtype and the form of the table."""
-    sheet = session.visit().sheet
-    plain = Settings(form=settings_of(sheet).form, dtype=sheet.dtype)
-    result: Settings = session.kept(PINNED, plain)
-    return result
+    current = session.visit()
+    if current.pinned is None:
+        return Settings(form=settings_of(current.sheet).form, dtype=current.sheet.dtype)
+    return settings_of(current.pinned)
+
+
+def keep_pinned(settings: Settings) -> None:
+    """Let these settings be A, on the numbers of the table: what the tab keeps is a table."""
+    current = session.visit()
+    current.pinned = with_settings(current.sheet, settings)
 
 
 def pin_button() -> None:
@@ -96,14 +103,14 @@ def pin_button() -> None:
 
 
 def _pin() -> None:
-    session.keep(PINNED, settings_of(session.visit().sheet))
+    keep_pinned(settings_of(session.visit().sheet))
     st.toast(_("Pinned as A. Change an option, then open Compare settings."), icon=":material/keep:")
 
 
 def _swap() -> None:
     former = pinned()
     sheet = session.visit().sheet
-    session.keep(PINNED, settings_of(sheet))
+    keep_pinned(settings_of(sheet))
     session.put(with_settings(sheet, former))
 
 
@@ -112,7 +119,7 @@ def _swap() -> None:
 
 def _two(a: Settings, b: Settings) -> None:
     session.keep(VIEW, SETTINGS)
-    session.keep(PINNED, a)
+    keep_pinned(a)
     session.put(with_settings(session.visit().sheet, b))
 
 
@@ -179,7 +186,8 @@ def both_option_bars() -> None:
     """The options of A and B side by side; B's are those of the table."""
     left, right = st.columns(2, gap="medium")
     with left, st.container(key="options_a"):
-        st.markdown(f"**A** · {_('pinned')}")
+        is_pinned = session.visit().pinned is not None
+        st.markdown(f"**A** · {_('pinned') if is_pinned else _('defaults, until you pin other options')}")
         _option_bar("A", pinned())
     with right, st.container(key="options_b"):
         st.markdown(f"**B** · {_('what is on the table')}")
@@ -263,7 +271,7 @@ def _take_weight(side: str) -> None:
 def _change(side: str, name: str, value: object) -> None:
     sheet = session.visit().sheet
     if side == "A":
-        session.keep(PINNED, replace(pinned(), **{name: value}))  # type: ignore[arg-type]  # a field by its name
+        keep_pinned(replace(pinned(), **{name: value}))  # type: ignore[arg-type]  # a field by its name
     elif name == "form":
         take_target_kind(sheet, PROBABILITIES if value == PROBABILITIES else CLASS_INDEX)
     else:
@@ -274,7 +282,9 @@ def _change(side: str, name: str, value: object) -> None:
 def _rare_words(settings: Settings) -> str:
     """The options behind the button that are not at their default."""
     plain = Settings()
-    words = [] if settings.weight is None else [f"weight=[{', '.join(settings.weight)}]"]
+    weight = settings.weight or ()
+    listed = weight if len(weight) <= MAX_LISTED else (*weight[: MAX_LISTED - 1], "…")
+    words = [] if not weight else [f"weight=[{', '.join(listed)}]"]
     words += [
         f"{name}={getattr(settings, name):g}" if name == "temperature" else f"{name}={getattr(settings, name)}"
         for name in ("temperature", "dtype", "ignore_index")
@@ -445,13 +455,13 @@ def by_row_and_class(pair: GradientPair, sheet: Sheet, losses: tuple[Tensor, Ten
     """The pull on every row and on every class, for a, b and the difference."""
     rows, classes = st.columns([3, 2] if losses is not None else [1, 1], gap="medium")
     with rows, st.container(key="by_row"):
-        st.markdown(f"**{_('By row')}** Σ_c |g|")
+        st.markdown(f"**{_('By row')}** {_('pull: Σ |g| over the classes')}")
         columns = {}
         if losses is not None:
             columns = {_("loss A"): losses[0].double(), _("loss B"): losses[1].double()}
         _pull_table(sheet.row_names, pair.row_pulls, columns, "row")
     with classes, st.container(key="by_class"):
-        st.markdown(f"**{_('By class')}** Σ_i |g|")
+        st.markdown(f"**{_('By class')}** {_('pull: Σ |g| over the rows')}")
         _pull_table(sheet.class_names, pair.class_pulls, {}, "class")
 
 

@@ -9,20 +9,18 @@ from torch import Tensor
 from xent_core import DTYPES, REDUCTIONS, Finding, Problem, diagnose, recognise
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor import TITLES, diagnose_file
-from xent_core.parse import InvalidText, parse_matrix
-from xent_core.pitfalls import PITFALLS, PitfallCall
+from xent_core.parse import InvalidText, TextTensor, parse_tensor
+from xent_core.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_ui import figures, session
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.text import _, markdown_escaped, number
 
 SOURCE, PITFALL = "doctor_source", "doctor_pitfall"
 TABLE, PASTE, FILE, MESSAGE = SOURCES = ("table", "paste", "file", "message")
-MAX_ROWS, MAX_COLUMNS = 4096, 1024
 TARGET_DTYPES = {
     "int64": torch.int64, "int32": torch.int32, "uint8": torch.uint8, "bool": torch.bool, "float32": torch.float32,
 }  # fmt: skip
 LOGIT_DTYPES = {**DTYPES, "int64": torch.int64}
-FLAT, MATRIX = SHAPES = ("(N,)", "(N, C)")
 
 COMMAND = "python -m xent_core doctor FILE"
 OWN_LOSS = """\
@@ -72,10 +70,12 @@ def findings_of(problem: Problem) -> list[Finding]:
 
 
 def warnings_line(problem: Problem) -> None:
-    """What the doctor warns of in a Problem, a line each, with the way to its page."""
+    """What the doctor warns of in a Problem, a line each, with the way to its page; one alone says why at once."""
     found = [one for one in findings_of(problem) if one.severity != "note"]
     if found:
-        st.warning("  \n".join(markdown_escaped(one.title) for one in found), icon=":material/stethoscope:")
+        lines = [f"**{markdown_escaped(one.title)}**" for one in found]
+        lines += [markdown_escaped(one.explanation) for one in found if len(found) == 1]
+        st.warning("  \n".join(lines), icon=":material/stethoscope:")
         st.page_link("pages/apply/doctor.py", label=_("Doctor: why, and what to do"), icon=":material/stethoscope:")
 
 
@@ -87,11 +87,7 @@ def of_paste() -> list[Finding] | None:
         logits_dtype = _choice(_("dtype of the logits"), "doctor_logits_dtype", tuple(LOGIT_DTYPES), "float32")
     with right:
         target_text = _text(_("Target"), "doctor_target", "[2, 1]")
-        dtype, shape = st.columns(2)
-        with dtype:
-            target_dtype = _choice(_("dtype of the target"), "doctor_target_dtype", tuple(TARGET_DTYPES), "int64")
-        with shape:
-            target_shape = _choice(_("shape of the target"), "doctor_target_shape", SHAPES, FLAT)
+        target_dtype = _choice(_("dtype of the target"), "doctor_target_dtype", tuple(TARGET_DTYPES), "int64")
     reduction, smoothing, ignored, weight = st.columns(4, vertical_alignment="bottom")
     with reduction:
         chosen = _choice("reduction", "doctor_reduction", REDUCTIONS, "mean")
@@ -102,17 +98,20 @@ def of_paste() -> list[Finding] | None:
     ignore_index = ignored.number_input("ignore_index", step=1, key="doctor_ignore_index")
     weight_text = weight.text_input(_("weight per class"), key="doctor_weight", placeholder="1, 2, 0.5")
     if not (logits_text.strip() and target_text.strip()):
-        st.caption(_("Paste from a spreadsheet, a CSV file or a printout. What is pasted is read, never run."))
+        st.caption(
+            _(
+                "Paste from a spreadsheet, a CSV file or a printout of a tensor of any shape. "
+                "What is pasted is read, never run."
+            )
+        )
         return None
     try:
-        logits = _tensor(logits_text, LOGIT_DTYPES[logits_dtype])
-        target = _tensor(target_text, TARGET_DTYPES[target_dtype])
-        factors = _tensor(weight_text, logits.dtype).reshape(-1) if weight_text.strip() else None
+        logits = _tensor(parse_tensor(logits_text), LOGIT_DTYPES[logits_dtype])
+        target = _target(parse_tensor(target_text), TARGET_DTYPES[target_dtype], logits)
+        factors = _tensor(parse_tensor(weight_text), logits.dtype).reshape(-1) if weight_text.strip() else None
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
-    if target_shape == FLAT:
-        target = target.reshape(-1)
     st.caption(f"logits {tuple(logits.shape)}, target {tuple(target.shape)}")
     return diagnose(
         logits,
@@ -150,9 +149,17 @@ def _choice(label: str, key: str, choices: tuple[str, ...], first: str) -> str:
     return str(st.selectbox(label, choices, key=key, persist_state="session"))
 
 
-def _tensor(text: str, dtype: torch.dtype) -> Tensor:
-    cells = parse_matrix(text, max_rows=MAX_ROWS, max_columns=MAX_COLUMNS).cells
-    values = torch.tensor([[float(cell.replace("−", "-")) for cell in row] for row in cells], dtype=torch.float64)
+def _target(pasted: TextTensor, dtype: torch.dtype, logits: Tensor) -> Tensor:
+    """Brackets say the shape; one row or column of a table is a label per row, unless it is shaped like the logits."""
+    target = _tensor(pasted, dtype)
+    if not pasted.is_table or 1 not in target.shape or (target.shape == logits.shape and target.numel() > 1):
+        return target
+    return target.reshape(()) if logits.dim() == 1 and target.numel() == 1 else target.reshape(-1)
+
+
+def _tensor(pasted: TextTensor, dtype: torch.dtype) -> Tensor:
+    values = torch.tensor([float(text.replace("−", "-")) for text in pasted.numbers], dtype=torch.float64)
+    values = values.reshape(pasted.shape)
     whole = not dtype.is_floating_point
     if whole and not bool((values.isfinite() & (values == values.round()) & (values.abs() < 2**53)).all()):
         raise ValueError(
@@ -209,7 +216,9 @@ def pitfall_chooser() -> str:
 
 
 def pitfall(code: str) -> None:
-    """The wrong call beside the right one: code, loss or error, and gradient, on one scale."""
+    """Why it is wrong, and the wrong call beside the right one: code, loss or error, and gradient, on one scale."""
+    if words := _words_on(PITFALLS[code]):
+        st.markdown(markdown_escaped(words))
     both = PITFALLS[code].wrong, PITFALLS[code].right
     finite = [float(call.grad_logits.double().nan_to_num(0.0, 0.0, 0.0).abs().max()) for call in both
               if call.grad_logits is not None]  # fmt: skip
@@ -219,6 +228,13 @@ def pitfall(code: str) -> None:
         with column, st.container(key=f"pitfall_{name}"):
             st.markdown(f"**{title}**")
             _show_call(call, name, bound)
+
+
+def _words_on(pitfall: Pitfall) -> str:
+    """What the doctor says of the wrong call; "" where PyTorch alone refuses what is read as a tensor here."""
+    assert pitfall.wrong.arguments is not None
+    logits, target, options = pitfall.wrong.arguments
+    return next((one.explanation for one in diagnose(logits, target, **options) if one.code == pitfall.code), "")
 
 
 def _show_call(call: PitfallCall, name: str, bound: float) -> None:

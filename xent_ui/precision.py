@@ -89,7 +89,7 @@ def _loss(loss: Rounded) -> str:
 
 def _digits(value: float) -> str:
     """A number with four digits that are not leading zeros, so that the dtypes can be told apart."""
-    return number(value, _places(abs(value)))
+    return number(value, _places(abs(value))) if not 0 < abs(value) < 1e-6 else short(value)
 
 
 def _places(size: float) -> int:
@@ -121,14 +121,12 @@ def findings(runs: Runs) -> None:
     lines = [line for run in runs.values() for line in _losses(run)] + _failures(runs)
     worst = max(runs.values(), key=lambda run: run.loss.largest_error)
     if not bool(runs["float64"].loss.exact.isfinite().all()):
-        lines.insert(0, _("The loss is not finite, not even in float64."))
+        lines.insert(0, _("The loss is not finite, not even in float64. The page Doctor says why."))
     if not lines:
-        st.success(
-            _("Every dtype holds here. The largest error of the loss is {error}, in {dtype}.").format(
-                error=size_words(worst.loss.largest_error), dtype=worst.name
-            ),
-            icon=":material/check_circle:",
-        )
+        error = worst.loss.largest_error
+        words = _("The largest error of the loss is {error}, in {dtype}.") if error else _("None rounds the loss.")
+        words = words.format(error=size_words(error), dtype=worst.name)
+        st.success(f"{_('Every dtype holds here.')} {words}", icon=":material/check_circle:")
     else:
         st.warning("  \n".join(lines), icon=":material/warning:")
 
@@ -164,18 +162,13 @@ def _losses(run: InDtype) -> list[str]:
         largest = int(run.exact.grad_logits.abs().masked_fill(~lost, 0.0).argmax())
         grad, exact_prob = (values.flatten()[largest] for values in (run.exact.grad_logits, run.exact.probs))
         prob = run.evaluation.probs.flatten()[largest]
-        lines.append(
-            _(
-                "{dtype}: cells of the gradient that became 0: {count}, the largest {grad}. "
-                "Its p is {exact}, rounded to {prob}."
-            ).format(
-                dtype=run.name,
-                count=int(lost.sum()),
-                grad=_digits(float(grad)),
-                exact=_probability(float(exact_prob)),
-                prob=_probability(float(prob)),
-            )
+        line = _("{dtype}: cells of the gradient that became 0: {count}, the largest {grad}.").format(
+            dtype=run.name, count=int(lost.sum()), grad=_digits(float(grad))
         )
+        exact, rounded = _probability(float(exact_prob)), _probability(float(prob))
+        if exact != rounded:
+            line += " " + _("Its p is {exact}, rounded to {prob}.").format(exact=exact, prob=rounded)
+        lines.append(line)
     return lines
 
 
@@ -203,6 +196,7 @@ def _failures(runs: Runs) -> list[str]:
 
 def ulp_formula(runs: Runs) -> None:
     """What an ulp is, with the numbers of this loss."""
+    st.caption(_("An ulp, a unit in the last place, is the gap between a number and the next that its dtype can hold:"))
     exact = float(runs["float64"].loss.exact.sum())
     if not math.isfinite(exact) or exact == 0:
         st.latex(r"\mathrm{ulp}(x) = 2^{\lfloor \log_2 |x| \rfloor}\, \varepsilon")

@@ -501,10 +501,10 @@ def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
     found = []
     if words := option_words(sheet):
         found.append(_("In use: {options}.").format(options=", ".join(words)))
-    if problem.weight is not None or problem.has_probabilities:
+    # of a mean that divides by 0 the doctor warns
+    divides = problem.reduction == "mean" and float(evaluation.denominator) != 0
+    if divides and (problem.weight is not None or problem.has_probabilities):
         found.append(denominator_help(evaluation))
-    if problem.reduction == "mean" and not float(evaluation.denominator):
-        found.append(_("Mean divides by 0 here: the loss is 0/0, which is NaN."))
     if sheet.target_kind != PROBABILITIES and 0 <= sheet.ignore_index < sheet.num_classes:
         found.append(
             _("ignore_index is {index}, which is also a class: rows with that label are ignored.").format(
@@ -522,8 +522,6 @@ def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
                 count=too_large, dtype=sheet.dtype
             )
         )
-    if bool(problem.logits.isnan().any()):
-        found.append(_("A logit is NaN: every number of its row, and the loss, is NaN too."))
     return found
 
 

@@ -28,6 +28,7 @@ class Visit:
     """What one visitor has on the table.
 
     Attributes:
+      pinned: the table whose options Compare settings shows as A; None before one is pinned.
       start, preset: what Reset goes back to, and the preset that it is; "" if it is none.
       opened: what the visit was opened with, and so what makes `start` again.
       link: the query of the address that the visitor opened; the tab keeps one table for each.
@@ -41,6 +42,7 @@ class Visit:
     preset: str
     opened: Link
     link: str
+    pinned: Sheet | None = None
     undo: list[Sheet] = field(default_factory=list)
     revision: dict[str, int] = field(default_factory=lambda: dict.fromkeys(EDITORS, 0))
     base: dict[str, Sheet] = field(default_factory=dict)
@@ -249,20 +251,22 @@ def cell_edits(editor: str) -> list[tuple[int, str, Any]] | None:
 
 
 def saved(visit: Visit) -> str:
-    """What the browser's tab keeps of this visit, to survive a reload: its link, what it began with, and the sheet."""
-    return f"{visit.link}\n{visit.opened.query()}\n{visit.sheet.to_json()}"
+    """What the browser's tab keeps, to survive a reload: the link, what the visit began with, the sheet, and A."""
+    lines = [visit.link, visit.opened.query(), visit.sheet.to_json()]
+    return "\n".join(lines if visit.pinned is None else [*lines, visit.pinned.to_json()])
 
 
 def restore(text: str) -> None:
     """Take back what the tab kept; what cannot be read is left out."""
-    link, _newline, rest = text.partition("\n")
-    opened, _newline, sheet = rest.partition("\n")
+    link, opened, sheet, pinned, *_others = [*text.split("\n"), "", "", ""]
     try:
         put(Sheet.from_json(sheet))
     except InvalidSheet:
         refuse(_("What this tab had kept could not be read, so this is a fresh start."))
         return
     current = visit()
+    with suppress(InvalidSheet):
+        current.pinned = Sheet.from_json(pinned)
     current.link, current.opened = link[:MAX_QUERY], link_of_query(opened)
     opening = opening_of(current.opened)
     current.start, current.preset = opening.sheet, opening.preset

@@ -140,6 +140,7 @@ def stepper(trace: Trace) -> Stage:
         st.button(
             _("End"), icon=":material/last_page:", key="step_last", on_click=_go, args=(count - 1,), disabled=last
         )
+        _stage_chooser(trace, index)
     stage = stage_at(trace, index)
     way = _("backward") if stage.backward else _("forward")
     place = index % len(trace) + 1
@@ -152,6 +153,20 @@ def stepper(trace: Trace) -> Stage:
     session.keep(TICKED, False)
     st.fragment(_tick, run_every=SECONDS_PER_STEP if playing else None)(index + 1)
     return stage
+
+
+def _stage_chooser(trace: Trace, index: int) -> None:
+    """Straight to a step, so that any number of the chain shows its sum."""
+
+    def words(at: int) -> str:
+        stage = stage_at(trace, at)
+        return f"{'↑' if stage.backward else '↓'} {at % len(trace) + 1} · {title_of(stage.step)}"
+
+    session.keep("trace_stage", index)
+    st.selectbox(
+        _("Go to step"), range(2 * len(trace)), format_func=words, key="trace_stage", label_visibility="collapsed",
+        width=260, on_change=lambda: _go(int(session.kept("trace_stage"))),
+    )  # fmt: skip
 
 
 def stage_at(trace: Trace, index: int) -> Stage:
@@ -317,7 +332,7 @@ def _forward_sum(trace: Trace, step: Step, k: int) -> str:
         return _made(_at(trace[name], k))
 
     made = _made(_at(step, k))
-    symbol = step.symbol.replace("k", str(k)) if not step.is_scalar else step.symbol
+    symbol = _symbol(step, k)
     match step.name:
         case "logits":
             return rf"{symbol} = {latex(_at(step, k))}"
@@ -351,7 +366,7 @@ def _backward_sum(trace: Trace, step: Step, k: int) -> str:
         return _bracketed(_at(trace[name], k))
 
     made = _made(_at(step, k, gradient=True))
-    symbol = step.symbol.replace("k", str(k)) if not step.is_scalar else step.symbol
+    symbol = _symbol(step, k)
     left = rf"\frac{{\partial L}}{{\partial {symbol}}}"
     match step.name:
         case "contribution":
@@ -386,6 +401,10 @@ def _backward_sum(trace: Trace, step: Step, k: int) -> str:
             top = rf"{factor}{value('softmax')} - {_shortly_bracketed(float(trace.target[k]))}"
             below = rf"{latex(trace.denominator)} \cdot {latex(trace.temperature)}"
             return rf"{left} = {divided} = \frac{{{top}}}{{{below}}} = {made}"
+
+
+def _symbol(step: Step, k: int) -> str:
+    return step.symbol.replace("_k", f"_{{{k}}}")
 
 
 def _at(step: Step, k: int = 0, *, gradient: bool = False) -> float:

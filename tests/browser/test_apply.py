@@ -34,6 +34,10 @@ def test_a_pin_is_compared_with_what_came_after(page: Page, app_url: str, journa
     expect(page.locator(".st-key-words")).to_contain_text("3 times that of A", timeout=IDLE_MS)
     expect(page.locator(".st-key-loss_a")).to_contain_text("1.4076")
     expect(page.locator(".st-key-loss_b")).to_contain_text("4.2228")
+    page.reload()
+
+    expect(page.locator(".st-key-words")).to_contain_text("3 times that of A", timeout=IDLE_MS)
+    expect(page.locator(".st-key-loss_a")).to_contain_text("1.4076")
     journal.assert_quiet()
 
 

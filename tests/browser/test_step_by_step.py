@@ -143,11 +143,11 @@ def test_a_bar_that_is_clicked_puts_its_class_into_the_formula(page: Page, app_u
     for index in range(2, 8):
         page.keyboard.press("ArrowRight")
         expect_place(page, index)
-    expect(page.locator(".st-key-step annotation").first).to_contain_text("p_2 =")
+    expect(page.locator(".st-key-step annotation").first).to_contain_text("p_{2} =")
 
     page.locator(".st-key-step_bars .bars .point").nth(1).locator("path").click(force=True)
 
-    expect(page.locator(".st-key-step annotation").first).to_contain_text(r"p_1 = \frac{0.3679}{1.5032} = 0.2447")
+    expect(page.locator(".st-key-step annotation").first).to_contain_text(r"p_{1} = \frac{0.3679}{1.5032} = 0.2447")
 
 
 def test_the_place_is_kept_while_another_page_is_looked_at(page: Page, app_url: str) -> None:

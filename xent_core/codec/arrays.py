@@ -56,7 +56,7 @@ def to_npz(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequ
         if getattr(document, name):
             arrays[name] = np.array(getattr(document, name))
     packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    np.savez_compressed(packed, **arrays)  # numbers and words only, so that nothing is pickled
     return packed.getvalue()
 
 
