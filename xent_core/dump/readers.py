@@ -27,7 +27,7 @@ from xent_core.language import _
 from xent_core.problem import InvalidProblem, violations
 
 LOGITS_ARE = ("logits", "probabilities")
-LABELS_AT_A_TIME = 2**22
+LABELS_AT_A_TIME = 2**19
 BATCH_ELEMENTS = 2**20  # 4 MB of float32: what is computed in a batch stays in the processor's cache
 ROWS_LOOKED_AT = 256  # to tell probabilities from logits
 
