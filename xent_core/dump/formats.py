@@ -223,13 +223,20 @@ class OpenFile:
     Attributes:
       name: for messages.
       arrays: by name; a .npy file's only array is named "".
+      rest: lets go of what only reading needs, until the next reading.
       class_names: the header of the columns of logits, where a table has one.
     """
 
     def __init__(
-        self, name: str, arrays: dict[str, Array], *, close: Callable[[], None], class_names: tuple[str, ...] = ()
+        self,
+        name: str,
+        arrays: dict[str, Array],
+        *,
+        close: Callable[[], None],
+        rest: Callable[[], None] = lambda: None,
+        class_names: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.arrays, self.close, self.class_names = name, arrays, close, class_names
+        self.name, self.arrays, self.close, self.rest, self.class_names = name, arrays, close, rest, class_names
 
 
 def open_file(source: Any) -> OpenFile:
@@ -450,6 +457,10 @@ class _Table:
         self._first = 0
         self._held: Any = None  # the rows from _first on that have been read and may be asked for
 
+    def rest(self) -> None:
+        """The next window is read from a start again."""
+        self._batches = self._held = None
+
     def window(self, start: int, stop: int) -> Any:
         """Rows start … stop − 1 as a pyarrow.Table."""
         import pyarrow as pa
@@ -570,7 +581,13 @@ def _open_parquet(name: str, file: IO[bytes], size_bytes: int, source: Any) -> O
         except (OSError, ValueError) as error:
             raise broken("header-broken", error) from error
         _check_ratio(name, 4 * reader.numbers, size_bytes)
-        return _open_table(name, _Table(reader.rows, reader.from_row, name), reader.schema, close=close)
+        table = _Table(reader.rows, reader.from_row, name)
+
+        def rest() -> None:
+            table.rest()
+            reader.close()
+
+        return _open_table(name, table, reader.schema, close=close, rest=rest)
     except BaseException:
         close()
         raise
@@ -677,7 +694,9 @@ def _csv_type(column: str) -> Any:
     return pa.string() if name in ROLES["ids"] else pa.float64()
 
 
-def _open_table(name: str, table: _Table, schema: Any, *, close: Callable[[], None]) -> OpenFile:
+def _open_table(
+    name: str, table: _Table, schema: Any, *, close: Callable[[], None], rest: Callable[[], None] = lambda: None
+) -> OpenFile:
     """The parts of a table: lists as they are named, and the other columns of numbers side by side as logits."""
     import pyarrow as pa
 
@@ -708,7 +727,7 @@ def _open_table(name: str, table: _Table, schema: Any, *, close: Callable[[], No
         arrays["logits"] = TableArray(table, logit_columns, f"{name}: logits", shape, dtype)
         if not all(column.removeprefix("logit_").isdigit() for column in logit_columns):
             class_names = tuple(logit_columns)
-    return OpenFile(name, arrays, close=close, class_names=class_names)
+    return OpenFile(name, arrays, close=close, rest=rest, class_names=class_names)
 
 
 def _is_list(kind: Any) -> bool:

@@ -52,7 +52,7 @@ class ParquetReader:
         starts = list(itertools.accumulate(self.group_rows, initial=0))
         group = max(i for i, start in enumerate(starts[:-1] or [0]) if start <= row)
         batches, self._unread = self._unread, None
-        if batches is None or group:
+        if batches is None or group or self._process is None:
             batches = self._batches(self._stream(group))
         return starts[group], batches
 

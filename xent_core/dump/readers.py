@@ -138,6 +138,11 @@ class Dump:
         for first in range(start, stop, step):
             yield self.read(first, min(first + step, stop))
 
+    def rest(self) -> None:
+        """Lets go of what only reading needs, such as a process; the next reading takes it up again."""
+        for file in self._files:
+            file.rest()
+
     def close(self) -> None:
         """Closes the files."""
         for file in self._files:
@@ -291,7 +296,7 @@ class _Known(OpenFile):
     """An opened file that remembers its source, so that logits and labels of one file share it."""
 
     def __init__(self, source: Any, file: OpenFile) -> None:
-        super().__init__(file.name, file.arrays, close=file.close, class_names=file.class_names)
+        super().__init__(file.name, file.arrays, close=file.close, rest=file.rest, class_names=file.class_names)
         self.source = source
 
 
