@@ -14,10 +14,11 @@ from xent_ui.figures import OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_num
 from xent_ui.step_figures import LINE, MADE
 from xent_ui.text import number, plotly_escaped
 
-HEIGHT = 300
+HEIGHT, LORENZ_HEIGHT = 300, 230
 BARS = 40
 MAX_POINTS = 200
 DENSE_ROW_HEIGHT, UPRIGHT = 22, 40  # pixels
+MAX_LEVEL_CHARACTERS = 40  # in the names of all columns, on the width of a phone
 _TRANSPARENT = "rgba(0,0,0,0)"
 
 
@@ -28,7 +29,7 @@ def lorenz(curve: LorenzCurve, *, examples: str, gradient: str) -> go.Figure:
     """
     x, y = thinned(curve)
     figure = go.Figure(data=[_even(), _curve(x, y, fill="tonexty")])
-    return _laid_out(figure, x_title=examples, y_title=gradient, shares=True)
+    return _laid_out(figure, x_title=examples, y_title=gradient, shares=True).update_layout(height=LORENZ_HEIGHT)
 
 
 def thinned(curve: LorenzCurve) -> tuple[list[float], list[float]]:
@@ -56,10 +57,12 @@ def histogram(
     """
     found = bars(values)
     figure = _laid_out(go.Figure(), x_title=title, y_title=rows)
-    figure.update_xaxes(type="log", exponentformat="power", nticks=8)
+    figure.update_xaxes(type="log", exponentformat="power")
     if not found:
         return figure
     edges = [*(low for low, _high, _count in found), found[-1][1]]
+    if edges[-1] > 100 * edges[0]:
+        figure.update_xaxes(dtick=1)  # powers of ten alone
     heights = [count for _low, _high, count in found]
     is_faint = chosen is not None
     figure.add_trace(_steps(edges, heights, LINE if is_faint else MADE))
@@ -166,9 +169,10 @@ def pair_matrix(
         row_height=ROW_HEIGHT if printed else DENSE_ROW_HEIGHT,
         selected=selected,
     )
-    if not printed:  # names of many columns have room only upright
+    if not printed or sum(map(len, column_names)) > MAX_LEVEL_CHARACTERS:  # the names have room only upright
         figure.update_layout(height=figure.layout.height + UPRIGHT, margin={"t": figure.layout.margin.t + UPRIGHT})
         figure.update_xaxes(tickangle=-90)
+    if not printed:
         figure.add_trace(_clickable(*values.shape))
     return figure
 

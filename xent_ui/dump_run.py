@@ -34,7 +34,7 @@ from xent_core.dump import (
 from xent_ui.sheet import MAX_CLASSES, InvalidSheet, Sheet, sheet_of
 from xent_ui.text import _
 
-SECONDS_BETWEEN_SUMMARIES = 2.0
+SECONDS_BETWEEN_SUMMARIES = 1.0
 MAX_WIDE_ROWS = MAX_CLASSES // 2  # in a table that cannot hold every class: each row brings two classes of its own
 
 Result = TypeVar("Result")
