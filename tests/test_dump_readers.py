@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import pickle
+import signal
 import struct
 import zipfile
 from pathlib import Path
@@ -353,15 +355,50 @@ def test_no_damage_to_a_file_leads_to_anything_but_numbers_or_a_message(data: st
         pass
 
 
+@pytest.mark.parametrize("is_path", [False, True], ids=["upload", "path"])
 @pytest.mark.parametrize(("position", "value"), [(1120, 3), (1133, 36), (1134, 0)])
-def test_a_parquet_upload_that_would_abort_the_process_is_refused(position: int, value: int) -> None:
+def test_a_parquet_file_that_would_abort_the_process_is_refused(
+    tmp_path: Path, position: int, value: int, is_path: bool
+) -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({f"logit_{c}": LOGITS[:, c] for c in range(CLASSES)}), file)
     damaged = bytearray(file.getvalue())
     damaged[position] = value  # in the metadata at the end; found by trying, with this version of pyarrow
+    (tmp_path / "damaged.parquet").write_bytes(damaged)
 
     with pytest.raises(InvalidDump) as caught:
-        open_dump(io.BytesIO(bytes(damaged)), TARGET)
+        open_dump(tmp_path / "damaged.parquet" if is_path else io.BytesIO(bytes(damaged)), TARGET)
+
+    assert caught.value.code == "table-broken"
+
+
+def test_a_parquet_file_is_read_from_any_row_group_by_a_process_that_ends_with_it(tmp_path: Path) -> None:
+    with open_dump(*write(tmp_path, "parquet-columns")) as dump:
+        assert len(children()) == 1
+        backwards = [dump.read(start, start + 5).logits.numpy() for start in (35, 20, 6)]
+        dump.rest()
+        assert not children()
+        backwards.append(dump.read(0, 5).logits.numpy())
+        assert len(children()) == 1
+
+    assert [part.tolist() for part in backwards] == [LOGITS[s : s + 5].tolist() for s in (35, 20, 6, 0)]
+    assert not children()
+
+
+def children() -> list[int]:
+    """Processes of this one that still run."""
+    tasks = Path(f"/proc/{os.getpid()}/task")
+    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+
+
+def test_a_reader_that_dies_on_its_way_leaves_a_message(tmp_path: Path) -> None:
+    path = tmp_path / "large.parquet"
+    pq.write_table(pa.table({f"logit_{c}": np.arange(2_000_000.0) for c in range(2)}), path, row_group_size=200_000)
+    with open_dump(str(path), np.zeros(2_000_000, np.int64), logits_are="logits") as dump:
+        (process,) = children()
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(InvalidDump) as caught:
+            dump.read(0, 2_000_000)
 
     assert caught.value.code == "table-broken"
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
-from xent_core.dump import Progress, analyse, open_dump
-from xent_ui import dump_run, your_logits
+from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
+from xent_ui import dump_pairs, dump_run, dump_suspects, your_logits
 from xent_ui.dump_run import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
 from xent_ui.sheet import InvalidSheet
 
@@ -209,7 +209,7 @@ def test_a_filter_keeps_the_suspects_of_a_pair() -> None:
     logits, target = draw(200, 4)
     app = upload(npz(logits=logits, target=target))
     app.selectbox(key="dump_label").set_value(2)
-    app.selectbox(key="dump_suggested").set_value(1)
+    app.selectbox(key="dump_prediction").set_value(1)
     app = run(app)
 
     expected = np.flatnonzero((target == 2) & (logits.argmax(1) == 1))
@@ -320,12 +320,12 @@ def test_many_classes_reach_the_browser_aggregated(classes: int) -> None:
 
 def test_sums_of_what_is_left_out_keep_the_total() -> None:
     matrix = np.arange(36.0).reshape(6, 6)
-    small = your_logits.condensed(matrix, [1, 4], rows_too=True)
+    small = dump_pairs.condensed(matrix, [1, 4], rows_too=True)
 
     assert small.shape == (3, 3)
     assert small.sum() == matrix.sum()
     assert small[:2, :2].tolist() == matrix[np.ix_([1, 4], [1, 4])].tolist()
-    assert your_logits.condensed(matrix, [1, 4], rows_too=False).sum(1).tolist() == matrix[[1, 4]].sum(1).tolist()
+    assert dump_pairs.condensed(matrix, [1, 4], rows_too=False).sum(1).tolist() == matrix[[1, 4]].sum(1).tolist()
 
 
 def test_a_run_can_be_stopped_and_keeps_what_it_has_read() -> None:
@@ -374,8 +374,8 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
 def test_the_suspects_as_csv_run_no_formula() -> None:
     logits, target = draw(20, 3)
     summary = analyse(logits, target, class_names=["=1+1", "b", "c"])
-    table = your_logits.suspect_table(summary, np.arange(20))
-    text = your_logits.csv_of(table)
+    table = dump_suspects.suspect_table(summary, summary.suspects, np.arange(1, 21))
+    text = dump_suspects.csv_of(table)
 
     assert len(text.splitlines()) == 21
     assert "'=1+1" in text
@@ -383,3 +383,107 @@ def test_the_suspects_as_csv_run_no_formula() -> None:
     row = dict(zip(text.splitlines()[0].split(","), text.splitlines()[1].split(","), strict=True))
     assert float(row["loss"]) == float(table["loss"][0])
     assert int(row["row"]) == table["row"][0]
+
+
+def test_several_uploaded_shards_are_read_in_the_order_of_their_names() -> None:
+    logits, target = draw(90, 4)
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    for name, part in (("b.npz", slice(30, 90)), ("a.npz", slice(0, 30))):
+        app.file_uploader[0].upload(name, npz(logits=logits[part], target=target[part]))
+    app = run(app)
+    app.number_input(key="dump_row").set_value(30)
+    app = run(app)
+
+    expected = F.cross_entropy(torch.tensor(logits).double(), torch.tensor(target))
+    assert value(app, "rows") == "90"
+    assert value(app, "loss (nats)") == f"{float(expected):.4f}"
+    own = F.cross_entropy(torch.tensor(logits[30:31]).double(), torch.tensor(target[30:31]))
+    assert value(app, "loss") == f"{float(own):.4f}"
+
+
+def test_the_fields_choose_among_all_rows_not_among_the_first_suspects() -> None:
+    """Rows that are right have the largest margins: the last of 4000, of which a thousand are kept as suspects."""
+    logits, target = draw(4000, 4)
+    own = logits[np.arange(4000), target]
+    others = logits.copy()
+    others[np.arange(4000), target] = -np.inf
+    margin = own - others.max(1)
+    app = upload(npz(logits=logits, target=target))
+    app.number_input(key="dump_margin_from").set_value(2.5)
+    app.selectbox(key="dump_label").set_value(1)
+    app = run(app)
+
+    wanted = np.flatnonzero((margin >= 2.5) & (target == 1))
+    assert 0 < len(wanted) < 1000
+    table = app.dataframe[0].value
+    assert table["row"].tolist() == wanted[np.argsort(margin[wanted], kind="stable")].tolist()
+    assert f"{len(wanted)} of 4000 rows are chosen" in said(app)
+    exported = dump_suspects._csv_of_choice(app.session_state["dump_run"], Choice(range(1, 2), margin=(2.5, np.inf)))
+    assert len(exported.splitlines()) == 1 + len(wanted)
+    app.button(key="dump_all_rows").click()
+    assert len(run(app).dataframe[0].value) == 1000
+
+
+def test_a_chosen_pair_is_as_many_rows_as_its_cell_says() -> None:
+    logits, target = draw(500, 3)
+    app = upload(npz(logits=logits, target=target))
+    app.button_group(key="dump_quantity").set_value("confusion")
+    app.selectbox(key="dump_label").set_value(2)
+    app.selectbox(key="dump_prediction").set_value(2)
+    app = run(app)
+
+    count = int(((target == 2) & (logits.argmax(1) == 2)).sum())
+    assert f"{count} of 500 rows are chosen" in said(app)
+    pair = app.dataframe[1].value
+    assert pair[(pair["label"] == "2") & (pair["prediction"] == "2")]["rows"].tolist() == [count]
+
+
+def test_names_of_examples_and_norms_of_the_last_layer_stand_in_the_table() -> None:
+    logits, target = draw(40, 3)
+    names = np.array([f"image {row}.png" for row in range(40)])
+    features = np.random.default_rng(1).normal(size=(40, 5))
+    app = upload(npz(logits=logits, target=target, ids=names, features=features))
+
+    table = app.dataframe[0].value
+    assert table["example"].tolist() == [f"image {row}.png" for row in table["row"]]
+    norms = table["gradient norm"] * np.sqrt((features[table["row"]] ** 2).sum(1) + 1)
+    np.testing.assert_allclose(table["norm of the last layer"], norms, rtol=1e-6)
+    assert "norm of the last layer" in [metric.label for metric in app.metric]
+
+
+def test_a_pair_of_groups_is_looked_into_class_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump_pairs, "LOOK_SECONDS", 60.0)
+    logits, target = draw(600, 2100)
+    target[:] = np.arange(600) % 5  # groups of three: labels 0 to 4 lie in the first two
+    logits[np.arange(600), np.arange(600) % 3] = 20
+    app = upload(npz(logits=logits, target=target))
+    app.selectbox(key="dump_label").set_value(1)
+    app.selectbox(key="dump_prediction").set_value(0)
+    app = run(app)
+    app.button(key="dump_look").click()
+    app = run(app)
+
+    table = next(frame.value for frame in app.dataframe if "mean gradient" in frame.value)
+    found = {(row["label"], row["prediction"]): row["rows"] for _, row in table.iterrows()}
+    guess = np.arange(600) % 3
+    assert found == {
+        (str(label), str(k)): int(((target == label) & (guess == k)).sum()) for label in (3, 4) for k in range(3)
+    }
+    detail = pair_detail(
+        open_dump(logits, target), range(3, 6), range(0, 3), app.session_state["dump_run"].summary.options
+    )
+    first = table.iloc[0]
+    assert first["mean gradient"] == detail.mean_gradient[int(first["label"]) - 3, int(first["prediction"])]
+
+
+def test_what_a_run_has_written_goes_with_it() -> None:
+    logits, target = draw(30, 3)
+    run_of_it = Run(Question("dump", ("dump",), logits, target, None, ()))
+    assert run_of_it.selection(Choice(label=range(0, 1))).rows == (target == 0).sum()
+    folder = Path(run_of_it._folder.name)
+    assert folder.exists()
+    run_of_it.end()
+
+    assert not folder.exists()

@@ -10,13 +10,15 @@ import plotly.graph_objects as go
 import torch
 
 from xent_core.dump import Histogram, LorenzCurve, Reliability
-from xent_ui.figures import OUTLINE, ROW_HEIGHT, Scale, matrix, prints_numbers
+from xent_ui.figures import OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_numbers
 from xent_ui.step_figures import LINE, MADE
 from xent_ui.text import number, plotly_escaped
 
-HEIGHT = 300
+HEIGHT, LORENZ_HEIGHT = 300, 230
+BARS = 40
 MAX_POINTS = 200
 DENSE_ROW_HEIGHT, UPRIGHT = 22, 40  # pixels
+MAX_LEVEL_CHARACTERS = 40  # in the names of all columns, on the width of a phone
 _TRANSPARENT = "rgba(0,0,0,0)"
 
 
@@ -27,7 +29,7 @@ def lorenz(curve: LorenzCurve, *, examples: str, gradient: str) -> go.Figure:
     """
     x, y = thinned(curve)
     figure = go.Figure(data=[_even(), _curve(x, y, fill="tonexty")])
-    return _laid_out(figure, x_title=examples, y_title=gradient, shares=True)
+    return _laid_out(figure, x_title=examples, y_title=gradient, shares=True).update_layout(height=LORENZ_HEIGHT)
 
 
 def thinned(curve: LorenzCurve) -> tuple[list[float], list[float]]:
@@ -37,30 +39,64 @@ def thinned(curve: LorenzCurve) -> tuple[list[float], list[float]]:
     return curve.examples[places].tolist(), curve.gradient[places].tolist()
 
 
-def histogram(values: Histogram, *, title: str, rows: str) -> go.Figure:
-    """How many rows have which value, as steps over a logarithmic axis."""
+def histogram(
+    values: Histogram,
+    chosen: Histogram | None,
+    *,
+    title: str,
+    rows: str,
+    within: tuple[float, float] | None = None,
+    mark: float | None = None,
+) -> go.Figure:
+    """How many rows have which value, as steps over a logarithmic axis, whose bars can be chosen with the pointer.
+
+    Args:
+      chosen: those of the rows that are chosen, drawn in front; None if all are.
+      within: the chosen range, which is shaded.
+      mark: the value of the row that is looked at.
+    """
     found = bars(values)
-    steps = {"shape": "hv", "color": MADE, "width": 2}
-    figure = go.Figure()
-    if found:
-        edges = [*(low for low, _high, _count in found), found[-1][1]]
-        heights = [*(count for _low, _high, count in found), 0]
-        said = [f"{number(low)} … {number(high)}: {count}" for low, high, count in found] + [""]
-        figure.add_trace(
-            go.Scatter(
-                x=edges, y=heights, mode="lines", line=steps, fill="tozeroy", customdata=said,
-                hovertemplate="%{customdata}<extra></extra>",
-            )
-        )  # fmt: skip
-    figure = _laid_out(figure, x_title=title, y_title=rows)
-    return figure.update_xaxes(type="log", exponentformat="power", nticks=8)
+    figure = _laid_out(go.Figure(), x_title=title, y_title=rows)
+    figure.update_xaxes(type="log", exponentformat="power")
+    if not found:
+        return figure
+    edges = [*(low for low, _high, _count in found), found[-1][1]]
+    if edges[-1] > 100 * edges[0]:
+        figure.update_xaxes(dtick=1)  # powers of ten alone
+    heights = [count for _low, _high, count in found]
+    is_faint = chosen is not None
+    figure.add_trace(_steps(edges, heights, LINE if is_faint else MADE))
+    if chosen is not None:
+        figure.add_trace(_steps(edges, chosen.coarser(BARS, like=values)[1].tolist(), MADE))
+    middles = [math.sqrt(low * high) for low, high, _count in found]
+    said = [f"{number(low)} … {number(high)}: {count}" for low, high, count in found]
+    unseen = {"marker": {"opacity": 0}}
+    figure.add_trace(
+        go.Scatter(
+            x=middles, y=heights, mode="markers", customdata=said, hovertemplate="%{customdata}<extra></extra>",
+            marker={"opacity": 0, "size": 12, "color": MADE}, selected=unseen, unselected=unseen,
+        )
+    )  # fmt: skip
+    figure.update_layout(dragmode="select", selectdirection="h", hovermode="x")
+    if within is not None:
+        low, high = max(within[0], edges[0]), min(within[1], edges[-1])
+        if low < high:
+            figure.add_vrect(x0=low, x1=high, fillcolor=OUTLINE, opacity=0.15, line_width=0)
+    if mark is not None and edges[0] <= mark <= edges[-1]:
+        figure.add_vline(x=mark, line={"color": OUTLINE, "width": 2, "dash": "dash"})
+    return figure
+
+
+def _steps(edges: list[float], heights: list[int], colour: str) -> go.Scatter:
+    line = {"shape": "hv", "color": colour, "width": 2}
+    return go.Scatter(x=edges, y=[*heights, 0], mode="lines", line=line, fill="tozeroy", hoverinfo="skip")
 
 
 def bars(values: Histogram) -> list[tuple[float, float, int]]:
     """The steps of that picture: from, to, rows; none if every value is 0, which a logarithm has no place for."""
     if not values.counts[1:].any():
         return []
-    edges, counts = values.coarser(40)
+    edges, counts = values.coarser(BARS)
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True))
 
 
@@ -104,31 +140,51 @@ def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, t
 
 
 def pair_matrix(
-    values: np.ndarray, scale: Scale, *, names: Sequence[str], others: str | None, decimals: int
+    values: np.ndarray,
+    scale: Scale,
+    *,
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    others: str | None,
+    decimals: int,
+    selected: Cell | None = None,
 ) -> go.Figure:
-    """A matrix of labels by logits or predictions, whose cells answer to a click where they carry their numbers.
+    """A matrix of labels by logits or predictions, whose cells answer to a click.
 
     Args:
-      names: of the classes; plain text.
-      others: the name of the last column, and of the last row if there is one more than `names`, which stand for
+      row_names, column_names: of the classes; plain text.
+      others: the name of the last column, and of the last row if there is one more than `row_names`, which stand for
         everything else; the scale is that of the others' fellows alone. None if nothing is left out.
     """
-    own = np.abs(values[: len(names), : len(names)])
+    own = np.abs(values[: len(row_names), : len(column_names)])
     rest = [] if others is None else [others]
     printed = prints_numbers(*values.shape)
     figure = matrix(
         torch.from_numpy(values),
         scale,
-        row_names=[*names, *rest][: len(values)],
-        class_names=[*names, *rest],
+        row_names=[*row_names, *rest][: len(values)],
+        class_names=[*column_names, *rest],
         bound=float(own[np.isfinite(own)].max(initial=0.0)),
         decimals=decimals,
         row_height=ROW_HEIGHT if printed else DENSE_ROW_HEIGHT,
+        selected=selected,
     )
-    if not printed:  # names of many columns have room only upright
+    if not printed or sum(map(len, column_names)) > MAX_LEVEL_CHARACTERS:  # the names have room only upright
         figure.update_layout(height=figure.layout.height + UPRIGHT, margin={"t": figure.layout.margin.t + UPRIGHT})
         figure.update_xaxes(tickangle=-90)
+    if not printed:
+        figure.add_trace(_clickable(*values.shape))
     return figure
+
+
+def _clickable(rows: int, columns: int) -> go.Scatter:
+    """Unseen marks on the cells, for a heatmap reports no clicks."""
+    unseen = {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=np.tile(np.arange(columns), rows).tolist(), y=np.repeat(np.arange(rows), columns).tolist(), mode="markers",
+        marker={"opacity": 0, "size": DENSE_ROW_HEIGHT, "symbol": "square"}, hoverinfo="none",
+        selected=unseen, unselected=unseen,
+    )  # fmt: skip
 
 
 def _even() -> go.Scatter:

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from threading import Event
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Lock
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from xent_core import Problem
 from xent_core.dump import (
+    Choice,
     Dump,
     DumpSummary,
     LossOptions,
+    PairDetail,
     Progress,
     Scores,
+    Selection,
     analyse,
     open_dump,
+    pair_detail,
     score,
-    scores_of_rows,
+    select,
 )
 from xent_ui.sheet import MAX_CLASSES, InvalidSheet, Sheet, sheet_of
 from xent_ui.text import _
 
-SECONDS_BETWEEN_SUMMARIES = 2.0
+SECONDS_BETWEEN_SUMMARIES = 1.0
 MAX_WIDE_ROWS = MAX_CLASSES // 2  # in a table that cannot hold every class: each row brings two classes of its own
+
+Result = TypeVar("Result")
 
 # a thread for each core and no more, however many visitors there are
 _WORKERS = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="dump")
@@ -53,42 +62,16 @@ class Question:
     options: tuple[tuple[str, Any], ...]
 
 
-@dataclass(eq=False)
-class Run:
-    """An analysis in a thread, so that a page can show how far it is, and stop it.
+class Job(Generic[Result]):
+    """Something in a thread that a page can wait for, watch and stop.
 
     Attributes:
-      asked: what is analysed.
-      progress: the last that was told of it; None before the first batch.
-      partial: the summary of the rows so far, a few seconds old at most; None before the first.
+      future: what comes of it.
+      stopped: set by whoever wants it to end; it then gives what it has.
     """
 
-    asked: Question
-    progress: Progress | None = None
-    partial: DumpSummary | None = None
-    stopped: Event = field(default_factory=Event)
-    future: Future[DumpSummary] = field(init=False)
-    _dump: Dump | None = None
-    _summed_at: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        asked = self.asked
-        self.future = _WORKERS.submit(
-            analyse,
-            asked.logits,
-            asked.target,
-            logits_are=asked.logits_are,
-            progress=self._note,
-            **dict(asked.options),
-        )
-
-    def _note(self, progress: Progress) -> bool:
-        self.progress = progress
-        if progress.stage == "rows" and time.monotonic() - self._summed_at > SECONDS_BETWEEN_SUMMARIES:
-            # here, between two batches, nobody else changes the sums
-            self.partial = progress.summary()
-            self._summed_at = time.monotonic()
-        return self.stopped.is_set()
+    future: Future[Result]
+    stopped: Event
 
     def is_done(self, wait_seconds: float) -> bool:
         """Whether it has ended by then, well or not."""
@@ -98,28 +81,142 @@ class Run:
             return False
         return True
 
+
+@dataclass(eq=False)
+class Run(Job[DumpSummary]):
+    """An analysis in a thread, so that a page can show how far it is, and stop it; the scores lie in a file.
+
+    Attributes:
+      asked: what is analysed.
+      progress: the last that was told of it; None before the first batch.
+      partial: the summary of the rows so far, a few seconds old at most; None before the first.
+      inside: the block of the matrices that is being looked into, or was last.
+    """
+
+    asked: Question
+    progress: Progress | None = None
+    partial: DumpSummary | None = None
+    inside: Look | None = None
+    stopped: Event = field(default_factory=Event)
+    future: Future[DumpSummary] = field(init=False)
+    _dump: Dump | None = None
+    _folder: TemporaryDirectory[str] = field(init=False)
+    _summed_at: float = field(default_factory=time.monotonic)
+    _selection: tuple[Choice, Selection] | None = None
+    _story: tuple[int, RowStory | None] | None = None
+    _reading: Lock = field(default_factory=Lock)  # a script that was overtaken may still read
+
+    def __post_init__(self) -> None:
+        asked = self.asked
+        self._folder = TemporaryDirectory(prefix="xent-scores-", ignore_cleanup_errors=True)
+        self.future = _WORKERS.submit(
+            analyse,
+            asked.logits,
+            asked.target,
+            logits_are=asked.logits_are,
+            scores=self._scores,
+            progress=self._note,
+            **dict(asked.options),
+        )
+
+    @property
+    def _scores(self) -> Path:
+        return Path(self._folder.name) / "scores.parquet"
+
+    def _note(self, progress: Progress) -> bool:
+        self.progress = progress
+        if progress.stage == "rows" and time.monotonic() - self._summed_at > SECONDS_BETWEEN_SUMMARIES:
+            # here, between two batches, nobody else changes the sums
+            self.partial = progress.summary()
+            self._summed_at = time.monotonic()
+        return self.stopped.is_set()
+
     @property
     def summary(self) -> DumpSummary:
         """What the dump says, or its first rows if the run was stopped. Raises: what the analysis raised."""
         return self.future.result()
 
+    def selection(self, choice: Choice) -> Selection:
+        """What these of its rows say."""
+        if self._selection is None or self._selection[0] != choice:
+            self._selection = choice, select(self._scores, choice, self.summary.groups)
+        return self._selection[1]
+
+    def first_rows(self, choice: Choice, count: int) -> Selection:
+        """The same with more suspects, for a file."""
+        return select(self._scores, choice, self.summary.groups, first=count)
+
+    def story(self, row: int) -> RowStory | None:
+        """What one row says; None if it is ignored."""
+        with self._reading:
+            if self._story is None or self._story[0] != row:
+                self._story = row, story_of(self._opened, row, self.summary)
+                self._opened.rest()
+            return self._story[1]
+
+    def sheet(self, rows: list[int]) -> tuple[Sheet, bool]:
+        """Some rows as a table, as `sheet_of_rows` gives it."""
+        with self._reading:
+            sheet = sheet_of_rows(self._opened, rows, self.summary)
+            self._opened.rest()
+            return sheet
+
+    def look(self, label: int, prediction: int) -> None:
+        """Begins to look into the block of these two groups of classes, which reads the dump again."""
+        if self.inside is not None:
+            self.inside.stopped.set()
+        members = self.summary.groups.members
+        self.inside = Look(members(label), members(prediction), self.summary, self.open)
+
     @property
-    def dump(self) -> Dump:
+    def _opened(self) -> Dump:
         """The dump, opened once more to read single rows."""
         if self._dump is None:
-            self._dump = open_dump(
-                self.asked.logits,
-                self.asked.target,
-                ignore_index=self.summary.options.ignore_index,
-                logits_are=self.asked.logits_are or "logits",  # it has been asked already
-            )
+            self._dump = self.open()
         return self._dump
 
+    def open(self) -> Dump:
+        """The dump, for whoever closes it."""
+        return open_dump(
+            self.asked.logits,
+            self.asked.target,
+            ignore_index=self.summary.options.ignore_index,
+            logits_are=self.asked.logits_are or "logits",  # it has been asked already
+        )
+
     def end(self) -> None:
-        """Stops it, and closes its files."""
+        """Stops it, closes its files, and removes its own."""
         self.stopped.set()
-        if self._dump is not None:
-            self._dump.close()
+        if self.inside is not None:
+            self.inside.stopped.set()
+        with self._reading:
+            if self._dump is not None:
+                self._dump.close()
+                self._dump = None
+        self.future.add_done_callback(lambda _future: self._folder.cleanup())
+
+
+class Look(Job[PairDetail]):
+    """The classes inside one block of the matrices, counted in a thread.
+
+    Attributes:
+      labels, logits: the classes of its rows and columns.
+      rows, total_rows: how many of the dump have been read.
+    """
+
+    def __init__(self, labels: range, logits: range, summary: DumpSummary, opened: Callable[[], Dump]) -> None:
+        self.labels, self.logits = labels, logits
+        self.rows, self.total_rows = 0, summary.total_rows
+        self.stopped = Event()
+        self.future = _WORKERS.submit(self._read, summary.options, opened)
+
+    def _read(self, options: LossOptions, opened: Callable[[], Dump]) -> PairDetail:
+        with opened() as dump:
+            return pair_detail(dump, self.labels, self.logits, options, progress=self._note)
+
+    def _note(self, rows: int) -> bool:
+        self.rows = rows
+        return self.stopped.is_set()
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,11 +244,10 @@ def story_of(dump: Dump, row: int, summary: DumpSummary) -> RowStory | None:
     without the row L is (Σ − ℓ)/(D − m), with another label (Σ − ℓ + ℓ')/(D − m + m').
     Reductions other than "mean" have D = 1, whatever the rows.
     """
-    scores = scores_of_rows(dump, [row], summary.options)
+    batch = dump.read_rows([row])
+    scores = score(replace(batch, logits=batch.logits.clone()), summary.options)
     if not len(scores.row):
         return None
-    scores = replace(scores, grad=scores.grad.clone())
-    batch = dump.read_rows([row])
     other = score(replace(batch, target=scores.suggested.clone()), summary.options)
     is_mean = summary.options.reduction == "mean"
     loss, mass = float(scores.loss.double()), float(scores.mass) if is_mean else 0.0

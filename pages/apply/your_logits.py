@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from xent_ui import editors, your_logits
+from xent_ui import dump_pairs, dump_suspects, editors, your_logits
 from xent_ui.text import _
 
 st.subheader(_("Which examples carry the gradient of your model?"), anchor=False)
@@ -16,15 +16,15 @@ if run is not None:
         your_logits.budget(run)
     st.markdown(f"#### {_('Suspects')}")
     with st.container(key="suspects"):
-        row = your_logits.suspects(run)
+        row = dump_suspects.suspects(run)
     with st.container(key="why"):
-        your_logits.why(run, row)
+        dump_suspects.why(run, row)
     st.markdown(f"#### {_('Classes and pairs')}")
     with st.container(key="pairs"):
-        your_logits.pairs(run)
+        dump_pairs.pairs(run)
     st.markdown(f"#### {_('Loss, gradient norm and calibration')}")
     with st.container(key="distributions"):
-        your_logits.distributions(run)
+        dump_pairs.distributions(run, row)
 st.markdown(f"#### {_('In your training loop')}")
 with st.container(key="snippet"):
     your_logits.snippet()

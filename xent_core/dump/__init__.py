@@ -15,11 +15,13 @@ from xent_core.dump.analysis import (
 from xent_core.dump.formats import FORMATS, InvalidDump
 from xent_core.dump.readers import Batch, Dump, open_dump
 from xent_core.dump.scores import LossOptions, Scores, score
+from xent_core.dump.selection import Choice, Selection, select
 from xent_core.dump.statistics import ClassGroups, Histogram, LorenzCurve, Reliability, Statistics, Suspects
 
 __all__ = [
     "FORMATS",
     "Batch",
+    "Choice",
     "ClassGroups",
     "Dump",
     "DumpSummary",
@@ -31,6 +33,7 @@ __all__ = [
     "Progress",
     "Reliability",
     "Scores",
+    "Selection",
     "Statistics",
     "Suspects",
     "analyse",
@@ -38,4 +41,5 @@ __all__ = [
     "pair_detail",
     "score",
     "scores_of_rows",
+    "select",
 ]

@@ -11,8 +11,6 @@ import json
 import math
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -32,7 +30,6 @@ MAX_HEADER_BYTES = 16 * 2**20
 # numbers of a real model compress two- or threefold; a hundredfold is zeros, or a trap
 MAX_RATIO = 100
 RATIO_FREE_BYTES = 64 * 2**20
-SECONDS_FOR_AN_UPLOAD = 60
 
 _SAFETENSORS_DTYPES = {
     "F64": "<f8",
@@ -226,13 +223,20 @@ class OpenFile:
     Attributes:
       name: for messages.
       arrays: by name; a .npy file's only array is named "".
+      rest: lets go of what only reading needs, until the next reading.
       class_names: the header of the columns of logits, where a table has one.
     """
 
     def __init__(
-        self, name: str, arrays: dict[str, Array], *, close: Callable[[], None], class_names: tuple[str, ...] = ()
+        self,
+        name: str,
+        arrays: dict[str, Array],
+        *,
+        close: Callable[[], None],
+        rest: Callable[[], None] = lambda: None,
+        class_names: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.arrays, self.close, self.class_names = name, arrays, close, class_names
+        self.name, self.arrays, self.close, self.rest, self.class_names = name, arrays, close, rest, class_names
 
 
 def open_file(source: Any) -> OpenFile:
@@ -244,7 +248,7 @@ def open_file(source: Any) -> OpenFile:
     """
     name, file = _open(source)
     try:
-        opened = _recognised(name, file)
+        opened = _recognised(name, file, source)
     except BaseException:
         file.close()
         raise
@@ -298,7 +302,7 @@ def _open_remote(address: str) -> IO[bytes]:
     return file
 
 
-def _recognised(name: str, file: IO[bytes]) -> OpenFile:
+def _recognised(name: str, file: IO[bytes], source: Any) -> OpenFile:
     start = file.read(16)
     size_bytes = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -308,7 +312,7 @@ def _recognised(name: str, file: IO[bytes]) -> OpenFile:
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _open_npz(name, file)
     if start.startswith(b"PAR1"):
-        return _open_parquet(name, file, size_bytes)
+        return _open_parquet(name, file, size_bytes, source)
     if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or suffix in (".pt", ".pth", ".pkl"):
         raise _is_pickle(name)
     if suffix == ".safetensors" or (start[8:9] == b"{" and suffix != ".csv"):
@@ -453,6 +457,10 @@ class _Table:
         self._first = 0
         self._held: Any = None  # the rows from _first on that have been read and may be asked for
 
+    def rest(self) -> None:
+        """The next window is read from a start again."""
+        self._batches = self._held = None
+
     def window(self, start: int, stop: int) -> Any:
         """Rows start … stop − 1 as a pyarrow.Table."""
         import pyarrow as pa
@@ -534,77 +542,55 @@ class TableArray(Array):
         return self
 
 
-# reads everything once and says nothing; what a damaged file does to the reader, it does to this process
-_READ_ALL_OF_PARQUET = """
-import sys
-import pyarrow.parquet as pq
-file = pq.ParquetFile(sys.argv[1])
-groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
-for batch in file.iter_batches(batch_size=1024, use_threads=False):
-    pass
-"""
+def _open_parquet(name: str, file: IO[bytes], size_bytes: int, source: Any) -> OpenFile:
+    import pyarrow as pa
+    import pyarrow.compute  # pa.compute, for the lengths of lists
 
+    from xent_core.dump.parquet_process import ParquetReader
 
-def _check_parquet_upload(name: str, file: IO[bytes]) -> None:
-    """Reads a stranger's Parquet file in another process first: some damage makes pyarrow abort the whole process."""
-    with tempfile.NamedTemporaryFile(suffix=".parquet") as copy:
-        file.seek(0)
+    copy = None
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+    else:
+        copy = tempfile.NamedTemporaryFile(suffix=".parquet")  # noqa: SIM115  # closed by close()
         shutil.copyfileobj(file, copy)
         copy.flush()
-        file.seek(0)
-        try:
-            code = subprocess.run(
-                [sys.executable, "-c", _READ_ALL_OF_PARQUET, copy.name],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=SECONDS_FOR_AN_UPLOAD,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            code = -1
-    if code:
-        raise InvalidDump(
-            "table-broken",
-            _("{name} cannot be read to its end as a Parquet file").format(name=name),
+        path = copy.name
+
+    def broken(code: str, error: BaseException) -> InvalidDump:
+        return InvalidDump(
+            code,
+            _("{name} is no readable Parquet file ({reason})").format(name=name, reason=_first_line(error)),
             _("a whole file written by pyarrow, pandas, polars or Spark"),
             _("Write or copy it again."),
         )
 
+    def close() -> None:
+        file.close()
+        if reader is not None:
+            reader.close()
+        if copy is not None:
+            copy.close()
 
-def _open_parquet(name: str, file: IO[bytes], size_bytes: int) -> OpenFile:
-    import pyarrow as pa
-    import pyarrow.compute  # pa.compute, for the lengths of lists
-    import pyarrow.parquet as pq
-
-    if isinstance(file, io.BytesIO):
-        _check_parquet_upload(name, file)
+    reader = None
     try:
-        parquet = pq.ParquetFile(file)
-        schema, metadata = parquet.schema_arrow, parquet.metadata
-        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-        if any(group.num_columns != metadata.num_columns for group in groups):
-            raise ValueError(_("its parts have different columns"))  # asking for one that is missing would abort
-        numbers = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InvalidDump(
-            "header-broken",
-            _("{name} is no readable Parquet file ({reason})").format(name=name, reason=_first_line(error)),
-            _("a file written by pyarrow, pandas, polars or Spark"),
-            _("Write or copy it again."),
-        ) from error
-    _check_ratio(name, 4 * numbers, size_bytes)
-    starts = np.cumsum([0, *[group.num_rows for group in groups]])
+        try:
+            reader = ParquetReader(path)
+        except pa.ArrowException as error:
+            raise broken("table-broken", error) from error
+        except (OSError, ValueError) as error:
+            raise broken("header-broken", error) from error
+        _check_ratio(name, 4 * reader.numbers, size_bytes)
+        table = _Table(reader.rows, reader.from_row, name)
 
-    def open_at(row: int) -> tuple[int, Iterator[Any]]:
-        group = max(int(np.searchsorted(starts, row, side="right")) - 1, 0)
-        wide = max(numbers // max(metadata.num_rows, 1), 1)
-        batches = parquet.iter_batches(
-            batch_size=max(2**19 // wide, 1), row_groups=range(group, len(groups)), use_threads=False
-        )
-        return int(starts[group]), batches
+        def rest() -> None:
+            table.rest()
+            reader.close()
 
-    return _open_table(name, _Table(metadata.num_rows, open_at, name), schema, close=file.close)
+        return _open_table(name, table, reader.schema, close=close, rest=rest)
+    except BaseException:
+        close()
+        raise
 
 
 def _open_csv(name: str, file: IO[bytes], size_bytes: int) -> OpenFile:
@@ -708,7 +694,9 @@ def _csv_type(column: str) -> Any:
     return pa.string() if name in ROLES["ids"] else pa.float64()
 
 
-def _open_table(name: str, table: _Table, schema: Any, *, close: Callable[[], None]) -> OpenFile:
+def _open_table(
+    name: str, table: _Table, schema: Any, *, close: Callable[[], None], rest: Callable[[], None] = lambda: None
+) -> OpenFile:
     """The parts of a table: lists as they are named, and the other columns of numbers side by side as logits."""
     import pyarrow as pa
 
@@ -739,7 +727,7 @@ def _open_table(name: str, table: _Table, schema: Any, *, close: Callable[[], No
         arrays["logits"] = TableArray(table, logit_columns, f"{name}: logits", shape, dtype)
         if not all(column.removeprefix("logit_").isdigit() for column in logit_columns):
             class_names = tuple(logit_columns)
-    return OpenFile(name, arrays, close=close, class_names=class_names)
+    return OpenFile(name, arrays, close=close, rest=rest, class_names=class_names)
 
 
 def _is_list(kind: Any) -> bool:

@@ -27,7 +27,7 @@ from xent_core.language import _
 from xent_core.problem import InvalidProblem, violations
 
 LOGITS_ARE = ("logits", "probabilities")
-LABELS_AT_A_TIME = 2**22
+LABELS_AT_A_TIME = 2**19
 BATCH_ELEMENTS = 2**20  # 4 MB of float32: what is computed in a batch stays in the processor's cache
 ROWS_LOOKED_AT = 256  # to tell probabilities from logits
 
@@ -137,6 +137,11 @@ class Dump:
         stop = self.rows if stop is None else stop
         for first in range(start, stop, step):
             yield self.read(first, min(first + step, stop))
+
+    def rest(self) -> None:
+        """Lets go of what only reading needs, such as a process; the next reading takes it up again."""
+        for file in self._files:
+            file.rest()
 
     def close(self) -> None:
         """Closes the files."""
@@ -291,7 +296,7 @@ class _Known(OpenFile):
     """An opened file that remembers its source, so that logits and labels of one file share it."""
 
     def __init__(self, source: Any, file: OpenFile) -> None:
-        super().__init__(file.name, file.arrays, close=file.close, class_names=file.class_names)
+        super().__init__(file.name, file.arrays, close=file.close, rest=file.rest, class_names=file.class_names)
         self.source = source
 
 

@@ -71,13 +71,23 @@ class Histogram:
         low = float(edges[place - 1]) if place else min(self.smallest, 0.0)
         return low, float(edges[place]) if place <= HISTOGRAM_BINS else math.inf
 
-    def coarser(self, bins: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    def merged(self, other: Histogram) -> Histogram:
+        """Both together."""
+        extremes = [self.smallest, other.smallest, self.largest, other.largest]
+        known = [value for value in extremes if not math.isnan(value)] or [math.nan]
+        return Histogram(
+            self.counts + other.counts, self.sums + other.sums, self.nan + other.nan, min(known), max(known)
+        )
+
+    def coarser(self, bins: int = 40, *, like: Histogram | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Edges and counts of at most `bins` bins for a picture, equally wide in the logarithm, around what there is.
 
         Each holds whole fine bins.
         Values below 2^−64 go to the first bin, values from 2^24 on and infinity to the last.
+
+        Args: like: the histogram whose bins are used, if not its own.
         """
-        used = np.flatnonzero(self.counts)
+        used = np.flatnonzero((like or self).counts)
         if not used.size:
             return np.array([0.0, 1.0]), np.zeros(1, np.int64)
         # a million-fold range is what a picture can show; what lies below joins the first bin
@@ -162,6 +172,7 @@ class Suspects:
     """The first rows of the ranking, by default the smallest margins; columns of equal length, and NumPy arrays.
 
     Attributes: the same as in Scores; all but the integers float64.
+      Norms of the last layer and the names of the examples are known only where a table of scores has been read.
     """
 
     row: np.ndarray
@@ -174,6 +185,8 @@ class Suspects:
     prob: np.ndarray
     entropy: np.ndarray
     suggested: np.ndarray
+    layer_norm: np.ndarray | None = None
+    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.row)
@@ -412,6 +425,16 @@ class Computed:
     lorenz: LorenzCurve
     reliability: Reliability
     suspects: Suspects
+
+
+def histogram_of(values: Tensor) -> Histogram:
+    """The histogram of these values alone."""
+    counts = torch.zeros(HISTOGRAM_BINS + 2, dtype=torch.int64)
+    sums = torch.zeros(HISTOGRAM_BINS + 2, dtype=torch.float64)
+    nan = torch.zeros((), dtype=torch.int64)
+    _add_to_bins(values, counts, sums, nan)
+    low, high = _wider((math.inf, -math.inf), values)
+    return Histogram(counts.numpy(), sums.numpy(), int(nan), *((low, high) if low <= high else (math.nan, math.nan)))
 
 
 def _add_to_bins(values: Tensor, counts: Tensor, sums: Tensor, nan: Tensor) -> None:

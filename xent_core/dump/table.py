@@ -16,8 +16,8 @@ from xent_core.language import _
 
 COLUMNS = ("row", "target", "prediction", "loss", "el2n", "grad_norm", "margin", "prob", "entropy", "suggested")
 SUFFIXES = (".parquet", ".csv")
-ROWS_TO_SORT = 2**20
-ROWS_PER_GROUP = 2**16
+ROWS_TO_SORT = 2**19
+ROWS_PER_GROUP = 2**15
 
 
 def columns_of(scores: Scores) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ LOWEST, HIGHEST = 0.01, 100.0
 TOLERANCE = 2e-3
 MAX_PASSES = 12
 SAMPLE_ELEMENTS = 2**22
+PIECE_ELEMENTS = 2**19
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,10 @@ def best_temperature(
       everything: the sums over the whole dump at β, which reads it once; None if the sample is the whole.
     """
 
+    pieces = _pieces(sample)
+
     def of_sample(beta: float) -> Slope:
-        return slope_of(sample, options, beta)
+        return sum((slope_of(piece, options, beta) for piece in pieces), Slope())
 
     beta = 1 / options.temperature
     # the loss is convex in β, so that its ends say whether it falls throughout; near 0 Newton's method would stall
@@ -126,6 +129,18 @@ def best_temperature(
     if everything is not None:
         beta, slope, at_bound, passes = _minimise(everything, beta, TOLERANCE, max_steps=MAX_PASSES)
     return BestTemperature(1 / beta, slope.loss, slope.mass, at_bound, passes)
+
+
+def _pieces(batch: Batch) -> list[Batch]:
+    """The batch in parts that fit the processor's cache; views of it."""
+    rows, classes = batch.logits.shape
+    step = max(PIECE_ELEMENTS // classes, 1)
+    parts = []
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        weight = None if batch.sample_weight is None else batch.sample_weight[part]
+        parts.append(Batch(batch.rows[part], batch.logits[part], batch.target[part], sample_weight=weight))
+    return parts
 
 
 def _minimise(
