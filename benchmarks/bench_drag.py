@@ -21,7 +21,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from benchmarks import Result
-from tests.browser.helpers import DESKTOP, ROOT, go_to, launch, open_page, serve, wait_idle
+from tests.browser.helpers import DESKTOP, ROOT, drag_fast, go_to, launch, open_page, serve, wait_idle
 
 STEPS = 20
 EVENTS, DRAG_SECONDS = 200, 2.0
@@ -41,31 +41,6 @@ TIME_NEXT = """([selector, kind]) => {
             : requestAnimationFrame(() => done(performance.now() - sent));
         requestAnimationFrame(look);
     }, {capture: true, once: true}));
-}"""
-# 200 pointer events in 2 s, each of another value, then how long the numbers go on changing after the last.
-FAST_DRAG = """async ([selector, count, seconds]) => {
-    const track = document.querySelector(selector);
-    const loss = document.querySelector('.st-key-live [data-quantity=loss]');
-    const box = track.getBoundingClientRect();
-    const send = (kind, part) => track.dispatchEvent(new PointerEvent(kind, {
-        bubbles: true, pointerId: 1, button: 0, buttons: 1,
-        clientX: box.left + box.width * part, clientY: box.top + box.height / 2,
-    }));
-    track.setPointerCapture = () => {};  // no pointer of the system belongs to these events
-    let pictures = 0, last = performance.now();
-    new MutationObserver(() => { pictures += 1; last = performance.now(); })
-        .observe(loss, {childList: true, characterData: true, subtree: true});
-    const start = performance.now();
-    send('pointerdown', 0.5);
-    for (let i = 0; i < count; i++) {
-        send('pointermove', 0.1 + 0.8 * ((37 * i) % count) / count);
-        const due = start + 1000 * seconds * (i + 1) / count;
-        await new Promise(done => setTimeout(done, Math.max(0, due - performance.now())));
-    }
-    send('pointerup', 0.9);
-    const released = performance.now();
-    await new Promise(done => setTimeout(done, 1500));
-    return {pictures, backlog: Math.max(0, last - released), shown: track.getAttribute('aria-valuenow')};
 }"""
 
 
@@ -176,13 +151,13 @@ def _typed(page: Page, open_cell: Callable[[], None], text: str, loss: str) -> f
 def _fast_drag(browser: Browser, url: str, pid: int, round_trip: float) -> list[Result]:
     page = _live_page(browser, url)
     before, start = _cpu_seconds(pid), time.monotonic()
-    told = page.evaluate(FAST_DRAG, [SLIDER, EVENTS, DRAG_SECONDS])
+    told = drag_fast(page, EVENTS, DRAG_SECONDS)
     busy = (_cpu_seconds(pid) - before) / (time.monotonic() - start)
-    if float(told["shown"]) != 8.0:  # nine tenths of the way from −10 to 10
-        raise RuntimeError(f"The last value of the drag is {told['shown']}, expected 8.")
-    detail = f"{told['backlog']:.0f} ms after the last of {EVENTS} events, {told['pictures']} pictures"
+    if told.shown != 8.0:  # nine tenths of the way from −10 to 10
+        raise RuntimeError(f"The last value of the drag is {told.shown}, expected 8.")
+    detail = f"{told.backlog_ms:.0f} ms after the last of {EVENTS} events, {told.pictures} pictures"
     return [
-        Result("backlog over two round trips", told["backlog"] / (2 * round_trip), 1, detail),
+        Result("backlog over two round trips", told.backlog_ms / (2 * round_trip), 1, detail),
         Result("cores of the server in a fast drag", busy, 1, f"{busy:.2f} cores"),
     ]
 
@@ -198,20 +173,20 @@ def _serve_other(module: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tempfile.TemporaryFile()
-    process = subprocess.Popen([sys.executable, "-m", module, str(port)], cwd=ROOT, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                log.seek(0)
-                raise RuntimeError(f"{module} does not answer. Its log:\n{log.read().decode(errors='replace')}")
-            time.sleep(0.2)  # between two questions to a server that starts
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen([sys.executable, "-m", module, str(port)], cwd=ROOT, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while True:
+                with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+                    urllib.request.urlopen(url, timeout=5).close()
+                    break
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise RuntimeError(f"{module} does not answer. Its log:\n{log.read().decode(errors='replace')}")
+                time.sleep(0.2)  # between two questions to a server that starts
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=10)

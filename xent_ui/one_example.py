@@ -125,12 +125,14 @@ def tools() -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="row_tools"):
         if _is_fresh():
             st.button(
-                _("Open as a batch"), icon=":material/grid_on:", key="use_row", on_click=_open_as_batch, disabled=is_fixed,
+                _("Open as a batch"), icon=":material/grid_on:", key="use_row", on_click=_open_as_batch,
+                disabled=is_fixed,
                 help=_("The whole batch becomes this one row. Undo brings the former back."),
             )  # fmt: skip
         else:
             st.button(
-                _("Use this row in the batch"), icon=":material/grid_on:", key="use_row", on_click=_use_row, disabled=is_fixed,
+                _("Use this row in the batch"), icon=":material/grid_on:", key="use_row", on_click=_use_row,
+                disabled=is_fixed,
                 help=_(
                     "Logits and label replace those of the row; the options of the batch stay, ε too. "
                     "A soft label makes every target of the batch probabilities."
