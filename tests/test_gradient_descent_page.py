@@ -87,6 +87,11 @@ def by_hand(optimizer: str, learning_rate: float, steps: int) -> tuple[torch.Ten
     return logits.detach().softmax(1), logits.grad, float(loss.detach())
 
 
+def on_curve(frame: dict[str, Any], axis: str) -> dict[str, Any]:
+    """What marks the present step on the curve of that axis."""
+    return next(note for note in frame["layout"]["annotations"] if note.get("yref") == axis)
+
+
 @pytest.mark.parametrize("optimizer", ["SGD", "momentum", "Adam"])
 def test_every_frame_holds_what_torch_optim_gives(optimizer: str) -> None:
     app = ask(open_page(), optimizer=optimizer, learning_rate=0.7, steps=20)
@@ -97,10 +102,9 @@ def test_every_frame_holds_what_torch_optim_gives(optimizer: str) -> None:
         probs, grad, loss = by_hand(optimizer, 0.7, step)
         moved = frames[step]["data"]
         assert_agree(torch.tensor(array(moved[0]["z"]).copy()), probs)
-        assert_agree(torch.tensor(array(moved[2]["z"]).copy()), grad)
-        assert loss == pytest.approx(
-            next(float(trace["y"][0]) for trace in moved if trace.get("x") == [step]), abs=1e-5
-        )
+        assert_agree(torch.tensor(array(moved[1]["z"]).copy()), grad)
+        assert loss == pytest.approx(float(on_curve(frames[step], "y3")["y"]), abs=1e-5)
+        assert on_curve(frames[step], "y3")["x"] == step
     assert metrics(app)[0] == "1.4076"
     assert float(metrics(app)[1].replace("−", "-")) == pytest.approx(by_hand(optimizer, 0.7, 20)[2], abs=1e-4)
 
@@ -133,9 +137,17 @@ def test_a_path_that_leaves_the_numbers_is_shown_as_such() -> None:
     app = ask(open_page(sheet), optimizer="momentum", learning_rate=65000.0, steps=30)
 
     assert "the loss is NaN" in words(app) or "the loss is inf" in words(app)
-    last = spec(app)["frames"][-1]["data"]
-    assert set(last[1]["text"]) <= {"NaN", "inf", "−inf"}
-    assert len(last[1]["text"]) > 0
+    first, *_others, last = spec(app)["frames"]
+    assert not any(text for row in first["data"][1]["text"] for text in row)
+    assert {text for row in last["data"][1]["text"] for text in row} == {"NaN"}
+    assert on_curve(last, "y3")["text"] == "NaN"
+
+
+def test_no_frame_moves_a_trace_that_takes_the_heatmaps_off_their_axes() -> None:
+    figure = spec(open_page())
+    kinds = {figure["data"][place]["type"] for frame in figure["frames"] for place in frame["traces"]}
+
+    assert kinds == {"heatmap", "scatterternary"}
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,20 @@ def test_the_row_survives_a_look_at_another_page() -> None:
     assert frame(app)["state"]["logits"] == ["2.5", "2", "3"]
 
 
+def test_a_hand_that_rests_when_the_page_has_gone_shows_no_error() -> None:
+    def another_page() -> None:
+        import streamlit as st
+
+        from xent_ui import one_example
+
+        st.button("rested", on_click=one_example._take_rest)
+
+    app = run(AppTest.from_function(another_page, default_timeout=60))
+    app.button[0].click()
+
+    assert run(app).button[0].label == "rested"
+
+
 def test_another_row_begins_anew_and_late_messages_of_the_former_are_left_out() -> None:
     app = open_page()
     late = {**live.frame(app.session_state[one_example.DRAFT])["state"], "logits": ["9", "9", "9"]}

@@ -137,6 +137,25 @@ def test_a_lock_holds_on_other_pages() -> None:
     assert "Preset" not in boxes
 
 
+@pytest.mark.parametrize(
+    ("page", "lock", "key"),
+    [
+        ("pages/explore/one_example.py", "logits", "use_row"),
+        ("pages/explore/one_example.py", "target", "use_row"),
+        ("pages/explore/one_example.py", "tools", "undo_row"),
+        ("pages/explore/gradient_descent.py", "logits", "descent_continue"),
+    ],
+)
+def test_no_page_writes_what_is_locked(page: str, lock: str, key: str) -> None:
+    disabled = []
+    for query in ({"lock": lock}, {}):
+        at = open_app(**query)
+        at.switch_page(page)
+        disabled.append(run(at).button(key=key).disabled)
+
+    assert disabled == [True, False]
+
+
 def test_the_line_of_the_sender_is_text() -> None:
     at = open_app(note="![x](http://127.0.0.1:9/a.png) <b>hi</b> $x$")
 

@@ -313,6 +313,7 @@ def continue_from(path: Descent, sheet: Sheet) -> bool:
         step = _chosen_step(path)
     if button.button(
         _("Continue from here"), icon=":material/arrow_forward:", key="descent_continue",
+        disabled=session.is_locked("logits"),
         help=_("Puts the logits of this step on the batch page. Undo brings the former ones back."),
     ):  # fmt: skip
         session.put(sheet.with_logits(number_texts(path.logits[step])))

@@ -1,6 +1,8 @@
 """A path of gradient descent in, one Plotly figure out that plays it in the browser, every picture at the same step.
 
 One figure, because the frames of a figure move all that is in it and nothing else.
+What moves on the axes of the heatmaps and curves is a heatmap or an annotation, never a scatter trace:
+before a frame that moves one of those, Plotly takes every heatmap off its axes and draws it again later, which flashes.
 From top to bottom: buttons and scrubber, probabilities and gradient, for three classes the simplex, and the curves.
 """
 
@@ -25,8 +27,8 @@ MAX_FRAMES = 51
 MAX_FRAME_BYTES = 1_500_000
 # what a cell takes in the page: a float32 in base 64, and its printed number
 CELL_BYTES, TEXT_BYTES = 16 / 3, 10
-# a frame of heatmaps takes a browser about 100 ms, in which they are blank: no more than two such flashes a second
-PLAY_MS, MIN_FRAME_MS = 7000, 500
+# drawing a frame takes a browser about 75 ms
+PLAY_MS, MIN_FRAME_MS, MAX_FRAME_MS = 7000, 100, 500
 # pixels
 CONTROLS, TITLE, NAMES, GAP, BOTTOM = 84, 24, 20, 14, 40
 MAX_MATRIX, MIN_MATRIX = 420, 60
@@ -36,6 +38,15 @@ LEFT, RIGHT = 64, 12
 MAX_NAME = 8
 SIMPLEX_CLASSES = 3
 MAX_NAMED_ROWS = 8
+CLEAR = "rgba(0,0,0,0)"
+WORDS = {
+    "type": "heatmap",
+    "colorscale": [[0, CLEAR], [1, CLEAR]],
+    "showscale": False,
+    "hoverinfo": "skip",
+    "texttemplate": "%{text}",
+    "textfont": {"color": GREY},
+}
 ROW_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "x", "pentagon")
 
 
@@ -121,22 +132,33 @@ def player(moving: Moving, held: Held, words: Words) -> go.Figure:
             places += [len(traces) + place for place in part.moving_places]
             traces += part.traces
             moves.append(part.moves)
+    page = layout.of(moving, held, words)
+    still: list[dict[str, Any]] = [{}] * len(page["annotations"])
+    page["annotations"] += _here(moving, moving.points[0], words, held.decimals)
     frames = [
-        {"name": str(point), "data": [trace for part in moves for trace in part[index]], "traces": places}
+        {
+            "name": str(point),
+            "data": [trace for part in moves for trace in part[index]],
+            "traces": places,
+            "layout": {"annotations": still + _here(moving, point, words, held.decimals)},
+        }
         for index, point in enumerate(moving.points)
     ]
-    return go.Figure(data=traces, layout=layout.of(moving, held, words), frames=frames)
+    return go.Figure(data=traces, layout=page, frames=frames)
 
 
 class _Matrices:
     """Probabilities and gradient as heatmaps, and words for what is no number."""
 
     def __init__(self, moving: Moving, held: Held) -> None:
+        both = self._both(moving, held)
+        self.has_words = not all(bool(values.isfinite().all()) for values, *_others in both)
         first: list[dict[str, Any]] = []
-        for values, scale, bound, axes in self._both(moving, held):
+        for values, scale, bound, axes in both:
             z = _float32(values[0])
             first.append(figures.heatmap_trace(z, scale, bound=bound, decimals=held.decimals) | axes)
-            first.append({"type": "scatter", "mode": "text", "hoverinfo": "skip", **axes, **_non_finite(z)})
+            if self.has_words:
+                first.append(WORDS | axes | _non_finite(z))
         self.traces = first
         self.moving_places = list(range(len(first)))
         self.moves = [self._frame(moving, held, index) for index in range(len(moving.points))]
@@ -148,7 +170,9 @@ class _Matrices:
             heatmap: dict[str, Any] = {"type": "heatmap", "z": z}
             if figures.prints_numbers(*z.shape):
                 heatmap["text"] = figures.printed_numbers(z, scale, held.decimals)
-            data += [heatmap, {"type": "scatter", **_non_finite(z)}]
+            data.append(heatmap)
+            if self.has_words:
+                data.append({"type": "heatmap", **_non_finite(z)})
         return data
 
     @staticmethod
@@ -214,11 +238,10 @@ class _Simplex:
 
 
 class _Strips:
-    """Loss, change of the loss and norm of the gradient along the steps, with the present step on each."""
+    """Loss, change of the loss and norm of the gradient along the steps."""
 
     def __init__(self, moving: Moving, held: Held, words: Words) -> None:
         steps = np.arange(len(moving.loss))
-        places = held.decimals
         self.traces: list[dict[str, Any]] = [
             _line(steps, moving.loss, "3", BLUE, "solid", words.loss),
             _line(steps[:-1], moving.actual, "4", BLUE, "solid", words.actual),
@@ -228,39 +251,46 @@ class _Strips:
         if held.limit_loss is not None:
             ends = [0, max(len(moving.loss) - 1, 1)]
             self.traces.append(_line(ends, [held.limit_loss] * 2, "3", PURPLE, "dash", words.limit))
-        here = len(self.traces)
-        self.traces += [_here(axis) for axis in ("3", "4", "5")]
-        self.moving_places = [here, here + 1, here + 2]
-        self.moves = [self._frame(moving, point, words, places) for point in moving.points]
-        for trace, start in zip(self.traces[here:], self.moves[0], strict=True):
-            trace.update(start)
+        self.moving_places: list[int] = []
+        self.moves: list[list[dict[str, Any]]] = [[] for _point in moving.points]
 
-    @staticmethod
-    def _frame(moving: Moving, point: int, words: Words, places: int) -> list[dict[str, Any]]:
-        side = "top right" if point <= len(moving.loss) / 2 else "top left"
-        has_change = point < len(moving.actual)
-        change = ""
-        if has_change:
-            change = (
-                f"{words.actual} {number(moving.actual[point], places)}, "
-                f"{words.predicted} {number(moving.predicted[point], places)}"
-            )
-        values = [
-            (moving.loss[point], number(moving.loss[point], places)),
-            (moving.actual[point] if has_change else math.nan, change),
-            (moving.grad_norm[point], number(moving.grad_norm[point], places)),
-        ]
-        return [
-            {
-                "type": "scatter",
-                "x": [point],
-                # what is no number still has its place on the axis of steps
-                "y": [value if math.isfinite(value) else 0.0] if text else [None],
-                "text": [text],
-                "textposition": side,
-            }
-            for value, text in values
-        ]
+
+def _here(moving: Moving, point: int, words: Words, places: int) -> list[dict[str, Any]]:
+    """A dot on each curve at the present step, with its number, as annotations."""
+    has_change = point < len(moving.actual)
+    change = ""
+    if has_change:
+        change = (
+            f"{words.actual} {number(moving.actual[point], places)}, "
+            f"{words.predicted} {number(moving.predicted[point], places)}"
+        )
+    values = [
+        ("3", moving.loss[point], number(moving.loss[point], places)),
+        ("4", moving.actual[point] if has_change else math.nan, change),
+        ("5", moving.grad_norm[point], number(moving.grad_norm[point], places)),
+    ]
+    is_left = point <= len(moving.loss) / 2
+    return [
+        {
+            "x": point,
+            # what is no number still has its place on the axis of steps
+            "y": value if math.isfinite(value) else 0.0,
+            "xref": f"x{axis}",
+            "yref": f"y{axis}",
+            "text": text,
+            "visible": bool(text),
+            "showarrow": True,
+            "arrowhead": 6,  # a dot
+            "arrowsize": 1.5,
+            "arrowwidth": 2,
+            "arrowcolor": OUTLINE,
+            "ax": 10 if is_left else -10,
+            "ay": -12,
+            "xanchor": "left" if is_left else "right",
+            "yanchor": "bottom",
+        }
+        for axis, value, text in values
+    ]
 
 
 class _Layout:
@@ -440,7 +470,7 @@ class _Layout:
         }
 
     def _buttons(self, count: int, words: Words) -> dict[str, Any]:
-        duration = max(MIN_FRAME_MS, PLAY_MS // count)
+        duration = min(max(PLAY_MS // count, MIN_FRAME_MS), MAX_FRAME_MS)
         playing = {
             "frame": {"duration": duration, "redraw": True},
             "transition": {"duration": 0},
@@ -477,10 +507,9 @@ def _float32(values: Tensor) -> np.ndarray:
 
 
 def _non_finite(z: np.ndarray) -> dict[str, Any]:
-    words = figures.words_for_non_finite(z)
-    if not words:
-        return {"x": [], "y": [], "text": []}
-    return {name: words[0][name] for name in ("x", "y", "text")}
+    """The words of NaN and infinities in their cells, on a heatmap without colours."""
+    words = [["" if math.isfinite(value) else number(value) for value in row] for row in z.tolist()]
+    return {"z": np.zeros(z.shape, dtype=np.int8), "text": words}
 
 
 def _ternary(points: np.ndarray) -> dict[str, Any]:
@@ -501,17 +530,6 @@ def _line(
         "yaxis": f"y{axis}",
         "line": {"color": colour, "width": 2, "dash": dash},
         "hovertemplate": f"{plotly_escaped(name)}<br>%{{x}}: %{{y}}<extra></extra>",
-    }
-
-
-def _here(axis: str) -> dict[str, Any]:
-    return {
-        "mode": "markers+text",
-        "xaxis": f"x{axis}",
-        "yaxis": f"y{axis}",
-        "marker": {"size": 11, "color": OUTLINE, "symbol": "diamond"},
-        "cliponaxis": False,
-        "hoverinfo": "skip",
     }
 
 

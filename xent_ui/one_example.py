@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 import torch
+from streamlit.errors import StreamlitAPIException
 
 from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
 from xent_ui import figures, live, row_figures, session, step_figures, steps
@@ -113,27 +115,35 @@ def _take_rest() -> None:
         label = told.get("label")
         if type(label) is int and 0 <= label < current.sheet.num_classes:
             session.keep(CURVE_CLASS, label)
-    st.rerun(RESTED)
+    with suppress(StreamlitAPIException):  # the hand has left the page meanwhile, and its pictures with it
+        st.rerun(RESTED)
 
 
 def tools() -> None:
     """Write the row back, take it back, start again."""
+    is_fixed = session.is_locked("logits") or session.is_locked("target")
     with st.container(horizontal=True, vertical_alignment="center", key="row_tools"):
         if _is_fresh():
             st.button(
                 _("Open as a batch"), icon=":material/grid_on:", key="use_row", on_click=_open_as_batch,
+                disabled=is_fixed,
                 help=_("The whole batch becomes this one row. Undo brings the former back."),
             )  # fmt: skip
         else:
             st.button(
                 _("Use this row in the batch"), icon=":material/grid_on:", key="use_row", on_click=_use_row,
+                disabled=is_fixed,
                 help=_(
                     "Logits and label replace those of the row; the options of the batch stay, ε too. "
                     "A soft label makes every target of the batch probabilities."
                 ),
             )  # fmt: skip
         st.button(_("Start again"), icon=":material/restart_alt:", key="restart_row", on_click=_restart)
-        st.button(_("Undo in the batch"), icon=":material/undo:", key="undo_row", on_click=session.undo)
+        if not session.is_hidden("tools"):
+            st.button(
+                _("Undo in the batch"), icon=":material/undo:", key="undo_row", on_click=session.undo,
+                disabled=session.is_locked("tools"),
+            )  # fmt: skip
     for message in session.visit().refused:
         st.warning(markdown_escaped(message), icon=":material/edit_off:")
 

@@ -373,3 +373,53 @@ def expect_kept(page: Page, text: str) -> None:
         arg=text,
         timeout=IDLE_MS,
     )
+
+
+# The live component
+
+
+@dataclass(frozen=True)
+class FastDrag:
+    """What a drag left on the screen: pictures in all and after the hand let go, and how long these took."""
+
+    pictures: int
+    late_pictures: int
+    backlog_ms: float
+    shown: float
+
+
+def drag_fast(page: Page, events: int, seconds: float) -> FastDrag:
+    """Drag the first logit to and fro, each pointer event to another place and the last to nine tenths of the way."""
+    told = page.evaluate(
+        """async ([count, seconds]) => {
+            const track = document.querySelector('.st-key-live [role=slider]');
+            const loss = document.querySelector('.st-key-live [data-quantity=loss]');
+            const box = track.getBoundingClientRect();
+            const send = (kind, part) => track.dispatchEvent(new PointerEvent(kind, {
+                bubbles: true, pointerId: 1, button: 0, buttons: 1,
+                clientX: box.left + box.width * part, clientY: box.top + box.height / 2,
+            }));
+            track.setPointerCapture = () => {};  // no pointer of the system belongs to these events
+            const pictures = [];
+            new MutationObserver(() => pictures.push(performance.now()))
+                .observe(loss, {childList: true, characterData: true, subtree: true});
+            const start = performance.now();
+            send('pointerdown', 0.5);
+            for (let i = 0; i < count; i++) {
+                send('pointermove', 0.1 + 0.8 * ((37 * i) % count) / count);
+                const due = start + 1000 * seconds * (i + 1) / count;
+                await new Promise(done => setTimeout(done, Math.max(0, due - performance.now())));
+            }
+            send('pointerup', 0.9);
+            const released = performance.now();
+            await new Promise(done => setTimeout(done, 1500));
+            return {
+                pictures: pictures.length,
+                late_pictures: pictures.filter(time => time > released).length,
+                backlog_ms: Math.max(0, pictures.at(-1) - released),
+                shown: Number(track.getAttribute('aria-valuenow')),
+            };
+        }""",
+        [events, seconds],
+    )
+    return FastDrag(**told)

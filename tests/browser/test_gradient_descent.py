@@ -41,6 +41,29 @@ def test_play_moves_the_pictures_without_the_server(page: Page, app_url: str) ->
     assert not sent
 
 
+def test_what_is_played_does_not_flash(page: Page, app_url: str) -> None:
+    open_descent(page, app_url)
+    page.evaluate(
+        """() => {
+            window.drawn = [];
+            const look = () => {
+                window.drawn.push(document.querySelectorAll('.st-key-player .heatmaplayer image').length);
+                requestAnimationFrame(look);
+            };
+            requestAnimationFrame(look);
+        }"""
+    )
+
+    page.locator(".st-key-player .updatemenu-button").filter(has_text="Play").click()
+    page.wait_for_function(
+        "() => document.querySelector('.st-key-player .slider-label').textContent.includes('20')", timeout=IDLE_MS
+    )
+
+    drawn = page.evaluate("() => window.drawn")
+    assert len(drawn) > 20
+    assert set(drawn) == {2}
+
+
 def test_a_click_on_the_scrubber_shows_that_step(page: Page, app_url: str) -> None:
     open_descent(page, app_url)
     rail = page.locator(".st-key-player .slider-rail-touch-rect")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.helpers import DESKTOP, IDLE_MS, Journal, editor, go_to, open_page, wait_idle
+from tests.browser.helpers import DESKTOP, IDLE_MS, Journal, drag_fast, editor, go_to, open_page, wait_idle
 from xent_ui.text import number
 
 PHONE = (390, 844)
@@ -97,6 +97,23 @@ def test_fast_drags_leave_the_last_value_on_screen(page: Page, app_url: str) -> 
     expect(track).to_have_attribute("aria-valuenow", re.compile(r"^-(4\.9|5\.0?|5$)"), timeout=IDLE_MS)
 
     expect_numbers(page, logits_on_screen(page), 0)
+
+
+def test_200_events_leave_no_backlog_in_the_browser_and_none_on_the_server(page: Page, app_url: str) -> None:
+    """One request in flight: what is still to come when the hand lets go is its answer, and that to the last place."""
+    sent: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", sent.append))
+    open_live(page, app_url)
+    sent.clear()
+
+    told = drag_fast(page, events=200, seconds=2.0)
+
+    assert told.shown == 8.0
+    assert told.late_pictures <= 2
+    assert 5 < told.pictures < 100
+    # a message may have no picture: two places of the same loss, and that the hand rests
+    assert len(sent) <= told.pictures + 5
+    expect_numbers(page, [8, 2, 3], 0)
 
 
 def test_keys_move_a_logit(page: Page, app_url: str) -> None:

@@ -70,8 +70,8 @@ class View {
     Object.assign(this.state, changes)
     this.lead = lead
     this.waits = true
+    this.send() // first: the server works while the browser draws
     this.draw()
-    this.send()
     clearTimeout(this.rest)
     this.rest = setTimeout(() => this.tellRest(), REST_MS)
   }
@@ -127,7 +127,7 @@ class View {
 
   slider(track, { read, move, range, disabled = () => false }) {
     const at = event => {
-      const { left, width } = (track.querySelector(".lane") ?? track).getBoundingClientRect()
+      const { left, width } = this.held.box
       const { min, max, step } = range()
       const value = min + (max - min) * Math.min(Math.max((event.clientX - left) / width, 0), 1)
       return Math.round(value / (step / 2)) * (step / 2)
@@ -136,15 +136,18 @@ class View {
       if (event.button !== 0 || this.held || disabled()) return
       track.setPointerCapture(event.pointerId)
       track.focus({ preventScroll: true })
-      this.held = { pointer: event.pointerId, before: read() }
+      // asked for once: asking at every move would have the browser lay out the page each time
+      const box = (track.querySelector(".lane") ?? track).getBoundingClientRect()
+      this.held = { pointer: event.pointerId, before: read(), box }
     }
     track.onpointermove = event => {
       if (this.held?.pointer === event.pointerId) move(at(event))
     }
     track.onpointerup = event => {
       if (this.held?.pointer !== event.pointerId) return
+      const value = at(event)
       this.held = null
-      move(at(event))
+      move(value)
     }
     track.onpointercancel = event => {
       // the finger scrolls the page: it never meant the slider
