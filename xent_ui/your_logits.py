@@ -19,6 +19,7 @@ from xent_core.dump import FORMATS, DumpSummary, Histogram, InvalidDump
 from xent_core.parse import InvalidText, parse_number
 from xent_ui import dump_figures, figures, one_example, readouts, session
 from xent_ui.dump_run import Question, RowStory, Run, largest_entries, sheet_of_rows, story_of
+from xent_ui.limits import limits
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.sheet import MAX_CLASSES, InvalidSheet
@@ -28,7 +29,6 @@ EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
 SOURCE, RUN, ROW = "dump_source", "dump_run", "dump_row"
 LABEL, SUGGESTED, LOGITS_ARE = "dump_label", "dump_suggested", "dump_logits_are"
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
-MAX_UPLOAD_MB = 200
 FIRST_WAIT_SECONDS, LOOK_SECONDS = 0.5, 0.4
 SHOWN_CLASSES, SHOWN_PAIRS, SHOWN_ENTRIES = 20, 200, 12
 
@@ -42,7 +42,7 @@ numpy.savez("dump.npz", logits=torch.cat(logits).numpy(), target=torch.cat(targe
 def question() -> Question | None:
     """Which dump and which loss; None while there is none."""
     titles = {EXAMPLE: _("Example: handwritten digits"), UPLOAD: _("Upload"), PATH: _("File on this computer")}
-    sources = [EXAMPLE, UPLOAD, *([] if _is_public() else [PATH])]
+    sources = [EXAMPLE, UPLOAD, *([] if limits().is_public else [PATH])]
     session.begin(SOURCE, EXAMPLE)
     source = st.segmented_control(
         _("Where the logits come from"), sources, format_func=titles.__getitem__, required=True, key=SOURCE,
@@ -54,11 +54,6 @@ def question() -> Question | None:
         return None
     answered = dict(session.kept(LOGITS_ARE, {}))
     return replace(found, logits_are=answered.get(found.identity), options=tuple(options.items()))
-
-
-def _is_public() -> bool:
-    """Whether strangers use this server, whose files are none of their business."""
-    return os.environ.get("XENT_PUBLIC") == "1"
 
 
 def _asked(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> Question:
@@ -79,11 +74,11 @@ def _of_upload() -> Question | None:
     left, right = st.columns(2)
     logits = left.file_uploader(
         _("Logits, with or without labels: {formats}").format(formats=", ".join(FORMATS)),
-        max_upload_size=MAX_UPLOAD_MB,
+        max_upload_size=limits().upload_mb,
         key="dump_logits_file",
     )
     target = right.file_uploader(
-        _("Labels, if they lie in another file"), max_upload_size=MAX_UPLOAD_MB, key="dump_target_file"
+        _("Labels, if they lie in another file"), max_upload_size=limits().upload_mb, key="dump_target_file"
     )
     if logits is None:
         return None

@@ -1,0 +1,52 @@
+"""The app on a server for strangers: streamlit run hosted.py.  On your own computer: streamlit run app.py."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from time import perf_counter
+
+os.environ["XENT_PUBLIC"] = "1"
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from streamlit.runtime import get_instance
+
+from xent_core import __version__
+from xent_host import options
+from xent_host.guard import Guard
+from xent_host.headers import SecurityHeaders
+from xent_ui.log import event
+
+options.apply()
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """Before the first visitor: the heavy imports and one run of the first page."""
+    event("start")
+    begun = perf_counter()
+    import_module("xent_ui.warm")
+
+    is_well, why = await get_instance().does_script_run_without_error()
+    if not is_well:
+        raise RuntimeError(f"The first page does not run: {why}")
+    event("warm", seconds=round(perf_counter() - begun, 3))
+    yield
+    event("stop")
+
+
+async def health(_request: Request) -> JSONResponse:
+    """Ok once the first page has run; until then nobody is answered at all."""
+    return JSONResponse({"status": "ok", "version": __version__})
+
+
+app = st.App(
+    "app.py",
+    lifespan=lifespan,
+    routes=[Route("/healthz", health)],
+    middleware=[Middleware(SecurityHeaders), Middleware(Guard)],
+)
