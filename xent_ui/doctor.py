@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor import TITLES, diagnose_file
 from xent_core.parse import InvalidText, parse_matrix
 from xent_core.pitfalls import PITFALLS, PitfallCall
-from xent_ui import figures, session
+from xent_ui import figures, session, workers
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.text import _, markdown_escaped, number
 
@@ -104,10 +106,15 @@ def of_paste() -> list[Finding] | None:
     if not (logits_text.strip() and target_text.strip()):
         st.caption(_("Paste from a spreadsheet, a CSV file or a printout. What is pasted is read, never run."))
         return None
-    try:
+
+    def tensors() -> tuple[Tensor, Tensor, Tensor | None]:
         logits = _tensor(logits_text, LOGIT_DTYPES[logits_dtype])
-        target = _tensor(target_text, TARGET_DTYPES[target_dtype])
         factors = _tensor(weight_text, logits.dtype).reshape(-1) if weight_text.strip() else None
+        return logits, _tensor(target_text, TARGET_DTYPES[target_dtype]), factors
+
+    try:
+        size_bytes = len(logits_text) + len(target_text) + len(weight_text)
+        logits, target, factors = workers.answer(tensors, size_bytes=size_bytes)
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -134,7 +141,7 @@ def of_file() -> list[Finding] | None:
     if upload is None:
         return None
     try:
-        return diagnose_file(upload.name, upload.getvalue())
+        return workers.answer(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
     except InvalidFile as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from threading import Event
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,14 +22,14 @@ from xent_core.dump import (
     score,
     scores_of_rows,
 )
+from xent_ui import workers
+from xent_ui.limits import limits
 from xent_ui.sheet import MAX_CLASSES, InvalidSheet, Sheet, sheet_of
 from xent_ui.text import _
+from xent_ui.workers import Job
 
 SECONDS_BETWEEN_SUMMARIES = 2.0
 MAX_WIDE_ROWS = MAX_CLASSES // 2  # in a table that cannot hold every class: each row brings two classes of its own
-
-# a thread for each core and no more, however many visitors there are
-_WORKERS = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="dump")
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Question:
 
 @dataclass(eq=False)
 class Run:
-    """An analysis in a thread, so that a page can show how far it is, and stop it.
+    """An analysis in a thread, so that a page can show how far it is, and stop it. Raises: Full.
 
     Attributes:
       asked: what is analysed.
@@ -66,42 +64,37 @@ class Run:
     asked: Question
     progress: Progress | None = None
     partial: DumpSummary | None = None
-    stopped: Event = field(default_factory=Event)
-    future: Future[DumpSummary] = field(init=False)
+    job: Job[DumpSummary] = field(init=False)
     _dump: Dump | None = None
     _summed_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        asked = self.asked
-        self.future = _WORKERS.submit(
-            analyse,
+        self.job = workers.POOL.submit(self._analyse)
+
+    def _analyse(self, job: Job[DumpSummary]) -> DumpSummary:
+        asked, most = self.asked, limits()
+        return analyse(
             asked.logits,
             asked.target,
             logits_are=asked.logits_are,
-            progress=self._note,
+            max_logits=most.dump_logits,
+            max_classes=most.dump_classes,
+            progress=partial(self._note, job),
             **dict(asked.options),
         )
 
-    def _note(self, progress: Progress) -> bool:
+    def _note(self, job: Job[DumpSummary], progress: Progress) -> bool:
         self.progress = progress
         if progress.stage == "rows" and time.monotonic() - self._summed_at > SECONDS_BETWEEN_SUMMARIES:
             # here, between two batches, nobody else changes the sums
             self.partial = progress.summary()
             self._summed_at = time.monotonic()
-        return self.stopped.is_set()
-
-    def is_done(self, wait_seconds: float) -> bool:
-        """Whether it has ended by then, well or not."""
-        try:
-            self.future.exception(timeout=wait_seconds)
-        except TimeoutError:
-            return False
-        return True
+        return job.should_stop()
 
     @property
     def summary(self) -> DumpSummary:
-        """What the dump says, or its first rows if the run was stopped. Raises: what the analysis raised."""
-        return self.future.result()
+        """What the dump says, or its first rows if the run was stopped. Raises: what the analysis raised; NotBegun."""
+        return self.job.result()
 
     @property
     def dump(self) -> Dump:
@@ -117,7 +110,7 @@ class Run:
 
     def end(self) -> None:
         """Stops it, and closes its files."""
-        self.stopped.set()
+        self.job.stop()
         if self._dump is not None:
             self._dump.close()
 

@@ -15,11 +15,11 @@ import streamlit as st
 
 from xent_core import PRESETS
 from xent_core.codec import TokenTooLong
+from xent_ui.limits import limits
 from xent_ui.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of
 from xent_ui.sheet import InvalidSheet, Sheet, sheet_of_preset
 from xent_ui.text import _
 
-MAX_UNDO = 100
 EDITORS = ("logits", "target", "options")
 
 
@@ -83,7 +83,7 @@ def edit(sheet: Sheet) -> None:
     if sheet != current.sheet:
         current.refused.clear()
         current.complaints.clear()
-        current.undo = [*current.undo[-MAX_UNDO:], current.sheet]
+        current.undo = [*current.undo[-limits().undo :], current.sheet]
         current.sheet = sheet
 
 
