@@ -110,7 +110,7 @@ def test_an_error_inside_a_library_names_both_places() -> None:
     try:
         json.loads("{")
     except ValueError as error:
-        first, second = errors.places(error)
+        (library,), (own,) = errors.places(error)
 
-    assert first.startswith("decoder.py:")
-    assert re.match(r"tests/test_public\.py:\d+ test_an_error_inside", second)
+    assert library.startswith("decoder.py:")
+    assert re.match(r"tests/test_public\.py:\d+ test_an_error_inside", own)
