@@ -1,4 +1,7 @@
-"""Streamlit's options on a server for strangers; what the host sets by flag or STREAMLIT_ variable is left alone."""
+"""Streamlit's options on a server for strangers; what the host sets by flag or STREAMLIT_ variable is left alone.
+
+Two that Streamlit reads before it reads this stand in .streamlit/config.toml: maxMessageSize, websocketPingInterval.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,8 @@ OPTIONS: dict[str, Any] = {
     "server.enableXsrfProtection": True,
     "server.fileWatcherType": "none",
     "server.headless": True,
-    "server.maxCacheDataSize": "256mb",
-    "server.maxMessageSize": 50,
     "server.maxUploadSize": PUBLIC.upload_mb,
     "server.runOnSave": False,
-    "server.websocketPingInterval": 20,  # below the idle timeout of most proxies
 }
 
 

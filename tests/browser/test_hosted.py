@@ -195,6 +195,18 @@ def test_a_state_that_cannot_be_read_leaves_the_visit_alive(hosted: Server, stat
     assert "logits_editor_1" in editor_id
 
 
+def test_a_message_of_three_megabytes_ends_the_visit_and_no_other(hosted: Server) -> None:
+    async def visits() -> tuple[int | None, str]:
+        async with Visitor(hosted.url) as neighbour, Visitor(hosted.url) as visitor:
+            await visitor.socket.send(b"x" * 3 * 2**20)
+            await visitor.socket.wait_closed()
+            await neighbour.run()
+            return visitor.socket.close_code, neighbour.loss
+
+    assert asyncio.run(visits()) == (1009, "1.4076")
+    assert [event["bytes"] for event in events(hosted) if event.get("what") == "message_bytes"] == [3 * 2**20]
+
+
 def test_the_log_knows_nothing_of_what_was_typed(page: Page, hosted: Server) -> None:
     open_page(page, f"{hosted.url}/?preset=no-such-secret&note=my-secret-note")
     page.get_by_role("button", name="Rows and classes").click()
