@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from xent_core import __version__
 from xent_ui import cold_start, session, share, warm  # noqa: F401  warm: the heavy imports, once per process
 from xent_ui.text import _, use_language
 
@@ -16,6 +17,7 @@ st.set_page_config(
     page_icon=FAVICON.read_text(encoding="utf-8"),  # an icon by name would be fetched from elsewhere
     layout="wide",
     initial_sidebar_state=220,
+    menu_items={"About": f"Cross-Entropy Explorer {__version__}"},
 )
 use_language(st.context.locale)
 home = session.home() or FIRST_PAGE

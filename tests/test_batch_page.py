@@ -452,3 +452,58 @@ def test_a_number_too_large_for_its_dtype_is_inf_and_the_page_says_so() -> None:
 
     assert loss(at) == "NaN"
     assert any("float32, where they become inf" in info.value.replace("\\", "") for info in at.info)
+
+
+# What no browser sends
+
+CRAFTED = {
+    "a row that is not there": {"edited_rows": {999: {"class 0": "1"}}, "added_rows": [], "deleted_rows": []},
+    "a row before the first": {"edited_rows": {-1: {"class 0": "1"}}, "added_rows": [], "deleted_rows": []},
+    "a row beyond any integer": {"edited_rows": {10**30: {"class 0": "1"}}, "added_rows": [], "deleted_rows": []},
+    "a row by a word": {"edited_rows": {"x": {"class 0": "1"}}, "added_rows": [], "deleted_rows": []},
+    "a column that is not there": {"edited_rows": {0: {"nope": "1"}}, "added_rows": [], "deleted_rows": []},
+    "a list in a cell": {"edited_rows": {0: {"class 0": [1]}}, "added_rows": [], "deleted_rows": []},
+    "no cells": {"edited_rows": {0: None}, "added_rows": [], "deleted_rows": []},
+    "no rows": {"edited_rows": None, "added_rows": [], "deleted_rows": []},
+    "a row more": {"edited_rows": {}, "added_rows": [{"class 0": "1"}], "deleted_rows": []},
+    "a row less": {"edited_rows": {}, "added_rows": [], "deleted_rows": [0, 99]},
+    "nothing": {},
+    "a list": [],
+    "a word": "x",
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("editor", ["logits", "target", "options"])
+@pytest.mark.parametrize("state", CRAFTED.values(), ids=CRAFTED)
+def test_a_state_that_no_browser_sends_is_refused_and_the_table_goes_on(editor: str, state: object) -> None:
+    at = open_app(preset="class-weights" if editor == "options" else "worked-batch")
+    before = at.session_state["visit"].sheet
+    at.session_state[editor_key(at, editor)] = state
+    run(at)
+
+    assert at.session_state["visit"].sheet == before
+    assert any("could not be read" in warning.value for warning in at.warning)
+    type_cell(at, 0, "class 0", "2.5")
+    assert at.session_state["visit"].sheet.logits[0][0] == "2.5"
+    assert not any("could not be read" in warning.value for warning in at.warning)
+
+
+@pytest.mark.parametrize("value", [math.nan, None, True, 5, 1e400, "\0", "5\n6", "9" * 100_000])
+def test_a_value_that_no_cell_holds_is_refused_by_name_or_shown_as_it_is(value: object) -> None:
+    at = open_app()
+    type_cell(at, 0, "class 0", value)
+
+    text = at.session_state["visit"].sheet.logits[0][0]
+    assert text in ("1", str(value))  # refused, or a number as Python writes it
+    if text == "1":
+        assert "row 0, class 0" in at.warning[0].value
+        assert len(at.warning[0].value) < 500
+
+
+@pytest.mark.parametrize("value", [None, 5, "", "x" * 100_000, "a\nb"])
+def test_a_name_that_no_row_can_have_leaves_the_row_its_name(value: object) -> None:
+    at = open_app()
+    type_cell(at, 0, "row", value)
+
+    assert at.session_state["visit"].sheet.row_names[0] in ("row 0", "5")

@@ -246,7 +246,7 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
     assert app.button(key="descent_stop").label == "Stop"
 
     monkeypatch.setattr(descent, "FIRST_WAIT_SECONDS", 60.0)
-    app.session_state["descent_run"].stopped.set()
+    app.session_state["descent_run"].job.stop()
     go_on.set()
     run(app)
     assert "Stopped after 40 of 50 steps" in words(app)

@@ -36,7 +36,7 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_list_of_sentences_is_up_to_date() -> None:
     keywords = {"_": None, "N_": None}
     found = {message for _line, message, *_rest in extract_from_file("python", ROOT / "app.py", keywords=keywords)}
-    for folder in ("pages", "xent_core", "xent_ui"):
+    for folder in ("pages", "xent_core", "xent_host", "xent_ui"):
         found |= {message for _file, _line, message, *_rest in extract_from_dir(ROOT / folder, keywords=keywords)}
     listed = {message.id for message in pofile.read_po((ROOT / "xent_core/locales/xent.pot").open("rb")) if message.id}
 

@@ -1,6 +1,8 @@
 """The page about a model's logits, driven through AppTest: its numbers are PyTorch's, and bad files get one message."""
 
 import io
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,9 +14,10 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
-from xent_ui import dump_pairs, dump_run, dump_suspects, your_logits
+from xent_ui import dump_pairs, dump_run, dump_suspects, limits, workers, your_logits
 from xent_ui.dump_run import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
 from xent_ui.sheet import InvalidSheet
+from xent_ui.workers import Pool
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/apply/your_logits.py"
@@ -294,6 +297,76 @@ def test_files_of_the_server_are_not_offered_to_strangers(monkeypatch: pytest.Mo
     assert len(open_page().button_group(key="dump_source").options) == len(public) + 1
 
 
+def test_strangers_may_not_load_more_than_the_server_can_bear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PUBLIC", replace(limits.PUBLIC, dump_logits=59, dump_classes=4))
+    many_rows, many_classes = draw(20, 3), draw(4, 5)
+    files = [npz(logits=logits, target=target) for logits, target in (many_rows, many_classes)]
+    for file in files:
+        assert value(upload(file), "rows")
+
+    monkeypatch.setenv("XENT_PUBLIC", "1")
+    first, second = (upload(file) for file in files)
+    assert "20 rows of 3 classes came, expected at most 59 logits here" in first.error[0].value
+    assert "at most 4 classes here" in second.error[0].value
+    assert not first.metric
+
+
+def test_an_analysis_that_takes_too_long_is_stopped_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient = replace(limits.PUBLIC, work_seconds=0.0)
+    monkeypatch.setattr(workers, "POOL", Pool(impatient))
+    monkeypatch.setattr(limits, "OWN", impatient)
+    monkeypatch.setattr(dump_run, "analyse", partial(analyse, batch_rows=10))
+
+    assert "the first 10 of 1797 rows. An analysis may take 0 seconds on this server." in said(open_page())
+
+
+def test_who_waits_reads_how_many_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, go_on = Pool(replace(limits.PUBLIC, workers=1)), Event()
+    others = [pool.submit(lambda job: go_on.wait(60)) for _ in range(2)]
+    monkeypatch.setattr(workers, "POOL", pool)
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
+    app = open_page()
+    run(app)
+    bar = app.get("progress")[0].proto
+
+    assert bar.text == "2 others are before you."
+
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    go_on.set()
+    assert value(run(app), "rows") == "1797"
+    assert [other.result() for other in others] == [True, True]
+
+
+def test_who_comes_when_too_many_wait_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, go_on = Pool(replace(limits.PUBLIC, workers=1, waiting=0)), Event()
+    busy = pool.submit(lambda job: go_on.wait(60))
+    monkeypatch.setattr(workers, "POOL", pool)
+    app = open_page()
+
+    assert "Try again in a minute" in app.warning[0].value
+    assert not app.metric
+
+    go_on.set()
+    assert busy.is_done(60)
+    assert value(run(app), "rows") == "1797"
+
+
+def test_who_stops_before_their_turn_may_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, go_on = Pool(replace(limits.PUBLIC, workers=1)), Event()
+    pool.submit(lambda job: go_on.wait(60))
+    monkeypatch.setattr(workers, "POOL", pool)
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
+    app = open_page()
+    app.button(key="dump_stop").click()
+    run(app)
+    assert app.info[0].value == "Stopped before it began."
+
+    go_on.set()
+    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    app.button(key="dump_start").click()
+    assert value(run(app), "rows") == "1797"
+
+
 def test_a_file_on_this_computer_is_read_by_its_path(tmp_path: Path) -> None:
     logits, target = draw(30, 3)
     (tmp_path / "dump.npz").write_bytes(npz(logits=logits, target=target))
@@ -328,17 +401,6 @@ def test_sums_of_what_is_left_out_keep_the_total() -> None:
     assert dump_pairs.condensed(matrix, [1, 4], rows_too=False).sum(1).tolist() == matrix[[1, 4]].sum(1).tolist()
 
 
-def test_a_run_can_be_stopped_and_keeps_what_it_has_read() -> None:
-    logits, target = draw(1000, 3)
-    question = Question("dump", ("dump",), logits, target, None, (("batch_rows", 10),))
-    run = Run(question)
-    run.stopped.set()
-
-    assert run.is_done(60)
-    assert run.summary.rows <= 1000
-    assert run.summary.rows % 10 == 0
-
-
 def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """The analysis waits after its first batch of ten rows until the test has seen the bar; then it is stopped."""
     waits, go_on = Event(), Event()
@@ -365,7 +427,7 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
     assert not app.get("plotly_chart")
 
     monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
-    app.session_state["dump_run"].stopped.set()
+    app.session_state["dump_run"].job.stop()
     go_on.set()
     run(app)
     assert "Stopped: these are the first 10 of 1797 rows" in said(app)

@@ -47,6 +47,8 @@ from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
 from xent_core.torch_messages import recognise
 from xent_core.trace import Step, Trace, trace
 
+__version__ = "0.1.0"
+
 __all__ = [
     "DTYPES",
     "IMPLEMENTATIONS",

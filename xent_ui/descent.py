@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Event
 
 import pandas as pd
 import streamlit as st
@@ -22,23 +19,20 @@ from xent_core import (
     evaluate,
     limit_of,
 )
-from xent_ui import descent_figures, readouts, session
+from xent_ui import descent_figures, readouts, session, workers
 from xent_ui.descent_figures import Held, Moving, Words
 from xent_ui.editors import short_names
+from xent_ui.limits import limits
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.sheet import Sheet, number_text, number_texts
 from xent_ui.text import _, number, short
+from xent_ui.workers import Job, NotBegun
 
 OPTIMIZER, LEARNING_RATE, STEPS = "descent_optimizer", "descent_learning_rate", "descent_steps"
 RUN, STEP = "descent_run", "descent_step"
 MAX_STEPS = 10_000
-# logits in a path: 64×64 for a thousand steps
-MAX_PATH_CELLS = 2**22
 FIRST_WAIT_SECONDS, LOOK_SECONDS = 0.5, 0.3
-
-# a thread for each core and no more, however many visitors there are
-_WORKERS = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="descent")
 
 
 @dataclass(frozen=True)
@@ -52,34 +46,29 @@ class Settings:
 
 @dataclass(eq=False)
 class Run:
-    """A descent in a thread of its own, so that a page can show how far it is, and stop it."""
+    """A descent in a thread of its own, so that a page can show how far it is, and stop it. Raises: Full."""
 
     problem: Problem
     settings: Settings
     done: int = 0
-    stopped: Event = field(default_factory=Event)
-    future: Future[Descent] = field(init=False)
+    job: Job[Descent] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.future = _WORKERS.submit(
-            descend,
+        self.job = workers.POOL.submit(self._descend)
+
+    def _descend(self, job: Job[Descent]) -> Descent:
+        def note(done: int) -> bool:
+            self.done = done
+            return not job.should_stop()
+
+        asked = self.settings
+        return descend(
             self.problem,
-            learning_rate=self.settings.learning_rate,
-            steps=self.settings.steps,
-            optimizer=self.settings.optimizer,
-            progress=self._note,
+            learning_rate=asked.learning_rate,
+            steps=asked.steps,
+            optimizer=asked.optimizer,
+            progress=note,
         )
-
-    def _note(self, done: int) -> bool:
-        self.done = done
-        return not self.stopped.is_set()
-
-    def path(self, wait_seconds: float) -> Descent | None:
-        """The path, or as much as there is if it was stopped; None if it is not there by then."""
-        try:
-            return self.future.result(timeout=wait_seconds)
-        except TimeoutError:
-            return None
 
 
 def settings(sheet: Sheet) -> Settings:
@@ -107,7 +96,7 @@ def settings(sheet: Sheet) -> Settings:
 
 def max_steps(sheet: Sheet) -> int:
     """How many steps a batch of this size may take at once."""
-    return min(MAX_STEPS, MAX_PATH_CELLS // (sheet.num_rows * sheet.num_classes))
+    return min(MAX_STEPS, limits().path_cells // (sheet.num_rows * sheet.num_classes))
 
 
 def rule(asked: Settings) -> None:
@@ -123,30 +112,42 @@ def rule(asked: Settings) -> None:
 def path_of(problem: Problem, asked: Settings) -> Descent | None:
     """The path that was asked for; while it is on its way None, with a bar and a button to stop it."""
     run: Run | None = session.kept(RUN)
-    if run is None or run.settings != asked or run.problem != problem:
+    if run is None or run.settings != asked or run.problem != problem or run.job.was_left:
         if run is not None:
-            run.stopped.set()
-        run = Run(problem, asked)
+            run.job.stop()
+        try:
+            run = Run(problem, asked)
+        except workers.Full:
+            session.keep(RUN, None)
+            st.warning(workers.full_words(), icon=":material/hourglass_disabled:")
+            return None
         session.keep(RUN, run)
         session.keep(STEP, None)
-    path = run.path(FIRST_WAIT_SECONDS)
-    if path is None:
+    if not run.job.is_done(FIRST_WAIT_SECONDS):
         st.fragment(_progress, run_every=LOOK_SECONDS)(run)
-    return path
+        return None
+    try:
+        return run.job.result()
+    except NotBegun:
+        st.info(_("Stopped before it began."), icon=":material/stop_circle:")
+        st.button(
+            _("Start"), icon=":material/play_arrow:", key="descent_start", on_click=session.keep, args=(RUN, None)
+        )
+        return None
 
 
 def _progress(run: Run) -> None:
-    if run.future.done():
+    if run.job.is_done(0):
         st.rerun()
     bar, button = st.columns([5, 1], vertical_alignment="center")
-    text = _("step {done} of {steps}").format(done=run.done, steps=run.settings.steps)
+    text = workers.queue_words(run.job) or _("step {done} of {steps}").format(done=run.done, steps=run.settings.steps)
     bar.progress(run.done / run.settings.steps, text=text)
     button.button(_("Stop"), icon=":material/stop:", key="descent_stop", on_click=_stop, args=(run,), width="stretch")
 
 
 def _stop(run: Run) -> None:
-    run.stopped.set()
-    run.path(FIRST_WAIT_SECONDS)
+    run.job.stop()
+    run.job.is_done(FIRST_WAIT_SECONDS)
 
 
 def summary(path: Descent) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor import TITLES, diagnose_file
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
 from xent_core.pitfalls import PITFALLS, Pitfall, PitfallCall
-from xent_ui import figures, session
+from xent_ui import figures, session, workers
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.text import _, markdown_escaped, number
 
@@ -105,10 +107,15 @@ def of_paste() -> list[Finding] | None:
             )
         )
         return None
-    try:
+
+    def tensors() -> tuple[Tensor, Tensor, Tensor | None]:
         logits = _tensor(parse_tensor(logits_text), LOGIT_DTYPES[logits_dtype])
-        target = _target(parse_tensor(target_text), TARGET_DTYPES[target_dtype], logits)
         factors = _tensor(parse_tensor(weight_text), logits.dtype).reshape(-1) if weight_text.strip() else None
+        return logits, _target(parse_tensor(target_text), TARGET_DTYPES[target_dtype], logits), factors
+
+    try:
+        size_bytes = len(logits_text) + len(target_text) + len(weight_text)
+        logits, target, factors = workers.answer(tensors, size_bytes=size_bytes)
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -133,7 +140,7 @@ def of_file() -> list[Finding] | None:
     if upload is None:
         return None
     try:
-        return diagnose_file(upload.name, upload.getvalue())
+        return workers.answer(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
     except InvalidFile as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
-from xent_ui import dump_figures, figures, session
+from xent_ui import dump_figures, figures, session, workers
 from xent_ui.dump_run import Look, Run
 from xent_ui.dump_suspects import LABEL, PREDICTION, RANGES, bound_key, choice_of
 from xent_ui.figures import Cell
@@ -174,7 +174,8 @@ def _inside(run: Run) -> None:
             return
         members = summary.groups.members
         look = run.inside
-        if look is None or (look.labels, look.logits) != (members(label), members(prediction)):
+        is_other = look is not None and (look.labels, look.logits) != (members(label), members(prediction))
+        if look is None or is_other or look.job.was_left:
             st.button(
                 _("Look inside: {label} × {prediction}").format(
                     label=markdown_escaped(summary.name_of_group(label)),
@@ -183,23 +184,37 @@ def _inside(run: Run) -> None:
                 icon=":material/zoom_in:",
                 help=_("Reads the dump once more."),
                 key="dump_look",
-                on_click=run.look,
-                args=(label, prediction),
+                on_click=_look,
+                args=(run, label, prediction),
             )
             return
-        if not look.is_done(LOOK_SECONDS):
+        if not look.job.is_done(LOOK_SECONDS):
             st.fragment(_looking, run_every=LOOK_SECONDS)(look)
             return
         try:
-            _detail(look.future.result(), summary)
+            detail = look.job.result()
         except (InvalidDump, OSError) as error:
             st.error(_("The dump cannot be read again: {error}").format(error=markdown_escaped(str(error))))
+            return
+        if look.job.timed_out:
+            st.info(
+                _("Stopped: these are the first {rows} of {total} rows.").format(rows=look.rows, total=look.total_rows),
+                icon=":material/stop_circle:",
+            )
+        _detail(detail, summary)
+
+
+def _look(run: Run, label: int, prediction: int) -> None:
+    try:
+        run.look(label, prediction)
+    except workers.Full:
+        st.toast(workers.full_words(), icon=":material/hourglass_disabled:")
 
 
 def _looking(look: Look) -> None:
-    if look.is_done(0):
+    if look.job.is_done(0):
         st.rerun()
-    text = _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
+    text = workers.queue_words(look.job) or _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
     st.progress(min(look.rows / max(look.total_rows, 1), 1.0), text=text)
 
 

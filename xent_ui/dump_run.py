@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Lock
-from typing import Any, Generic, TypeVar
+from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,16 +30,14 @@ from xent_core.dump import (
     score,
     select,
 )
+from xent_ui import workers
+from xent_ui.limits import limits
 from xent_ui.sheet import MAX_CLASSES, InvalidSheet, Sheet, sheet_of
 from xent_ui.text import _
+from xent_ui.workers import Job
 
 SECONDS_BETWEEN_SUMMARIES = 1.0
 MAX_WIDE_ROWS = MAX_CLASSES // 2  # in a table that cannot hold every class: each row brings two classes of its own
-
-Result = TypeVar("Result")
-
-# a thread for each core and no more, however many visitors there are
-_WORKERS = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="dump")
 
 
 @dataclass(frozen=True)
@@ -62,29 +59,11 @@ class Question:
     options: tuple[tuple[str, Any], ...]
 
 
-class Job(Generic[Result]):
-    """Something in a thread that a page can wait for, watch and stop.
-
-    Attributes:
-      future: what comes of it.
-      stopped: set by whoever wants it to end; it then gives what it has.
-    """
-
-    future: Future[Result]
-    stopped: Event
-
-    def is_done(self, wait_seconds: float) -> bool:
-        """Whether it has ended by then, well or not."""
-        try:
-            self.future.exception(timeout=wait_seconds)
-        except TimeoutError:
-            return False
-        return True
-
-
 @dataclass(eq=False)
-class Run(Job[DumpSummary]):
+class Run:
     """An analysis in a thread, so that a page can show how far it is, and stop it; the scores lie in a file.
+
+    Raises: Full.
 
     Attributes:
       asked: what is analysed.
@@ -97,8 +76,7 @@ class Run(Job[DumpSummary]):
     progress: Progress | None = None
     partial: DumpSummary | None = None
     inside: Look | None = None
-    stopped: Event = field(default_factory=Event)
-    future: Future[DumpSummary] = field(init=False)
+    job: Job[DumpSummary] = field(init=False)
     _dump: Dump | None = None
     _folder: TemporaryDirectory[str] = field(init=False)
     _summed_at: float = field(default_factory=time.monotonic)
@@ -107,34 +85,42 @@ class Run(Job[DumpSummary]):
     _reading: Lock = field(default_factory=Lock)  # a script that was overtaken may still read
 
     def __post_init__(self) -> None:
-        asked = self.asked
         self._folder = TemporaryDirectory(prefix="xent-scores-", ignore_cleanup_errors=True)
-        self.future = _WORKERS.submit(
-            analyse,
-            asked.logits,
-            asked.target,
-            logits_are=asked.logits_are,
-            scores=self._scores,
-            progress=self._note,
-            **dict(asked.options),
-        )
+        try:
+            self.job = workers.POOL.submit(self._analyse)
+        except workers.Full:
+            self._folder.cleanup()
+            raise
 
     @property
     def _scores(self) -> Path:
         return Path(self._folder.name) / "scores.parquet"
 
-    def _note(self, progress: Progress) -> bool:
+    def _analyse(self, job: Job[DumpSummary]) -> DumpSummary:
+        asked, most = self.asked, limits()
+        return analyse(
+            asked.logits,
+            asked.target,
+            logits_are=asked.logits_are,
+            max_logits=most.dump_logits,
+            max_classes=most.dump_classes,
+            scores=self._scores,
+            progress=partial(self._note, job),
+            **dict(asked.options),
+        )
+
+    def _note(self, job: Job[DumpSummary], progress: Progress) -> bool:
         self.progress = progress
         if progress.stage == "rows" and time.monotonic() - self._summed_at > SECONDS_BETWEEN_SUMMARIES:
             # here, between two batches, nobody else changes the sums
             self.partial = progress.summary()
             self._summed_at = time.monotonic()
-        return self.stopped.is_set()
+        return job.should_stop()
 
     @property
     def summary(self) -> DumpSummary:
-        """What the dump says, or its first rows if the run was stopped. Raises: what the analysis raised."""
-        return self.future.result()
+        """What the dump says, or its first rows if the run was stopped. Raises: what the analysis raised; NotBegun."""
+        return self.job.result()
 
     def selection(self, choice: Choice) -> Selection:
         """What these of its rows say."""
@@ -162,9 +148,10 @@ class Run(Job[DumpSummary]):
             return sheet
 
     def look(self, label: int, prediction: int) -> None:
-        """Begins to look into the block of these two groups of classes, which reads the dump again."""
+        """Begins to look into the block of these two groups of classes, which reads the dump again. Raises: Full."""
         if self.inside is not None:
-            self.inside.stopped.set()
+            self.inside.job.stop()
+            self.inside = None
         members = self.summary.groups.members
         self.inside = Look(members(label), members(prediction), self.summary, self.open)
 
@@ -186,18 +173,18 @@ class Run(Job[DumpSummary]):
 
     def end(self) -> None:
         """Stops it, closes its files, and removes its own."""
-        self.stopped.set()
+        self.job.stop()
         if self.inside is not None:
-            self.inside.stopped.set()
+            self.inside.job.stop()
         with self._reading:
             if self._dump is not None:
                 self._dump.close()
                 self._dump = None
-        self.future.add_done_callback(lambda _future: self._folder.cleanup())
+        self.job.future.add_done_callback(lambda _future: self._folder.cleanup())
 
 
-class Look(Job[PairDetail]):
-    """The classes inside one block of the matrices, counted in a thread.
+class Look:
+    """The classes inside one block of the matrices, counted in a thread. Raises: Full.
 
     Attributes:
       labels, logits: the classes of its rows and columns.
@@ -207,16 +194,15 @@ class Look(Job[PairDetail]):
     def __init__(self, labels: range, logits: range, summary: DumpSummary, opened: Callable[[], Dump]) -> None:
         self.labels, self.logits = labels, logits
         self.rows, self.total_rows = 0, summary.total_rows
-        self.stopped = Event()
-        self.future = _WORKERS.submit(self._read, summary.options, opened)
+        self.job = workers.POOL.submit(partial(self._read, summary.options, opened))
 
-    def _read(self, options: LossOptions, opened: Callable[[], Dump]) -> PairDetail:
+    def _read(self, options: LossOptions, opened: Callable[[], Dump], job: Job[PairDetail]) -> PairDetail:
         with opened() as dump:
-            return pair_detail(dump, self.labels, self.logits, options, progress=self._note)
+            return pair_detail(dump, self.labels, self.logits, options, progress=partial(self._note, job))
 
-    def _note(self, rows: int) -> bool:
+    def _note(self, job: Job[PairDetail], rows: int) -> bool:
         self.rows = rows
-        return self.stopped.is_set()
+        return job.should_stop()
 
 
 @dataclass(frozen=True, eq=False)

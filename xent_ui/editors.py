@@ -133,21 +133,20 @@ def _editor(name: str, table: pd.DataFrame, columns: dict[str, Any], *, alt: str
 
 
 def _take_number_edits(editor: str, cells: Callable[[Sheet], Cells], change: Callable[[Sheet, Cells], Sheet]) -> None:
-    edits = session.cell_edits(editor)
+    base = session.editor_base(editor)
+    names = [ROW_NAME_COLUMN] if editor == "logits" else []
+    edits = session.cell_edits(editor, rows=base.num_rows, columns={*base.class_names, *names})
     if edits is None:
         return
-    base = session.editor_base(editor)
     current = session.visit().sheet
     numbers = [list(row) for row in cells(base)]
     row_names = list(base.row_names if editor == "logits" else current.row_names)
     refusals = []
     for row, column, value in edits:
-        if row not in range(base.num_rows):
-            continue
         text = str(value if value is not None else "").strip()
         if column == ROW_NAME_COLUMN:
             row_names[row] = text
-        elif column in base.class_names:
+        else:
             label = base.class_names.index(column)
             try:
                 parse_number(text)
@@ -169,32 +168,28 @@ def _take_number_edits(editor: str, cells: Callable[[Sheet], Cells], change: Cal
 
 
 def _take_ticks() -> None:
-    edits = session.cell_edits("target")
+    current = session.visit().sheet
+    columns = {*current.class_names, IGNORED_COLUMN}
+    edits = session.cell_edits("target", rows=current.num_rows, columns=columns)
     if not edits:
         return
-    current = session.visit().sheet
     labels = list(current.labels)
     for row, column, value in edits:
-        if value is True and row in range(current.num_rows):
-            if column == IGNORED_COLUMN:
-                labels[row] = None
-            elif column in current.class_names:
-                labels[row] = current.class_names.index(column)
+        if value is True:
+            labels[row] = None if column == IGNORED_COLUMN else current.class_names.index(column)
     session.edit(current.with_labels(tuple(labels)))
     # the box that was ticked before is still ticked in the browser
     session.redraw("target")
 
 
 def _take_classes() -> None:
-    edits = session.cell_edits("target")
+    current = session.visit().sheet
+    edits = session.cell_edits("target", rows=current.num_rows, columns={CLASS_COLUMN})
     if edits is None:
         return
-    current = session.visit().sheet
     labels = list(session.editor_base("target").labels)
     refusals = []
     for row, _column, value in edits:
-        if row not in range(current.num_rows):
-            continue
         if value == IGNORED_COLUMN:
             labels[row] = None
         elif value in current.class_names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -23,7 +24,7 @@ from xent_core.codec import (
     to_safetensors,
     to_script,
 )
-from xent_ui import session, share
+from xent_ui import session, share, workers
 from xent_ui.link import link_to
 from xent_ui.options import decimals
 from xent_ui.report import picture, report_html
@@ -131,7 +132,8 @@ def importer() -> None:
         return
     read = session.kept(READ)
     if read is None or read[0] != upload.file_id:
-        read = (upload.file_id, _read(upload.name, upload.getvalue()))
+        work = partial(_read, upload.name, upload.getvalue())
+        read = (upload.file_id, workers.answer(work, size_bytes=upload.size))
         session.keep(READ, read)
     content = read[1]
     if isinstance(content, str):

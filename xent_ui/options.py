@@ -178,14 +178,15 @@ def take_weights() -> None:
 
     A page that computes before it draws the options calls this first.
     """
-    edits, current = session.cell_edits("options"), session.visit().sheet
-    if edits is None or current.weight is None:
+    current = session.visit().sheet
+    if current.weight is None:
+        return
+    edits = session.cell_edits("options", rows=len(current.weight), columns={WEIGHT_COLUMN})
+    if edits is None:
         return
     weight = list(session.editor_base("options").weight or current.weight)
     refusals = []
     for row, _column, value in edits:
-        if row not in range(len(weight)):
-            continue
         text = str(value if value is not None else "").strip()
         try:
             parse_number(text)

@@ -7,20 +7,23 @@ A revision in the key of each editor makes the browser forget its own edits when
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from xent_core import PRESETS
 from xent_core.codec import TokenTooLong
+from xent_ui.limits import limits
 from xent_ui.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of
 from xent_ui.sheet import InvalidSheet, Sheet, sheet_of_preset
 from xent_ui.text import _
 
-MAX_UNDO = 100
 EDITORS = ("logits", "target", "options")
+_CELL_TYPES = (str, bool, int, float, type(None))
 
 
 @dataclass
@@ -85,7 +88,7 @@ def edit(sheet: Sheet) -> None:
     if sheet != current.sheet:
         current.refused.clear()
         current.complaints.clear()
-        current.undo = [*current.undo[-MAX_UNDO:], current.sheet]
+        current.undo = [*current.undo[-limits().undo :], current.sheet]
         current.sheet = sheet
 
 
@@ -236,18 +239,50 @@ def kept(key: str, default: Any = None) -> Any:
     return st.session_state.get(key, default)
 
 
-def cell_edits(editor: str) -> list[tuple[int, str, Any]] | None:
-    """What a table holds beyond its base, as (row, column, value); rows and columns may not exist.
+def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tuple[int, str, Any]] | None:
+    """What a table of so many rows holds beyond its base, as (row, column, value).
 
     A cell that is typed back to what the base holds is no edit, so edits go on top of `editor_base`, not of the sheet.
-    None if the table is not on screen yet.
+    None if the table is not on screen yet, or if its state is none that our table sends: then it is drawn anew.
     """
-    state = st.session_state.get(editor_key(editor))
-    if state is None:
+    if editor_key(editor) not in st.session_state:
         return None
-    return [
-        (int(row), str(column), value) for row, cells in state["edited_rows"].items() for column, value in cells.items()
-    ]
+    try:
+        state = st.session_state[editor_key(editor)]
+        edits = [(row, column, value) for row, cells in state["edited_rows"].items() for column, value in cells.items()]
+        is_ours = (
+            not state["added_rows"]
+            and not state["deleted_rows"]
+            and all(
+                type(row) is int and 0 <= row < rows and column in columns and isinstance(value, _CELL_TYPES)
+                for row, column, value in edits
+            )
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        refuse(_("What came from the table could not be read. It starts anew, and keeps its former values."))
+        redraw(editor)
+        return None
+    return edits
+
+
+def forget_widgets() -> None:
+    """Let every widget start anew from the table: what the browser sent for one of them cannot even be read.
+
+    Streamlit compares it with what comes next, and so would fail at every later run too.
+    """
+    current = st.session_state.get("visit")
+    context = get_script_run_ctx()
+    if context is None or current is None:
+        return
+    # Streamlit's own, not its interface: its interface reads what it deletes
+    state = context.session_state._state
+    state._new_widget_state.states.clear()
+    state.clear()
+    st.session_state.visit = current
+    current.begun.clear()
+    redraw(*EDITORS)
 
 
 def saved(visit: Visit) -> str:

@@ -14,16 +14,17 @@ import xent_core
 from xent_core import REDUCTIONS
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump
 from xent_core.parse import InvalidText, parse_number
-from xent_ui import dump_figures, dump_suspects, session
+from xent_ui import dump_figures, dump_suspects, session, workers
 from xent_ui.dump_run import Question, Run
+from xent_ui.limits import limits
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.workers import NotBegun
 
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
 SOURCE, RUN, LOGITS_ARE = "dump_source", "dump_run", "dump_logits_are"
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
-MAX_UPLOAD_MB = 200
 FIRST_WAIT_SECONDS, LOOK_SECONDS = 0.5, 0.4
 
 SNIPPET = """\
@@ -36,7 +37,7 @@ numpy.savez("dump.npz", logits=torch.cat(logits).numpy(), target=torch.cat(targe
 def question() -> Question | None:
     """Which dump and which loss; None while there is none."""
     titles = {EXAMPLE: _("Example: handwritten digits"), UPLOAD: _("Upload"), PATH: _("File on this computer")}
-    sources = [EXAMPLE, UPLOAD, *([] if _is_public() else [PATH])]
+    sources = [EXAMPLE, UPLOAD, *([] if limits().is_public else [PATH])]
     session.begin(SOURCE, EXAMPLE)
     source = st.segmented_control(
         _("Where the logits come from"), sources, format_func=titles.__getitem__, required=True, key=SOURCE,
@@ -48,11 +49,6 @@ def question() -> Question | None:
         return None
     answered = dict(session.kept(LOGITS_ARE, {}))
     return replace(found, logits_are=answered.get(found.identity), options=tuple(options.items()))
-
-
-def _is_public() -> bool:
-    """Whether strangers use this server, whose files are none of their business."""
-    return os.environ.get("XENT_PUBLIC") == "1"
 
 
 def _asked(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> Question:
@@ -73,14 +69,14 @@ def _of_upload() -> Question | None:
     left, right = st.columns(2)
     logits = left.file_uploader(
         _("Logits, with or without labels: {formats}").format(formats=", ".join(FORMATS)),
-        max_upload_size=MAX_UPLOAD_MB,
+        max_upload_size=limits().upload_mb,
         accept_multiple_files=True,
         help=_("Several files are shards, in the order of their names."),
         key="dump_logits_file",
     )
     target = right.file_uploader(
         _("Labels, if they lie in another file"),
-        max_upload_size=MAX_UPLOAD_MB,
+        max_upload_size=limits().upload_mb,
         accept_multiple_files=True,
         key="dump_target_file",
     )
@@ -143,22 +139,29 @@ def _options() -> dict[str, Any] | None:
 def run_of(asked: Question | None) -> Run | None:
     """The run that answers the question, once it has ended well; while it is on its way, how far it is."""
     run: Run | None = session.kept(RUN)
+    if run is not None and (asked is None or run.asked != asked or run.job.was_left):
+        run.end()
+        run = None
+        session.keep(RUN, None)
     if asked is None:
-        if run is not None:
-            run.end()
-            session.keep(RUN, None)
         return None
-    if run is None or run.asked != asked:
-        if run is not None:
-            run.end()
-        run = Run(asked)
+    if run is None:
+        try:
+            run = Run(asked)
+        except workers.Full:
+            st.warning(workers.full_words(), icon=":material/hourglass_disabled:")
+            return None
         session.keep(RUN, run)
         dump_suspects.forget()
-    if not run.is_done(FIRST_WAIT_SECONDS):
+    if not run.job.is_done(FIRST_WAIT_SECONDS):
         st.fragment(_progress, run_every=LOOK_SECONDS)(run)
         return None
     try:
         summary = run.summary
+    except NotBegun:
+        st.info(_("Stopped before it began."), icon=":material/stop_circle:")
+        st.button(_("Start"), icon=":material/play_arrow:", key="dump_start", on_click=session.keep, args=(RUN, None))
+        return None
     except InvalidDump as error:
         _refusal(error, asked)
         return None
@@ -172,17 +175,17 @@ def run_of(asked: Question | None) -> Run | None:
 
 
 def _progress(run: Run) -> None:
-    if run.is_done(0):
+    if run.job.is_done(0):
         st.rerun()
     told = run.progress
     bar, button = st.columns([5, 1], vertical_alignment="center")
     if told is None:
-        bar.progress(0.0, text=_("waiting for its turn"))
+        bar.progress(0.0, text=workers.queue_words(run.job) or _("opening the file"))
     else:
         words = {"rows": _("row {done} of {rows}"), "temperature": _("best temperature: row {done} of {rows}")}
         text = words[told.stage].format(done=told.rows, rows=told.total_rows)
         bar.progress(min(told.rows / max(told.total_rows, 1), 1.0), text=text)
-    button.button(_("Stop"), icon=":material/stop:", key="dump_stop", on_click=run.stopped.set, width="stretch")
+    button.button(_("Stop"), icon=":material/stop:", key="dump_stop", on_click=run.job.stop, width="stretch")
     if run.partial is not None:
         _metrics(run.partial)
         st.caption(_("Of the rows so far."))
@@ -214,12 +217,14 @@ def budget(run: Run) -> None:
     """The numbers of the whole, and how unevenly the gradient is spread."""
     summary = run.summary
     if not summary.complete:
-        st.info(
-            _("Stopped: these are the first {rows} of {total} rows.").format(
-                rows=summary.rows, total=summary.total_rows
-            ),
-            icon=":material/stop_circle:",
+        stopped = _("Stopped: these are the first {rows} of {total} rows.").format(
+            rows=summary.rows, total=summary.total_rows
         )
+        if run.job.timed_out:
+            stopped += " " + _("An analysis may take {seconds} seconds on this server.").format(
+                seconds=round(limits().work_seconds)
+            )
+        st.info(stopped, icon=":material/stop_circle:")
     _metrics(summary)
     share = summary.lorenz.carried_by(0.01)
     words, curve = st.columns([3, 2], gap="medium", vertical_alignment="center")

@@ -22,8 +22,6 @@ from tests.browser.helpers import (
     selected_cell,
 )
 
-HOSTILE = ["![x](http://127.0.0.2:9/a.png)", "<img src=http://127.0.0.2:9/b.png>", "[l](http://127.0.0.2:9) **b** $x$"]
-
 
 def open_batch(page: Page, url: str) -> None:
     open_page(page, url)
@@ -261,27 +259,6 @@ def test_rows_of_editors_and_heatmaps_line_up(page: Page, app_url: str) -> None:
     assert len(edges) == 4
     assert max(edges) - min(edges) <= 2
     assert max(edges) + 4 * 36 < 900  # the first screen holds them without scrolling
-
-
-def test_names_with_markup_render_nothing_and_fetch_nothing(page: Page, app_url: str, journal: Journal) -> None:
-    open_batch(page, app_url)
-    page.get_by_role("button", name="Rows and classes").click()
-    area = page.get_by_label("Class names, one per line")
-    area.fill("\n".join(HOSTILE))
-    area.press("ControlOrMeta+Enter")
-    expect(page.locator(".st-key-why")).to_contain_text("![x](http:", timeout=IDLE_MS)
-    page.keyboard.press("Escape")
-    page.mouse.move(*_middle(page.locator(".st-key-probs .nsewdrag")))
-    page.wait_for_timeout(300)
-
-    assert page.locator("img[src*='127.0.0.2'], a[href*='127.0.0.2']").count() == 0
-    journal.assert_quiet()
-
-
-def _middle(place: Locator) -> tuple[float, float]:
-    box = place.bounding_box()
-    assert box is not None
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 @pytest.mark.parametrize("path", ["/batch", "/step-by-step"])

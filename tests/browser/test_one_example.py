@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.helpers import DESKTOP, IDLE_MS, Journal, drag_fast, editor, go_to, open_page, wait_idle
+from tests.browser.hostile import NAMES
 from xent_ui.text import number
 
 PHONE = (390, 844)
-HOSTILE = ["![x](http://127.0.0.2:9/a.png)", "<img src=http://127.0.0.2:9/b.png>", "</section><b>c"]
+HOSTILE = [NAMES[0], NAMES[1], NAMES[-1]]
 
 
 def open_live(page: Page, url: str, preset: str = "worked-row-0") -> None:

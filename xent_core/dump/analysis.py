@@ -268,6 +268,8 @@ def analyse(
     batch_rows: int | None = None,
     device: str = "cpu",
     cluster: Any = None,
+    max_logits: int | None = None,
+    max_classes: int | None = None,
     progress: Report | None = None,
 ) -> DumpSummary:
     """Which examples, classes and class pairs carry the gradient of a model, from its logits and labels on disk.
@@ -281,6 +283,7 @@ def analyse(
       batch_rows: rows in a batch; by default as many as fit the processor's cache. The result does not depend on it.
       device: where to compute: "cpu", "cuda", …
       cluster: the address of a Dask scheduler, or its Client, to count on several machines.
+      max_logits, max_classes: a dump with more is refused before it is read; None for any.
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
 
     Raises: InvalidDump for whatever cannot be read or used.
@@ -311,6 +314,7 @@ def analyse(
         ignore_index=options.ignore_index,
         logits_are=logits_are,
     ) as dump:
+        _check_size(dump, max_logits, max_classes)
         try:
             options.check(dump.classes)
         except InvalidProblem as error:
@@ -325,6 +329,21 @@ def analyse(
             return _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
         finally:
             runner.close()
+
+
+def _check_size(dump: Dump, max_logits: int | None, max_classes: int | None) -> None:
+    if max_classes is not None and dump.classes > max_classes:
+        expected = _("at most {limit} classes here").format(limit=max_classes)
+    elif max_logits is not None and dump.rows * dump.classes > max_logits:
+        expected = _("at most {limit} logits here").format(limit=max_logits)
+    else:
+        return
+    raise InvalidDump(
+        "dump-large",
+        _("{rows} rows of {classes} classes came").format(rows=dump.rows, classes=dump.classes),
+        expected,
+        _("The same program on your own computer has no limit: python -m xent_core analyse."),
+    )
 
 
 class _Analysis:

@@ -1,0 +1,55 @@
+"""The app on a server for strangers: streamlit run hosted.py.  On your own computer: streamlit run app.py."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from time import perf_counter
+
+os.environ["XENT_PUBLIC"] = "1"  # before anything asks
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from streamlit.runtime import get_instance
+
+from xent_core import __version__
+from xent_host import errors, options
+from xent_host.guard import Guard
+from xent_host.headers import SecurityHeaders
+from xent_ui.log import event
+from xent_ui.workers import POOL
+
+options.apply()
+errors.quieten_streamlit()
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """Before the first visitor: the heavy imports and one run of the first page. After the last: an end to all work."""
+    event("start")
+    begun = perf_counter()
+    import_module("xent_ui.warm")
+    is_well, why = await get_instance().does_script_run_without_error()
+    if not is_well:
+        raise RuntimeError(f"The first page does not run: {why}")
+    event("warm", seconds=round(perf_counter() - begun, 3))
+    yield
+    POOL.stop()
+    event("stop")
+
+
+async def health(_request: Request) -> JSONResponse:
+    """Ok; until the first page has run, no request at all is answered."""
+    return JSONResponse({"status": "ok", "version": __version__})
+
+
+app = st.App(
+    "app.py",
+    lifespan=lifespan,
+    routes=[Route("/healthz", health)],
+    middleware=[Middleware(SecurityHeaders), Middleware(Guard)],
+    on_script_error=errors.report,
+)

@@ -1,0 +1,235 @@
+"""The server for strangers as it runs: headers, what it refuses, its log, and every page under its policy."""
+
+import asyncio
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlparse
+
+import pytest
+import websockets
+from playwright.sync_api import Page, expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from tests.browser.helpers import (
+    IDLE_MS,
+    ROOT,
+    Journal,
+    Server,
+    edit_cell,
+    editor,
+    go_to,
+    metric,
+    open_page,
+    serve,
+    wait_drawn,
+)
+from tests.browser.hostile import NAMES
+from xent_core import __version__
+
+PAGES = (
+    "Batch", "One example", "Compare settings", "Gradient descent", "Step by step", "Implementations", "Precision",
+    "Doctor", "Your logits", "Export",
+)  # fmt: skip
+HEADERS = ("content-security-policy", "permissions-policy", "referrer-policy", "x-content-type-options")
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def hosted() -> Iterator[Server]:
+    with serve(ROOT / "hosted.py") as server:
+        yield server
+
+
+def events(server: Server) -> list[dict[str, Any]]:
+    """The lines of the log that are JSON."""
+    return [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
+
+
+def answer(url: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body."""
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as reply:
+            return reply.status, {name.lower(): text for name, text in reply.headers.items()}, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, {name.lower(): text for name, text in error.headers.items()}, error.read()
+
+
+class Visitor:
+    """A program that speaks Streamlit's protocol; what it sends is not what a browser would."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.page_hash = self.editor_id = self.fragment = self.loss = ""
+        self.alerts: list[str] = []
+
+    async def __aenter__(self) -> "Visitor":
+        host = urlparse(self.url).netloc
+        self.socket = await websockets.connect(
+            f"ws://{host}/_stcore/stream", subprotocols=["streamlit"], origin=self.url, max_size=None
+        )
+        await self.run()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.socket.close()
+
+    async def run(self, state_of_the_editor: str | None = None) -> None:
+        """Let the page run, with this state of the logits editor, until it has ended."""
+        message = BackMsg()
+        state = message.rerun_script
+        state.query_string, state.page_script_hash = "preset=worked-batch", self.page_hash
+        state.context_info.url = self.url
+        if state_of_the_editor is not None:
+            widget = state.widget_states.widgets.add()
+            widget.id, widget.string_value = self.editor_id, state_of_the_editor
+        self.alerts.clear()
+        await self.socket.send(message.SerializeToString())
+        async with asyncio.timeout(SECONDS):
+            while not self._is_the_end(ForwardMsg.FromString(await self.socket.recv())):
+                pass
+
+    def _is_the_end(self, message: ForwardMsg) -> bool:
+        kind = message.WhichOneof("type")
+        if kind == "new_session":
+            self.page_hash = message.new_session.page_script_hash
+        elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
+            name = message.delta.new_element.WhichOneof("type")
+            element = getattr(message.delta.new_element, name)
+            if name in ("alert", "exception"):
+                self.alerts.append(getattr(element, "body", "") or element.message)
+            elif name == "metric" and element.label.startswith("loss"):
+                self.loss = element.body
+            elif "logits_editor" in getattr(element, "id", ""):
+                self.editor_id = element.id
+        elif kind == "script_finished":
+            return bool(message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN)
+        return False
+
+
+def test_it_is_warm_before_it_answers(hosted: Server) -> None:
+    status, _headers, body = answer(f"{hosted.url}/healthz")
+
+    assert status == 200
+    assert json.loads(body) == {"status": "ok", "version": __version__}
+    assert [event["event"] for event in events(hosted)[:2]] == ["start", "warm"]
+
+
+@pytest.mark.parametrize("path", ["/", "/step-by-step", "/healthz", "/_stcore/health", "/static/nothing.js"])
+def test_every_answer_carries_the_headers(hosted: Server, path: str) -> None:
+    _status, headers, _body = answer(hosted.url + path)
+
+    assert set(HEADERS) <= set(headers)
+    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert "'unsafe-eval'" not in headers["content-security-policy"]
+    assert "'unsafe-inline'" not in re.findall("script-src[^;]*", headers["content-security-policy"])[0]
+
+
+@pytest.mark.parametrize("path", ["metrics", "agent/openapi.json", "agent/interact", "agent/mcp"])
+def test_what_is_no_visitors_business_is_not_there(hosted: Server, path: str) -> None:
+    assert answer(f"{hosted.url}/_stcore/{path}")[0] == 404
+
+
+def test_a_link_to_a_page_opens_it_at_once_for_the_first_visitor(page: Page, journal: Journal) -> None:
+    documents: list[str] = []
+    page.on("request", lambda request: documents.append(request.url) if request.resource_type == "document" else None)
+    with serve(ROOT / "hosted.py") as server:
+        open_page(page, f"{server.url}/step-by-step?preset=digits")
+        expect(page.locator(".st-key-stepper")).to_be_visible(timeout=IDLE_MS)
+
+        expect(page.get_by_text("Page not found")).to_have_count(0)
+    assert len(documents) == 1
+    journal.assert_quiet()
+
+
+def test_every_page_works_under_the_policy(page: Page, hosted: Server, journal: Journal) -> None:
+    open_page(page, hosted.url)
+    for title in PAGES:
+        go_to(page, title)
+        wait_drawn(page)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+    go_to(page, "Batch")
+    edit_cell(page, editor(page, "logits"), 0, 0, "0")
+    expect(metric(page, "loss")).to_have_text("1.3881", timeout=IDLE_MS)  # (ln(1 + e² + e³) − 3 + 2.4076 + 1.4076) / 3
+    journal.assert_quiet()
+
+
+def test_the_policy_lets_no_picture_come_from_elsewhere(page: Page, hosted: Server, journal: Journal) -> None:
+    open_page(page, hosted.url)
+    page.evaluate(
+        "() => { new Image().src = 'http://127.0.0.2:9/a.png'; fetch('http://127.0.0.2:9/').catch(() => 0); }"
+    )
+    page.wait_for_timeout(300)
+
+    assert len([error for error in journal.errors if "Content Security Policy" in error]) >= 2
+
+
+def test_the_version_stands_in_the_menu(page: Page, hosted: Server) -> None:
+    open_page(page, hosted.url)
+    page.get_by_test_id("stMainMenuButton").click()
+    page.get_by_text("About", exact=True).click()
+
+    expect(page.get_by_text(f"Cross-Entropy Explorer {__version__}")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "state", ["x", "null", "5", "[]", "[" * 100_000, '{"edited_rows": {"x": {}}}', '{"edited_rows": 5}']
+)
+def test_a_state_that_cannot_be_read_leaves_the_visit_alive(hosted: Server, state: str) -> None:
+    async def visit() -> tuple[list[str], list[str], str]:
+        async with Visitor(hosted.url) as visitor:
+            await visitor.run('{"edited_rows": {"0": {"class 0": "0"}}}')
+            first = visitor.loss
+            await visitor.run(state)
+            said = list(visitor.alerts)
+            await visitor.run()
+            return said, [first, visitor.loss], visitor.editor_id
+
+    said, losses, editor_id = asyncio.run(visit())
+    assert ["could not be read" in text for text in said] == [True]
+    assert losses[0] == losses[1] != "1.4076"  # what was typed before is kept
+    assert "logits_editor_1" in editor_id
+
+
+def test_a_message_of_three_megabytes_ends_the_visit_and_no_other(hosted: Server) -> None:
+    async def visits() -> tuple[int | None, str]:
+        async with Visitor(hosted.url) as neighbour, Visitor(hosted.url) as visitor:
+            await visitor.socket.send(b"x" * 3 * 2**20)
+            await visitor.socket.wait_closed()
+            await neighbour.run()
+            return visitor.socket.close_code, neighbour.loss
+
+    assert asyncio.run(visits()) == (1009, "1.4076")
+    assert [event["bytes"] for event in events(hosted) if event.get("what") == "message_bytes"] == [3 * 2**20]
+
+
+def test_the_log_knows_nothing_of_what_was_typed(page: Page, hosted: Server) -> None:
+    open_page(page, f"{hosted.url}/?preset=no-such-secret&note=my-secret-note")
+    page.get_by_role("button", name="Rows and classes").click()
+    area = page.get_by_label("Class names, one per line")
+    area.fill("secret-class\n" + "\n".join(NAMES[:2]))
+    area.press("ControlOrMeta+Enter")
+    expect(page.locator(".st-key-why")).to_contain_text("secret-class", timeout=IDLE_MS)
+    page.keyboard.press("Escape")
+    go_to(page, "Export")
+    page.locator(".st-key-import_file input[type=file]").set_input_files(
+        {"name": "secret-file.npz", "mimeType": "text/plain", "buffer": b"PK\x03\x04 secret-bytes"}
+    )
+    expect(page.locator(".st-key-import_error")).to_be_visible(timeout=IDLE_MS)
+    page.goto("about:blank")
+    page.wait_for_timeout(200)
+
+    assert "secret" not in hosted.log()
+    uploads = [event for event in events(hosted) if event["event"] == "upload"]
+    assert uploads[-1]["status"] == 204
+    assert set(uploads[-1]) == {"time", "event", "version", "bytes", "status"}
+
+
+def test_the_log_is_json_but_for_the_greeting(hosted: Server) -> None:
+    others = [line for line in hosted.log().splitlines() if line.strip() and not line.startswith("{")]
+
+    assert [line.strip().partition(" ")[0] for line in others] in (["You", "URL:"], [])

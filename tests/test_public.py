@@ -1,0 +1,116 @@
+"""A server for strangers: its options, its log, and what becomes of an error."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from xent_core import __version__
+from xent_host import errors, options
+from xent_ui.limits import OWN, PUBLIC, PUBLIC_VARIABLE, limits
+from xent_ui.log import event
+
+SECRET = "the visitor's 3.14"
+
+
+@pytest.fixture
+def _options_as_they_were() -> Any:
+    keys = [*options.OPTIONS, "server.allowedHosts"]
+    before = {key: (config.get_option(key), config.get_where_defined(key)) for key in keys}
+    yield
+    for key, (value, where) in before.items():
+        config.set_option(key, value, where)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", PUBLIC), ("0", OWN), ("", OWN), (None, OWN)])
+def test_only_one_value_makes_a_server_public(
+    value: str | None, expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is None:
+        monkeypatch.delenv(PUBLIC_VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(PUBLIC_VARIABLE, value)
+
+    assert limits() is expected
+
+
+def test_strangers_may_nowhere_do_more_than_the_owner() -> None:
+    for name in ("upload_mb", "workers", "waiting", "work_seconds", "unwatched_seconds", "path_cells", "undo"):
+        assert getattr(PUBLIC, name) <= getattr(OWN, name)
+
+
+@pytest.mark.usefixtures("_options_as_they_were")
+def test_the_options_of_the_server_are_set_unless_the_host_has_set_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(options.HOSTS_VARIABLE, "a.example, b.example")
+    config.set_option("server.maxUploadSize", 7, "environment variable")
+    config.set_option("client.showErrorDetails", "full", "/home/config.toml")
+    options.apply()
+
+    assert config.get_option("server.allowedHosts") == ["a.example", "b.example"]
+    assert config.get_option("server.maxUploadSize") == 7
+    assert config.get_option("client.showErrorDetails") == "none"
+
+
+def test_every_option_is_one_that_streamlit_knows() -> None:
+    for key in options.OPTIONS:
+        config.get_option(key)
+
+
+def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    event("limit", what="two\nlines", bytes=5)
+
+    (line,) = lines(capsys)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line.pop("time"))
+    assert line == {"event": "limit", "version": __version__, "what": "two\nlines", "bytes": 5}
+
+
+def test_on_ones_own_computer_nothing_is_logged(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PUBLIC_VARIABLE, raising=False)
+    event("limit")
+
+    assert capsys.readouterr().out == ""
+
+
+def a_page_that_fails() -> None:
+    from xent_core.parse import parse_number
+    from xent_host import errors
+
+    try:
+        parse_number("the visitor's 3.14")
+    except ValueError as error:
+        errors.report(error)
+
+
+def test_an_error_gets_a_number_on_the_page_and_its_place_in_the_log_but_no_word_of_the_visitor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    page = AppTest.from_function(a_page_that_fails).run()
+    out = capsys.readouterr().out
+
+    (line,) = [json.loads(text) for text in out.splitlines()]
+    assert line["id"] in page.error[0].value
+    assert line["type"] == "InvalidText"
+    assert re.match(r"xent_core/parse\.py:\d+ parse_number", line["where"])
+    assert "3.14" not in page.error[0].value + out
+    assert not page.exception
+
+
+def test_an_error_inside_a_library_names_both_places() -> None:
+    try:
+        json.loads("{")
+    except ValueError as error:
+        (library,), (own,) = errors.places(error)
+
+    assert library.startswith("decoder.py:")
+    assert re.match(r"tests/test_public\.py:\d+ test_an_error_inside", own)

@@ -1,0 +1,198 @@
+"""The queue for what takes long: in turn, no more at once than there are threads, and nothing that nobody waits for."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from gettext import NullTranslations
+from threading import Event, Lock
+from typing import Any
+
+import pytest
+
+from xent_core.language import _, use_catalogue
+from xent_ui.limits import PUBLIC
+from xent_ui.workers import Full, Job, NotBegun, Pool, queue_words
+
+PATIENCE = 30.0  # seconds that a busy machine may take
+ONE = replace(PUBLIC, workers=1, waiting=3)
+
+
+@contextmanager
+def busy(pool: Pool) -> Iterator[Job[bool]]:
+    """A job that runs until the block ends."""
+    runs, go_on = Event(), Event()
+
+    def work(_job: Job[bool]) -> bool:
+        runs.set()
+        return go_on.wait(PATIENCE)
+
+    job = pool.submit(work)
+    assert runs.wait(PATIENCE)
+    yield job
+    go_on.set()
+    assert job.is_done(PATIENCE)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)  # between two looks
+
+
+def test_work_is_done_and_what_it_raises_is_raised() -> None:
+    pool = Pool(ONE)
+
+    assert pool.submit(lambda job: 6 * 7).result() == 42
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(lambda job: 1 / 0).result()
+
+
+def test_no_more_work_runs_at_once_than_there_are_threads() -> None:
+    pool, lock, now, most = Pool(replace(PUBLIC, workers=2, waiting=20)), Lock(), [0], [0]
+
+    def work(_job: Job[None]) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.01)
+        with lock:
+            now[0] -= 1
+
+    for job in [pool.submit(work) for _time in range(12)]:
+        job.result()
+
+    assert most[0] == 2
+
+
+def test_each_knows_how_many_come_first() -> None:
+    pool = Pool(ONE)
+    with busy(pool) as first:
+        second, third = pool.submit(lambda job: 2), pool.submit(lambda job: 3)
+
+        assert [first.ahead, second.ahead, third.ahead] == [0, 1, 2]
+        assert [queue_words(job) for job in (first, second, third)] == [
+            "",
+            "1 other is before you.",
+            "2 others are before you.",
+        ]
+        second.stop()
+        assert third.ahead == 1
+    assert third.result() == 3
+
+
+def test_who_comes_to_a_full_queue_is_refused_until_there_is_room() -> None:
+    pool = Pool(ONE)
+    with busy(pool):
+        waiting = [pool.submit(lambda job: 1) for _ in range(3)]
+        with pytest.raises(Full):
+            pool.submit(lambda job: 1)
+        waiting[0].stop()
+        assert pool.submit(lambda job: 2).ahead == 3
+
+
+def test_what_is_stopped_before_its_turn_is_never_begun() -> None:
+    pool, begun = Pool(ONE), []
+    with busy(pool):
+        job = pool.submit(begun.append)
+        job.stop()
+
+        assert job.is_done(0)
+        with pytest.raises(NotBegun):
+            job.result()
+    assert pool.submit(lambda job: 1).result() == 1
+    assert begun == []
+
+
+def test_work_learns_that_it_was_stopped() -> None:
+    pool, runs = Pool(ONE), Event()
+
+    def work(job: Job[str]) -> str:
+        runs.set()
+        until(job.should_stop)
+        return "as much as there is"
+
+    job = pool.submit(work)
+    assert runs.wait(PATIENCE)
+    job.stop()
+
+    assert job.result() == "as much as there is"
+    assert not job.timed_out
+    assert not job.was_left
+
+
+def test_work_that_takes_too_long_is_stopped() -> None:
+    job = Pool(replace(ONE, work_seconds=0.02)).submit(lambda job: until(job.should_stop))
+    until(lambda: job.is_done(0))
+
+    assert job.timed_out
+    assert not job.was_left
+
+
+def test_work_that_nobody_looks_at_is_stopped() -> None:
+    job = Pool(replace(ONE, unwatched_seconds=0.05)).submit(lambda job: until(job.should_stop))
+    job.result()
+
+    assert job.was_left
+    assert not job.timed_out
+
+
+def test_work_that_somebody_looks_at_goes_on() -> None:
+    go_on = Event()
+    job = Pool(replace(ONE, unwatched_seconds=0.5)).submit(lambda job: until(lambda: go_on.is_set() or job.was_left))
+    deadline = time.monotonic() + 0.6
+    while time.monotonic() < deadline:
+        assert not job.is_done(0.01)
+        assert not job.should_stop()
+    go_on.set()
+
+    job.result()
+    assert not job.was_left
+
+
+def test_who_left_the_queue_no_longer_stands_in_it() -> None:
+    pool = Pool(replace(ONE, unwatched_seconds=0.05))
+    with busy(pool):
+        left = pool.submit(lambda job: 1)
+        time.sleep(0.1)
+        here = pool.submit(lambda job: 2)
+
+        assert here.ahead == 1
+        assert left.was_left
+        with pytest.raises(NotBegun):
+            left.result()
+
+
+def test_what_was_done_long_ago_has_not_been_left() -> None:
+    pool = Pool(replace(ONE, unwatched_seconds=0.02))
+    job = pool.submit(lambda job: 1)
+    assert job.is_done(PATIENCE)
+    time.sleep(0.05)
+    pool.submit(lambda job: 2).result()
+
+    assert job.result() == 1
+    assert not job.was_left
+
+
+def test_the_messages_of_the_work_are_in_the_language_of_who_asked() -> None:
+    class Shouted(NullTranslations):
+        def gettext(self, message: str) -> str:
+            return message.upper()
+
+    def said(shouts: bool) -> Any:
+        use_catalogue(Shouted() if shouts else NullTranslations())
+        return pool.submit(lambda job: _("hello"))
+
+    pool = Pool(ONE)
+
+    assert [said(True).result(), said(False).result()] == ["HELLO", "hello"]
+
+
+def test_the_end_of_the_server_ends_all_work() -> None:
+    pool = Pool(ONE)
+    first, second = pool.submit(lambda job: until(job.should_stop)), pool.submit(lambda job: 1)
+    pool.stop()
+
+    for job in (first, second):
+        assert job.is_done(PATIENCE)

@@ -1,0 +1,47 @@
+"""What becomes of an error that no page expects: a number for the visitor, and under it the place in the log."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import traceback
+from pathlib import Path
+
+import streamlit as st
+
+from xent_ui import session
+from xent_ui.log import event
+from xent_ui.text import _
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def report(error: Exception) -> bool:
+    """Log where it happened, without its message, which may quote what was typed; tell the visitor its number."""
+    number, library, own = secrets.token_hex(4), *places(error)
+    event("error", id=number, type=type(error).__name__, where=" < ".join(library + own))
+    if own:
+        words = _("This page met an error that is ours, not yours. The table is kept: undo, or reload the page.")
+    else:  # Streamlit failed before it came to our pages
+        session.forget_widgets()
+        words = _("What your browser sent could not be read. The table is kept, and everything else starts anew.")
+    words += " " + _("The error has the number {number}.").format(number=number)
+    st.error(words, icon=":material/error:")
+    return True  # Streamlit says nothing more
+
+
+def places(error: BaseException) -> tuple[list[str], list[str]]:
+    """Where in a library it happened, if it did, and the way there through the program, the innermost first."""
+    frames = [
+        (Path(frame.filename), frame.lineno, frame.name) for frame in traceback.extract_tb(error.__traceback__)[::-1]
+    ]
+    own = [
+        f"{path.relative_to(ROOT).as_posix()}:{line} {name}" for path, line, name in frames if path.is_relative_to(ROOT)
+    ]
+    library = [f"{path.name}:{line} {name}" for path, line, name in frames[:1] if not path.is_relative_to(ROOT)]
+    return library, own
+
+
+def quieten_streamlit() -> None:
+    """Keep the traceback out of the log that Streamlit writes by itself: it ends in the error's message."""
+    logging.getLogger("streamlit.error_util").addFilter(lambda record: record.msg != "Uncaught app execution")

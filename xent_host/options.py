@@ -1,0 +1,44 @@
+"""Streamlit's options on a server for strangers; what the host sets by flag or STREAMLIT_ variable is left alone.
+
+Two that Streamlit reads before it reads this stand in .streamlit/config.toml: maxMessageSize, websocketPingInterval.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from streamlit import config
+
+from xent_ui.limits import PUBLIC
+
+HOSTS_VARIABLE = "XENT_ALLOWED_HOSTS"
+
+OPTIONS: dict[str, Any] = {
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",  # what went wrong stands in the log
+    "client.showErrorLinks": False,
+    "client.toolbarMode": "viewer",
+    "runner.magicEnabled": False,
+    "server.disconnectedSessionTTL": 60,
+    "server.enableAgentApi": False,
+    "server.enableCORS": True,
+    "server.enableStaticServing": False,
+    "server.enableXsrfProtection": True,
+    "server.fileWatcherType": "none",
+    "server.headless": True,
+    "server.maxUploadSize": PUBLIC.upload_mb,
+    "server.runOnSave": False,
+}
+
+
+def allowed_hosts() -> list[str]:
+    """The names under which visitors may reach the server; none for any."""
+    return os.environ.get(HOSTS_VARIABLE, "").replace(",", " ").split()
+
+
+def apply() -> None:
+    """Set every option that the host has not set."""
+    for key, value in {**OPTIONS, "server.allowedHosts": allowed_hosts()}.items():
+        if "environment variable" not in config.get_where_defined(key):  # which is how it names flags, too
+            config.set_option(key, value)

@@ -1,0 +1,69 @@
+"""What visitors may ask of the server: nearly everything on your own computer, little on a server for strangers."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+PUBLIC_VARIABLE = "XENT_PUBLIC"
+_CORES = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of what.
+
+    Attributes:
+      is_public: whether strangers use this server; its own files are none of their business then.
+      upload_mb: of one uploaded file.
+      dump_logits, dump_classes: rows × classes, and classes, of the logits of a model; None for any.
+      workers: threads for what takes long, for all visitors together.
+      waiting: how many may wait for one of them.
+      work_seconds: after which such work is stopped.
+      unwatched_seconds: after which it is stopped because nobody has looked at it.
+      path_cells: logits in a path of gradient descent.
+      undo: tables that a visit remembers.
+    """
+
+    is_public: bool
+    upload_mb: int
+    dump_logits: int | None
+    dump_classes: int | None
+    workers: int
+    waiting: int
+    work_seconds: float
+    unwatched_seconds: float
+    path_cells: int
+    undo: int
+
+
+OWN = Limits(
+    is_public=False,
+    upload_mb=200,
+    dump_logits=None,
+    dump_classes=None,
+    workers=_CORES,
+    waiting=1_000,
+    work_seconds=math.inf,
+    unwatched_seconds=math.inf,
+    path_cells=2**22,  # 64×64 for a thousand steps
+    undo=100,
+)
+PUBLIC = Limits(
+    is_public=True,
+    upload_mb=32,
+    dump_logits=2**26,
+    dump_classes=2**18,  # the vocabulary of a language model
+    workers=max(_CORES - 1, 1),  # one core is left to the pages
+    waiting=20,
+    work_seconds=60.0,
+    unwatched_seconds=30.0,
+    path_cells=2**20,
+    undo=20,
+)
+
+
+def limits() -> Limits:
+    """The limits of this server; the only place that asks whether it is public."""
+    return PUBLIC if os.environ.get(PUBLIC_VARIABLE) == "1" else OWN
