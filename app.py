@@ -1,16 +1,69 @@
 """The menu of the Cross-Entropy Explorer, and what every page needs before it runs."""
 
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from xent_core import __version__
 from xent_ui import cold_start, session, share, warm  # noqa: F401  warm: the heavy imports, once per process
-from xent_ui.text import _, use_language
+from xent_ui.text import N_, _, use_language
 
 FAVICON = Path(__file__).parent / "xent_ui" / "favicon.svg"
 FIRST_PAGE = "batch"
+# section: (file below pages/, title, icon, what it is for)
+MENU = {
+    N_("Explore"): [
+        ("explore/batch", N_("Batch"), "grid_on", N_("Logits and labels in, loss, probabilities and gradients out")),
+        (
+            "explore/one_example",
+            N_("One example"),
+            "touch_app",
+            N_("Drag a logit, change the label, and every number follows"),
+        ),
+        (
+            "explore/compare_settings",
+            N_("Compare settings"),
+            "compare_arrows",
+            N_("Two sets of options on the same numbers: what the second changes"),
+        ),
+        (
+            "explore/gradient_descent",
+            N_("Gradient descent"),
+            "trending_down",
+            N_("Follow the gradient step by step, and see where it leads"),
+        ),
+    ],
+    N_("Understand"): [
+        (
+            "understand/step_by_step",
+            N_("Step by step"),
+            "footprint",
+            N_("One row forward and backward, a step at a time"),
+        ),
+        (
+            "understand/implementations",
+            N_("Implementations"),
+            "code",
+            N_("The ways people write this loss, side by side"),
+        ),
+        (
+            "understand/precision",
+            N_("Precision"),
+            "decimal_increase",
+            N_("The same loss in float64, float32, bfloat16 and float16"),
+        ),
+    ],
+    N_("Apply"): [
+        ("apply/doctor", N_("Doctor"), "stethoscope", N_("What is wrong with these logits and labels, and the fix")),
+        (
+            "apply/your_logits",
+            N_("Your logits"),
+            "troubleshoot",
+            N_("Which examples of a real model carry its gradient, from its logits and labels"),
+        ),
+        ("apply/export", N_("Export"), "ios_share", N_("Links, programs, files and pictures of what is on screen")),
+    ],
+}
 
 st.set_page_config(
     page_title="Cross-Entropy Explorer",
@@ -22,96 +75,22 @@ st.set_page_config(
 use_language(st.context.locale)
 home = session.home() or FIRST_PAGE
 pages: dict[str, st.Page] = {}
-
-
-def page(path: str, *, url_path: str, **details: Any) -> st.Page:
-    """A page of the menu; the one that the link names is at the root."""
-    pages[url_path] = st.Page(path, url_path=url_path, default=url_path == home, **details)
-    return pages[url_path]
-
+sections: dict[str, list[st.Page]] = {}
+for section, entries in MENU.items():
+    for file, title, icon, purpose in entries:
+        name = Path(file).name.replace("_", "-")
+        pages[name] = st.Page(
+            f"pages/{file}.py",
+            title=_(title),
+            icon=f":material/{icon}:",
+            url_path=name,
+            help=_(purpose),
+            default=name == home,  # the page that the link names is at the root
+        )
+        sections.setdefault(_(section), []).append(pages[name])
 
 is_cold = cold_start.is_cold()
-current = st.navigation(
-    {
-        _("Explore"): [
-            page(
-                "pages/explore/batch.py",
-                title=_("Batch"),
-                icon=":material/grid_on:",
-                url_path="batch",
-                help=_("Logits and labels in, loss, probabilities and gradients out"),
-            ),
-            page(
-                "pages/explore/one_example.py",
-                title=_("One example"),
-                icon=":material/touch_app:",
-                url_path="one-example",
-                help=_("Drag a logit, change the label, and every number follows"),
-            ),
-            page(
-                "pages/explore/compare_settings.py",
-                title=_("Compare settings"),
-                icon=":material/compare_arrows:",
-                url_path="compare-settings",
-                help=_("Two sets of options on the same numbers: what the second changes"),
-            ),
-            page(
-                "pages/explore/gradient_descent.py",
-                title=_("Gradient descent"),
-                icon=":material/trending_down:",
-                url_path="gradient-descent",
-                help=_("Follow the gradient step by step, and see where it leads"),
-            ),
-        ],
-        _("Understand"): [
-            page(
-                "pages/understand/step_by_step.py",
-                title=_("Step by step"),
-                icon=":material/footprint:",
-                url_path="step-by-step",
-                help=_("One row forward and backward, a step at a time"),
-            ),
-            page(
-                "pages/understand/implementations.py",
-                title=_("Implementations"),
-                icon=":material/code:",
-                url_path="implementations",
-                help=_("The ways people write this loss, side by side"),
-            ),
-            page(
-                "pages/understand/precision.py",
-                title=_("Precision"),
-                icon=":material/decimal_increase:",
-                url_path="precision",
-                help=_("The same loss in float64, float32, bfloat16 and float16"),
-            ),
-        ],
-        _("Apply"): [
-            page(
-                "pages/apply/doctor.py",
-                title=_("Doctor"),
-                icon=":material/stethoscope:",
-                url_path="doctor",
-                help=_("What is wrong with these logits and labels, and the fix"),
-            ),
-            page(
-                "pages/apply/your_logits.py",
-                title=_("Your logits"),
-                icon=":material/troubleshoot:",
-                url_path="your-logits",
-                help=_("Which examples of a real model carry its gradient, from its logits and labels"),
-            ),
-            page(
-                "pages/apply/export.py",
-                title=_("Export"),
-                icon=":material/ios_share:",
-                url_path="export",
-                help=_("Links, programs, files and pictures of what is on screen"),
-            ),
-        ],
-    },
-    position="hidden" if session.is_hidden("menu") else "sidebar",
-)
+current = st.navigation(sections, position="hidden" if session.is_hidden("menu") else "sidebar")
 if is_cold and current.url_path:
     cold_start.look_again()
 session.enter(
