@@ -152,10 +152,10 @@ def test_work_that_somebody_looks_at_goes_on() -> None:
 
 
 def test_who_left_the_queue_no_longer_stands_in_it() -> None:
-    pool = Pool(replace(ONE, unwatched_seconds=0.05))
+    pool = Pool(replace(ONE, unwatched_seconds=2.0))
     with busy(pool):
         left = pool.submit(lambda job: 1)
-        time.sleep(0.1)
+        time.sleep(2.2)  # the job that runs has begun long before
         here = pool.submit(lambda job: 2)
 
         assert here.ahead == 1
@@ -165,10 +165,10 @@ def test_who_left_the_queue_no_longer_stands_in_it() -> None:
 
 
 def test_what_was_done_long_ago_has_not_been_left() -> None:
-    pool = Pool(replace(ONE, unwatched_seconds=0.02))
+    pool = Pool(replace(ONE, unwatched_seconds=2.0))
     job = pool.submit(lambda job: 1)
     assert job.is_done(PATIENCE)
-    time.sleep(0.05)
+    time.sleep(2.2)
     pool.submit(lambda job: 2).result()
 
     assert job.result() == 1
