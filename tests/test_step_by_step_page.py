@@ -106,17 +106,6 @@ def test_end_and_start_lead_to_the_ends() -> None:
     assert place(page) == "step 1 of 22 · forward 1 of 11"
 
 
-def test_a_step_can_be_chosen_and_shows_its_sum() -> None:
-    page = opened()
-    page.selectbox(key="trace_stage").set_value(20)
-    page.run()
-    page.selectbox(key="trace_class").set_value(0)
-    page.run()
-
-    assert page.session_state["traced_stage"] == 20
-    assert any(r"\frac{\partial L}{\partial a_{0}} = " in formula.value for formula in page.latex)
-
-
 def test_play_begins_anew_at_the_end_and_can_be_paused() -> None:
     page = opened(stage=LAST)
 

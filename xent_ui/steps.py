@@ -140,7 +140,6 @@ def stepper(trace: Trace) -> Stage:
         st.button(
             _("End"), icon=":material/last_page:", key="step_last", on_click=_go, args=(count - 1,), disabled=last
         )
-        _stage_chooser(trace, index)
     stage = stage_at(trace, index)
     way = _("backward") if stage.backward else _("forward")
     place = index % len(trace) + 1
@@ -153,20 +152,6 @@ def stepper(trace: Trace) -> Stage:
     session.keep(TICKED, False)
     st.fragment(_tick, run_every=SECONDS_PER_STEP if playing else None)(index + 1)
     return stage
-
-
-def _stage_chooser(trace: Trace, index: int) -> None:
-    """Straight to a step, so that any number of the chain shows its sum."""
-
-    def words(at: int) -> str:
-        stage = stage_at(trace, at)
-        return f"{'↑' if stage.backward else '↓'} {at % len(trace) + 1} · {title_of(stage.step)}"
-
-    session.keep("trace_stage", index)
-    st.selectbox(
-        _("Go to step"), range(2 * len(trace)), format_func=words, key="trace_stage", label_visibility="collapsed",
-        width=260, on_change=lambda: _go(int(session.kept("trace_stage"))),
-    )  # fmt: skip
 
 
 def stage_at(trace: Trace, index: int) -> Stage:
