@@ -246,10 +246,10 @@ def _frame(cells: Sequence[Cell], colour: str, width: float, dash: str = "solid"
     return {"type": "path", "path": path, "line": {"color": colour, "width": width, "dash": dash}}
 
 
-def ticks(names: Sequence[str], length: int) -> dict[str, Any]:
-    """An axis that says these names, cut to a length, as far as there is room for them."""
+def ticks(names: Sequence[str], length: int, *, most: int = 33) -> dict[str, Any]:
+    """An axis that says these names, cut to a length, or `most` of them, evenly spread."""
     labels = [plotly_escaped(name if len(name) <= length else name[: length - 1] + "…") for name in names]
-    every = 1 + len(names) // 33
+    every = 1 + (len(names) - 1) // most
     return {
         "tickmode": "array",
         "tickvals": list(range(0, len(names), every)),
