@@ -38,6 +38,7 @@ LEFT, RIGHT = 64, 12
 MAX_NAME = 8
 SIMPLEX_CLASSES = 3
 MAX_NAMED_ROWS = 8
+MAX_NAMED_CLASSES = 11  # beside each other on a telephone
 CLEAR = "rgba(0,0,0,0)"
 WORDS = {
     "type": "heatmap",
@@ -284,8 +285,8 @@ def _here(moving: Moving, point: int, words: Words, places: int) -> list[dict[st
             "arrowsize": 1.5,
             "arrowwidth": 2,
             "arrowcolor": OUTLINE,
-            "ax": 10 if is_left else -10,
-            "ay": -12,
+            "ax": 8 if is_left else -8,
+            "ay": -6,
             "xanchor": "left" if is_left else "right",
             "yanchor": "bottom",
         }
@@ -373,7 +374,7 @@ class _Layout:
             names_rows = axis == "" or self.has_simplex
             layout[f"xaxis{axis}"] = {
                 **figures.PLAIN_AXIS,
-                **figures.ticks(held.class_names, MAX_NAME),
+                **figures.ticks(held.class_names, MAX_NAME, most=MAX_NAMED_CLASSES),
                 "side": "top",
                 "domain": [left, right],
                 "anchor": f"y{axis}",
@@ -538,7 +539,7 @@ def _range(values: Sequence[float]) -> list[float]:
     finite = [value for value in values if math.isfinite(value)]
     low, high = min([0.0, *finite]), max([0.0, *finite])
     size = (high - low) or 1.0
-    return [low - 0.08 * size, high + 0.3 * size]
+    return [low - 0.08 * size, high + 0.5 * size]
 
 
 def _cut(names: Sequence[str]) -> list[str]:

@@ -27,6 +27,7 @@ DARK_FROM = 0.7  # of the way to the end of either scale, white reads better tha
 # numbers are printed into the cells up to here; more would not fit, and text is slow
 MAX_PRINTED_CLASSES = 10
 MAX_PRINTED_CELLS = 400
+MAX_PARTED = 32  # rows or classes; of more, the lines between cells would be as wide as the cells on a telephone
 MAX_SIGNED_CLASSES = 5
 
 # labels may overflow: asking each whether it does costs more than drawing it
@@ -115,6 +116,7 @@ def matrix(
 def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | None = None) -> dict[str, Any]:
     """A matrix as a heatmap trace, whose cells carry their numbers if these have room and their decimals are given."""
     end = bound if math.isfinite(bound) and bound > 0 else 1.0
+    gap = 1 if max(z.shape) <= MAX_PARTED else 0
     trace = {
         "type": "heatmap",
         "z": z,
@@ -122,8 +124,8 @@ def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | 
         "zmin": -end if scale.symmetric else 0.0,
         "zmax": end,
         "showscale": False,
-        "xgap": 1,
-        "ygap": 1,
+        "xgap": gap,
+        "ygap": gap,
     }
     if decimals is not None and prints_numbers(*z.shape):
         text = printed_numbers(z, scale, decimals)
@@ -246,10 +248,10 @@ def _frame(cells: Sequence[Cell], colour: str, width: float, dash: str = "solid"
     return {"type": "path", "path": path, "line": {"color": colour, "width": width, "dash": dash}}
 
 
-def ticks(names: Sequence[str], length: int) -> dict[str, Any]:
-    """An axis that says these names, cut to a length, as far as there is room for them."""
+def ticks(names: Sequence[str], length: int, *, most: int = 33) -> dict[str, Any]:
+    """An axis that says these names, cut to a length, or `most` of them, evenly spread."""
     labels = [plotly_escaped(name if len(name) <= length else name[: length - 1] + "…") for name in names]
-    every = 1 + len(names) // 33
+    every = 1 + (len(names) - 1) // most
     return {
         "tickmode": "array",
         "tickvals": list(range(0, len(names), every)),

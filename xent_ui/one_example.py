@@ -27,6 +27,7 @@ CURVE_POINTS = 121
 FIELD_POINTS = 9
 SIDE_BY_SIDE = 3  # classes whose labels have room beside each other
 COMPACT_ROWS = 16
+TABLE_HEIGHT = 480  # of a table of more rows, in pixels
 
 
 def source_chooser(sheet: Sheet) -> None:
@@ -194,7 +195,7 @@ def _rested() -> None:
     if len(names) <= SIDE_BY_SIDE:
         with st.container(key="each_label"):
             _each_label(evaluation, names)
-    with st.container(key="live_table"):
+    with st.container(key="live_table", height="content" if len(names) <= COMPACT_ROWS else TABLE_HEIGHT):
         _table(current, evaluation)
 
 

@@ -103,7 +103,7 @@ def test_fast_drags_leave_the_last_value_on_screen(page: Page, app_url: str) -> 
 def test_200_events_leave_no_backlog_in_the_browser_and_none_on_the_server(page: Page, app_url: str) -> None:
     """One request in flight: what is still to come when the hand lets go is its answer, and that to the last place."""
     sent: list[object] = []
-    page.on("websocket", lambda socket: socket.on("framesent", sent.append))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     open_live(page, app_url)
     sent.clear()
 
