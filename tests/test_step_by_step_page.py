@@ -240,3 +240,34 @@ def test_bars_write_down_what_cannot_be_drawn() -> None:
 
     assert list(figure.data[0].text) == ["NaN", "−inf", "+1.0e−09"]
     assert figure.layout.xaxis.ticktext[0] == "&lt;b&gt;a"
+
+
+@pytest.mark.parametrize(
+    ("side", "line", "label", "numbers"),
+    [
+        # row 0 is [1, 2, 3] with label 2: e = exp(−2), p = 0.1353/1.5032, ∂L/∂z = 0.0900/3
+        (False, "exp", 0, ["0.1353"]),
+        (False, "softmax", 0, ["0.1353", "1.5032", "0.0900"]),
+        (False, "row_loss", 0, ["0.4076"]),
+        (True, "logits", 0, ["0.0300"]),
+        (True, "softmax", 2, ["0.5011"]),
+    ],
+)
+def test_a_cell_opens_its_own_sum_wherever_the_stepper_stands(
+    side: bool, line: str, label: int, numbers: list[str]
+) -> None:
+    page = opened(stage=3)
+    before = {element.value for element in page.latex}
+    page.button_group(key="sum_side").set_value(side)
+    page.selectbox(key="sum_line").set_value(line)
+    page.run()
+    if line != "row_loss":
+        page.selectbox(key="sum_class").set_value(label)
+        page.run()
+
+    opened_now = {element.value for element in page.latex} - before
+    assert not page.exception
+    assert len(opened_now) == 1
+    formula = opened_now.pop()
+    assert all(one in formula for one in numbers)
+    assert place(page).startswith("step 4 of 22")

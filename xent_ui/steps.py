@@ -463,6 +463,34 @@ def chain(trace: Trace, stage: Stage, sheet: Sheet) -> None:
             denominator=short(trace.denominator), temperature=short(trace.temperature)
         )
     )
+    _any_sum(trace, sheet)
+
+
+def _any_sum(trace: Trace, sheet: Sheet) -> None:
+    """The little sum behind any cell of the table, wherever the stepper stands."""
+    with st.popover(_("Why this number?"), icon=":material/function:", key="any_sum"):
+        sides = {False: _("value ↓"), True: _("gradient ↑")}
+        session.begin("sum_side", False)
+        gradient = bool(
+            st.segmented_control(
+                _("which side"), list(sides), format_func=sides.__getitem__, required=True, key="sum_side",
+                label_visibility="collapsed",
+            )
+        )  # fmt: skip
+        line, label = st.columns(2)
+        names = [step.name for step in trace]
+        step = trace[line.selectbox(_("line"), names, format_func=LINE_NAMES.__getitem__, key="sum_line")]
+        k = chosen_class(trace)
+        if not step.is_scalar:
+            k = label.selectbox(
+                _("class"),
+                range(sheet.num_classes),
+                index=k,
+                format_func=sheet.class_names.__getitem__,
+                key="sum_class",
+            )
+        st.latex(_backward_sum(trace, step, k) if gradient else _forward_sum(trace, step, k))
+        st.caption(_(step.rule) if gradient else title_of(step))
 
 
 def _headers(trace: Trace, sheet: Sheet) -> list[str]:
