@@ -122,11 +122,11 @@ def test_the_digits_go_all_the_way(page: Page, app_url: str, journal: Journal, t
     expect(cell(editor(page, "suspects"), 0, 2)).to_have_text(str(first), timeout=IDLE_MS)
     expect(cell(editor(page, "suspects"), 0, 3)).to_have_text(str(ids[first]))
 
+    journal.assert_quiet()
     page.goto(report.as_uri())
     expect(page.get_by_role("heading", level=1)).to_have_text("digits.npz")
     expect(page.locator(".numbers")).to_contain_text(f"{numbers['accuracy']:.2%}")
     expect(page.locator("table").last.locator("tr").nth(1)).to_contain_text(str(first))
-    journal.assert_quiet()
 
 
 def test_what_is_chosen_in_one_picture_is_shown_by_the_others(page: Page, app_url: str, journal: Journal) -> None:
@@ -139,11 +139,13 @@ def test_what_is_chosen_in_one_picture_is_shown_by_the_others(page: Page, app_ur
     expect(chosen_words(page)).to_contain_text("loss")
     expect(page.locator(".st-key-pairs")).to_contain_text("Of the rows in the chosen ranges.")
     wait_drawn(page)
-    box = page.locator(".st-key-pair_matrix .nsewdrag").first.bounding_box()
+    matrix = page.locator(".st-key-pair_matrix .nsewdrag").first
+    matrix.scroll_into_view_if_needed()
+    box = matrix.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 0.15 * box["width"], box["y"] + 0.05 * box["height"])  # label 0, prediction 1
-    expect(page.get_by_role("combobox", name="prediction")).to_have_value("digit 1", timeout=IDLE_MS)
-    expect(page.get_by_role("combobox", name="label")).to_have_value("digit 0")
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.35 * box["height"])  # label 3, prediction 2
+    expect(page.get_by_role("combobox", name="prediction")).to_have_value("digit 2", timeout=IDLE_MS)
+    expect(page.get_by_role("combobox", name="label")).to_have_value("digit 3")
     page.get_by_role("button", name="All rows").click()
     expect(chosen_words(page)).to_have_count(0, timeout=IDLE_MS)
     journal.assert_quiet()
