@@ -65,7 +65,9 @@ def measure() -> list[Result]:
             results.append(_ratio(name, ours, theirs, limit=limit))
             if len(results) == 1:
                 plain = ours
-        return [*results, _beside_cleanlab(plain, logits, target), _memory(Path(folder))]
+        results.append(_beside_cleanlab(plain, logits, target))
+        sparse_dump(Path(folder), LARGE_ROWS)
+        return [*results, _memory(Path(folder)), *_waits(Path(folder))]
 
 
 def _draw(folder: Path) -> tuple[str, str]:
@@ -94,12 +96,32 @@ def _ratio(name: str, ours: float, theirs: float, *, limit: float) -> Result:
 
 def _memory(folder: Path) -> Result:
     """Peak memory above the idle process over a sparse file of 4 GB, with scores and temperature; on Linux."""
-    sparse_dump(folder, LARGE_ROWS)
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.bench_dump", str(folder)], capture_output=True, text=True, check=True
     )
     above = json.loads(ran.stdout)
     return Result("its memory over 4 GB, of 300 MB", above / 300e6, 1, f"{above / MEBIBYTE:.0f} MiB above idle")
+
+
+def _waits(folder: Path) -> list[Result]:
+    """The longest wait on the page while that file is analysed behind it: in the browser, and for the server."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.helpers import WATCH, launch, metric, open_dump_by_path, serve
+
+    with sync_playwright() as playwright, serve() as server:
+        browser = launch(playwright)
+        page = browser.new_page()
+        open_dump_by_path(page, server.url, folder / "large.npy", folder / "labels.npy")
+        page.get_by_text("Of the rows so far.").wait_for()
+        page.evaluate(WATCH)
+        metric(page, "budget").get_by_text(str(LARGE_ROWS)).wait_for(timeout=120_000)
+        waits = page.evaluate("() => window.__waits")
+        browser.close()
+    return [
+        Result(f"  the longest wait in the {place}, of 200 ms", waits[place] / 200, 1, f"{waits[place]:.0f} ms")
+        for place in ("server", "browser")
+    ]
 
 
 def sparse_dump(folder: Path, rows: int) -> None:

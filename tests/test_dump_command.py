@@ -108,6 +108,52 @@ def test_the_options_have_pytorchs_names(capsys: pytest.CaptureFixture[str], dum
     assert numbers["kept"] == int((dump["target"] != 3).sum())
 
 
+def test_what_belongs_to_the_rows_may_lie_in_files_of_its_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, digits: DigitsDump
+) -> None:
+    chance = np.random.default_rng(0)
+    parts = {
+        "features": digits.features,
+        "sample_weight": chance.uniform(0.5, 2, len(digits.target)),
+        "ids": np.array([f"image {row}" for row in range(len(digits.target))]),
+        "class_names": np.array([f"digit {c}" for c in range(10)]),
+        "logits": digits.logits,
+        "target": digits.target,
+    }
+    for name, values in parts.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    flags = [
+        flag for name in list(parts)[:4] for flag in (f"--{name.replace('_', '-')}", str(tmp_path / f"{name}.npy"))
+    ]
+    files = [str(tmp_path / "logits.npy"), str(tmp_path / "target.npy")]
+
+    arguments = [*flags, "--scores", str(tmp_path / "s.parquet"), "--report", str(tmp_path / "r.html"), "--json"]
+    assert main(["analyse", *files, *arguments]) == 0
+
+    weight = torch.tensor(parts["sample_weight"])
+    rows = F.cross_entropy(torch.tensor(digits.logits).double(), torch.tensor(digits.target), reduction="none")
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["loss"] == pytest.approx(float((weight * rows).sum() / weight.sum()), rel=1e-6)
+    table = pq.read_table(tmp_path / "s.parquet").to_pandas()
+    assert table["id"].tolist() == parts["ids"].tolist()
+    norm = table["grad_norm"] * np.sqrt((digits.features.astype(float) ** 2).sum(1) + 1)
+    np.testing.assert_allclose(table["last_layer_norm"], norm, rtol=1e-6)
+    assert "digit 7" in (tmp_path / "r.html").read_text("utf-8")
+
+
+def test_probabilities_are_asked_about_and_the_answer_is_an_option(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, digits: DigitsDump
+) -> None:
+    probs = torch.tensor(digits.logits).double().softmax(1)
+    np.savez(tmp_path / "p.npz", logits=probs.numpy(), target=digits.target)
+
+    assert main(["analyse", str(tmp_path / "p.npz"), "--json"]) == 2
+    assert "--logits-are probabilities" in capsys.readouterr().err
+    assert main(["analyse", str(tmp_path / "p.npz"), "--json", "--logits-are", "probabilities"]) == 0
+    loss = F.cross_entropy(torch.tensor(digits.logits).double(), torch.tensor(digits.target))
+    assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(float(loss), rel=1e-9)
+
+
 def test_without_json_the_numbers_are_lines_of_text(capsys: pytest.CaptureFixture[str], dump_path: Path) -> None:
     assert main(["analyse", str(dump_path)]) == 0
 

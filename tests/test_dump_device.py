@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from xent_core.dump import DumpSummary, InvalidDump, LossOptions, analyse, open_dump, score
+from xent_core.dump import DumpSummary, InvalidDump, LossOptions, analyse, analysis, open_dump, score
 from xent_core.dump.analysis import on_device
 
 STAND_IN = "meta"  # a device that every build of PyTorch knows by name
@@ -116,3 +116,15 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         analyse(*draw(), device="cuda:99")
 
     assert caught.value.code == "device"
+
+
+def test_an_accelerator_is_used_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device(STAND_IN))
+    seen: list[str] = []
+    monkeypatch.setattr(analysis, "on_device", lambda batch, device: seen.append(device) or on_device(batch, device))
+
+    with Device():
+        found = analyse(*draw())
+
+    assert set(seen) == {STAND_IN}
+    assert found.loss == analyse(*draw(), device="cpu").loss

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import torch
 
 from xent_core.dump import Histogram, LorenzCurve, Reliability
-from xent_ui.figures import OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_numbers
+from xent_ui.figures import DARK_INK, LIGHT_INK, OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_numbers
 from xent_ui.step_figures import LINE, MADE
 from xent_ui.text import number, plotly_escaped
 
@@ -129,6 +129,7 @@ def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, t
         },
         text=[number(value, sign=True) for value in values],
         textposition="auto",
+        insidetextfont={"color": [LIGHT_INK if value < 0 else DARK_INK for value in values]},
         hoverinfo="skip",
     )
     figure = _laid_out(go.Figure(data=[bar]), x_title=title, y_title="")

@@ -423,3 +423,38 @@ def drag_fast(page: Page, events: int, seconds: float) -> FastDrag:
         [events, seconds],
     )
     return FastDrag(**told)
+
+
+# Dumps
+
+
+# the longest wait, in ms, for the browser's own clock and for the server's loop while something runs
+WATCH = """() => {
+    const waits = window.__waits = {browser: 0, server: 0};
+    let last = performance.now();
+    setInterval(() => {
+        const now = performance.now();
+        waits.browser = Math.max(waits.browser, now - last - 10);
+        last = now;
+    }, 10);
+    (async () => {
+        for (;;) {
+            const start = performance.now();
+            await fetch('/_stcore/health', {cache: 'no-store'});
+            waits.server = Math.max(waits.server, performance.now() - start);
+            await new Promise(done => setTimeout(done, 10));
+        }
+    })();
+}"""
+
+
+def open_dump_by_path(page: Page, url: str, logits: Path, target: Path | None = None) -> None:
+    """The page Your logits, with a dump on this computer."""
+    open_page(page, url)
+    go_to(page, "Your logits")
+    expect(metric(page, "budget")).to_have_text("1797", timeout=IDLE_MS)
+    page.locator(".st-key-source").get_by_text("File on this computer", exact=True).click()
+    for label, path in (("Path of the labels, if they lie in another file", target), ("Path of the logits", logits)):
+        if path is not None:
+            page.get_by_label(label, exact=True).fill(str(path))
+            page.keyboard.press("Enter")

@@ -266,7 +266,7 @@ def analyse(
     scores: Any = None,
     fit_temperature: bool = True,
     batch_rows: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     cluster: Any = None,
     max_logits: int | None = None,
     max_classes: int | None = None,
@@ -281,7 +281,7 @@ def analyse(
       scores: a .parquet or .csv file for the table of scores of the kept rows.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
       batch_rows: rows in a batch; by default as many as fit the processor's cache. The result does not depend on it.
-      device: where to compute: "cpu", "cuda", …
+      device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
       cluster: the address of a Dask scheduler, or its Client, to count on several machines.
       max_logits, max_classes: a dump with more is refused before it is read; None for any.
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
@@ -296,6 +296,8 @@ def analyse(
         label_smoothing=label_smoothing,
         temperature=temperature,
     )
+    if device is None:
+        device = "cpu" if cluster is not None else default_device()
     check_device(device)
     if batch_rows is not None and (not isinstance(batch_rows, int) or batch_rows < 1):
         raise InvalidDump(
@@ -415,15 +417,27 @@ class _Analysis:
         )
 
 
-def check_device(device: str) -> None:
-    """Raises: InvalidDump if PyTorch cannot compute there."""
+def default_device() -> str:
+    """An accelerator that knows float64, in which everything is summed, or the processor."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        return "cpu"
     try:
-        torch.empty(0, device=device)
+        check_device(accelerator.type)
+    except InvalidDump:
+        return "cpu"
+    return accelerator.type
+
+
+def check_device(device: str) -> None:
+    """Raises: InvalidDump if PyTorch cannot compute there in float64."""
+    try:
+        torch.empty(0, dtype=torch.float64, device=device)
     except Exception as error:  # a driver may raise anything
         raise InvalidDump(
             "device",
             _("device is {device}").format(device=device),
-            _("one that this PyTorch can use"),
+            _("one that this PyTorch can use, with float64"),
             _("Use cpu, or install PyTorch for that device."),
         ) from error
 
@@ -434,8 +448,6 @@ def on_device(batch: Batch, device: str) -> Batch:
         return batch
 
     def there(part: torch.Tensor | None) -> torch.Tensor | None:
-        if part is not None and device.startswith("mps") and part.dtype == torch.float64:
-            part = part.float()
         return None if part is None else part.to(device)
 
     return Batch(

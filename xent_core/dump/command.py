@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--logits-are", choices=("logits", "probabilities"), help=_("if they look like probabilities"))
     parser.add_argument("--no-temperature", action="store_true", help=_("do not look for the best temperature"))
     parser.add_argument("--batch-rows", type=int, metavar="N")
-    parser.add_argument("--device", default="cpu", help=_("where PyTorch computes: cpu, cuda, …"))
+    parser.add_argument("--device", help=_("where PyTorch computes: cpu, cuda, …; an accelerator if there is one"))
     parser.add_argument("--cluster", metavar="ADDRESS", help=_("count on the workers of a Dask scheduler"))
 
 

@@ -6,6 +6,7 @@ Everything that a header says is checked against the file before a number is rea
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import math
@@ -63,6 +64,17 @@ class InvalidDump(ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return InvalidDump, (self.code, self.came, self.expected, self.fix)  # it travels between processes
+
+
+def need_pyarrow(what: str) -> None:
+    """Raises: InvalidDump if the package that knows tables is not installed; `what` needs it."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InvalidDump(
+            "no-pyarrow",
+            _("{name} is a table").format(name=what),
+            _("the package pyarrow, which knows them"),
+            "pip install pyarrow",
+        )
 
 
 class Array:
@@ -543,6 +555,7 @@ class TableArray(Array):
 
 
 def _open_parquet(name: str, file: IO[bytes], size_bytes: int, source: Any) -> OpenFile:
+    need_pyarrow(name)
     import pyarrow as pa
     import pyarrow.compute  # pa.compute, for the lengths of lists
 
@@ -594,6 +607,7 @@ def _open_parquet(name: str, file: IO[bytes], size_bytes: int, source: Any) -> O
 
 
 def _open_csv(name: str, file: IO[bytes], size_bytes: int) -> OpenFile:
+    need_pyarrow(name)
     import pyarrow as pa
     import pyarrow.csv as pc
 

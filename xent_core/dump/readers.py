@@ -485,7 +485,10 @@ def _ask_about_probabilities(dump: Dump) -> None:
             "looks-like-probabilities",
             _("the rows of logits lie in 0…1 and sum to 1, as probabilities do"),
             _("logits, from before the softmax"),
-            _('Say what they are: logits_are="probabilities" takes their logarithm, logits_are="logits" keeps them.'),
+            _(
+                "Say what they are: --logits-are probabilities (in Python, logits_are=…) takes their logarithm, "
+                "--logits-are logits keeps them."
+            ),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xent_core.dump.formats import InvalidDump
+from xent_core.dump.formats import InvalidDump, need_pyarrow
 from xent_core.dump.scores import Scores
 from xent_core.language import _
 
@@ -50,6 +50,7 @@ class ScoresFile:
                 _("a name that ends in {suffixes}").format(suffixes=_(" or ").join(SUFFIXES)),
                 _("Rename it."),
             )
+        need_pyarrow(self.path.name)
         self._partial = self.path.with_name(self.path.name + ".partial")
         try:
             self._stream = self._partial.open("wb")
