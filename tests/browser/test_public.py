@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import urllib.error
 import urllib.request
@@ -72,7 +73,7 @@ class Visitor:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.page_hash = self.editor_id = self.fragment = self.loss = ""
+        self.page_hash = self.editor_id = self.rows_id = self.loss = ""
         self.alerts: list[str] = []
 
     async def __aenter__(self) -> "Visitor":
@@ -86,8 +87,8 @@ class Visitor:
     async def __aexit__(self, *_: object) -> None:
         await self.socket.close()
 
-    async def run(self, state_of_the_editor: str | None = None) -> None:
-        """Let the page run, with this state of the logits editor, until it has ended."""
+    async def run(self, state_of_the_editor: str | None = None, number_of_rows: float | None = None) -> None:
+        """Let the page run, with this state of the logits editor or this number of rows, until it has ended."""
         message = BackMsg()
         state = message.rerun_script
         state.query_string, state.page_script_hash = "preset=worked-batch", self.page_hash
@@ -95,6 +96,9 @@ class Visitor:
         if state_of_the_editor is not None:
             widget = state.widget_states.widgets.add()
             widget.id, widget.string_value = self.editor_id, state_of_the_editor
+        if number_of_rows is not None:
+            widget = state.widget_states.widgets.add()
+            widget.id, widget.double_value = self.rows_id, number_of_rows
         self.alerts.clear()
         await self.socket.send(message.SerializeToString())
         async with asyncio.timeout(SECONDS):
@@ -114,6 +118,8 @@ class Visitor:
                 self.loss = element.body
             elif "logits_editor" in getattr(element, "id", ""):
                 self.editor_id = element.id
+            elif re.search(r"-rows_\d+$", getattr(element, "id", "")):
+                self.rows_id = element.id
         elif kind == "script_finished":
             return bool(message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN)
         return False
@@ -201,6 +207,21 @@ def test_a_state_that_cannot_be_read_leaves_the_visit_alive(hosted: Server, stat
     assert ["could not be read" in text for text in said] == [True]
     assert losses[0] == losses[1] != "1.4076"  # what was typed before is kept
     assert "logits_editor_1" in editor_id
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -1e300, 1e300, 0.5, 65.0])
+def test_a_number_that_no_field_holds_leaves_the_visit_alive(hosted: Server, number: float) -> None:
+    async def visit() -> list[str]:
+        async with Visitor(hosted.url) as visitor:
+            for _run in range(3):
+                await visitor.run(number_of_rows=number)
+            visitor.loss = ""
+            await visitor.run()
+            return [visitor.loss, *visitor.alerts]
+
+    loss, *said = in_a_thread(visit())
+    assert loss in ("1.4076", "0.4076")  # as it was, or the first row alone
+    assert not [text for text in said if "error" in text or "could not be read" in text]
 
 
 def test_a_message_of_three_megabytes_ends_the_visit_and_no_other(hosted: Server) -> None:
