@@ -57,4 +57,4 @@ _FIND = """() => {
 def rendered(page: Page) -> tuple[list[str], str]:
     """What became of the names that should not have, and all text on the page, of shadow roots too."""
     answer = page.evaluate(_FIND)
-    return answer["found"], answer["raw"].replace(WORD_JOINER, "")
+    return answer["found"], answer["raw"].replace(WORD_JOINER, "").replace("\u00a0", " ")

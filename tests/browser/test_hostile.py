@@ -13,9 +13,11 @@ from xent_core import PRESETS
 from xent_ui.link import link_to
 from xent_ui.sheet import sheet_of_preset
 
+ALL = len(NAMES)
+# how many of the names each page shows at least
 PAGES = {
-    "Batch": True, "One example": True, "Compare settings": True, "Gradient descent": True, "Step by step": False,
-    "Implementations": False, "Precision": False, "Doctor": False, "Your logits": False, "Export": False,
+    "Batch": ALL, "One example": ALL, "Compare settings": ALL, "Gradient descent": 1, "Step by step": 1,
+    "Implementations": 1, "Precision": 0, "Doctor": 0, "Your logits": 0, "Export": 0,
 }  # fmt: skip
 
 
@@ -70,9 +72,7 @@ def test_names_stay_text(page: Page, app_url: str, journal: Journal, title: str)
     wait_drawn(page)
     raw = "".join(assert_harmless(page, journal, place) for place in look_everywhere(page))
 
-    if PAGES[title]:
-        for name in NAMES:
-            assert name in raw
+    assert sum(name in raw for name in NAMES) >= PAGES[title]
     expect(page.get_by_test_id("stException")).to_have_count(0)
     journal.assert_quiet()
 
