@@ -181,6 +181,18 @@ def test_one_visit_too_many_is_refused_until_another_ends() -> None:
     assert welcome == []
 
 
+@pytest.mark.parametrize(("visits", "page", "style"), [(2, 503, 200), (1, 200, 200)])
+def test_who_comes_when_there_are_too_many_reads_why_instead_of_a_page_that_never_connects(
+    visits: int, page: int, style: int
+) -> None:
+    guard = Guard(fine, GuardLimits(visits=2), dict)
+    guard.visits = visits
+
+    assert asyncio.run(status(guard, http("/step-by-step", sec_fetch_dest="document"))) == page
+    assert asyncio.run(status(guard, http("/static/index.css", sec_fetch_dest="style"))) == style
+    assert asyncio.run(status(guard, http("/healthz"))) == 200
+
+
 def test_a_visit_counts_no_longer_when_its_app_fails() -> None:
     async def fails(scope: Scope, receive: Receive, send: Send) -> None:
         raise ZeroDivisionError

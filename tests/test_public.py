@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from xent_core import __version__
 from xent_host import errors, options
+from xent_host.headers import FRAMES_VARIABLE, content_security_policy
 from xent_ui.limits import OWN, PUBLIC, PUBLIC_VARIABLE, limits
 from xent_ui.log import event
 
@@ -61,6 +62,21 @@ def test_the_options_of_the_server_are_set_unless_the_host_has_set_them(monkeypa
 def test_every_option_is_one_that_streamlit_knows() -> None:
     for key in options.OPTIONS:
         config.get_option(key)
+
+
+def test_the_host_says_who_may_frame_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(FRAMES_VARIABLE, raising=False)
+    assert content_security_policy().endswith("frame-ancestors 'self'")
+
+    monkeypatch.setenv(FRAMES_VARIABLE, "https://huggingface.co")
+    assert content_security_policy().endswith("frame-ancestors https://huggingface.co")
+
+
+def test_a_variable_cannot_break_out_of_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FRAMES_VARIABLE, "'self'; script-src *")
+
+    with pytest.raises(ValueError, match="XENT_FRAME_ANCESTORS"):
+        content_security_policy()
 
 
 def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,33 @@ def test_an_address_does_not_become_a_link(address: str) -> None:
     assert not re.search(r"https?://|www\.|\w@", markdown_escaped(address).replace("\\", ""), re.IGNORECASE)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        ":material/home:",
+        ":material_home:",
+        ":streamlit:",
+        ":smile:",
+        ":a:smile:+1:",
+        "a -> b",
+        "<-",
+        "x <= y",
+        "a -- b",
+    ],
+)
+def test_a_name_does_not_become_a_sign(name: str) -> None:
+    """These are replaced in the text that is left when the escapes are gone."""
+    shown = markdown_escaped(name).replace("\\", "")
+
+    assert not re.search(r":[\w+/-]+:|(^|\s)(<->|->|<-|--|>=|<=|~=)(\s|$)", shown)
+    assert shown.replace(WORD_JOINER, "") == name
+
+
+@pytest.mark.parametrize("text", ["12:30", "a-b", "row 0: 5", "x->y", "1 - 2"])
+def test_what_becomes_nothing_is_left_as_it_is(text: str) -> None:
+    assert WORD_JOINER not in markdown_escaped(text)
+
+
 def test_markup_for_plotly_is_shown_as_text() -> None:
     assert plotly_escaped("<b>&</b>") == "&lt;b&gt;&amp;&lt;/b&gt;"
 

@@ -130,8 +130,14 @@ def test_work_that_takes_too_long_is_stopped() -> None:
     assert not job.was_left
 
 
+def leave(job: Job[Any]) -> None:
+    """As if nobody had looked at the job since long before any limit."""
+    job._looked_at -= 1e6
+
+
 def test_work_that_nobody_looks_at_is_stopped() -> None:
-    job = Pool(replace(ONE, unwatched_seconds=0.05)).submit(lambda job: until(job.should_stop))
+    job = Pool(ONE).submit(lambda job: until(job.should_stop))
+    leave(job)
     job.result()
 
     assert job.was_left
@@ -139,23 +145,18 @@ def test_work_that_nobody_looks_at_is_stopped() -> None:
 
 
 def test_work_that_somebody_looks_at_goes_on() -> None:
-    go_on = Event()
-    job = Pool(replace(ONE, unwatched_seconds=0.5)).submit(lambda job: until(lambda: go_on.is_set() or job.was_left))
-    deadline = time.monotonic() + 0.6
-    while time.monotonic() < deadline:
-        assert not job.is_done(0.01)
-        assert not job.should_stop()
-    go_on.set()
+    with busy(Pool(ONE)) as job:
+        leave(job)
+        assert not job.is_done(0)
 
-    job.result()
-    assert not job.was_left
+        assert not job.should_stop()
 
 
 def test_who_left_the_queue_no_longer_stands_in_it() -> None:
-    pool = Pool(replace(ONE, unwatched_seconds=2.0))
+    pool = Pool(ONE)
     with busy(pool):
         left = pool.submit(lambda job: 1)
-        time.sleep(2.2)  # the job that runs has begun long before
+        leave(left)
         here = pool.submit(lambda job: 2)
 
         assert here.ahead == 1
@@ -165,10 +166,10 @@ def test_who_left_the_queue_no_longer_stands_in_it() -> None:
 
 
 def test_what_was_done_long_ago_has_not_been_left() -> None:
-    pool = Pool(replace(ONE, unwatched_seconds=2.0))
+    pool = Pool(ONE)
     job = pool.submit(lambda job: 1)
     assert job.is_done(PATIENCE)
-    time.sleep(2.2)
+    leave(job)
     pool.submit(lambda job: 2).result()
 
     assert job.result() == 1

@@ -19,10 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 def report(error: Exception) -> bool:
     """Log where it happened, without its message, which may quote what was typed; tell the visitor its number."""
     number, library, own = secrets.token_hex(4), *places(error)
-    event("error", id=number, type=type(error).__name__, where=" < ".join(library + own))
-    if own:
+    where = " < ".join(library + own)
+    event("error", id=number, type=type(error).__name__, where=where)
+    if own and not session.has_failed_before(where):
         words = _("This page met an error that is ours, not yours. The table is kept: undo, or reload the page.")
-    else:  # Streamlit failed before it came to our pages
+    else:  # Streamlit failed before it came to our pages, and would at every run; or a page does
         session.forget_widgets()
         words = _("What your browser sent could not be read. The table is kept, and everything else starts anew.")
     words += " " + _("The error has the number {number}.").format(number=number)

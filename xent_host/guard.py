@@ -23,6 +23,7 @@ from xent_ui.log import event
 CLOSED = ("metrics", "agent", "script-health-check")  # below /_stcore/
 UPLOAD = "upload_file"
 MESSAGE_TOO_BIG, TRY_AGAIN_LATER = 1009, 1013  # codes with which a websocket closes
+FULL = "So many are here that this server takes no more. Try again in a minute."
 _MB = 2**20
 
 
@@ -79,6 +80,10 @@ class Guard:
             await _refuse(404, "Not found", scope, receive, send)
         elif place == UPLOAD and scope["method"] == "PUT":
             await self._upload(rest[0] if rest else "", scope, receive, send)
+        elif self.visits >= self.limits.visits and Headers(scope=scope).get("sec-fetch-dest") in ("document", "iframe"):
+            await _refuse(
+                503, "So many are here that this server takes no more. Try again in a minute.", scope, receive, send
+            )
         else:
             await self.app(scope, receive, send)
 

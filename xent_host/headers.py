@@ -22,7 +22,9 @@ def content_security_policy() -> str:
     """The narrowest policy under which Streamlit, Plotly and the live component work."""
     scripts = (hashlib.sha256(text.encode()).digest() for text in _INLINE_SCRIPT.findall(_INDEX.read_text("utf-8")))
     own_scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in scripts)
-    ancestors = os.environ.get(FRAMES_VARIABLE, "'self'")
+    ancestors = os.environ.get(FRAMES_VARIABLE) or "'self'"
+    if not re.fullmatch(r"[\w'.:/*\- ]+", ancestors, re.ASCII):
+        raise ValueError(f"{FRAMES_VARIABLE} is {ancestors!r}, expected addresses parted by spaces, or 'none'.")
     return "; ".join(
         (
             "default-src 'self'",

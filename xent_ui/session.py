@@ -38,6 +38,7 @@ class Visit:
       complaints: what of the link could not be taken.
       page, pages: the page on screen, and the titles of all, by the last part of their addresses.
       goes_home: whether the page of the link is to be shown in place of this one.
+      failures: where a page has failed.
     """
 
     sheet: Sheet
@@ -55,6 +56,7 @@ class Visit:
     refused: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     goes_home: bool = False
+    failures: set[str] = field(default_factory=set)
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
@@ -267,11 +269,18 @@ def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tupl
     return edits
 
 
-def forget_widgets() -> None:
-    """Let every widget start anew from the table: what the browser sent for one of them cannot even be read.
+def has_failed_before(place: str) -> bool:
+    """Whether a page of this visit has failed at this place already; notes that it has now."""
+    current = st.session_state.get("visit")
+    if current is None:
+        return False
+    answer = place in current.failures
+    current.failures.add(place)
+    return answer
 
-    Streamlit compares it with what comes next, and so would fail at every later run too.
-    """
+
+def forget_widgets() -> None:
+    """Let every widget start anew from the table, as what the browser sent for one of them makes every run fail."""
     current = st.session_state.get("visit")
     context = get_script_run_ctx()
     if context is None or current is None:

@@ -67,10 +67,15 @@ def latex(value: float, decimals: int = 4) -> str:
     return {"NaN": r"\mathrm{NaN}", "inf": r"\infty", "-inf": r"-\infty"}.get(text, text)
 
 
+# what is looked for once the escapes are gone: addresses, :icon: and :emoji:, and signs that stand alone
+_FOUND_LATE = re.compile(
+    r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)|(?<=:)(?=[\w+\-/]+:)|(?<!\S)(?=(?:<->|->|<-|--|>=|<=|~=)(?!\S))", re.IGNORECASE
+)
+
+
 def markdown_escaped(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no picture, no formula, and no address turned into a link."""
-    # addresses are found after the escapes are gone, so an invisible character parts them
-    parted = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", WORD_JOINER, text, flags=re.IGNORECASE)
+    """Text that Markdown shows as it is: no markup, picture, icon or formula, and no address turned into a link."""
+    parted = _FOUND_LATE.sub(WORD_JOINER, text)  # an invisible character
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~:&])", r"\\\1", parted)
 
 

@@ -14,6 +14,7 @@ NAMES = [
     "**z7** _z7_ ~~z7~~ `z7`",
     "$z8^2$ $$z8$$",
     ":red[z9] :material/home: :smile:",
+    ":material_home: :streamlit: a -> b",
     "<b>z10</b><br>&lt;i&gt;&amp;",
     "[z11](javascript:alert(1))",
     "{z12} {0} %s %(z12)s",
@@ -41,13 +42,14 @@ _FIND = """() => {
             if (node.classList.contains('katex') && /z8/.test(text) && !/\\$z8/.test(text)) found.add(`katex: ${text}`);
             if (tag === 'tspan' && /^z10$/.test(text)) found.add(`plotly: ${text}`);
             if (tag === 'span' && /^z9$/.test(text)) found.add(`colour: ${text}`);
-            if (node.dataset.testid === 'stIconMaterial' && text === 'home') found.add('an icon');
+            if (node.getAttribute('role') === 'img' && text === 'home') found.add('an icon');
+            if (node.getAttribute('alt') === 'Streamlit logo') found.add('a logo');
             if (!node.children.length) texts.push(text, node.value ?? '', node.getAttribute('aria-label') ?? '');
         }
     };
     visit(document);
     const all = texts.join('\\n');
-    if (/\\u{1F604}/u.test(all)) found.add('an emoji');
+    if (/\\u{1F604}|a → b/u.test(all)) found.add('a sign');
     return {found: [...found], raw: all};
 }"""
 
@@ -55,4 +57,4 @@ _FIND = """() => {
 def rendered(page: Page) -> tuple[list[str], str]:
     """What became of the names that should not have, and all text on the page, of shadow roots too."""
     answer = page.evaluate(_FIND)
-    return answer["found"], answer["raw"].replace(WORD_JOINER, "")
+    return answer["found"], answer["raw"].replace(WORD_JOINER, "").replace("\u00a0", " ")
