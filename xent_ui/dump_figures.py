@@ -113,7 +113,8 @@ def reliability(bins: Reliability, *, confidence: str, accuracy: str) -> go.Figu
         customdata=bins.counts[used].tolist(),
         hovertemplate="%{x:.3f}, %{y:.3f}: %{customdata}<extra></extra>",
     )
-    return _laid_out(go.Figure(data=[_even(), marks]), x_title=confidence, y_title=accuracy, shares=True)
+    figure = _laid_out(go.Figure(data=[_even(), marks]), x_title=confidence, y_title=accuracy, shares=True)
+    return figure.update_layout({"xaxis.range": [-0.04, 1.04], "yaxis.range": [-0.04, 1.04]})  # whole marks at the ends
 
 
 def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, title: str) -> go.Figure:

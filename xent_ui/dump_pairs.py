@@ -259,7 +259,6 @@ def _detail(detail: PairDetail, summary: DumpSummary) -> None:
             }
         ),
         hide_index=True,
-        height=240,
         alt=_("Pairs of single classes by their number of rows"),
     )
     if max(detail.confusion.shape) > SHOWN_CLASSES:
