@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.aio import in_a_thread
 from xent_host.guard import MESSAGE_TOO_BIG, TRY_AGAIN_LATER, Guard, GuardLimits
 from xent_ui.limits import PUBLIC_VARIABLE
 
@@ -68,7 +69,7 @@ def upload(size: object, visit: str = "visit") -> Scope:
     ],
 )
 def test_what_is_no_visitors_business_is_not_there(path: str, code: int) -> None:
-    assert asyncio.run(status(Guard(fine, held=dict), http(path))) == code
+    assert in_a_thread(status(Guard(fine, held=dict), http(path))) == code
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_what_is_no_visitors_business_is_not_there(path: str, code: int) -> None
 def test_uploads_stay_within_what_the_memory_holds(size: object, held: dict[str, list[int]], code: int) -> None:
     limits = GuardLimits(files=3, files_mb=25, all_files_mb=100)
 
-    assert asyncio.run(status(Guard(fine, limits, lambda: held), upload(size))) == code
+    assert in_a_thread(status(Guard(fine, limits, lambda: held), upload(size))) == code
 
 
 def test_only_so_many_uploads_at_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +109,7 @@ def test_only_so_many_uploads_at_once(capsys: pytest.CaptureFixture[str]) -> Non
         go_on.set()
         return await first, second, await status(guard, upload(7))
 
-    assert asyncio.run(both()) == (200, 429, 200)
+    assert in_a_thread(both()) == (200, 429, 200)
     assert [(event["event"], event["bytes"]) for event in events(capsys)] == [
         ("upload-refused", 6), ("upload", 5), ("upload", 7),
     ]  # fmt: skip
@@ -120,7 +121,7 @@ def test_an_upload_that_never_ends_is_ended() -> None:
 
     guard = Guard(stalled, GuardLimits(upload_seconds=0.02), dict)
 
-    assert asyncio.run(status(guard, upload(5))) == 408
+    assert in_a_thread(status(guard, upload(5))) == 408
     assert guard.uploads == 0
 
 
@@ -153,7 +154,7 @@ def message(size: int) -> Message:
 
 
 def test_a_visit_is_logged_with_how_long_it_was_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    assert asyncio.run(visit(Guard(reads_all), [message(5)] * 3)) == []
+    assert in_a_thread(visit(Guard(reads_all), [message(5)] * 3)) == []
 
     begun, ended = events(capsys)
     assert (begun["event"], begun["visits"]) == ("visit", 1)
@@ -176,7 +177,7 @@ def test_one_visit_too_many_is_refused_until_another_ends() -> None:
         await asyncio.gather(first, second)
         return refused, await visit(guard, [])
 
-    refused, welcome = asyncio.run(scene())
+    refused, welcome = in_a_thread(scene())
     assert refused == [{"type": "websocket.close", "code": TRY_AGAIN_LATER}]
     assert welcome == []
 
@@ -188,9 +189,9 @@ def test_who_comes_when_there_are_too_many_reads_why_instead_of_a_page_that_neve
     guard = Guard(fine, GuardLimits(visits=2), dict)
     guard.visits = visits
 
-    assert asyncio.run(status(guard, http("/step-by-step", sec_fetch_dest="document"))) == page
-    assert asyncio.run(status(guard, http("/static/index.css", sec_fetch_dest="style"))) == style
-    assert asyncio.run(status(guard, http("/healthz"))) == 200
+    assert in_a_thread(status(guard, http("/step-by-step", sec_fetch_dest="document"))) == page
+    assert in_a_thread(status(guard, http("/static/index.css", sec_fetch_dest="style"))) == style
+    assert in_a_thread(status(guard, http("/healthz"))) == 200
 
 
 def test_a_visit_counts_no_longer_when_its_app_fails() -> None:
@@ -199,7 +200,7 @@ def test_a_visit_counts_no_longer_when_its_app_fails() -> None:
 
     guard = Guard(fails)
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(visit(guard, []))
+        in_a_thread(visit(guard, []))
 
     assert guard.visits == 0
 
@@ -215,7 +216,7 @@ def test_a_message_that_is_too_big_ends_the_visit(kind: str) -> None:
     def of(size: int) -> Message:
         return {"type": "websocket.receive", kind: b"x" * size if kind == "bytes" else "x" * size}
 
-    sent = asyncio.run(visit(Guard(notes, GuardLimits(message_bytes=10)), [of(10), of(11), of(1)]))
+    sent = in_a_thread(visit(Guard(notes, GuardLimits(message_bytes=10)), [of(10), of(11), of(1)]))
 
     assert sent == [{"type": "websocket.close", "code": MESSAGE_TOO_BIG}]
     assert [message["type"] for message in read] == ["websocket.receive", "websocket.disconnect"]
@@ -232,6 +233,6 @@ def test_what_comes_faster_than_a_person_can_is_read_later(monkeypatch: pytest.M
     monkeypatch.setattr("xent_host.guard.monotonic", lambda: now[0])
     monkeypatch.setattr("xent_host.guard.asyncio.sleep", sleep)
     limits = GuardLimits(messages_a_second=10.0, burst=5)
-    asyncio.run(visit(Guard(reads_all, limits), [message(1)] * 25))
+    in_a_thread(visit(Guard(reads_all, limits), [message(1)] * 25))
 
     assert sum(slept) == pytest.approx((25 - 1 - 5) / 10.0)  # all but the first and the burst

@@ -34,13 +34,15 @@ def report(error: Exception) -> bool:
 def places(error: BaseException) -> tuple[list[str], list[str]]:
     """Where in a library it happened, if it did, and the way there through the program, the innermost first."""
     frames = [
-        (Path(frame.filename), frame.lineno, frame.name) for frame in traceback.extract_tb(error.__traceback__)[::-1]
-    ]
-    own = [
-        f"{path.relative_to(ROOT).as_posix()}:{line} {name}" for path, line, name in frames if path.is_relative_to(ROOT)
-    ]
-    library = [f"{path.name}:{line} {name}" for path, line, name in frames[:1] if not path.is_relative_to(ROOT)]
+        (Path(frame.filename), f"{frame.lineno} {frame.name}") for frame in traceback.extract_tb(error.__traceback__)
+    ][::-1]
+    own = [f"{path.relative_to(ROOT).as_posix()}:{line}" for path, line in frames if _is_ours(path)]
+    library = [f"{path.name}:{line}" for path, line in frames[:1] if not _is_ours(path)]
     return library, own
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_relative_to(ROOT) and "site-packages" not in path.parts  # an environment may lie in the folder
 
 
 def quieten_streamlit() -> None:

@@ -6,9 +6,8 @@ import math
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlparse
 
 import pytest
@@ -17,6 +16,7 @@ from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from tests.aio import in_a_thread
 from tests.browser.helpers import (
     IDLE_MS,
     ROOT,
@@ -39,7 +39,6 @@ PAGES = (
 )  # fmt: skip
 HEADERS = ("content-security-policy", "permissions-policy", "referrer-policy", "x-content-type-options")
 SECONDS = 60
-T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +59,6 @@ def answer(url: str) -> tuple[int, dict[str, str], bytes]:
             return reply.status, {name.lower(): text for name, text in reply.headers.items()}, reply.read()
     except urllib.error.HTTPError as error:
         return error.code, {name.lower(): text for name, text in error.headers.items()}, error.read()
-
-
-def in_a_thread(visit: Coroutine[Any, Any, T]) -> T:
-    """What the visit gives; beside the browser, which has the loop of this thread."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, visit).result()
 
 
 class Visitor:
