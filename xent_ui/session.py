@@ -253,8 +253,8 @@ def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tupl
         state = st.session_state[editor_key(editor)]
         edits = [(row, column, value) for row, cells in state["edited_rows"].items() for column, value in cells.items()]
         is_ours = (
-            not state["added_rows"]
-            and not state["deleted_rows"]
+            not state.get("added_rows")
+            and not state.get("deleted_rows")
             and all(
                 type(row) is int and 0 <= row < rows and column in columns and isinstance(value, _CELL_TYPES)
                 for row, column, value in edits
