@@ -6,6 +6,7 @@ The visitor computes the loss of its own table without PyTorch, so that a number
 
 import asyncio
 import http.client
+import io
 import json
 import math
 import re
@@ -13,6 +14,7 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import urlparse
 
+import numpy as np
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Common_pb2 import FileUploaderState
@@ -31,6 +33,14 @@ class WrongAnswer(RuntimeError):
     """The page shows another number than the one that follows from what was typed, or an exception."""
 
 
+class UploadRefused(RuntimeError):
+    """The server did not take a file, as it says before the page hears of it."""
+
+    def __init__(self, name: str, status: int) -> None:
+        super().__init__(f"The upload of {name!r} was answered {status}, expected 204.")
+        self.status = status
+
+
 class Widget(NamedTuple):
     """Where a widget of the page is, for the server."""
 
@@ -45,11 +55,15 @@ class Visitor:
       widgets: by their keys.
       alerts: the messages of the last run, errors and warnings and notes.
       problems: the exceptions of the last run; a page that is well has none.
-      loss: the first metric that is named so.
+      loss: the last metric that is named so.
+      logits, target: what is on the table: that of the preset, or what the query opens.
     """
 
-    def __init__(self, url: str, *, query: str = f"preset={PRESET}", page: str = "") -> None:
+    def __init__(
+        self, url: str, *, query: str = f"preset={PRESET}", page: str = "", logits=LOGITS, target=TARGET
+    ) -> None:
         self.url, self.query, self.page = url, query, page
+        self.logits, self.target = [list(row) for row in logits], target
         self.page_hash = ""
         self.session = ""
         self.cookies: dict[str, str] = {}
@@ -59,7 +73,6 @@ class Visitor:
         self.alerts: list[str] = []
         self.problems: list[str] = []
         self.loss: float | None = None
-        self.logits = [list(row) for row in LOGITS]
         self.edits: dict[str, dict[str, str]] = {}
 
     async def __aenter__(self) -> "Visitor":
@@ -77,7 +90,7 @@ class Visitor:
         self.edits.setdefault(str(row), {})[f"class {label}"] = logit
         state = {"edited_rows": self.edits, "added_rows": [], "deleted_rows": []}
         seconds = await self.set(EDITOR, string_value=json.dumps(state))
-        expected = loss_of(self.logits)
+        expected = loss_of(self.logits, self.target)
         if self.problems or self.loss is None or abs(self.loss - expected) > LOSS_DIGITS:
             raise WrongAnswer(f"The loss shown is {self.loss}, expected {expected:.4f}. {self.problems}")
         return seconds
@@ -105,7 +118,7 @@ class Visitor:
         [urls] = answer.file_urls_response.file_urls
         status = await asyncio.to_thread(self._put, urls.upload_url, name, data)
         if status != 204:
-            raise RuntimeError(f"The upload of {name} was answered {status}, expected 204.")
+            raise UploadRefused(name, status)
         state = FileUploaderState()
         info = state.uploaded_file_info.add(name=name, size=len(data), file_id=urls.file_id)
         info.file_urls.CopyFrom(urls)
@@ -138,6 +151,7 @@ class Visitor:
             self.repeated.pop(fragment, None)
         else:
             self.repeated.clear()
+            self.widgets.clear()
         await self.socket.send(message.SerializeToString())
         # a run that another one replaced is not the answer
         while (await self._receive_until("script_finished")).script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
@@ -221,10 +235,17 @@ class Visitor:
         return answer
 
 
-def loss_of(logits: list[list[float]]) -> float:
-    """The mean loss of these logits for the labels of the preset, without PyTorch."""
+def loss_of(logits: list[list[float]], target: list[int]) -> float:
+    """The mean loss, without PyTorch."""
     losses = []
-    for row, label in zip(logits, TARGET, strict=True):
+    for row, label in zip(logits, target, strict=True):
         largest = max(row)
         losses.append(largest + math.log(sum(math.exp(z - largest) for z in row)) - row[label])
     return sum(losses) / len(losses)
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The array as a file of NumPy."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
