@@ -2,7 +2,7 @@
 
 None may go without an answer, show what the server looks like inside, keep the next visit from working, or slow the
 neighbours down. A file and a link must be answered with words about them. A state of a widget that Streamlit itself
-cannot read never reaches the page: there, Streamlit's own notice is the answer, until the page is loaded anew.
+cannot read never reaches the page: there, the notice of an error is the answer, until the page is loaded anew.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ NEIGHBOURS, NEIGHBOURS_PAUSE = 5, 0.5
 ALONE_SECONDS = 20.0
 SEED = 20
 A_SECOND = 5  # as many as deploy/nginx.conf lets one address begin
-UPLOADS_OF_A_VISIT = 20
-REDACTED = ": This app has encountered an error. The original error message is redacted"
+UPLOADS_OF_A_VISIT = 6  # as many as a visit may hold
+ERROR_OF_OURS = "This page met an error"  # how the notice begins
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Toll:
 
     came: int = 0
     words: int = 0  # answered with words about it
-    notices: int = 0  # answered with Streamlit's notice
+    notices: int = 0  # answered with the notice of an error, or by hanging up
     faults: list[str] = field(default_factory=list)
     begun: float = field(default_factory=time.perf_counter)
 
@@ -45,12 +45,11 @@ class Toll:
 
     def note(self, what: object, visitor: Visitor, *, may_be_unreadable: bool = False) -> None:
         """Take down how the page answered."""
-        self.words += bool(visitor.alerts)
-        for problem in visitor.problems:
-            if may_be_unreadable and problem.startswith(REDACTED):
-                self.notices += 1
-            else:
-                self.fault(what, problem)
+        notices = [alert for alert in visitor.alerts if alert.startswith(ERROR_OF_OURS)]
+        self.words += len(visitor.alerts) > len(notices)
+        self.notices += len(notices)
+        for problem in visitor.problems if may_be_unreadable else (*visitor.problems, *notices):
+            self.fault(what, problem)
 
     def fault(self, what: object, why: object) -> None:
         """Take down what must not be."""

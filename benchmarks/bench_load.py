@@ -20,7 +20,6 @@ from benchmarks.visitor import Visitor, WrongAnswer, npy
 from tests.browser.helpers import ROOT, Server, serve
 from xent_core import Problem
 from xent_core.codec import to_token
-from xent_ui.descent import MAX_PATH_CELLS
 from xent_ui.limits import PUBLIC
 from xent_ui.sheet import MAX_CLASSES, MAX_ROWS
 
@@ -189,7 +188,7 @@ async def _descent(url: str) -> None:
     query, logits, _target = _largest_table()
     async with Visitor(url, query=query, page="gradient-descent") as visitor:
         await visitor.settle()
-        await visitor.set("descent_steps", int_value=MAX_PATH_CELLS // (len(logits) * len(logits[0])))
+        await visitor.set("descent_steps", int_value=PUBLIC.path_cells // (len(logits) * len(logits[0])))
         await visitor.settle()
         if visitor.problems or "descent_player" not in visitor.widgets:
             raise WrongAnswer(f"There is no descent. {visitor.alerts} {visitor.problems}")

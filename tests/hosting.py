@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.browser.helpers import ROOT, START_SECONDS, Server, free_port, serve
 
 TEMPLATE = ROOT / "deploy" / "nginx.conf.template"
+NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")  # which Debian has on the path of root alone
 NO_NGINX = "There is no nginx on this machine. Install the package nginx-light"
 
 
@@ -101,7 +102,9 @@ def replica(folder: Path, port: int = 0) -> contextlib.AbstractContextManager[Se
 def _nginx(folder: Path, log_file: Path, port: int) -> Iterator[None]:
     with log_file.open("wb") as log, (folder / "error.log").open("wb") as errors:
         process = subprocess.Popen(
-            ["nginx", "-c", str(folder / "nginx.conf"), "-e", "stderr", "-g", "daemon off;"], stdout=log, stderr=errors
+            [str(NGINX), "-c", str(folder / "nginx.conf"), "-e", "stderr", "-g", "daemon off;"],
+            stdout=log,
+            stderr=errors,
         )
     try:
         deadline = time.monotonic() + START_SECONDS

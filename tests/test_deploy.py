@@ -59,7 +59,7 @@ def test_compose_gives_nginx_every_name_of_its_template_and_waits_for_warm_repli
     values = SERVICES["nginx"]["environment"]
     port = dockerfile()["EXPOSE"][0]
 
-    assert "${" not in nginx_config(values).replace("${XENT_…}", "")
+    nginx_config(values)  # raises for a name without a value
     assert [values[f"XENT_REPLICA_{number}"] for number in (1, 2)] == [f"{name}:{port}" for name in REPLICAS]
     assert SERVICES["nginx"]["depends_on"] == {name: {"condition": "service_healthy"} for name in REPLICAS}
     [volume] = SERVICES["nginx"]["volumes"]
