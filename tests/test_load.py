@@ -13,12 +13,12 @@ def test_the_visitors_know_the_loss_of_the_worked_batch() -> None:
 
 
 def test_many_visitors_get_right_answers_in_time_and_leave_no_memory_behind() -> None:
-    results = bench_load.measure(sessions=6, seconds=8, passing=20, heavy_seconds=4)
+    results = bench_load.measure(sessions=6, seconds=6, passing=10, heavy_seconds=2)
 
     assert [result for result in results if not result.passed] == []
 
 
 def test_hostile_visitors_get_an_answer_and_their_neighbours_do_not_notice() -> None:
-    results = bench_faults.measure(hostile_count=60, states=25, messages=20, alone_seconds=3)
+    results = bench_faults.measure(hostile_count=40, states=15, messages=15, alone_seconds=3)
 
     assert [result for result in results if result.ratio > SLACK * result.limit] == []
