@@ -147,11 +147,6 @@ class Visitor:
         state.widget_states.widgets.extend([*self.values.values(), *once])
         start = time.perf_counter()
         self.alerts, self.problems = [], []
-        if fragment:
-            self.repeated.pop(fragment, None)
-        else:
-            self.repeated.clear()
-            self.widgets.clear()
         await self.socket.send(message.SerializeToString())
         # a run that another one replaced is not the answer
         while (await self._receive_until("script_finished")).script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
@@ -170,8 +165,9 @@ class Visitor:
         match message.WhichOneof("type"):
             case "new_session":
                 self.session = message.new_session.initialize.session_id
-            case "navigation":
+            case "navigation":  # how every run of a whole page begins, and no run of a fragment
                 self.page_hash = message.navigation.page_script_hash
+                self.widgets, self.repeated, self.alerts, self.problems = {}, {}, [], []
             case "auto_rerun":
                 self.repeated[message.auto_rerun.fragment_id] = message.auto_rerun.interval
             case "delta" if message.delta.WhichOneof("type") == "new_element":
