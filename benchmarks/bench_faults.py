@@ -15,7 +15,7 @@ from streamlit.proto.Common_pb2 import StringArray
 
 from benchmarks import Result, hostile
 from benchmarks.bench_load import edit_for, edit_until, p95
-from benchmarks.visitor import EDITOR, UploadRefused, Visitor, WrongAnswer
+from benchmarks.visitor import EDITOR, UploadRefused, Visitor, WrongAnswer, visit
 from tests.browser.helpers import ROOT, serve
 
 HOSTILE = 1000  # files and links together
@@ -65,7 +65,7 @@ def measure(
 ) -> list[Result]:
     """All of it beside neighbours who edit, whose every answer is checked."""
     with serve(ROOT / "hosted.py") as server:
-        return asyncio.run(_measure(server.url, hostile_count, states, messages, alone_seconds))
+        return visit(_measure(server.url, hostile_count, states, messages, alone_seconds))
 
 
 async def _measure(url: str, hostile_count: int, states: int, messages: int, alone_seconds: float) -> list[Result]:

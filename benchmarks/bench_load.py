@@ -16,7 +16,7 @@ import numpy as np
 from streamlit.proto.Common_pb2 import StringArray
 
 from benchmarks import Result
-from benchmarks.visitor import Visitor, WrongAnswer, npy
+from benchmarks.visitor import Visitor, WrongAnswer, npy, visit
 from tests.browser.helpers import ROOT, Server, serve
 from xent_core import Problem
 from xent_core.codec import to_token
@@ -38,11 +38,11 @@ def measure(
 ) -> list[Result]:
     """All of it, one after the other, on one server."""
     with serve(ROOT / "hosted.py", f"--server.disconnectedSessionTTL={FORGOTTEN_SECONDS}") as server:
-        asyncio.run(edit_for(server.url, 3.0, range(4)))  # what the first visitors bring into memory stays
+        visit(edit_for(server.url, 3.0, range(4)))  # what the first visitors bring into memory stays
         return [
-            asyncio.run(_passing(server, passing)),
-            *asyncio.run(_many(server, sessions, seconds)),
-            *asyncio.run(_heavy(server, heavy_seconds)),
+            visit(_passing(server, passing)),
+            *visit(_many(server, sessions, seconds)),
+            *visit(_heavy(server, heavy_seconds)),
         ]
 
 

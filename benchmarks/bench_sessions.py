@@ -5,7 +5,7 @@ import random
 import statistics
 
 from benchmarks import Result
-from benchmarks.visitor import Visitor
+from benchmarks.visitor import Visitor, visit
 from tests.browser.helpers import serve
 
 SESSIONS = 5
@@ -35,9 +35,9 @@ def measure() -> list[Result]:
     alone: list[float] = []
     together: list[float] = []
     with serve() as server:
-        asyncio.run(_visit_together(server.url, 1))  # the server's own first run is not what is compared
+        visit(_visit_together(server.url, 1))  # the server's own first run is not what is compared
         for _ in range(ROUNDS):
-            alone += asyncio.run(_visit_together(server.url, 1))
-            together += asyncio.run(_visit_together(server.url, SESSIONS))
+            alone += visit(_visit_together(server.url, 1))
+            together += visit(_visit_together(server.url, SESSIONS))
     one, five = 1e3 * statistics.median(alone), 1e3 * statistics.median(together)
     return [Result("rerun, 5 sessions over 1", five / one, limit=2, detail=f"{five:.0f} ms against {one:.0f} ms")]

@@ -11,7 +11,9 @@ import json
 import math
 import re
 import time
-from typing import Any, NamedTuple
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlparse
 
 import numpy as np
@@ -27,6 +29,7 @@ LOGITS, TARGET = [[1.0, 2.0, 3.0]] * 3, [2, 1, 0]  # of that preset
 EDITOR = "logits_editor_0"
 LOSS_DIGITS = 6e-5  # the page shows four decimals
 NUMBER = re.compile(r"[-−]?\d+(\.\d+)?(e[-+]?\d+)?")
+T = TypeVar("T")
 
 
 class WrongAnswer(RuntimeError):
@@ -229,6 +232,12 @@ class Visitor:
         finally:
             connection.close()
         return answer
+
+
+def visit(visits: Coroutine[Any, Any, T]) -> T:
+    """Make the visits, in a thread of their own: where a browser is driven, an event loop runs already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, visits).result()
 
 
 def loss_of(logits: list[list[float]], target: list[int]) -> float:

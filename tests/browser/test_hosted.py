@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from benchmarks.visitor import UploadRefused, Visitor
+from benchmarks.visitor import UploadRefused, Visitor, visit
 from tests.browser.helpers import (
     DESKTOP,
     IDLE_MS,
@@ -147,7 +147,7 @@ def test_uploads_reach_the_session_they_belong_to(site: Site) -> None:
     async def all_together() -> None:
         await asyncio.gather(*(upload_twice() for _ in range(8)))
 
-    asyncio.run(all_together())
+    visit(all_together())
 
 
 def test_a_file_beyond_the_limit_is_refused_before_the_app_sees_it(site: Site) -> None:
@@ -156,7 +156,7 @@ def test_a_file_beyond_the_limit_is_refused_before_the_app_sees_it(site: Site) -
             await visitor.upload("import_file", "large.json", bytes(PUBLIC.upload_mb * 2**20 + 2**20))
 
     with pytest.raises(UploadRefused) as refused:
-        asyncio.run(upload())
+        visit(upload())
     assert refused.value.status == 413
 
 
