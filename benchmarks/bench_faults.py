@@ -1,12 +1,12 @@
 """What hostile visitors do to the others: files, links, editor states and messages that no browser sends.
 
-None may go without an answer, show what the server looks like inside, keep the next visit from working, or slow the
-neighbours down. A file and a link must be answered with words about them. A state of a widget that Streamlit itself
-cannot read never reaches the page: there, the notice of an error is the answer, until the page is loaded anew.
+None may go without an answer, meet an error of ours, leave a visit that goes no further, or slow the neighbours down.
+A file and a link are answered with words about them.
 """
 
 import asyncio
 import itertools
+import json
 import time
 from dataclasses import dataclass, field
 
@@ -25,7 +25,8 @@ ALONE_SECONDS = 20.0
 SEED = 20
 A_SECOND = 5  # as many as deploy/nginx.conf lets one address begin
 UPLOADS_OF_A_VISIT = 6  # as many as a visit may hold
-ERROR_OF_OURS = "This page met an error"  # how the notice begins
+ERROR_OF_OURS = "This page met an error"  # how the notice of it begins
+HONEST = json.dumps({"edited_rows": {"0": {"class 0": "5"}}, "added_rows": [], "deleted_rows": []})
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Toll:
 
     came: int = 0
     words: int = 0  # answered with words about it
-    notices: int = 0  # answered with the notice of an error, or by hanging up
+    hung_up: int = 0
     faults: list[str] = field(default_factory=list)
     begun: float = field(default_factory=time.perf_counter)
 
@@ -43,13 +44,12 @@ class Toll:
         await asyncio.sleep(self.begun + self.came / A_SECOND - time.perf_counter())
         self.came += 1
 
-    def note(self, what: object, visitor: Visitor, *, may_be_unreadable: bool = False) -> None:
+    def note(self, what: object, visitor: Visitor) -> None:
         """Take down how the page answered."""
-        notices = [alert for alert in visitor.alerts if alert.startswith(ERROR_OF_OURS)]
-        self.words += len(visitor.alerts) > len(notices)
-        self.notices += len(notices)
-        for problem in visitor.problems if may_be_unreadable else (*visitor.problems, *notices):
-            self.fault(what, problem)
+        errors = [*visitor.problems, *(alert for alert in visitor.alerts if alert.startswith(ERROR_OF_OURS))]
+        self.words += bool(visitor.alerts) and not errors
+        for error in errors:
+            self.fault(what, error)
 
     def fault(self, what: object, why: object) -> None:
         """Take down what must not be."""
@@ -83,7 +83,7 @@ async def _measure(url: str, hostile_count: int, states: int, messages: int, alo
         attacking = asyncio.create_task(attack)
         beside = await edit_until(attacking.done, url, neighbours, NEIGHBOURS_PAUSE)
         toll = await attacking
-        answers = f"{toll.words} answered with words, {toll.notices} with a notice"
+        answers = f"{toll.words} answered with words, {toll.hung_up} by hanging up"
         shown = "".join(f"; {fault}" for fault in toll.faults[:3])
         results.append(
             Result(
@@ -159,10 +159,24 @@ async def _edit(url: str, count: int) -> Toll:
         try:
             async with Visitor(url) as visitor:
                 await visitor.set(EDITOR, string_value=state)
-                toll.note(state, visitor, may_be_unreadable=True)
+                toll.note(state, visitor)
+                await _go_on(visitor, state, toll)
         except TimeoutError:
             toll.fault(state, "no answer")
     return toll
+
+
+async def _go_on(visitor: Visitor, after: str, toll: Toll) -> None:
+    """The same visit takes an honest edit."""
+    await visitor.run()
+    if not (editors := [name for name in visitor.widgets if name.startswith("logits_editor")]):
+        toll.fault(after, f"no editor afterwards. {visitor.alerts} {visitor.problems}")
+        return
+    visitor.values.clear()
+    visitor.loss = None
+    await visitor.set(editors[-1], string_value=HONEST)
+    if visitor.loss is None or visitor.problems:
+        toll.fault(after, f"an honest edit afterwards: {visitor.alerts} {visitor.problems}")
 
 
 async def _set_widgets(url: str, count: int) -> Toll:
@@ -174,7 +188,8 @@ async def _set_widgets(url: str, count: int) -> Toll:
             value = hostile.widget_value(SEED + number, widget.identifier)
             try:
                 await visitor.run(value, fragment=widget.fragment)
-                toll.note(f"{name}: {value}", visitor, may_be_unreadable=True)
+                toll.note(f"{name}: {value}", visitor)
+                await _go_on(visitor, f"{name}: {value}", toll)
             except TimeoutError:
                 toll.fault(f"{name}: {value}", "no answer")
     return toll
@@ -190,7 +205,7 @@ async def _send(url: str, count: int) -> Toll:
                 await visitor.run()  # which may be the run that the message stops
                 await visitor.edit(0, 0, "5")
             except websockets.ConnectionClosed:
-                toll.notices += 1
+                toll.hung_up += 1
             except (TimeoutError, WrongAnswer) as error:
                 toll.fault(message, error)
     return toll
