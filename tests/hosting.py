@@ -76,6 +76,7 @@ def two_replicas_behind_nginx() -> Iterator[Site]:
     """The site, until the block ends. Raises: RuntimeError with the log of what does not start."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)  # started by root, nginx works as somebody else
         copy_app(folder / "app")
         replicas = {name: stack.enter_context(replica(folder / "app")) for name in ("1", "2")}
         port = free_port()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from urllib.parse import urlparse
 
 import pytest
+import torch
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from benchmarks.visitor import UploadRefused, Visitor, visit
@@ -140,8 +141,9 @@ def test_one_address_cannot_begin_visits_without_end_and_others_go_on(site: Site
 def test_uploads_reach_the_session_they_belong_to(site: Site) -> None:
     async def upload_twice() -> None:
         async with Visitor(site.url, page="export") as visitor:
-            for logit in (1.5, 2.5):  # each on a connection of its own
-                await visitor.upload("import_file", "batch.json", to_json(Problem([[logit, 0.0]], [0])).encode())
+            # each on a connection of its own; the second is more than nginx holds in memory
+            for table in (torch.zeros(1, 2), torch.randn(64, 64, dtype=torch.float64)):
+                await visitor.upload("import_file", "batch.json", to_json(Problem(table, [0] * len(table))).encode())
                 assert "import_open" in visitor.widgets, visitor.alerts
 
     async def all_together() -> None:
