@@ -1,7 +1,8 @@
 """What hostile visitors do to the others: files, links, editor states and messages that no browser sends.
 
-None may go without an answer, meet an error of ours, leave a visit that goes no further, or slow the neighbours down.
-A file and a link are answered with words about them.
+None may go without an answer, leave a visit that goes no further, or slow the neighbours down.
+Files, links and editor states are answered with words about them; a value that no widget can have may be answered with
+the number of an error.
 """
 
 import asyncio
@@ -44,11 +45,11 @@ class Toll:
         await asyncio.sleep(self.begun + self.came / A_SECOND - time.perf_counter())
         self.came += 1
 
-    def note(self, what: object, visitor: Visitor) -> None:
+    def note(self, what: object, visitor: Visitor, *, may_be_an_error: bool = False) -> None:
         """Take down how the page answered."""
-        errors = [*visitor.problems, *(alert for alert in visitor.alerts if alert.startswith(ERROR_OF_OURS))]
-        self.words += bool(visitor.alerts) and not errors
-        for error in errors:
+        errors = [alert for alert in visitor.alerts if alert.startswith(ERROR_OF_OURS)]
+        self.words += bool(visitor.alerts)
+        for error in visitor.problems + ([] if may_be_an_error else errors):
             self.fault(what, error)
 
     def fault(self, what: object, why: object) -> None:
@@ -188,7 +189,7 @@ async def _set_widgets(url: str, count: int) -> Toll:
             value = hostile.widget_value(SEED + number, widget.identifier)
             try:
                 await visitor.run(value, fragment=widget.fragment)
-                toll.note(f"{name}: {value}", visitor)
+                toll.note(f"{name}: {value}", visitor, may_be_an_error=True)
                 await _go_on(visitor, f"{name}: {value}", toll)
             except TimeoutError:
                 toll.fault(f"{name}: {value}", "no answer")

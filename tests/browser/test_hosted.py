@@ -24,6 +24,7 @@ from tests.browser.helpers import (
     go_to,
     metric,
     open_page,
+    wait_drawn,
     wait_idle,
 )
 from tests.hosting import NGINX, NO_NGINX, Site, replica, two_replicas_behind_nginx
@@ -78,10 +79,9 @@ def test_both_replicas_get_visitors_and_each_visitor_stays_with_one(site: Site) 
     assert set(cookies) == {"xent_replica=1", "xent_replica=2"}  # one alone would be a chance of 1 in 10¹²
     addresses = {name: server.url.removeprefix("http://") for name, server in site.replicas.items()}
     for name, address in addresses.items():
-        before = len(site.requests())
-        answers = [get(site, f"/favicon.png?visitor={name}", Cookie=f"xent_replica={name}") for _ in range(10)]
+        answers = [get(site, f"/visitor-{name}", Cookie=f"xent_replica={name}") for _ in range(10)]
         assert {cookie_of(answer) for answer in answers} == {None}
-        assert {request["replica"] for request in site.requests()[before:]} == {address}
+        assert {request["replica"] for request in site.requests() if request["path"] == f"/visitor-{name}"} == {address}
 
 
 def test_a_cookie_that_names_no_replica_is_answered_and_replaced(site: Site) -> None:
@@ -170,6 +170,7 @@ def test_when_a_replica_dies_its_visitors_go_on_with_what_they_typed_on_another(
         # the cookie of an earlier visit, so that each replica has a visitor
         pages[name].context.add_cookies([{"name": "xent_replica", "value": name, "url": site.url}])
         open_page(pages[name], f"{site.url}/?preset=worked-batch")
+        wait_drawn(pages[name])
         edit_cell(pages[name], editor(pages[name], "logits"), 0, 1, "5")
         # by hand: log(e⁵ + e² + e³) - 3 = 2.169846, 1.407606 and 0.407606 stay: their mean
         expect(metric(pages[name], "loss")).to_have_text("1.9950", timeout=IDLE_MS)
@@ -177,6 +178,7 @@ def test_when_a_replica_dies_its_visitors_go_on_with_what_they_typed_on_another(
     elsewhere = new_page(browser, journals["2"])
     elsewhere.context.add_cookies([{"name": "xent_replica", "value": "2", "url": site.url}])
     open_page(elsewhere, f"{site.url}/?preset=worked-batch")
+    wait_drawn(elsewhere)
     edit_cell(elsewhere, editor(elsewhere, "logits"), 0, 1, "5")
     expect(metric(elsewhere, "loss")).to_have_text("1.9950", timeout=IDLE_MS)
     go_to(elsewhere, "Export")
@@ -187,7 +189,7 @@ def test_when_a_replica_dies_its_visitors_go_on_with_what_they_typed_on_another(
         site.replicas["2"].process.wait()
 
     for page in pages.values():
-        wait_idle(page)
+        wait_drawn(page)
         # one edit more: the loss knows both, so the session behind the page has the first one too
         edit_cell(page, editor(page, "logits"), 1, 1, "-4.5")
         expect(metric(page, "loss")).to_have_text("1.9637", timeout=IDLE_MS)
