@@ -20,11 +20,11 @@ from benchmarks.visitor import EDITOR, UploadRefused, Visitor, WrongAnswer, visi
 from tests.browser.helpers import ROOT, serve
 
 HOSTILE = 1000  # files and links together
-STATES, MESSAGES = 200, 100
+STATES, MESSAGES = 100, 50
 NEIGHBOURS, NEIGHBOURS_PAUSE = 5, 0.5
 ALONE_SECONDS = 20.0
 SEED = 20
-A_SECOND = 5  # as many as deploy/nginx.conf lets one address begin
+A_SECOND = 3  # as many as deploy/nginx.conf lets one address begin
 UPLOADS_OF_A_VISIT = 6  # as many as a visit may hold
 ERROR_OF_OURS = "This page met an error"  # how the notice of it begins
 HONEST = json.dumps({"edited_rows": {"0": {"class 0": "5"}}, "added_rows": [], "deleted_rows": []})
