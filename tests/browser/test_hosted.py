@@ -25,6 +25,7 @@ from tests.browser.helpers import (
     metric,
     open_page,
     wait_drawn,
+    wait_idle,
 )
 from tests.hosting import NGINX, NO_NGINX, Site, replica, two_replicas_behind_nginx
 from xent_core import Problem
@@ -174,6 +175,14 @@ def test_when_a_replica_dies_its_visitors_go_on_with_what_they_typed_on_another(
         # by hand: log(e⁵ + e² + e³) - 3 = 2.169846, 1.407606 and 0.407606 stay: their mean
         expect(metric(pages[name], "loss")).to_have_text("1.9950", timeout=IDLE_MS)
         expect_kept(pages[name], '"5"')
+    elsewhere = new_page(browser, journals["2"])
+    elsewhere.context.add_cookies([{"name": "xent_replica", "value": "2", "url": site.url}])
+    open_page(elsewhere, f"{site.url}/?preset=worked-batch")
+    wait_drawn(elsewhere)
+    edit_cell(elsewhere, editor(elsewhere, "logits"), 0, 1, "5")
+    expect(metric(elsewhere, "loss")).to_have_text("1.9950", timeout=IDLE_MS)
+    go_to(elsewhere, "Export")
+    expect_kept(elsewhere, '"5"')
     port = int(urlparse(site.replicas["2"].url).port or 0)
     with pages["2"].expect_websocket(timeout=IDLE_MS):
         site.replicas["2"].process.kill()
@@ -185,6 +194,12 @@ def test_when_a_replica_dies_its_visitors_go_on_with_what_they_typed_on_another(
         edit_cell(page, editor(page, "logits"), 1, 1, "-4.5")
         expect(metric(page, "loss")).to_have_text("1.9637", timeout=IDLE_MS)
         assert replica_of(page) == "1"
+
+    # where no editor tells the new process what was typed, the tab does, whatever page is asked for next
+    wait_idle(elsewhere)
+    go_to(elsewhere, "Batch")
+    expect(metric(elsewhere, "loss")).to_have_text("1.9950", timeout=IDLE_MS)
+    elsewhere.context.close()
 
     with replica(site.folder, port) as back:
         site.replicas["2"] = back
