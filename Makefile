@@ -1,7 +1,7 @@
 PYTHON ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types check bench screenshots messages
+.PHONY: help run test lint types audit check bench screenshots messages
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,10 @@ lint:  ## Check style and formatting
 types:  ## Check the types
 	$(PYTHON) -m mypy
 
-check: lint types test  ## What a change must pass: lint, types, test
+audit:  ## Ask which packages of the app have known weaknesses; a report, which fails nothing
+	@$(PYTHON) -m scripts.audit
+
+check: lint types test audit  ## What a change must pass: lint, types, test; and the report of audit
 
 bench:  ## Measure speed and memory, as ratios, side by side in one run
 	$(PYTHON) -m benchmarks

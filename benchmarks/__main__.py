@@ -6,7 +6,7 @@ import sys
 
 from benchmarks import table
 
-NAMES = ("core", "descend", "doctor", "drag", "dump", "edit", "sessions")
+NAMES = ("core", "descend", "doctor", "drag", "dump", "edit", "faults", "load", "sessions")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("names", nargs="*", help=f"which: {', '.join(NAMES)} (default: all)")

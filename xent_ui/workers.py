@@ -14,6 +14,7 @@ import streamlit as st
 from xent_ui.limits import Limits, limits
 from xent_ui.log import event
 from xent_ui.text import _
+from xent_ui.turns import TURNS
 
 LOOK_SECONDS = 0.3
 LARGE_BYTES = 2**18  # less is read in the blink of an eye
@@ -47,7 +48,8 @@ class Job(Generic[T]):
     def is_done(self, wait_seconds: float) -> bool:
         """Whether it has ended by then, well or not. Asking keeps it alive."""
         self._looked_at = time.monotonic()
-        wait([self.future], wait_seconds)
+        with TURNS.aside():
+            wait([self.future], wait_seconds)
         return self.future.done()  # `wait` does not tell of one that was cancelled before its turn
 
     def result(self) -> T:

@@ -72,17 +72,19 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(script: Path = ROOT / "app.py", *options: str) -> Iterator[Server]:
-    """The script behind Streamlit on a free port, until the block ends.
+def serve(script: Path = ROOT / "app.py", *options: str, folder: Path = ROOT, port: int = 0) -> Iterator[Server]:
+    """The script behind Streamlit, until the block ends.
 
     Args:
-      script: what to run; the working directory is the root of the repository, for its configuration.
+      script: what to run.
       options: further options of `streamlit run`.
+      folder: the working directory, for its configuration.
+      port: 0 for a free one.
     Raises: RuntimeError with the server's log if it does not answer.
     """
-    port = _free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        log_file = Path(folder) / "server.log"
+    port = port or free_port()
+    with tempfile.TemporaryDirectory() as scratch:
+        log_file = Path(scratch) / "server.log"
         with log_file.open("wb") as log:
             process = subprocess.Popen(
                 [
@@ -94,7 +96,7 @@ def serve(script: Path = ROOT / "app.py", *options: str) -> Iterator[Server]:
                     "--browser.gatherUsageStats=false",
                     *options,
                 ],
-                cwd=ROOT,
+                cwd=folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -106,7 +108,8 @@ def serve(script: Path = ROOT / "app.py", *options: str) -> Iterator[Server]:
             _end(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -2,6 +2,8 @@
 // data: {session, link, state}: the server's session, the address that the visit was opened with, and the table as text.
 // There is one table for each link, and each entry of the tab's history remembers whose table it showed.
 // So a link that is opened anew shows what it names; a reload and the back button bring back what it became.
+// A server that loses the session is found out by the next click, which may lead to an entry that remembers nothing yet:
+// the document itself knows whose table it showed last.
 const KEY = "cross-entropy-explorer"
 
 const read = link => {
@@ -31,8 +33,8 @@ const write = data => {
 
 export default function ({ data, setTriggerValue }) {
   const isNewSession = window.xentSession !== data.session
+  const shown = window.history.state?.[KEY] ?? (isNewSession ? window.xentLink : undefined)
   window.xentSession = data.session
-  const shown = window.history.state?.[KEY]
   if (isNewSession && (shown !== undefined || !data.link)) {
     const kept = read(shown ?? "")
     if (kept && kept.session !== data.session && kept.state !== data.state) {
@@ -43,5 +45,6 @@ export default function ({ data, setTriggerValue }) {
   if (shown !== data.link) {
     window.history.replaceState({ ...window.history.state, [KEY]: data.link }, "")
   }
+  window.xentLink = data.link
   write(data)
 }

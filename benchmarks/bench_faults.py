@@ -1,0 +1,212 @@
+"""What hostile visitors do to the others: files, links, editor states and messages that no browser sends.
+
+None may go without an answer, leave a visit that goes no further, or slow the neighbours down.
+Files, links and editor states are answered with words about them; a value that no widget can have may be answered with
+the number of an error.
+"""
+
+import asyncio
+import itertools
+import json
+import time
+from dataclasses import dataclass, field
+
+import websockets
+from streamlit.proto.Common_pb2 import StringArray
+
+from benchmarks import Result, hostile
+from benchmarks.bench_load import edit_for, edit_until, p95
+from benchmarks.visitor import EDITOR, UploadRefused, Visitor, WrongAnswer, visit
+from tests.browser.helpers import ROOT, serve
+
+HOSTILE = 1000  # files and links together
+STATES, MESSAGES = 100, 50
+NEIGHBOURS, NEIGHBOURS_PAUSE = 5, 0.5
+ALONE_SECONDS = 20.0
+SEED = 20
+A_SECOND = 3  # as many as deploy/nginx.conf lets one address begin
+UPLOADS_OF_A_VISIT = 6  # as many as a visit may hold
+ERROR_OF_OURS = "This page met an error"  # how the notice of it begins
+HONEST = json.dumps({"edited_rows": {"0": {"class 0": "5"}}, "added_rows": [], "deleted_rows": []})
+
+
+@dataclass
+class Toll:
+    """What came, at a steady pace, and what became of it."""
+
+    came: int = 0
+    words: int = 0  # answered with words about it
+    hung_up: int = 0
+    faults: list[str] = field(default_factory=list)
+    begun: float = field(default_factory=time.perf_counter)
+
+    async def turn(self) -> None:
+        """Wait until the next one may come."""
+        await asyncio.sleep(self.begun + self.came / A_SECOND - time.perf_counter())
+        self.came += 1
+
+    def note(self, what: object, visitor: Visitor, *, may_be_an_error: bool = False) -> None:
+        """Take down how the page answered."""
+        errors = [alert for alert in visitor.alerts if alert.startswith(ERROR_OF_OURS)]
+        self.words += bool(visitor.alerts)
+        for error in visitor.problems + ([] if may_be_an_error else errors):
+            self.fault(what, error)
+
+    def fault(self, what: object, why: object) -> None:
+        """Take down what must not be."""
+        self.faults.append(f"{str(what)[:60]!r}: {str(why)[:100]}")
+
+
+def measure(
+    *,
+    hostile_count: int = HOSTILE,
+    states: int = STATES,
+    messages: int = MESSAGES,
+    alone_seconds: float = ALONE_SECONDS,
+) -> list[Result]:
+    """All of it beside neighbours who edit, whose every answer is checked."""
+    with serve(ROOT / "hosted.py") as server:
+        return visit(_measure(server.url, hostile_count, states, messages, alone_seconds))
+
+
+async def _measure(url: str, hostile_count: int, states: int, messages: int, alone_seconds: float) -> list[Result]:
+    neighbours = range(NEIGHBOURS)
+    await edit_for(url, 2.0, neighbours, NEIGHBOURS_PAUSE)  # a server that has been visited
+    alone = await edit_for(url, alone_seconds, neighbours, NEIGHBOURS_PAUSE)
+    results = []
+    for name, attack in (
+        ("files", _upload(url, hostile_count // 2)),
+        ("links", _open_links(url, hostile_count - hostile_count // 2)),
+        ("editor states", _edit(url, states)),
+        ("values of widgets", _set_widgets(url, states)),
+        ("messages", _send(url, messages)),
+    ):
+        attacking = asyncio.create_task(attack)
+        beside = await edit_until(attacking.done, url, neighbours, NEIGHBOURS_PAUSE)
+        toll = await attacking
+        answers = f"{toll.words} answered with words, {toll.hung_up} by hanging up"
+        shown = "".join(f"; {fault}" for fault in toll.faults[:3])
+        results.append(
+            Result(
+                f"faults by hostile {name}",
+                len(toll.faults),
+                limit=0,
+                detail=f"{len(toll.faults)} in {toll.came}: {answers}{shown}",
+            )
+        )
+        results.append(
+            Result(
+                f"p95 of the neighbours beside hostile {name}",
+                p95(beside) / p95(alone),
+                limit=1.5,
+                detail=f"{p95(beside):.0f} ms against {p95(alone):.0f} ms, all {len(beside)} answers right",
+            )
+        )
+    return results
+
+
+async def _upload(url: str, count: int) -> Toll:
+    toll = Toll()
+    files = sorted(hostile.files(SEED, count), key=lambda file: file.uploader)
+    for uploader, group in itertools.groupby(files, key=lambda file: file.uploader):
+        while some := list(itertools.islice(group, UPLOADS_OF_A_VISIT)):
+            async with Visitor(url, page=hostile.UPLOADERS[uploader]) as visitor:
+                await visitor.settle()
+                for key, choice in (("dump_source", "Upload"), ("doctor_source", "Open a file")):
+                    if key in visitor.widgets:
+                        await visitor.set(key, string_array_value=StringArray(data=[choice]))
+                for file in some:
+                    await toll.turn()
+                    await _upload_one(visitor, file, toll)
+    return toll
+
+
+async def _upload_one(visitor: Visitor, file: hostile.File, toll: Toll) -> None:
+    # what the page shows where it takes a file; the doctor's findings are words
+    sign = {hostile.IMPORT: "import_open", hostile.DUMP: "lorenz", hostile.DOCTOR: ""}[file.uploader]
+    try:
+        await visitor.upload(file.uploader, file.name, file.data)
+        await visitor.settle()
+    except UploadRefused as refused:
+        if refused.status >= 500:
+            toll.fault(file.name, refused)
+        return
+    except TimeoutError:
+        toll.fault(file.name, "no answer")
+        return
+    toll.note(file.name, visitor)
+    if not visitor.alerts and sign not in visitor.widgets:
+        toll.fault(file.name, "not a word")
+
+
+async def _open_links(url: str, count: int) -> Toll:
+    toll = Toll()
+    for link in hostile.links(SEED, count):
+        await toll.turn()
+        try:
+            async with Visitor(url, query=link) as visitor:
+                toll.note(link, visitor)
+                if visitor.loss is None:
+                    toll.fault(link, "no loss")
+        except TimeoutError:
+            toll.fault(link, "no answer")
+    return toll
+
+
+async def _edit(url: str, count: int) -> Toll:
+    toll = Toll()
+    for state in hostile.editor_states(SEED, count):
+        await toll.turn()
+        try:
+            async with Visitor(url) as visitor:
+                await visitor.set(EDITOR, string_value=state)
+                toll.note(state, visitor)
+                await _go_on(visitor, state, toll)
+        except TimeoutError:
+            toll.fault(state, "no answer")
+    return toll
+
+
+async def _go_on(visitor: Visitor, after: str, toll: Toll) -> None:
+    """The same visit takes an honest edit."""
+    await visitor.run()
+    if not (editors := [name for name in visitor.widgets if name.startswith("logits_editor")]):
+        toll.fault(after, f"no editor afterwards. {visitor.alerts} {visitor.problems}")
+        return
+    visitor.values.clear()
+    visitor.loss = None
+    await visitor.set(editors[-1], string_value=HONEST)
+    if visitor.loss is None or visitor.problems:
+        toll.fault(after, f"an honest edit afterwards: {visitor.alerts} {visitor.problems}")
+
+
+async def _set_widgets(url: str, count: int) -> Toll:
+    toll = Toll()
+    for number in range(count):
+        await toll.turn()
+        async with Visitor(url) as visitor:
+            name, widget = sorted(visitor.widgets.items())[number % len(visitor.widgets)]
+            value = hostile.widget_value(SEED + number, widget.identifier)
+            try:
+                await visitor.run(value, fragment=widget.fragment)
+                toll.note(f"{name}: {value}", visitor, may_be_an_error=True)
+                await _go_on(visitor, f"{name}: {value}", toll)
+            except TimeoutError:
+                toll.fault(f"{name}: {value}", "no answer")
+    return toll
+
+
+async def _send(url: str, count: int) -> Toll:
+    toll = Toll()
+    for message in hostile.messages(SEED, count):
+        await toll.turn()
+        async with Visitor(url) as visitor:
+            await visitor.socket.send(message)
+            try:
+                await visitor.run()  # which may be the run that the message stops
+                await visitor.edit(0, 0, "5")
+            except websockets.ConnectionClosed:
+                toll.hung_up += 1
+            except (TimeoutError, WrongAnswer) as error:
+                toll.fault(message, error)
+    return toll

@@ -1,0 +1,24 @@
+"""The short form of the benchmarks of many and of hostile visitors; a busy machine may take five times as long."""
+
+import pytest
+
+from benchmarks import bench_faults, bench_load
+from benchmarks.bench_load import SLACK
+from benchmarks.visitor import loss_of
+
+
+def test_the_visitors_know_the_loss_of_the_worked_batch() -> None:
+    # by hand: log(e + e² + e³) = 3.407606, minus 3, 2 and 1, over 3
+    assert loss_of([[1.0, 2.0, 3.0]] * 3, [2, 1, 0]) == pytest.approx(1.407606, abs=1e-6)
+
+
+def test_many_visitors_get_right_answers_in_time_and_leave_no_memory_behind() -> None:
+    results = bench_load.measure(sessions=6, seconds=6, passing=10, heavy_seconds=2)
+
+    assert [result for result in results if not result.passed] == []
+
+
+def test_hostile_visitors_get_an_answer_and_their_neighbours_do_not_notice() -> None:
+    results = bench_faults.measure(hostile_count=40, states=15, messages=15, alone_seconds=3)
+
+    assert [result for result in results if result.ratio > SLACK * result.limit] == []
