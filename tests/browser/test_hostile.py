@@ -53,7 +53,7 @@ def look_everywhere(page: Page) -> Iterator[str]:
         assert box is not None
         for part in (0.1, 0.35, 0.6, 0.9):
             page.mouse.move(box["x"] + part * box["width"], box["y"] + part * box["height"])
-            page.wait_for_timeout(60)  # Plotly draws what it shows under the pointer a moment later
+            page.wait_for_timeout(150)  # Plotly draws what it shows under the pointer a moment later
         yield "a picture"
 
 
