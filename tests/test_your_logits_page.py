@@ -298,16 +298,17 @@ def test_files_of_the_server_are_not_offered_to_strangers(monkeypatch: pytest.Mo
 
 
 def test_strangers_may_not_load_more_than_the_server_can_bear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PUBLIC", replace(limits.PUBLIC, dump_logits=59, dump_classes=4))
-    many_rows, many_classes = draw(20, 3), draw(4, 5)
-    files = [npz(logits=logits, target=target) for logits, target in (many_rows, many_classes)]
+    monkeypatch.setattr(limits, "PUBLIC", replace(limits.PUBLIC, dump_rows=25, dump_logits=59, dump_classes=4))
+    draws = draw(20, 3), draw(4, 5), draw(26, 2)
+    files = [npz(logits=logits, target=target) for logits, target in draws]
     for file in files:
         assert value(upload(file), "rows")
 
     monkeypatch.setenv("XENT_PUBLIC", "1")
-    first, second = (upload(file) for file in files)
+    first, second, third = (upload(file) for file in files)
     assert "20 rows of 3 classes came, expected at most 59 logits here" in first.error[0].value
     assert "at most 4 classes here" in second.error[0].value
+    assert "26 rows of 2 classes came, expected at most 25 rows here" in third.error[0].value
     assert not first.metric
 
 

@@ -102,6 +102,7 @@ class Run:
             asked.logits,
             asked.target,
             logits_are=asked.logits_are,
+            max_rows=most.dump_rows,
             max_logits=most.dump_logits,
             max_classes=most.dump_classes,
             scores=self._scores,

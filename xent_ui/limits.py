@@ -17,7 +17,7 @@ class Limits:
     Attributes:
       is_public: whether strangers use this server; its own files are none of their business then.
       upload_mb: of one uploaded file.
-      dump_logits, dump_classes: rows × classes, and classes, of the logits of a model; None for any.
+      dump_rows, dump_logits, dump_classes: rows, rows × classes, and classes, of the logits of a model; None for any.
       workers: threads for what takes long, for all visitors together.
       waiting: how many may wait for one of them.
       work_seconds: after which such work is stopped.
@@ -28,6 +28,7 @@ class Limits:
 
     is_public: bool
     upload_mb: int
+    dump_rows: int | None
     dump_logits: int | None
     dump_classes: int | None
     workers: int
@@ -41,6 +42,7 @@ class Limits:
 OWN = Limits(
     is_public=False,
     upload_mb=200,
+    dump_rows=None,
     dump_logits=None,
     dump_classes=None,
     workers=_CORES,
@@ -53,6 +55,7 @@ OWN = Limits(
 PUBLIC = Limits(
     is_public=True,
     upload_mb=32,
+    dump_rows=2**18,  # each leaves about 90 bytes in the temporary folder while the page is open
     dump_logits=2**26,
     dump_classes=2**18,  # the vocabulary of a language model
     workers=max(_CORES - 1, 1),  # one core is left to the pages

@@ -268,6 +268,7 @@ def analyse(
     batch_rows: int | None = None,
     device: str | None = None,
     cluster: Any = None,
+    max_rows: int | None = None,
     max_logits: int | None = None,
     max_classes: int | None = None,
     progress: Report | None = None,
@@ -283,7 +284,7 @@ def analyse(
       batch_rows: rows in a batch; by default as many as fit the processor's cache. The result does not depend on it.
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
       cluster: the address of a Dask scheduler, or its Client, to count on several machines.
-      max_logits, max_classes: a dump with more is refused before it is read; None for any.
+      max_rows, max_logits, max_classes: a dump with more is refused before it is read; None for any.
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
 
     Raises: InvalidDump for whatever cannot be read or used.
@@ -316,7 +317,7 @@ def analyse(
         ignore_index=options.ignore_index,
         logits_are=logits_are,
     ) as dump:
-        _check_size(dump, max_logits, max_classes)
+        _check_size(dump, max_rows, max_logits, max_classes)
         try:
             options.check(dump.classes)
         except InvalidProblem as error:
@@ -333,9 +334,11 @@ def analyse(
             runner.close()
 
 
-def _check_size(dump: Dump, max_logits: int | None, max_classes: int | None) -> None:
+def _check_size(dump: Dump, max_rows: int | None, max_logits: int | None, max_classes: int | None) -> None:
     if max_classes is not None and dump.classes > max_classes:
         expected = _("at most {limit} classes here").format(limit=max_classes)
+    elif max_rows is not None and dump.rows > max_rows:
+        expected = _("at most {limit} rows here").format(limit=max_rows)
     elif max_logits is not None and dump.rows * dump.classes > max_logits:
         expected = _("at most {limit} logits here").format(limit=max_logits)
     else:
