@@ -224,8 +224,9 @@ def pitfall_chooser() -> str:
 
 def pitfall(code: str) -> None:
     """Why it is wrong, and the wrong call beside the right one: code, loss or error, and gradient, on one scale."""
-    if words := _words_on(PITFALLS[code]):
-        st.markdown(markdown_escaped(words))
+    with st.container():  # there even without words, so that what follows keeps its place
+        if words := _words_on(PITFALLS[code]):
+            st.markdown(markdown_escaped(words))
     both = PITFALLS[code].wrong, PITFALLS[code].right
     finite = [float(call.grad_logits.double().nan_to_num(0.0, 0.0, 0.0).abs().max()) for call in both
               if call.grad_logits is not None]  # fmt: skip

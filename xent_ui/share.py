@@ -24,8 +24,9 @@ def frame() -> None:
     if current.opened.note:
         with st.container(key="note"):
             st.info(markdown_escaped(current.opened.note), icon=":material/school:")
-    for message in current.complaints:
-        st.warning(markdown_escaped(message), icon=":material/link_off:")
+    with st.container():  # there even without any, so that the page keeps its place when they go
+        for message in current.complaints:
+            st.warning(markdown_escaped(message), icon=":material/link_off:")
 
 
 def _button() -> None:

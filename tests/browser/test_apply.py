@@ -66,9 +66,10 @@ def test_every_pitfall_is_drawn(page: Page, app_url: str, journal: Journal) -> N
 
     for code, pitfall in PITFALLS.items():
         box = page.locator(".st-key-pitfall").get_by_role("combobox").first
+        box.click()
         box.fill(TITLES[code])
-        box.press("Enter")
+        page.get_by_role("option", name=TITLES[code], exact=True).click()
         shown = page.locator(".st-key-pitfall_wrong").get_by_test_id("stCode")
-        expect(shown).to_contain_text(pitfall.wrong.code.splitlines()[-1], timeout=IDLE_MS)
+        expect(shown.filter(has_text=pitfall.wrong.code.splitlines()[-1])).to_be_visible(timeout=IDLE_MS)
         expect(page.locator(".st-key-pitfall_right .js-plotly-plot").last).to_be_visible(timeout=IDLE_MS)
     journal.assert_quiet()

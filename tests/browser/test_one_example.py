@@ -280,7 +280,7 @@ def test_names_run_nothing_and_fetch_nothing(page: Page, app_url: str, journal: 
     area = page.get_by_label("Class names, one per line")
     area.fill("\n".join(HOSTILE))
     area.press("ControlOrMeta+Enter")
-    expect(page.locator(".st-key-why")).to_contain_text("![z1](http:", timeout=IDLE_MS)
+    expect(page.locator(".st-key-why").filter(has_text="![z1](http:")).to_be_visible(timeout=IDLE_MS)
     page.keyboard.press("Escape")
 
     go_to(page, "One example")
