@@ -48,7 +48,7 @@ NOTE_NEXT_EDIT = """row => {
 def measure() -> list[Result]:
     """The edit and the first paint, each ours over bare."""
     with (
-        serve(ROOT / "benchmarks" / "bare_app.py") as bare,
+        serve(ROOT / "benchmarks" / "bare_app.py", "--runner.postScriptGC=true") as bare,  # as Streamlit comes
         serve() as ours,
         sync_playwright() as playwright,
     ):
