@@ -36,7 +36,7 @@ TIME_NEXT = """([selector, kind]) => {
     const before = read();
     window.answered = new Promise((done, fail) => addEventListener(kind, () => {
         const sent = performance.now();
-        setTimeout(() => fail(new Error(`no new numbers in 10 s, still ${before}`)), 10_000);
+        setTimeout(() => fail(new Error(`no new numbers in 3 s, still ${before}`)), 3_000);
         const look = () => read() === before ? requestAnimationFrame(look)
             : requestAnimationFrame(() => done(performance.now() - sent));
         requestAnimationFrame(look);
@@ -117,7 +117,7 @@ def _dash_steps(browser: Browser, url: str) -> Callable[[int], float]:
 
     def step(i: int) -> float:
         cell = page.locator(f"#logits td[data-dash-column='class {i % 10}']").nth(i % 9)
-        return _typed(page, cell.click, f"{1 + i / 16}", "#loss")
+        return _typed(page, cell.click, 1 + i / 16, "#loss")
 
     return step
 
@@ -128,24 +128,27 @@ def _gradio_steps(browser: Browser, url: str) -> Callable[[int], float]:
 
     def step(i: int) -> float:
         cell = page.get_by_test_id(f"cell-{i % 5}-{i % 10}")
-        return _typed(page, cell.dblclick, f"{1 + i / 16}", "#loss textarea, #loss input")
+        return _typed(page, cell.dblclick, 1 + i / 16, "#loss textarea, #loss input")
 
     return step
 
 
-def _typed(page: Page, open_cell: Callable[[], None], text: str, loss: str) -> float:
-    """Put a number into a cell, which is not timed, and send it, which is."""
-    for _ in range(TRIES):  # the table may be drawn anew under the hand
+def _typed(page: Page, open_cell: Callable[[], None], value: float, loss: str) -> float:
+    """Put a number into a cell, which is not timed, and send it, which is; once more if the table loses it."""
+    for attempt in range(TRIES):
+        text = f"{value + attempt / 1000}"
         open_cell()
         page.keyboard.press("ControlOrMeta+a")
         page.keyboard.type(text)
-        if page.evaluate("text => document.activeElement.value === text", text):
-            break
-        page.keyboard.press("Escape")
-    page.evaluate(TIME_NEXT, [loss, "keydown"])
-    page.keyboard.press("Enter")
-    milliseconds: float = page.evaluate("() => window.answered")
-    return milliseconds
+        if not page.evaluate("text => document.activeElement.value === text", text):
+            page.keyboard.press("Escape")  # the table was drawn anew under the hand
+            continue
+        page.evaluate(TIME_NEXT, [loss, "keydown"])
+        page.keyboard.press("Enter")
+        with contextlib.suppress(Error):
+            milliseconds: float = page.evaluate("() => window.answered")
+            return milliseconds
+    raise RuntimeError(f"{TRIES} numbers were typed at {page.url}, and none was answered.")
 
 
 def _fast_drag(browser: Browser, url: str, pid: int, round_trip: float) -> list[Result]:
