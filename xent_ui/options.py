@@ -12,7 +12,7 @@ import streamlit as st
 from xent_core import DTYPES, PRESETS, REDUCTIONS
 from xent_core.parse import InvalidText, parse_number
 from xent_ui import session
-from xent_ui.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, Sheet
+from xent_ui.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet
 from xent_ui.text import _
 
 DECIMALS = "decimals"
@@ -72,7 +72,7 @@ def _preset_choice() -> None:
 
 def _take_preset() -> None:
     name = session.kept(PRESET)
-    if name is not None:
+    if name in PRESETS:
         session.open_preset(str(name))
 
 
@@ -98,7 +98,11 @@ def _take_option(name: str, key: str) -> None:
     elif name == "target_kind":
         take_target_kind(current, str(value))
     else:
-        session.edit(replace(current, **{name: value}))
+        try:
+            session.edit(replace(current, **{name: value}))
+        except InvalidSheet as error:  # a value that the widget does not offer
+            session.refuse(str(error))
+            session.redraw("options")
 
 
 def take_target_kind(current: Sheet, kind: str) -> None:
