@@ -507,3 +507,33 @@ def test_a_name_that_no_row_can_have_leaves_the_row_its_name(value: object) -> N
     type_cell(at, 0, "row", value)
 
     assert at.session_state["visit"].sheet.row_names[0] in ("row 0", "5")
+
+
+@pytest.mark.parametrize(("name", "value"), [("reduction", "average"), ("dtype", "int8"), ("label_smoothing", 5.0)])
+def test_an_option_that_no_widget_offers_is_refused_and_the_table_stays(name: str, value: object) -> None:
+    def crafted(name: str, value: object) -> None:
+        from xent_ui import options, session
+
+        session.keep("crafted", value)
+        options._take_option(name, "crafted")
+
+    at = run(AppTest.from_function(crafted, args=(name, value), default_timeout=60))
+
+    visit = at.session_state["visit"]
+    assert len(visit.refused) == 1
+    assert visit.sheet == visit.start
+    assert visit.revision["options"] == 1
+
+
+def test_a_preset_that_does_not_exist_leaves_the_table() -> None:
+    def crafted() -> None:
+        from xent_ui import options, session
+
+        session.visit()
+        session.keep(options.PRESET, "no such preset")
+        options._take_preset()
+
+    visit = run(AppTest.from_function(crafted, default_timeout=60)).session_state["visit"]
+
+    assert visit.sheet == visit.start
+    assert not visit.undo
