@@ -88,7 +88,7 @@ def on_stand_in(options: dict[str, Any], **parts: Any) -> DumpSummary:
 def test_the_summary_from_another_device_is_that_of_the_cpu(options: dict[str, Any], tmp_path: Any) -> None:
     chance = np.random.default_rng(4)
     parts = {"sample_weight": chance.uniform(0.5, 2, 300), "features": chance.normal(size=(300, 3))}
-    expected = analyse(*draw(), batch_rows=64, scores=tmp_path / "cpu.csv", **options, **parts)
+    expected = analyse(*draw(), device="cpu", batch_rows=64, scores=tmp_path / "cpu.csv", **options, **parts)
 
     found = on_stand_in(options, scores=tmp_path / "there.csv", **parts)
 

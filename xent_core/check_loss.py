@@ -246,7 +246,7 @@ def _run(fn: Loss, case: Case, given: dict[str, Any]) -> Result:
 def _forward_and_backward(
     fn: Loss, case: Case, options: Mapping[str, Any], dtype: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
-    """Loss and gradient in float64, of copies; the gradient None if none reaches the logits."""
+    """Loss and gradient in float64 on the CPU, of copies; the gradient None if none reaches the logits."""
     leaf = case.logits.detach().to(dtype, copy=True).requires_grad_()
     target = case.target.to(dtype, copy=True) if case.target.is_floating_point() else case.target.clone()
     values = {
@@ -259,7 +259,7 @@ def _forward_and_backward(
             raise TypeError(_("the loss is no tensor, but of type {type}").format(type=type(loss).__name__))
         if loss.requires_grad:
             loss.backward(torch.ones_like(loss))
-    return loss.detach().double(), None if leaf.grad is None else leaf.grad.double()
+    return loss.detach().cpu().double(), None if leaf.grad is None else leaf.grad.double()
 
 
 def _distance(one: Tensor, other: Tensor) -> float:

@@ -281,7 +281,7 @@ def analyse(
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
-      batch_rows: rows in a batch; by default as many as fit the processor's cache. The result does not depend on it.
+      batch_rows: rows in a batch; by default as many as suit the device. The result does not depend on it.
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
       cluster: the address of a Dask scheduler, or its Client, to count on several machines.
       max_rows, max_logits, max_classes: a dump with more is refused before it is read; None for any.
@@ -322,7 +322,7 @@ def analyse(
             options.check(dump.classes)
         except InvalidProblem as error:
             raise of_problem(error) from error
-        work = Work(dump.source, options, batch_rows or dump.default_batch_rows, device)
+        work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device)
         runner: Runner = Local()
         if cluster is not None:
             from xent_core.dump.cluster import Cluster

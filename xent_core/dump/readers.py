@@ -29,6 +29,7 @@ from xent_core.problem import InvalidProblem, violations
 LOGITS_ARE = ("logits", "probabilities")
 LABELS_AT_A_TIME = 2**19
 BATCH_ELEMENTS = 2**20  # 4 MB of float32: what is computed in a batch stays in the processor's cache
+ACCELERATOR_ELEMENTS = 2**24  # 64 MB of float32: what is computed in a batch outlasts the calls that start it
 ROWS_LOOKED_AT = 256  # to tell probabilities from logits
 
 
@@ -94,10 +95,10 @@ class Dump:
         self.has_features, self.has_ids = "features" in parts, "ids" in parts
         self.shard_starts = logits.starts if isinstance(logits, Shards) else [0, self.rows]
 
-    @property
-    def default_batch_rows(self) -> int:
-        """How many rows make a batch that fits the processor's cache."""
-        return max(BATCH_ELEMENTS // self.classes, 1)
+    def default_batch_rows(self, device: str = "cpu") -> int:
+        """How many rows make a batch that suits where it is computed."""
+        elements = BATCH_ELEMENTS if device == "cpu" else ACCELERATOR_ELEMENTS
+        return max(elements // self.classes, 1)
 
     def read(self, start: int, stop: int) -> Batch:
         """Rows start … stop − 1."""
@@ -133,7 +134,7 @@ class Dump:
 
     def batches(self, batch_rows: int | None = None, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """All rows from start to stop − 1, so many at a time."""
-        step = batch_rows or self.default_batch_rows
+        step = batch_rows or self.default_batch_rows()
         stop = self.rows if stop is None else stop
         for first in range(start, stop, step):
             yield self.read(first, min(first + step, stop))
