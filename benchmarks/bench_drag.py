@@ -103,7 +103,7 @@ def _live_steps(browser: Browser, url: str) -> Callable[[int], float]:
     page.mouse.down()  # held to the end: every step is one of a drag
 
     def step(i: int) -> float:
-        page.evaluate(TIME_NEXT, [".st-key-live [data-quantity=loss]", "pointermove"])
+        page.evaluate(TIME_NEXT, [".st-key-live [data-quantity=loss]", "pointerrawupdate"])
         page.mouse.move(box["x"] + box["width"] * (0.3 + 0.02 * (i % 20)), y)
         milliseconds: float = page.evaluate("() => window.answered")
         return milliseconds
@@ -138,6 +138,8 @@ def _typed(page: Page, open_cell: Callable[[], None], value: float, loss: str) -
     for attempt in range(TRIES):
         text = f"{value + attempt / 1000}"
         open_cell()
+        with contextlib.suppress(Error):
+            page.wait_for_function("() => document.activeElement.matches('input, textarea')", timeout=2_000)
         page.keyboard.press("ControlOrMeta+a")
         page.keyboard.type(text)
         if not page.evaluate("text => document.activeElement.value === text", text):

@@ -39,8 +39,8 @@ def run(app: AppTest) -> AppTest:
 
 def frame(app: AppTest) -> dict[str, Any]:
     """What the component was sent."""
-    (mounted,) = [one for one in app.get("bidi_component") if one.proto.component_name == "live_row"]
-    sent: dict[str, Any] = json.loads(mounted.proto.json)
+    (body,) = [one.proto.body for one in app.get("html") if one.proto.body.startswith("<p hidden>")]
+    sent: dict[str, Any] = json.loads(body.removeprefix("<p hidden>").removesuffix("</p>"))
     return sent
 
 

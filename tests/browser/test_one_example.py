@@ -236,6 +236,24 @@ def test_a_finger_drags_a_logit(browser: Browser, app_url: str, journal: Journal
     context.close()
 
 
+def test_a_place_of_the_drag_is_asked_for_once(page: Page, app_url: str) -> None:
+    sent: list[bytes] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda payload: sent.append(bytes(payload))))
+    open_live(page, app_url)
+    track = slider(page, "class 1")
+    page.mouse.move(*place(track, 2))
+    page.mouse.down()
+
+    for value in (4, 6, 8):
+        sent.clear()
+        page.mouse.move(*place(track, value))
+        expect_numbers(page, [1, value, 3], 0)
+
+        (edit,) = [one for one in sent if b'"sequence"' in one]
+
+        assert b'"rested"' not in edit
+
+
 def test_the_pictures_follow_when_the_hand_rests(page: Page, app_url: str) -> None:
     open_live(page, app_url)
 

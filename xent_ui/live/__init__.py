@@ -5,6 +5,7 @@ What the browser sends is the whole state of its controls; `take` checks it, `fr
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from xent_ui.sheet import ONE_HOT, PROBABILITIES, Sheet, number_text
 from xent_ui.step_figures import MADE, NEGATIVE, POSITIVE, USED
 from xent_ui.text import _, number
 
-KEY = "live_row"
+KEY, FRAME_KEY = "live_row", "live_frame"
 MIN_BOUND = 10.0  # of the sliders, at least
 STEPS_TO_BOUND = 100  # an arrow key moves a logit by so small a part
 _FOLDER = Path(__file__).parent
@@ -110,7 +111,7 @@ def frame(draft: Draft, *, decimals: int = 4) -> dict[str, Any]:
 
 
 def live_row(data: dict[str, Any], *, on_edit: Callable[[], None], on_rested: Callable[[], None]) -> None:
-    """Mount the component with what `frame` gives.
+    """Mount the component, beside what `frame` gives, which it reads from the page: see `frame_html`.
 
     Args:
       on_edit: called when the browser has sent a new state, before anything is drawn.
@@ -118,7 +119,21 @@ def live_row(data: dict[str, Any], *, on_edit: Callable[[], None], on_rested: Ca
     """
     # registered at each run: a new process of the tests has a new registry
     component = st.components.v2.component("live_row", html=_HTML, css=_CSS, js=_SCRIPT, isolate_styles=False)
-    component(data=data, key=KEY, on_edit_change=on_edit, on_rested_change=on_rested)
+    with st.container(gap=None):
+        with st.container(key=FRAME_KEY):
+            st.html(frame_html(data))
+        component(key=KEY, on_edit_change=on_edit, on_rested_change=on_rested)
+
+
+def frame_html(data: dict[str, Any]) -> str:
+    """The frame as a hidden paragraph of JSON, in which nothing can be taken for markup.
+
+    It is on the page as soon as Streamlit has drawn it; the `data` of a component arrives a frame of the screen later.
+    """
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    for mark in "<>&":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return f"<p hidden>{text}</p>"
 
 
 def _taken(draft: Draft, message: object) -> Draft:

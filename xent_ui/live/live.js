@@ -9,14 +9,24 @@ const LOST_MS = 5000 // without an answer until the state is sent again
 const ARROWS = { rises: "▲", falls: "▼", rests: "–" }
 const views = new WeakMap()
 
-export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
+export default function ({ parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".xent-live")
   if (!views.has(root)) views.set(root, new View(root))
   const view = views.get(root)
   view.setStateValue = setStateValue
   view.setTriggerValue = setTriggerValue
-  view.show(data)
-  return () => view.close()
+  // seen as soon as it is on the page; this function would be called with its data only after the next paint
+  const frame = document.querySelector(".st-key-live_frame")
+  const show = () => {
+    if (frame.textContent) view.show(JSON.parse(frame.textContent))
+  }
+  const observer = new MutationObserver(show)
+  observer.observe(frame, { childList: true, characterData: true, subtree: true })
+  show()
+  return () => {
+    observer.disconnect()
+    view.close()
+  }
 }
 
 class View {
@@ -71,7 +81,7 @@ class View {
     this.lead = lead
     this.waits = true
     this.send() // first: the server works while the browser draws
-    this.draw()
+    if (!this.held?.isEarly) this.draw()
     clearTimeout(this.rest)
     this.rest = setTimeout(() => this.tellRest(), REST_MS)
   }
@@ -132,6 +142,12 @@ class View {
       const value = min + (max - min) * Math.min(Math.max((event.clientX - left) / width, 0), 1)
       return Math.round(value / (step / 2)) * (step / 2)
     }
+    const follow = value => {
+      const isNew = value !== this.held.at
+      this.held.at = value
+      if (isNew) move(value)
+      return isNew
+    }
     track.onpointerdown = event => {
       if (event.button !== 0 || this.held || disabled()) return
       track.setPointerCapture(event.pointerId)
@@ -140,8 +156,15 @@ class View {
       const box = (track.querySelector(".lane") ?? track).getBoundingClientRect()
       this.held = { pointer: event.pointerId, before: read(), box }
     }
+    // the raw event comes at once, and pointermove with the next frame: the request leaves early, the drawing waits
+    track.addEventListener("pointerrawupdate", event => {
+      if (this.held?.pointer !== event.pointerId) return
+      this.held.isEarly = true
+      follow(at(event))
+      this.held.isEarly = false
+    })
     track.onpointermove = event => {
-      if (this.held?.pointer === event.pointerId) move(at(event))
+      if (this.held?.pointer === event.pointerId && !follow(at(event))) this.draw()
     }
     track.onpointerup = event => {
       if (this.held?.pointer !== event.pointerId) return
