@@ -106,10 +106,16 @@ def _number_columns(base: Sheet, *, is_target: bool) -> dict[str, Any]:
     if _shares_a_row(base):
         widths = layout.side_by_side(base.num_classes, has_boxes=base.has_boxes)
         width = widths.box if is_target else widths.logit
+    current = session.visit().sheet
+    cells = current.probabilities if is_target else current.logits
     # text, so that what is typed arrives as typed: a number column loses signs, points and exponents
     return {
-        name: st.column_config.TextColumn(short, alignment="right", required=True, width=width)
-        for name, short in zip(base.class_names, short_names(base.class_names), strict=True)
+        name: st.column_config.TextColumn(
+            short, alignment="right", required=True, width=max(width, *map(layout.number_width, texts))
+        )
+        for name, short, texts in zip(
+            base.class_names, short_names(base.class_names), zip(*cells, strict=True), strict=True
+        )
     }
 
 
