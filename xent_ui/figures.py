@@ -23,6 +23,9 @@ ROW_HEIGHT = 36
 OUTLINE = "#E8871E"
 SELECTION = "#7A3E9D"
 DARK_INK, LIGHT_INK = "#000000", "#FFFFFF"
+# Streamlit writes the text colour of the theme in its place; by itself it writes a grey of 3.7:1 on white
+INK = "#000037"
+FONT = {"color": INK}
 DARK_FROM = 0.7  # of the way to the end of either scale, white reads better than black
 # numbers are printed into the cells up to here; more would not fit, and text is slow
 MAX_PRINTED_CLASSES = 10
@@ -31,7 +34,14 @@ MAX_PARTED = 32  # rows or classes; of more, the lines between cells would be as
 MAX_SIGNED_CLASSES = 5
 
 # labels may overflow: asking each whether it does costs more than drawing it
-PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "ticklabeloverflow": "allow"}
+PLAIN_AXIS = {
+    "showgrid": False,
+    "zeroline": False,
+    "fixedrange": True,
+    "ticks": "",
+    "ticklabeloverflow": "allow",
+    "tickfont": FONT,
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,7 @@ def matrix(
         "height": row_height * (n + 1) + 2,
         "margin": {"l": 8 + 7 * min(label_width, 12), "r": 2, "t": row_height + 1, "b": 1},
         "showlegend": False,
+        "font": FONT,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "xaxis": {**PLAIN_AXIS, **ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
