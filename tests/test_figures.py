@@ -149,6 +149,7 @@ def test_marks_of_the_gauge_that_lie_close_share_a_line_of_words(loss: float) ->
 
     assert ">floor 0.0000 · uniform guess 1.0986<" in page
     assert page.count("height:20px") == 3
+    assert "left:98.00%;top:26px" in page  # the loss, at the right end
 
 
 def test_marks_of_the_gauge_that_lie_apart_have_words_each() -> None:

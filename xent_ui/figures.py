@@ -178,7 +178,7 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     width = (high - low) or 1.0
 
     def place(value: float) -> float:
-        return 2 + 96 * (value - low) / width
+        return 2 + 96 * ((value - low) / width)
 
     parts = [
         '<div style="position:absolute;left:0;right:0;top:31px;height:2px;background:currentColor;opacity:.4"></div>'
