@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from xent_core import __version__
-from xent_ui import cold_start, session, share, warm  # noqa: F401  warm: the heavy imports, once per process
+from xent_ui import cell_code, cold_start, session, share, warm  # noqa: F401  warm: the heavy imports, once per process
 from xent_ui.text import N_, _, use_language
 
 FAVICON = Path(__file__).parent / "xent_ui" / "favicon.svg"
@@ -100,3 +100,4 @@ if session.goes_home():
     st.switch_page(pages[home])
 share.frame()
 current.run()
+cell_code.fetch_early()

@@ -537,3 +537,14 @@ def test_a_preset_that_does_not_exist_leaves_the_table() -> None:
 
     assert visit.sheet == visit.start
     assert not visit.undo
+
+
+def test_a_column_is_as_wide_as_its_longest_number() -> None:
+    """A cell cuts a number at its sign: -1.23456 would read .23456. A digit is 6.96 px wide, sign and point 3.9."""
+    at = type_cells(open_app(), {0: {"class 0": "-1.23456"}, 1: {"class 1": "123456789"}})
+
+    columns = next(json.loads(grid.proto.columns) for grid in at.dataframe if "logits_editor" in grid.proto.id)
+    narrow = columns["class 2"]["width"]
+    assert columns["class 0"]["width"] >= max(narrow, 8 + 6 * 6.96 + 2 * 3.9)
+    assert columns["class 1"]["width"] >= max(narrow, 8 + 9 * 6.96)
+    assert narrow < 60

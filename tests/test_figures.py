@@ -141,3 +141,19 @@ def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> No
 
 def test_a_loss_that_is_nan_is_not_placed_on_the_gauge() -> None:
     assert "rotate" not in figures.loss_gauge(math.nan, [("uniform", 1.0)], label="")
+
+
+@pytest.mark.parametrize("loss", [3.0, 1e308])
+def test_marks_of_the_gauge_that_lie_close_share_a_line_of_words(loss: float) -> None:
+    page = figures.loss_gauge(loss, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
+
+    assert ">floor 0.0000 · uniform guess 1.0986<" in page
+    assert page.count("height:20px") == 3
+    assert "left:98.00%;top:26px" in page  # the loss, at the right end
+
+
+def test_marks_of_the_gauge_that_lie_apart_have_words_each() -> None:
+    page = figures.loss_gauge(1.4, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
+
+    assert ">floor 0.0000<" in page
+    assert ">uniform guess 1.0986<" in page

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from xent_ui.curve_figures import BLUE, GREY
-from xent_ui.figures import OUTLINE
+from xent_ui.figures import FONT, OUTLINE
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 260
@@ -62,15 +62,22 @@ def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_t
         height=HEIGHT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         showlegend=False,
+        font=FONT,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        xaxis={"title": x_title, "fixedrange": True, "zeroline": False, "tickfont": {"size": 12}, **ticks},
+        xaxis={
+            "title": {"text": x_title, "font": FONT},
+            "fixedrange": True,
+            "zeroline": False,
+            "tickfont": {"size": 12, **FONT},
+            **ticks,
+        },
         yaxis={
             "fixedrange": True,
             "zeroline": False,
             "gridcolor": GREY,
             "griddash": "dot",
-            "tickfont": {"size": 12},
+            "tickfont": {"size": 12, **FONT},
             "range": [low - 0.15 * room, high + 0.3 * room],
         },
         dragmode=False,

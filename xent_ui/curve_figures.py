@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from xent_ui.figures import OUTLINE
+from xent_ui.figures import FONT, OUTLINE
 from xent_ui.text import plotly_escaped, power_of_ten, short
 
 # between light and dark, so that they can be seen on both
@@ -98,14 +98,21 @@ def error_curves(curves: Sequence[Curve], *, zero: str, broken: str) -> go.Figur
     figure.update_layout(
         height=HEIGHT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        font=FONT,
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0},
-        xaxis={"type": "log", "fixedrange": True, "dtick": 1, "tickfont": {"size": 12}, "exponentformat": "power"},
+        xaxis={
+            "type": "log",
+            "fixedrange": True,
+            "dtick": 1,
+            "tickfont": {"size": 12, **FONT},
+            "exponentformat": "power",
+        },
         yaxis={
             "type": "log",
             "fixedrange": True,
-            "tickfont": {"size": 12},
+            "tickfont": {"size": 12, **FONT},
             "range": [low - 1.4 * gap, high + 1.4 * gap],
             "tickvals": [bottom, *(10.0**decade for decade in decades), top],
             "ticktext": [zero, *(_power(10.0**decade) for decade in decades), broken],

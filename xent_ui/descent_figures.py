@@ -319,6 +319,7 @@ class _Layout:
             "height": self.inner + CONTROLS + BOTTOM,
             "margin": {"l": LEFT, "r": RIGHT, "t": CONTROLS, "b": BOTTOM},
             "showlegend": False,
+            "font": figures.FONT,
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "dragmode": False,
@@ -353,7 +354,7 @@ class _Layout:
                 "domain": {"x": [0.56, 0.97], "y": self._domain(TITLE + NAMES, self.top - TITLE - NAMES - 14)},
                 **{
                     f"{letter}axis": {
-                        "title": {"text": name},
+                        "title": {"text": name, "font": figures.FONT},
                         "showticklabels": False,
                         "ticks": "",
                         "gridcolor": "rgba(138,148,166,0.35)",
@@ -414,7 +415,8 @@ class _Layout:
             "zeroline": False,
             "showticklabels": is_last,
             "nticks": 8,
-            **({"title": {"text": words.step, "standoff": 4}} if is_last else {}),
+            "tickfont": figures.FONT,
+            **({"title": {"text": words.step, "standoff": 4, "font": figures.FONT}} if is_last else {}),
         }
         layout[f"yaxis{axis}"] = {
             "domain": self._domain(top, height),
@@ -425,6 +427,7 @@ class _Layout:
             "zerolinecolor": "rgba(138,148,166,0.6)",
             "gridcolor": "rgba(138,148,166,0.25)",
             "nticks": 4,
+            "tickfont": figures.FONT,
             "tickformat": "~g",
         }
 
@@ -461,7 +464,7 @@ class _Layout:
             "currentvalue": {
                 "prefix": f"{words.step} ",
                 "xanchor": "right",
-                "font": {"size": 16, "color": GREY},
+                "font": {"size": 16, **figures.FONT},
                 "offset": 12,
             },
             "bgcolor": GREY,
@@ -489,7 +492,7 @@ class _Layout:
             "pad": {"t": 0, "b": 0, "l": 0, "r": 0},
             "bgcolor": "rgba(138,148,166,0.15)",
             "bordercolor": GREY,
-            "font": {"color": GREY},
+            "font": figures.FONT,
             "buttons": [
                 {"label": f"▶ {words.play}", "method": "animate", "args": [None, playing]},
                 {"label": f"❚❚ {words.pause}", "method": "animate", "args": [[None], _jump(redraw=False)]},

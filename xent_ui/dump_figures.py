@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import torch
 
 from xent_core.dump import Histogram, LorenzCurve, Reliability
-from xent_ui.figures import DARK_INK, LIGHT_INK, OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_numbers
+from xent_ui.figures import DARK_INK, FONT, OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_numbers
 from xent_ui.step_figures import LINE, MADE
 from xent_ui.text import number, plotly_escaped
 
@@ -130,7 +130,7 @@ def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, t
         },
         text=[number(value, sign=True) for value in values],
         textposition="auto",
-        insidetextfont={"color": [LIGHT_INK if value < 0 else DARK_INK for value in values]},
+        insidetextfont={"color": DARK_INK},
         hoverinfo="skip",
     )
     figure = _laid_out(go.Figure(data=[bar]), x_title=title, y_title="")
@@ -202,14 +202,16 @@ def _curve(x: list[float], y: list[float], *, fill: str) -> go.Scatter:
 
 def _laid_out(figure: go.Figure, *, x_title: str, y_title: str, shares: bool = False) -> go.Figure:
     scale = {"range": [0, 1.02], "tickformat": ".0%"} if shares else {}
+    axis = {"fixedrange": True, "zeroline": False, "tickfont": FONT, **scale}
     figure.update_layout(
         height=HEIGHT,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         showlegend=False,
+        font=FONT,
         paper_bgcolor=_TRANSPARENT,
         plot_bgcolor=_TRANSPARENT,
-        xaxis={"title": {"text": x_title}, "fixedrange": True, "zeroline": False, **scale},
-        yaxis={"title": {"text": y_title}, "fixedrange": True, "zeroline": False, **scale},
+        xaxis={"title": {"text": x_title, "font": FONT}, **axis},
+        yaxis={"title": {"text": y_title, "font": FONT}, **axis},
         dragmode=False,
     )
     return figure

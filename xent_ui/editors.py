@@ -106,10 +106,16 @@ def _number_columns(base: Sheet, *, is_target: bool) -> dict[str, Any]:
     if _shares_a_row(base):
         widths = layout.side_by_side(base.num_classes, has_boxes=base.has_boxes)
         width = widths.box if is_target else widths.logit
+    current = session.visit().sheet
+    cells = current.probabilities if is_target else current.logits
     # text, so that what is typed arrives as typed: a number column loses signs, points and exponents
     return {
-        name: st.column_config.TextColumn(short, alignment="right", required=True, width=width)
-        for name, short in zip(base.class_names, short_names(base.class_names), strict=True)
+        name: st.column_config.TextColumn(
+            short, alignment="right", required=True, width=max(width, *map(layout.number_width, texts))
+        )
+        for name, short, texts in zip(
+            base.class_names, short_names(base.class_names), zip(*cells, strict=True), strict=True
+        )
     }
 
 
@@ -233,7 +239,7 @@ def _paste_box() -> None:
     st.caption(_("From a spreadsheet, a CSV file, or a printout: [[1, 2], [3, 4]] or tensor([[1., 2.]])."))
     key = session.option_key("paste")
     st.text_area(_("Logits"), key=key, height=160, placeholder="1, 2, 3\n1, 2, 3")
-    st.button(_("Use these logits"), type="primary", on_click=_take_paste, args=(key,))
+    st.button(_("Use these logits"), on_click=_take_paste, args=(key,))
 
 
 def _take_paste(key: str) -> None:
@@ -251,7 +257,7 @@ def _take_paste(key: str) -> None:
 def _random_box() -> None:
     st.number_input(_("Scale (standard deviation)"), 0.0, 1000.0, 2.0, key="random_scale", persist_state="session")
     st.number_input(_("Seed"), 0, 2**31 - 1, 0, key="random_seed", persist_state="session")
-    st.button(_("Fill with random logits"), type="primary", on_click=_take_random)
+    st.button(_("Fill with random logits"), on_click=_take_random)
 
 
 def _take_random() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from xent_ui.curve_figures import BLUE, GREY, PURPLE
-from xent_ui.figures import OUTLINE
+from xent_ui.figures import FONT, OUTLINE
 from xent_ui.text import plotly_escaped
 
 # each line has its colour, dash and a name at its end, so that colour is never the only signal
@@ -63,9 +63,11 @@ def lines(x: Sequence[float], drawn: Sequence[Line], *, here: float | None = Non
         mark = {"color": OUTLINE, "width": 1.5, "dash": "dash"}
         shapes.append({"type": "line", "x0": here, "x1": here, "y0": 0, "y1": 1, "yref": "paper", "line": mark})
     grid = {"gridcolor": "rgba(138,148,166,0.25)", "zerolinecolor": "rgba(138,148,166,0.6)", "fixedrange": True}
+    grid |= {"tickfont": FONT}
     layout = {
         "height": HEIGHT,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "font": FONT,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "legend": {"orientation": "h", "y": -0.15, "yanchor": "top", "x": 0},

@@ -165,9 +165,7 @@ def _preview(document: Document) -> None:
             return
         for message in _losses(problem):
             st.warning(markdown_escaped(message), icon=":material/compress:")
-        st.button(
-            _("Open it"), type="primary", icon=":material/input:", on_click=_open, args=(sheet,), key="import_open"
-        )
+        st.button(_("Open it"), icon=":material/input:", on_click=_open, args=(sheet,), key="import_open")
         st.caption(_("It replaces the table. Undo on the page Batch brings the former back."))
 
 

@@ -23,6 +23,9 @@ ROW_HEIGHT = 36
 OUTLINE = "#E8871E"
 SELECTION = "#7A3E9D"
 DARK_INK, LIGHT_INK = "#000000", "#FFFFFF"
+# Streamlit writes the text colour of the theme in its place; by itself it writes a grey of 3.7:1 on white
+INK = "#000037"
+FONT = {"color": INK}
 DARK_FROM = 0.7  # of the way to the end of either scale, white reads better than black
 # numbers are printed into the cells up to here; more would not fit, and text is slow
 MAX_PRINTED_CLASSES = 10
@@ -31,7 +34,14 @@ MAX_PARTED = 32  # rows or classes; of more, the lines between cells would be as
 MAX_SIGNED_CLASSES = 5
 
 # labels may overflow: asking each whether it does costs more than drawing it
-PLAIN_AXIS = {"showgrid": False, "zeroline": False, "fixedrange": True, "ticks": "", "ticklabeloverflow": "allow"}
+PLAIN_AXIS = {
+    "showgrid": False,
+    "zeroline": False,
+    "fixedrange": True,
+    "ticks": "",
+    "ticklabeloverflow": "allow",
+    "tickfont": FONT,
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,7 @@ def matrix(
         "height": row_height * (n + 1) + 2,
         "margin": {"l": 8 + 7 * min(label_width, 12), "r": 2, "t": row_height + 1, "b": 1},
         "showlegend": False,
+        "font": FONT,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "xaxis": {**PLAIN_AXIS, **ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
@@ -133,6 +144,28 @@ def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | 
     return trace | {"hovertemplate": "%{y}, %{x}<br>%{z}<extra></extra>"}
 
 
+@dataclass(frozen=True)
+class _Label:
+    """Words at a place of the gauge, in percent of its width, which at its usual 320 pixels holds 53 letters."""
+
+    x: float
+    words: str
+
+    @property
+    def shift(self) -> int:
+        """How much of the words lies left of the place, in percent."""
+        return 0 if self.x < 25 else 100 if self.x > 75 else 50
+
+    def overlaps(self, other: _Label) -> bool:
+        (left, right), (other_left, other_right) = self._span(), other._span()
+        return left < other_right and other_left < right
+
+    def _span(self) -> tuple[float, float]:
+        width = 100 / 53 * len(self.words)
+        left = self.x - width * self.shift / 100
+        return left, left + width
+
+
 def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -> str:
     """The loss on a line, between the losses that one compares it with, as HTML.
 
@@ -145,24 +178,31 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     width = (high - low) or 1.0
 
     def place(value: float) -> float:
-        return 2 + 96 * (value - low) / width
+        return 2 + 96 * ((value - low) / width)
 
     parts = [
         '<div style="position:absolute;left:0;right:0;top:31px;height:2px;background:currentColor;opacity:.4"></div>'
     ]
+    lines: list[list[_Label]] = [[], []]  # above and below
     for index, (name, value) in enumerate(marks):
         if not math.isfinite(value):
             continue
-        x = place(value)
-        at = f"position:absolute;left:{x:.2f}%"
-        top = 0 if index % 2 == 0 else 44
-        shift = "0" if x < 25 else "-100%" if x > 75 else "-50%"
-        words = f"{html.escape(name)} {number(value)}"
+        label_here = _Label(place(value), f"{name} {number(value)}")
         parts.append(
-            f'<div style="{at};top:22px;width:1px;height:20px;background:currentColor"></div>'
-            f'<div style="{at};top:{top}px;transform:translateX({shift});'
-            f'font-size:12px;line-height:18px;white-space:nowrap">{words}</div>'
+            f'<div style="position:absolute;left:{label_here.x:.2f}%;top:22px;width:1px;height:20px;'
+            'background:currentColor"></div>'
         )
+        line = lines[index % 2]
+        if line and line[-1].overlaps(label_here):
+            line[-1] = _Label(line[-1].x, f"{line[-1].words} · {label_here.words}")
+        else:
+            line.append(label_here)
+    for line, top in zip(lines, (0, 44), strict=True):
+        parts += [
+            f'<div style="position:absolute;left:{one.x:.2f}%;top:{top}px;transform:translateX({-one.shift}%);'
+            f'font-size:12px;line-height:18px;white-space:nowrap">{html.escape(one.words)}</div>'
+            for one in line
+        ]
     if math.isfinite(loss):
         parts.append(
             f'<div style="position:absolute;left:{place(loss):.2f}%;top:26px;width:12px;height:12px;'

@@ -144,7 +144,7 @@ def break_map(problem: Problem) -> None:
     )
     st.caption(
         _("{yes} agrees · ≠ another number · ∇ NaN: the loss holds, the gradient does not · {no} cannot run").format(
-            yes=YES, no=NO
+            yes="✓", no="✗"
         )
     )
 

@@ -13,6 +13,7 @@ MAX_WITH_ROW_LOSSES = 4
 PAGE, GAP = 1060, 16
 NAME_WIDTH, IGNORE_WIDTH, ROW_LOSS_WIDTH, SUM_WIDTH = 64, 72, 130, 52
 LOGIT_WIDTH, BOX_WIDTH = 45, 40
+DIGIT_WIDTH, POINT_WIDTH, CELL_EDGE = 7, 4, 9
 MIN_HEATMAP, HEATMAP_CELL, HEATMAP_EDGE = 200, 66, 20
 
 
@@ -37,6 +38,11 @@ def side_by_side(num_classes: int, *, has_boxes: bool) -> Widths:
     share = (free - 2 * heatmap) // c
     logit = share * LOGIT_WIDTH // (LOGIT_WIDTH + BOX_WIDTH)
     return Widths(logit, share - logit, heatmap, row_losses)
+
+
+def number_width(text: str) -> int:
+    """How wide a cell is that shows all of a number: a narrower one would cut off its sign and its first digits."""
+    return CELL_EDGE + sum(POINT_WIDTH if sign in "-." else DIGIT_WIDTH for sign in text)
 
 
 def title_and_tools() -> tuple[DeltaGenerator, DeltaGenerator]:

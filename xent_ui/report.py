@@ -21,7 +21,7 @@ from xent_ui.text import _, number
 TITLE_HEIGHT = 34  # pixels, also room for the buttons that save the picture
 STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem; color: #1c2733; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem; color: #111827; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .loss { font-size: 2.2rem; } .side { display: flex; flex-wrap: wrap; gap: 1.5rem; }
 .wide { overflow-x: auto; } .picture { min-width: 20rem; flex: 1; }
@@ -139,7 +139,7 @@ def picture(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int =
         margin_t=figure.layout.margin.t + TITLE_HEIGHT,
         paper_bgcolor="white",
         plot_bgcolor="white",
-        font={"color": "#1c2733"},
+        font={"color": "#111827"},
     )
 
 

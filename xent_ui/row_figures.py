@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from xent_core import LossCurve, SimplexField
-from xent_ui.figures import as_array
+from xent_ui.figures import FONT, as_array
 from xent_ui.step_figures import LINE, MADE, USED
 from xent_ui.text import number, plotly_escaped
 
@@ -54,9 +54,14 @@ def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
     figure.update_layout(
         **_layout(),
         legend={"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0},
-        xaxis={"fixedrange": True, "title": {"text": f"z, {plotly_escaped(name)}", "standoff": 4}, "zeroline": False},
+        xaxis={
+            "fixedrange": True,
+            "title": {"text": f"z, {plotly_escaped(name)}", "standoff": 4, "font": FONT},
+            "zeroline": False,
+            "tickfont": FONT,
+        },
         # the tangent may leave the picture, the curve may not
-        yaxis={"fixedrange": True, "range": [low - room, high + room], "zeroline": False},
+        yaxis={"fixedrange": True, "range": [low - room, high + room], "zeroline": False, "tickfont": FONT},
     )
     return figure
 
@@ -102,11 +107,18 @@ def simplex(
             )
         )
     axes = {
-        f"{letter}axis": {"title": {"text": f"p({name})"}, "showticklabels": False, "showgrid": False, "ticks": ""}
+        f"{letter}axis": {
+            "title": {"text": f"p({name})", "font": FONT},
+            "showticklabels": False,
+            "showgrid": False,
+            "ticks": "",
+        }
         for letter, name in zip("abc", names, strict=True)
     }
     figure.update_layout(
-        **_layout(top=30, beside=36, below=30), showlegend=False, ternary={"bgcolor": _TRANSPARENT, **axes}
+        **_layout(top=30, beside=36, below=30),
+        showlegend=False,
+        ternary={"bgcolor": _TRANSPARENT, **axes},
     )
     return figure
 
@@ -123,6 +135,7 @@ def _layout(*, top: int = 8, beside: int = 8, below: int = 8) -> dict[str, objec
     return {
         "height": HEIGHT,
         "margin": {"l": beside, "r": beside, "t": top, "b": below},
+        "font": FONT,
         "paper_bgcolor": _TRANSPARENT,
         "plot_bgcolor": _TRANSPARENT,
         "dragmode": False,

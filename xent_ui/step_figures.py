@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from xent_ui.figures import GRADIENT, OUTLINE, PROBABILITY
+from xent_ui.figures import FONT, GRADIENT, OUTLINE, PROBABILITY
 from xent_ui.text import number, plotly_escaped
 
 MADE = sample_colorscale(PROBABILITY.colours, 0.7)[0]
@@ -67,6 +67,7 @@ def bars(
         height=BAR_HEIGHT,
         margin={"l": 2, "r": 2, "t": 2, "b": 22},
         showlegend=False,
+        font=FONT,
         paper_bgcolor=_TRANSPARENT,
         plot_bgcolor=_TRANSPARENT,
         xaxis={
@@ -77,6 +78,7 @@ def bars(
             "tickvals": list(range(len(labels))),
             "ticktext": labels,
             "tickangle": 0,
+            "tickfont": FONT,
             "range": [-0.6, len(labels) - 0.4],
         },
         yaxis={
@@ -149,6 +151,7 @@ def graph(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], *, backward: 
         height=height,
         margin={"l": 2, "r": 2, "t": 2, "b": 2},
         showlegend=False,
+        font=FONT,
         paper_bgcolor=_TRANSPARENT,
         plot_bgcolor=_TRANSPARENT,
         xaxis={**_NO_AXIS, "range": [0, 1]},

@@ -129,7 +129,7 @@ def stepper(trace: Trace) -> Stage:
             args=(-1, count), disabled=index == 0,
         )  # fmt: skip
         st.button(
-            _("Next"), icon=":material/chevron_right:", key="step_next", shortcut="Right", type="primary",
+            _("Next"), icon=":material/chevron_right:", key="step_next", shortcut="Right",
             on_click=_move, args=(1, count), disabled=last,
         )  # fmt: skip
         st.button(

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.helpers import (
     IDLE_MS,
@@ -278,3 +278,23 @@ def test_the_page_fits_a_phone(page: Page, app_url: str, scheme: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     main = page.get_by_test_id("stMain")
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth + 1")
+
+
+def test_what_is_typed_first_arrives_whole_on_a_slow_line(page: Page, app_url: str) -> None:
+    """Streamlit fetches the code of an open cell at the first key; the keys until it came would be lost."""
+    open_batch(page, app_url)
+    page.wait_for_load_state("networkidle")
+    late: list[str] = []
+
+    def linger(route: Route) -> None:
+        late.append(route.request.url)
+        page.wait_for_timeout(1500)
+        route.continue_()
+
+    page.route("**/*.js", linger)
+    select_cell(page, editor(page, "logits"), 0, 1)
+    page.keyboard.type("-3.25", delay=50)
+    page.keyboard.press("Enter")
+
+    expect(cell(editor(page, "logits"), 0, 1)).to_have_text("-3.25", timeout=IDLE_MS)
+    assert not late
