@@ -145,6 +145,7 @@ class Run(NamedTuple):
 
 def test_every_run_of_streamlit_takes_its_turn_and_that_of_a_fragment_is_short(monkeypatch) -> None:
     ran, shown = [], []
+    monkeypatch.setattr(turns.sys, "setswitchinterval", lambda _seconds: None)
     monkeypatch.setattr(ScriptRunner, "_run_script", lambda runner, data: ran.append(data.fragment_id_queue))
     monkeypatch.setattr(ScriptRunner, "_enqueue_forward_msg", lambda runner, message: shown.append((message, *ran)))
     turns.apply()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
 from xent_ui.turns import TURNS
 
+# after which a thread lets another one in: what a run has shown is sent while the next one runs, a message at a time
+SWITCH_SECONDS = 0.001
+
 
 def apply() -> None:
     """From now on, each run of a page or a fragment waits for its turn; a page pauses between two elements."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     run, enqueue = ScriptRunner._run_script, ScriptRunner._enqueue_forward_msg
 
     def run_in_turn(runner: ScriptRunner, data: Any) -> None:
