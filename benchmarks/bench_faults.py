@@ -8,6 +8,7 @@ the number of an error.
 import asyncio
 import itertools
 import json
+import random
 import time
 from dataclasses import dataclass, field
 
@@ -16,8 +17,20 @@ from streamlit.proto.Common_pb2 import StringArray
 
 from benchmarks import Result, hostile
 from benchmarks.bench_load import edit_for, edit_until, p95
-from benchmarks.visitor import EDITOR, UploadRefused, Visitor, WrongAnswer, visit
+from benchmarks.visitor import (
+    EDITOR,
+    LOGITS,
+    LOSS_DIGITS,
+    PRESET,
+    TARGET,
+    UploadRefused,
+    Visitor,
+    WrongAnswer,
+    loss_of,
+    visit,
+)
 from tests.browser.helpers import ROOT, serve
+from xent_core import PRESETS
 
 HOSTILE = 1000  # files and links together
 STATES, MESSAGES = 100, 50
@@ -25,6 +38,7 @@ NEIGHBOURS, NEIGHBOURS_PAUSE = 5, 0.5
 ALONE_SECONDS = 15.0  # before each attack
 SEED = 20
 A_SECOND = 3  # as many as deploy/nginx.conf lets one address begin
+PAGES = ("", *(path.stem.replace("_", "-") for path in sorted(ROOT.glob("pages/*/*.py")) if path.stem != "batch"))
 UPLOADS_OF_A_VISIT = 6  # as many as a visit may hold
 ERROR_OF_OURS = "This page met an error"  # how the notice of it begins
 HONEST = json.dumps({"edited_rows": {"0": {"class 0": "5"}}, "added_rows": [], "deleted_rows": []})
@@ -45,11 +59,11 @@ class Toll:
         await asyncio.sleep(self.begun + self.came / A_SECOND - time.perf_counter())
         self.came += 1
 
-    def note(self, what: object, visitor: Visitor, *, may_be_an_error: bool = False) -> None:
+    def note(self, what: object, visitor: Visitor) -> None:
         """Take down how the page answered."""
         errors = [alert for alert in visitor.alerts if alert.startswith(ERROR_OF_OURS)]
         self.words += bool(visitor.alerts)
-        for error in visitor.problems + ([] if may_be_an_error else errors):
+        for error in visitor.problems + errors:
             self.fault(what, error)
 
     def fault(self, what: object, why: object) -> None:
@@ -184,18 +198,89 @@ async def _go_on(visitor: Visitor, after: str, toll: Toll) -> None:
 
 async def _set_widgets(url: str, count: int) -> Toll:
     toll = Toll()
+    numbers = random.Random(SEED)
     for number in range(count):
         await toll.turn()
         async with Visitor(url) as visitor:
             name, widget = sorted(visitor.widgets.items())[number % len(visitor.widgets)]
-            value = hostile.widget_value(SEED + number, widget.identifier)
+            value = hostile.widget_value(numbers, widget.identifier)
             try:
                 await visitor.run(value, fragment=widget.fragment)
-                toll.note(f"{name}: {value}", visitor, may_be_an_error=True)
+                toll.note(f"{name}: {value}", visitor)
                 await _go_on(visitor, f"{name}: {value}", toll)
             except TimeoutError:
                 toll.fault(f"{name}: {value}", "no answer")
     return toll
+
+
+async def sweep(url: str, page: str, values: int, seed: int = SEED) -> Toll:
+    """Give every widget of a page so many values that it cannot have, also those that only a click shows."""
+    toll = Toll()
+    numbers = random.Random(seed)
+    async with Visitor(url, page=page) as visitor:
+        await visitor.settle()
+        groups = {key: widget.choices for key, widget in visitor.widgets.items()}
+    clicks = [(key, choice) for key, choices in groups.items() for choice in choices]
+    seen: set[str] = set()
+    for click in [None, *clicks]:
+        while True:
+            async with Visitor(url, page=page) as visitor:
+                await _open_all(visitor, click)
+                if not (unseen := sorted(visitor.widgets.keys() - seen)):
+                    break
+                tried = await _try_values(visitor, unseen, numbers, values, toll)
+                toll.came += values * len(tried)
+                seen.update(tried)
+    return toll
+
+
+async def _open_all(visitor: Visitor, click: tuple[str, str] | None) -> None:
+    """Open what is folded, and make a choice."""
+    await visitor.settle()
+    for key, widget in list(visitor.widgets.items()):
+        if widget.kind in ("checkbox", "expandable", "popover"):
+            await visitor.set(key, bool_value=True)
+    if click is not None:
+        key, choice = click
+        await visitor.set(key, string_array_value=StringArray(data=[choice]))
+        await visitor.settle()
+
+
+async def _try_values(visitor: Visitor, keys: list[str], numbers: random.Random, values: int, toll: Toll) -> list[str]:
+    """Give these widgets bad values until one is off the screen, then make an honest edit; those that got some."""
+    tried = []
+    for key in keys:
+        if key not in visitor.widgets:
+            break
+        widget = visitor.widgets[key]
+        for _ in range(values):
+            value = hostile.widget_value(numbers, widget.identifier)
+            try:
+                await visitor.run(value, fragment=widget.fragment)
+                toll.note(f"{key}: {value}", visitor)
+            except TimeoutError:
+                toll.fault(f"{key}: {value}", "no answer")
+        tried.append(key)
+    try:
+        await _edit_honestly(visitor, tried, toll)
+    except TimeoutError:
+        toll.fault(tried, "no answer to an honest edit")
+    return tried
+
+
+async def _edit_honestly(visitor: Visitor, after: object, toll: Toll) -> None:
+    """On the batch page, with a preset on the table, an edit has the loss that follows from it."""
+    visitor.values.clear()
+    await visitor.go("")
+    await visitor.set("Reset", trigger_value=True)
+    await visitor.set("preset_choice", string_value=PRESETS[PRESET].title)
+    visitor.values.clear()
+    visitor.loss = None
+    [*_former, editor] = [key for key in visitor.widgets if key.startswith("logits_editor")]
+    await visitor.set(editor, string_value=HONEST)
+    expected = loss_of([[5.0, *LOGITS[0][1:]], *LOGITS[1:]], TARGET)
+    if visitor.problems or visitor.loss is None or abs(visitor.loss - expected) > LOSS_DIGITS:
+        toll.fault(after, f"an honest edit gives {visitor.loss}: {visitor.alerts} {visitor.problems}")
 
 
 async def _send(url: str, count: int) -> Toll:

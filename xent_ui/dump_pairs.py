@@ -316,7 +316,7 @@ def distributions(run: Run, row: int) -> None:
 def _take_range(name: str, bars: list[tuple[float, float, int]]) -> None:
     """The bars under the hand become the range."""
     places = [point["point_index"] for point in session.kept(f"{name}_histogram").selection.points]
-    if places:
+    if places and max(places) < len(bars):
         session.keep(bound_key(name, "from"), bars[min(places)][0])
         session.keep(bound_key(name, "to"), bars[max(places)][1])
 

@@ -255,8 +255,9 @@ def _select(quantity: str, key: str) -> None:
 
 
 def _take_choice() -> None:
-    row, label = int(session.kept("why_row")), int(session.kept("why_class"))
-    session.keep(SELECTED, (session.kept("why_quantity"), Cell(row, label)))
+    quantity, row, label = (session.kept(name) for name in ("why_quantity", "why_row", "why_class"))
+    if None not in (quantity, row, label):
+        session.keep(SELECTED, (quantity, Cell(row, label)))
 
 
 def why(evaluation: Evaluation, sheet: Sheet) -> None:
