@@ -1,8 +1,8 @@
 """What hostile visitors do to the others: files, links, editor states and messages that no browser sends.
 
-None may go without an answer, leave a visit that goes no further, or slow the neighbours down.
-Files, links and editor states are answered with words about them; a value that no widget can have may be answered with
-the number of an error.
+None may go without an answer, end in an error of ours, leave a visit that goes no further, or slow the neighbours down.
+The neighbours edit at irregular times, as people do. At regular ones, two of them would always or never meet, and their
+times alone would tell more of that than of the server. They are alone before every attack, for the same reason.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ from xent_core import PRESETS
 
 HOSTILE = 1000  # files and links together
 STATES, MESSAGES = 100, 50
+VALUES = 3  # for each widget of each page
 NEIGHBOURS, NEIGHBOURS_PAUSE = 5, 0.5
 ALONE_SECONDS = 15.0  # before each attack
 SEED = 20
@@ -77,10 +78,23 @@ def measure(
     states: int = STATES,
     messages: int = MESSAGES,
     alone_seconds: float = ALONE_SECONDS,
+    values: int = VALUES,
 ) -> list[Result]:
-    """All of it beside neighbours who edit, whose every answer is checked."""
+    """All of it beside neighbours who edit, whose every answer is checked; then every widget of every page, alone."""
     with serve(ROOT / "hosted.py") as server:
-        return visit(_measure(server.url, hostile_count, states, messages, alone_seconds))
+        results = visit(_measure(server.url, hostile_count, states, messages, alone_seconds))
+        return [*results, *([_swept(server.url, values)] if values else [])]
+
+
+def _swept(url: str, values: int) -> Result:
+    tolls = [visit(sweep(url, page, set(), values=values)) for page in PAGES]
+    came, faults = sum(toll.came for toll in tolls), [fault for toll in tolls for fault in toll.faults]
+    return Result(
+        "faults by values of every widget of every page",
+        len(faults),
+        limit=0,
+        detail=f"{len(faults)} in {came}" + "".join(f"; {fault}" for fault in faults[:3]),
+    )
 
 
 async def _measure(url: str, hostile_count: int, states: int, messages: int, alone_seconds: float) -> list[Result]:
@@ -213,25 +227,35 @@ async def _set_widgets(url: str, count: int) -> Toll:
     return toll
 
 
-async def sweep(url: str, page: str, values: int, seed: int = SEED) -> Toll:
-    """Give every widget of a page so many values that it cannot have, also those that only a click shows."""
+async def sweep(url: str, page: str, seen: set[str], *, values: int, clicks: int | None = None) -> Toll:
+    """Give every widget of a page so many values, most of which it cannot have, also those that only a click shows.
+
+    Args:
+      seen: the widgets that had their turn, which are left out; those that have it now join them.
+      clicks: so many of the choices of the page are made, and what they show is tried; None for all.
+    """
     toll = Toll()
-    numbers = random.Random(seed)
+    numbers = random.Random(SEED)
     async with Visitor(url, page=page) as visitor:
         await visitor.settle()
-        groups = {key: widget.choices for key, widget in visitor.widgets.items()}
-    clicks = [(key, choice) for key, choices in groups.items() for choice in choices]
-    seen: set[str] = set()
-    for click in [None, *clicks]:
+        choices = [(key, choice) for key, widget in visitor.widgets.items() for choice in widget.choices]
+    if clicks is not None:
+        choices = numbers.sample(choices, min(clicks, len(choices)))
+    for click in [None, *choices]:
         while True:
             async with Visitor(url, page=page) as visitor:
                 await _open_all(visitor, click)
-                if not (unseen := sorted(visitor.widgets.keys() - seen)):
+                if not (unseen := sorted(key for key in visitor.widgets if _without_revision(key) not in seen)):
                     break
                 tried = await _try_values(visitor, unseen, numbers, values, toll)
                 toll.came += values * len(tried)
-                seen.update(tried)
+                seen.update(map(_without_revision, tried))
     return toll
+
+
+def _without_revision(key: str) -> str:
+    """The same for `rows_0` and `rows_1`, which is that box after a change of the table."""
+    return key.rstrip("0123456789")
 
 
 async def _open_all(visitor: Visitor, click: tuple[str, str] | None) -> None:

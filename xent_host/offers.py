@@ -61,12 +61,13 @@ class Offers:
         if (what := message.delta.WhichOneof("type")) not in ("new_element", "add_block"):
             return
         part = getattr(message.delta, what)
-        kind = part.WhichOneof("type")
-        if kind not in FIELDS or not (widget := getattr(part, kind)).id:
+        kind = part.WhichOneof("type") or ""
+        widget: Any = getattr(part, kind, None)
+        if not getattr(widget, "id", ""):
             return
         if kind == "dataframe" and widget.editing_mode != Dataframe.READ_ONLY:
             kind = "data_editor"
-        self._keep(widget.id, kind, None if kind in LARGE else widget)
+        self._keep(widget.id, kind, widget if kind in FIELDS and kind not in LARGE else None)
         if kind == "bidi_component":
             self._keep(_make_trigger_id(widget.id, "events"), "bidi_events", None)
 
@@ -98,8 +99,8 @@ def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
     Args: widget: what the browser was told of it; None for a kind of which only the type is checked.
     """
     came = state.WhichOneof("value")
-    if came is None:
-        return True  # nothing is chosen, or typed
+    if came is None or kind not in FIELDS:
+        return True  # nothing is chosen or typed; or the widget is of a kind that no page of ours has
     is_choice = kind == "slider" and widget.type == Slider.SELECT_SLIDER
     if came != ("string_array_value" if is_choice else FIELDS[kind]):
         return False
