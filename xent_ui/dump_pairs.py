@@ -151,8 +151,8 @@ def _take_cell(groups: list[int]) -> None:
     if points:
         label, prediction = int(points[0]["y"]), int(points[0]["x"])
         asked = (
-            groups[label] if label < len(groups) else None,
-            groups[prediction] if prediction < len(groups) else None,
+            groups[label] if label in range(len(groups)) else None,
+            groups[prediction] if prediction in range(len(groups)) else None,
         )
         if asked == (session.kept(LABEL), session.kept(PREDICTION)):
             asked = (None, None)

@@ -238,7 +238,7 @@ def selected_cell(evaluation: Evaluation) -> tuple[str, Cell]:
     """The cell that is being asked about: the one chosen, or the largest entry of the gradient."""
     n, c = evaluation.probs.shape
     chosen = session.kept(SELECTED)
-    if chosen is not None and chosen[1].row < n and chosen[1].label < c:
+    if chosen is not None and chosen[1].row in range(n) and chosen[1].label in range(c):
         result: tuple[str, Cell] = chosen
         return result
     place = int(evaluation.grad_logits.double().nan_to_num(0.0).abs().argmax())
