@@ -33,6 +33,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
         st.selectbox("one of", ["a", "b"], key="one of")
         st.segmented_control("one button", ["a", "b"], key="one button")
+        st.segmented_control("always one", ["a", "b"], required=True, key="always one")
         st.pills("buttons", ["a", "b", "c"], selection_mode="multi", key="buttons")
         st.number_input("whole", 1, 5, key="whole")
         st.number_input("any whole", step=1, value=0, key="any whole")
@@ -75,6 +76,7 @@ def chosen(**places: Any) -> dict[str, Any]:
 HELD: dict[str, list[dict[str, Any]]] = {
     "one of": [{"string_value": "b"}, {}],
     "one button": [strings("a"), strings(), {}],
+    "always one": [strings("b")],
     "buttons": [strings("a", "c")],
     "whole": [{"double_value": 1}, {"double_value": 5}],
     "any whole": [{"double_value": -(2**53) + 1}],
@@ -95,6 +97,7 @@ HELD: dict[str, list[dict[str, Any]]] = {
 REFUSED: dict[str, list[dict[str, Any]]] = {
     "one of": [{"string_value": "c"}, {"int_value": 1}, strings("a")],
     "one button": [strings("c"), strings("a", "b"), {"string_value": "a"}],
+    "always one": [strings(), {}, strings("a", "b")],
     "buttons": [strings("a", "d")],
     "whole": [{"double_value": value} for value in (0, 6, 1.5, math.nan, math.inf)] + [{"int_value": 1}],
     "any whole": [{"double_value": value} for value in (2.0**53, -1e300, 0.5, math.nan, -math.inf)],

@@ -99,8 +99,10 @@ def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
     Args: widget: what the browser was told of it; None for a kind of which only the type is checked.
     """
     came = state.WhichOneof("value")
-    if came is None or kind not in FIELDS:
-        return True  # nothing is chosen or typed; or the widget is of a kind that no page of ours has
+    if kind not in FIELDS:
+        return True  # of a kind that no page of ours has
+    if came is None:  # nothing is chosen, or typed
+        return not (kind == "button_group" and widget.required)
     is_choice = kind == "slider" and widget.type == Slider.SELECT_SLIDER
     if came != ("string_array_value" if is_choice else FIELDS[kind]):
         return False
@@ -109,9 +111,8 @@ def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
         return bool(widget.accept_new_options) or value in widget.options
     if kind == "button_group":
         options = {text for o in widget.options for text in (o.content, f"{o.content_icon} {o.content}")}
-        return options.issuperset(value.data) and (
-            len(value.data) <= 1 or widget.click_mode == ButtonGroup.MULTI_SELECT
-        )
+        most = len(options) if widget.click_mode == ButtonGroup.MULTI_SELECT else 1
+        return options.issuperset(value.data) and int(widget.required) <= len(value.data) <= most
     if kind == "number_input":
         return _is_in_range(value, widget)
     if kind == "slider":
