@@ -16,13 +16,14 @@ from starlette.routing import Route
 from streamlit.runtime import get_instance
 
 from xent_core import __version__
-from xent_host import errors, options, turns
+from xent_host import errors, offers, options, turns
 from xent_host.guard import Guard
 from xent_host.headers import SecurityHeaders
 from xent_ui.log import event
 from xent_ui.workers import POOL
 
 options.apply()
+offers.apply()
 turns.apply()
 errors.quieten_streamlit()
 

@@ -61,14 +61,14 @@ async def edit_until(is_over: Callable[[], bool], url: str, seeds: range, pause:
 async def _edit_until(is_over: Callable[[], bool], url: str, seed: int, pause: float) -> list[float]:
     numbers = random.Random(seed)
     waits = []
-    await asyncio.sleep(numbers.random() * pause)  # visitors do not edit in step
+    await asyncio.sleep(numbers.random() * pause)  # visitors do not edit in step, nor to a beat
     async with Visitor(url) as visitor:
         turn = time.perf_counter()
         while not is_over():
             await asyncio.sleep(turn - time.perf_counter())
             row, label, logit = numbers.randrange(3), numbers.randrange(3), f"{numbers.uniform(-9, 9):.3f}"
             waits.append(await visitor.edit(row, label, logit))
-            turn = max(turn + pause, time.perf_counter())
+            turn = max(turn + pause * numbers.uniform(0.5, 1.5), time.perf_counter())
     return waits
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import random
 import string
 import zipfile
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.Common_pb2 import DoubleArray, FileUploaderState, StringArray
+from streamlit.proto.Common_pb2 import DoubleArray, FileUploaderState, SInt64Array, StringArray
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from benchmarks.visitor import npy
@@ -164,25 +165,44 @@ def editor_states(seed: int, count: int) -> Iterator[str]:
         yield json.dumps(state)
 
 
-def widget_value(seed: int, identifier: str) -> WidgetState:
-    """A value for a widget, of a type that it seldom has."""
-    value: dict[str, Any] = random.Random(seed).choice(
-        (
-            {},
-            {"int_value": -(2**63)},
-            {"double_value": float("nan")},
-            {"bool_value": True},
-            {"string_value": MARKUP[0]},
-            {"json_value": '{"restored": 5}'},
-            {"json_trigger_value": '{"restored": ["x"]}'},
-            {"bytes_value": b"\xff"},
-            {"trigger_value": True},
-            {"double_array_value": DoubleArray(data=[float("inf")])},
-            {"string_array_value": StringArray(data=MARKUP)},
-            {"file_uploader_state_value": FileUploaderState(uploaded_file_info=[{"name": "x", "file_id": "../../x"}])},
-        )
-    )
-    return WidgetState(id=identifier, **value)
+def _choice(**state: Any) -> dict[str, Any]:
+    return {"string_value": json.dumps({"selection": state})}
+
+
+# what a widget may be sent: every type, and of each what no widget holds
+VALUES: tuple[dict[str, Any], ...] = (
+    {},
+    {"bool_value": True},
+    {"trigger_value": True},
+    *({"int_value": value} for value in (-1, -(2**63), 2**63 - 1)),
+    *({"double_value": value} for value in (-1.0, 0.5, 1e300, -1e300, math.nan, math.inf, -math.inf)),
+    *({"double_array_value": DoubleArray(data=data)} for data in ([], [math.inf], [math.nan], [-1.0], [1e300, 2.0])),
+    *({"int_array_value": SInt64Array(data=data)} for data in ([], [-1], [2**62])),
+    *(
+        {"string_array_value": StringArray(data=data)}
+        for data in ([], [""], ["nobody offers this"], MARKUP, ["x"] * 999)
+    ),
+    *({"string_value": text} for text in ("", "nobody offers this", "-1", "NaN", "1e999", "é\u202e" * 3000, *MARKUP)),
+    *({"string_value": text} for text in ("null", "[]", "{", '{"selection": 5}', '{"selection": {"points": [[]]}}')),
+    _choice(points=[{"x": -1, "y": -1, "point_index": -1, "curve_number": -1}], rows=[-1], columns=[], cells=[]),
+    _choice(points=[{"x": 1e9, "y": 1e9, "point_index": 10**9, "curve_number": 10**9}], rows=[10**9]),
+    _choice(points=[{"x": "x", "y": None, "point_index": "x"}], rows=["x"], columns=["x"], cells=[["x"]]),
+    _choice(points=[{"x": 0.5, "y": math.inf, "point_index": math.nan}], rows=[0.5, None, math.nan]),
+    _choice(points=[{}], rows=None),
+    {"json_value": "null"},
+    {"json_value": "{"},
+    {"json_value": '{"restored": 5, "edit": 5, "rested": 5}'},
+    {"json_value": '{"restored": "\\n\\n{}", "edit": {"generation": 0}, "rested": {"label": -1}}'},
+    {"json_trigger_value": '{"restored": ["x"]}'},
+    {"json_trigger_value": '[{"event": "edit", "value": null}]'},
+    {"bytes_value": b"\xff"},
+    {"file_uploader_state_value": FileUploaderState(uploaded_file_info=[{"name": "x", "file_id": "../../x"}])},
+)
+
+
+def widget_value(numbers: random.Random, identifier: str) -> WidgetState:
+    """A value for a widget, mostly of a type that it never has."""
+    return WidgetState(id=identifier, **numbers.choice(VALUES))
 
 
 def messages(seed: int, count: int) -> Iterator[bytes | str]:

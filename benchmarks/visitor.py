@@ -49,13 +49,15 @@ class Widget(NamedTuple):
 
     identifier: str
     fragment: str
+    kind: str
+    choices: tuple[str, ...] = ()  # of a group of buttons
 
 
 class Visitor:
     """One session: its websocket, and what the page has shown.
 
     Attributes:
-      widgets: by their keys.
+      widgets: by their keys; those without one, by their labels.
       alerts: the messages of the last run, errors and warnings and notes.
       problems: the exceptions of the last run; a page that is well has none.
       loss: the last metric that is named so.
@@ -108,6 +110,12 @@ class Visitor:
             return await self.run(state, fragment=widget.fragment)
         self.values[widget.identifier] = state
         return await self.run(fragment=widget.fragment)
+
+    async def go(self, page: str) -> None:
+        """Change to another page, by the last part of its address; "" is the first one."""
+        self.page, self.page_hash = page, ""
+        await self.run()
+        await self.settle()
 
     async def upload(self, key: str, name: str, data: bytes) -> float:
         """Give a file to an uploader, as the browser does: ask where to, put it there, tell."""
@@ -175,6 +183,8 @@ class Visitor:
                 self.repeated[message.auto_rerun.fragment_id] = message.auto_rerun.interval
             case "delta" if message.delta.WhichOneof("type") == "new_element":
                 self._note_element(message.delta)
+            case "delta" if message.delta.WhichOneof("type") == "add_block":
+                self._note_widget(message.delta, message.delta.add_block)
 
     def _note_element(self, delta: Any) -> None:
         kind = delta.new_element.WhichOneof("type")
@@ -186,8 +196,19 @@ class Visitor:
         elif kind == "metric" and element.label.startswith("loss"):
             number = NUMBER.search(element.body)
             self.loss = float(number[0].replace("−", "-")) if number else math.nan
-        if identifier := getattr(element, "id", ""):
-            self.widgets[identifier.split("-", 2)[-1]] = Widget(identifier, delta.fragment_id)  # $$ID-HASH-KEY
+        self._note_widget(delta, delta.new_element)
+
+    def _note_widget(self, delta: Any, part: Any) -> None:
+        if not (kind := part.WhichOneof("type")) or not (identifier := getattr(getattr(part, kind), "id", "")):
+            return
+        element = getattr(part, kind)
+        key = identifier.split("-", 2)[-1]  # $$ID-HASH-KEY
+        choices = tuple(option.content for option in element.options) if kind == "button_group" else ()
+        name = element.label if key == "None" else key
+        self.widgets[name] = Widget(identifier, delta.fragment_id, kind, choices)
+        if kind == "bidi_component":  # what happens in it comes under a name of its own
+            events = f"$$STREAMLIT_INTERNAL_KEY_{identifier}__events"
+            self.widgets[f"{name} events"] = Widget(events, delta.fragment_id, "events")
 
     async def _connect(self) -> websockets.ClientConnection:
         return await websockets.connect(

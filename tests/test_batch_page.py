@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.tolerances import assert_agree
 from xent_core import PRESETS
+from xent_ui.figures import Cell
 
 APP = str(Path(__file__).parents[1] / "app.py")
 
@@ -509,7 +510,10 @@ def test_a_name_that_no_row_can_have_leaves_the_row_its_name(value: object) -> N
     assert at.session_state["visit"].sheet.row_names[0] in ("row 0", "5")
 
 
-@pytest.mark.parametrize(("name", "value"), [("reduction", "average"), ("dtype", "int8"), ("label_smoothing", 5.0)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("reduction", "average"), ("dtype", "int8"), ("label_smoothing", 5.0), ("target_kind", "no such kind")],
+)
 def test_an_option_that_no_widget_offers_is_refused_and_the_table_stays(name: str, value: object) -> None:
     def crafted(name: str, value: object) -> None:
         from xent_ui import options, session
@@ -548,3 +552,31 @@ def test_a_column_is_as_wide_as_its_longest_number() -> None:
     assert columns["class 0"]["width"] >= max(narrow, 8 + 6 * 6.96 + 2 * 3.9)
     assert columns["class 1"]["width"] >= max(narrow, 8 + 9 * 6.96)
     assert narrow < 60
+
+
+def test_boxes_and_choices_that_are_gone_change_nothing() -> None:
+    def crafted() -> None:
+        from xent_ui import editors, readouts, session
+
+        session.visit()
+        session.keep("gone", 3)  # of three rows and classes, those after the last
+        editors._take_size("gone", "and this one too")
+        editors._remove_row("gone")
+        editors._remove_class("gone")
+        readouts._take_choice()
+
+    at = run(AppTest.from_function(crafted, default_timeout=60))
+
+    visit = at.session_state["visit"]
+    assert visit.sheet == visit.start
+    assert not visit.undo
+    assert "selected_cell" not in at.session_state
+
+
+def test_a_cell_that_is_not_there_is_not_the_one_that_is_asked_about() -> None:
+    at = open_app(preset="worked-batch")
+    at.session_state["selected_cell"] = ("gradient", Cell(-1, 0))
+    run(at)
+
+    # but the largest gradient: (0.0900 - 1) / 3 where the label is the smallest of 1, 2 and 3
+    assert (at.selectbox(key="why_row").value, at.selectbox(key="why_class").value) == (2, 0)

@@ -1,8 +1,10 @@
-"""Pages run one after the other, and whoever waits lets the others go first."""
+"""Runs go one after the other, the short ones first, and whoever waits lets the others go first."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier, Event
+from typing import NamedTuple
 
 import pytest
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
@@ -43,6 +45,82 @@ def test_whoever_waits_for_something_lets_another_go_first() -> None:
             assert other_was_here.wait(10)
 
 
+def waits(one: Turns, threads: ThreadPoolExecutor, name: str, ran: list[str], *, is_short: bool) -> Future[None]:
+    """Somebody who has begun to wait for the turn, which is taken."""
+
+    def run() -> None:
+        with one.take(is_short=is_short):
+            ran.append(name)
+
+    before = len(one._short) + len(one._long)
+    future = threads.submit(run)
+    until(lambda: len(one._short) + len(one._long) > before)
+    return future
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_short_ones_go_first_and_the_rest_as_they_came() -> None:
+    one, ran = Turns(most_seconds=60), []
+
+    with ThreadPoolExecutor(4) as threads, one.take():
+        for name in ("long 1", "short 1", "long 2", "short 2"):
+            waits(one, threads, name, ran, is_short=name.startswith("short"))
+
+    assert ran == ["short 1", "short 2", "long 1", "long 2"]
+
+
+def test_a_long_run_pauses_for_short_ones_and_goes_on_before_other_long_ones() -> None:
+    one, ran = Turns(most_seconds=60), []
+
+    with ThreadPoolExecutor(2) as threads, one.take(is_short=False):
+        waits(one, threads, "long", ran, is_short=False)
+        one.let_short_ones_go_first()
+        assert ran == []
+        waits(one, threads, "short", ran, is_short=True)
+        one.let_short_ones_go_first()
+        assert ran == ["short"]
+
+
+def test_a_short_run_pauses_for_another_when_it_has_not_been_short() -> None:
+    one, ran = Turns(most_seconds=60, short_seconds=0.2), []
+
+    with ThreadPoolExecutor(1) as threads, one.take():
+        waits(one, threads, "short", ran, is_short=True)
+        one.let_short_ones_go_first()
+        assert ran == []
+        time.sleep(0.2)
+        one.let_short_ones_go_first()
+        assert ran == ["short"]
+
+
+def test_short_ones_without_end_hold_a_long_one_up_for_so_long_and_no_longer() -> None:
+    one = Turns(most_seconds=0.2)
+    is_over = Event()
+
+    def edit_without_end() -> None:
+        while not is_over.is_set():
+            with one.take():
+                time.sleep(0.01)
+
+    with ThreadPoolExecutor(3) as threads:
+        for _ in range(3):
+            threads.submit(edit_without_end)
+        start = time.monotonic()
+        with one.take(is_short=False):
+            for _ in range(100):
+                one.let_short_ones_go_first()
+        seconds = time.monotonic() - start
+        is_over.set()
+
+    assert 0.2 <= seconds < 2
+
+
 def test_nobody_waits_for_ever_for_a_turn_that_is_not_given_back() -> None:
     one = Turns(most_seconds=0.05)
 
@@ -53,22 +131,34 @@ def test_nobody_waits_for_ever_for_a_turn_that_is_not_given_back() -> None:
 
     with ThreadPoolExecutor(1) as thread, one.take():
         assert 0.05 <= thread.submit(impatient).result(10) < 5
-    assert one._turn.acquire(blocking=False)  # the one who had it has given it back
-    one._turn.release()
-    with pytest.raises(RuntimeError, match="unlocked"):
-        one._turn.release()  # and nobody else has
+        with pytest.raises(TimeoutError):  # who had no turn has not given back that of another
+            waits(one, thread, "next", [], is_short=True).result(0.02)
+    with one.take():  # and who had it has
+        pass
 
 
-def test_every_run_of_streamlit_takes_its_turn(monkeypatch) -> None:
-    ran = []
-    monkeypatch.setattr(ScriptRunner, "_run_script", lambda runner, data: ran.append(data))
+class Run(NamedTuple):
+    """What Streamlit is asked to run."""
+
+    fragment_id_queue: list[str]
+
+
+def test_every_run_of_streamlit_takes_its_turn_and_that_of_a_fragment_is_short(monkeypatch) -> None:
+    ran, shown = [], []
+    monkeypatch.setattr(turns.sys, "setswitchinterval", lambda _seconds: None)
+    monkeypatch.setattr(ScriptRunner, "_run_script", lambda runner, data: ran.append(data.fragment_id_queue))
+    monkeypatch.setattr(ScriptRunner, "_enqueue_forward_msg", lambda runner, message: shown.append((message, *ran)))
     turns.apply()
     runner = object.__new__(ScriptRunner)
 
-    with ThreadPoolExecutor(1) as thread, turns.TURNS.take():
-        waiting = thread.submit(runner._run_script, "a run")
-        time.sleep(0.05)  # for it to run, if nothing held it back
+    with ThreadPoolExecutor(2) as threads, turns.TURNS.take(is_short=False):
+        page = threads.submit(runner._run_script, Run([]))
+        until(lambda: len(turns.TURNS._long) == 1)
+        threads.submit(runner._run_script, Run(["a fragment"]))
+        until(lambda: len(turns.TURNS._short) == 1)
         assert ran == []
+        runner._enqueue_forward_msg("an element")
+        assert shown == [("an element", ["a fragment"])]
         with turns.TURNS.aside():
-            waiting.result(10)
-    assert ran == ["a run"]
+            page.result(10)
+    assert ran == [["a fragment"], []]

@@ -13,7 +13,8 @@ from xent_ui import session
 from xent_ui.log import event
 from xent_ui.text import _
 
-ROOT = Path(__file__).resolve().parents[1]
+HOST = Path(__file__).resolve().parent
+ROOT = HOST.parent
 
 
 def report(error: Exception) -> bool:
@@ -42,7 +43,8 @@ def places(error: BaseException) -> tuple[list[str], list[str]]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.is_relative_to(ROOT) and "site-packages" not in path.parts  # an environment may lie in the folder
+    # an environment may lie in the folder; what stands around Streamlit is on the way to every page
+    return path.is_relative_to(ROOT) and "site-packages" not in path.parts and not path.is_relative_to(HOST)
 
 
 def quieten_streamlit() -> None:

@@ -1,6 +1,7 @@
 """What a stranger is refused before it reaches Streamlit: closed addresses, too many visits, too much at once.
 
 A visit is a websocket. Streamlit reads whatever comes over it, and keeps whatever is uploaded until the visit ends.
+It also does whatever a message asks: forget everybody's caches, or look through the repository that it runs in.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime import get_instance
 
 from xent_ui.limits import PUBLIC
@@ -22,7 +25,10 @@ from xent_ui.log import event
 
 CLOSED = ("metrics", "agent", "script-health-check")  # below /_stcore/
 UPLOAD = "upload_file"
-MESSAGE_TOO_BIG, TRY_AGAIN_LATER = 1009, 1013  # codes with which a websocket closes
+# what a page asks for; the rest are for whoever develops the app
+KINDS = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
+# codes with which a websocket closes
+NO_MESSAGE, MESSAGE_TOO_BIG, TRY_AGAIN_LATER = 1002, 1009, 1013
 FULL = "So many are here that this server takes no more. Try again in a minute."
 _MB = 2**20
 
@@ -134,7 +140,7 @@ class Guard:
 
 
 class _Messages:
-    """What a browser sends: no faster than the limit, and none that is too big."""
+    """What a browser sends: no faster than the limit, none that is too big, and none that no page sends."""
 
     def __init__(self, receive: Receive, send: Send, limits: GuardLimits) -> None:
         self._receive, self._send, self._limits = receive, send, limits
@@ -143,21 +149,34 @@ class _Messages:
 
     async def receive(self) -> Message:
         """The next message, when its time has come."""
-        message = await self._receive()
-        if message["type"] != "websocket.receive":
-            return message
-        self.count += 1
-        size = len(message.get("bytes") or message.get("text") or b"")
-        if size > self._limits.message_bytes:
-            event("limit", what="message_bytes", bytes=size)
-            await self._send({"type": "websocket.close", "code": MESSAGE_TOO_BIG})
-            return {"type": "websocket.disconnect", "code": MESSAGE_TOO_BIG}
-        interval, now = 1 / self._limits.messages_a_second, monotonic()
-        # as many as a burst may be early
-        self._due = max(self._due + interval, now - self._limits.burst * interval)
-        if self._due > now:
-            await asyncio.sleep(self._due - now)
-        return message
+        while True:
+            message = await self._receive()
+            if message["type"] != "websocket.receive":
+                return message
+            self.count += 1
+            data = message.get("bytes")
+            size = len(data or message.get("text") or b"")
+            if size > self._limits.message_bytes:
+                event("limit", what="message_bytes", bytes=size)
+                return await self._hang_up(MESSAGE_TOO_BIG)
+            interval, now = 1 / self._limits.messages_a_second, monotonic()
+            # as many as a burst may be early
+            self._due = max(self._due + interval, now - self._limits.burst * interval)
+            if self._due > now:
+                await asyncio.sleep(self._due - now)
+            try:
+                kind = BackMsg.FromString(data).WhichOneof("type") if data is not None else None
+            except DecodeError:
+                kind = None
+            if kind in KINDS:
+                return message
+            event("limit", what="message_kind", bytes=size)
+            if kind is None:
+                return await self._hang_up(NO_MESSAGE)
+
+    async def _hang_up(self, code: int) -> Message:
+        await self._send({"type": "websocket.close", "code": code})
+        return {"type": "websocket.disconnect", "code": code}
 
 
 class _Status:

@@ -1,20 +1,30 @@
-"""Lets Streamlit run one page at a time."""
+"""Lets Streamlit run one page at a time, and what follows an edit before a page that is opened."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
 from xent_ui.turns import TURNS
 
+# after which a thread lets another one in: what a run has shown is sent while the next one runs, a message at a time
+SWITCH_SECONDS = 0.001
+
 
 def apply() -> None:
-    """From now on, each run of a page or a fragment waits for its turn."""
-    run = ScriptRunner._run_script
+    """From now on, each run of a page or a fragment waits for its turn; a page pauses between two elements."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    run, enqueue = ScriptRunner._run_script, ScriptRunner._enqueue_forward_msg
 
-    def run_in_turn(runner: ScriptRunner, *args: Any) -> None:
-        with TURNS.take():
-            run(runner, *args)
+    def run_in_turn(runner: ScriptRunner, data: Any) -> None:
+        with TURNS.take(is_short=bool(data.fragment_id_queue)):
+            run(runner, data)
+
+    def enqueue_in_turn(runner: ScriptRunner, message: Any) -> None:
+        TURNS.let_short_ones_go_first()
+        enqueue(runner, message)
 
     ScriptRunner._run_script = run_in_turn  # type: ignore[method-assign, assignment]
+    ScriptRunner._enqueue_forward_msg = enqueue_in_turn  # type: ignore[method-assign, assignment]

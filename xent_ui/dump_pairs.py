@@ -151,8 +151,8 @@ def _take_cell(groups: list[int]) -> None:
     if points:
         label, prediction = int(points[0]["y"]), int(points[0]["x"])
         asked = (
-            groups[label] if label < len(groups) else None,
-            groups[prediction] if prediction < len(groups) else None,
+            groups[label] if label in range(len(groups)) else None,
+            groups[prediction] if prediction in range(len(groups)) else None,
         )
         if asked == (session.kept(LABEL), session.kept(PREDICTION)):
             asked = (None, None)
@@ -316,7 +316,7 @@ def distributions(run: Run, row: int) -> None:
 def _take_range(name: str, bars: list[tuple[float, float, int]]) -> None:
     """The bars under the hand become the range."""
     places = [point["point_index"] for point in session.kept(f"{name}_histogram").selection.points]
-    if places:
+    if places and max(places) < len(bars):
         session.keep(bound_key(name, "from"), bars[min(places)][0])
         session.keep(bound_key(name, "to"), bars[max(places)][1])
 

@@ -285,15 +285,21 @@ def _size_box() -> None:
 
 
 def _take_size(rows: str, classes: str) -> None:
-    _put_smaller(session.visit().sheet.resized(int(session.kept(rows)), int(session.kept(classes))))
+    counts = session.kept(rows), session.kept(classes)
+    if None not in counts:  # as of boxes that are gone
+        _put_smaller(session.visit().sheet.resized(*map(int, counts)))
 
 
 def _remove_row(key: str) -> None:
-    session.put(session.visit().sheet.without_row(int(session.kept(key))))
+    current, row = session.visit().sheet, session.kept(key)
+    if row in range(current.num_rows):
+        session.put(current.without_row(row))
 
 
 def _remove_class(key: str) -> None:
-    _put_smaller(session.visit().sheet.without_class(int(session.kept(key))))
+    current, label = session.visit().sheet, session.kept(key)
+    if label in range(current.num_classes):
+        _put_smaller(current.without_class(label))
 
 
 def _put_smaller(sheet: Sheet) -> None:

@@ -95,14 +95,15 @@ def _take_option(name: str, key: str) -> None:
     value = session.kept(key)
     if value is None:
         session.redraw("options")
-    elif name == "target_kind":
-        take_target_kind(current, str(value))
-    else:
-        try:
+        return
+    try:
+        if name == "target_kind":
+            take_target_kind(current, str(value))
+        else:
             session.edit(replace(current, **{name: value}))
-        except InvalidSheet as error:  # a value that the widget does not offer
-            session.refuse(str(error))
-            session.redraw("options")
+    except InvalidSheet as error:  # a value that the widget does not offer
+        session.refuse(str(error))
+        session.redraw("options")
 
 
 def take_target_kind(current: Sheet, kind: str) -> None:

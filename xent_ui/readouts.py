@@ -238,7 +238,7 @@ def selected_cell(evaluation: Evaluation) -> tuple[str, Cell]:
     """The cell that is being asked about: the one chosen, or the largest entry of the gradient."""
     n, c = evaluation.probs.shape
     chosen = session.kept(SELECTED)
-    if chosen is not None and chosen[1].row < n and chosen[1].label < c:
+    if chosen is not None and chosen[1].row in range(n) and chosen[1].label in range(c):
         result: tuple[str, Cell] = chosen
         return result
     place = int(evaluation.grad_logits.double().nan_to_num(0.0).abs().argmax())
@@ -255,8 +255,9 @@ def _select(quantity: str, key: str) -> None:
 
 
 def _take_choice() -> None:
-    row, label = int(session.kept("why_row")), int(session.kept("why_class"))
-    session.keep(SELECTED, (session.kept("why_quantity"), Cell(row, label)))
+    quantity, row, label = (session.kept(name) for name in ("why_quantity", "why_row", "why_class"))
+    if None not in (quantity, row, label):
+        session.keep(SELECTED, (quantity, Cell(row, label)))
 
 
 def why(evaluation: Evaluation, sheet: Sheet) -> None:

@@ -23,6 +23,7 @@ from xent_ui.sheet import InvalidSheet, Sheet, sheet_of_preset
 from xent_ui.text import _
 
 EDITORS = ("logits", "target", "options")
+OFFERS = "offers"  # what a server for strangers knows of the widgets on screen
 _CELL_TYPES = (str, bool, int, float, type(None))
 
 
@@ -288,8 +289,10 @@ def forget_widgets() -> None:
     # Streamlit's own, not its interface: its interface reads what it deletes
     state = context.session_state._state
     state._new_widget_state.states.clear()
+    remembered = {key: state[key] for key in ("visit", OFFERS) if key in state}
     state.clear()
-    st.session_state.visit = current
+    for key, value in remembered.items():
+        state[key] = value
     current.begun.clear()
     redraw(*EDITORS)
 

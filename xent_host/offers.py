@@ -1,0 +1,179 @@
+"""What the widgets on a visitor's screen offer; a value that its widget does not offer is left out before it is read.
+
+A browser sends what its widgets hold. Somebody without one may send anything: other types, numbers out of range,
+choices that nobody offers. So Streamlit's own description of each widget, as the browser got it, is kept in the visit,
+and what comes back is compared with it.
+Of what a picture, a table or a component sends, the shape is checked here, and the range where it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
+from streamlit.proto.ButtonGroup_pb2 import ButtonGroup
+from streamlit.proto.Dataframe_pb2 import Dataframe
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.NumberInput_pb2 import NumberInput
+from streamlit.proto.Slider_pb2 import Slider
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
+from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.state.session_state import SessionState
+
+from xent_ui.log import event
+from xent_ui.session import OFFERS
+
+LARGEST_WHOLE = 2**53 - 1  # of a browser
+# in which field the value of each widget comes
+FIELDS = {
+    "bidi_component": "json_value",
+    "bidi_events": "json_trigger_value",
+    "button": "trigger_value",
+    "button_group": "string_array_value",
+    "checkbox": "bool_value",
+    "data_editor": "string_value",
+    "dataframe": "string_value",
+    "download_button": "trigger_value",
+    "expandable": "bool_value",
+    "file_uploader": "file_uploader_state_value",
+    "number_input": "double_value",
+    "plotly_chart": "string_value",
+    "popover": "bool_value",
+    "selectbox": "string_value",
+    "slider": "double_array_value",
+    "text_area": "string_value",
+    "text_input": "string_value",
+}
+MOST = 300  # widgets of a visit; the largest page has a quarter
+LARGE = ("bidi_component", "data_editor", "dataframe", "plotly_chart")  # of which nothing but the kind is kept
+
+
+class Offers:
+    """The widgets that a visit was shown of late, by their identifiers."""
+
+    def __init__(self) -> None:
+        self._drawn: dict[str, tuple[str, Any]] = {}  # kind and description, the latest last
+
+    def note(self, message: ForwardMsg) -> None:
+        """Remember what the browser is told of a widget."""
+        if (what := message.delta.WhichOneof("type")) not in ("new_element", "add_block"):
+            return
+        part = getattr(message.delta, what)
+        kind = part.WhichOneof("type") or ""
+        widget: Any = getattr(part, kind, None)
+        if not getattr(widget, "id", ""):
+            return
+        if kind == "dataframe" and widget.editing_mode != Dataframe.READ_ONLY:
+            kind = "data_editor"
+        self._keep(widget.id, kind, widget if kind in FIELDS and kind not in LARGE else None)
+        if kind == "bidi_component":
+            self._keep(_make_trigger_id(widget.id, "events"), "bidi_events", None)
+
+    def _keep(self, identifier: str, kind: str, widget: Any) -> None:
+        self._drawn.pop(identifier, None)
+        self._drawn[identifier] = kind, widget
+        if len(self._drawn) > MOST:
+            del self._drawn[next(iter(self._drawn))]
+
+    def holds(self, state: WidgetState) -> bool:
+        """Whether the visit was shown a widget that can have this; after a reconnection nothing is known yet."""
+        if not self._drawn:
+            return True
+        kind, widget = self._drawn.get(state.id, ("", None))
+        return bool(kind) and is_offered(state, kind, widget)
+
+    def only_offered(self, states: WidgetStates) -> WidgetStates:
+        """The states without those that no widget can have."""
+        kept = [state for state in states.widgets if self.holds(state)]
+        if len(kept) == len(states.widgets):
+            return states
+        event("limit", what="widget_value", values=len(states.widgets) - len(kept))
+        return WidgetStates(widgets=kept)
+
+
+def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
+    """Whether a widget of this kind could send this.
+
+    Args: widget: what the browser was told of it; None for a kind of which only the type is checked.
+    """
+    came = state.WhichOneof("value")
+    if kind not in FIELDS:
+        return True  # of a kind that no page of ours has
+    if came is None:  # nothing is chosen, or typed
+        return not (kind == "button_group" and widget.required)
+    is_choice = kind == "slider" and widget.type == Slider.SELECT_SLIDER
+    if came != ("string_array_value" if is_choice else FIELDS[kind]):
+        return False
+    value = getattr(state, came)
+    if kind == "selectbox":
+        return bool(widget.accept_new_options) or value in widget.options
+    if kind == "button_group":
+        options = {text for o in widget.options for text in (o.content, f"{o.content_icon} {o.content}")}
+        most = len(options) if widget.click_mode == ButtonGroup.MULTI_SELECT else 1
+        return options.issuperset(value.data) and int(widget.required) <= len(value.data) <= most
+    if kind == "number_input":
+        return _is_in_range(value, widget)
+    if kind == "slider":
+        is_inside = (lambda one: one in widget.options) if is_choice else (lambda one: widget.min <= one <= widget.max)
+        return len(value.data) == len(widget.default) and all(map(is_inside, value.data))
+    if kind in ("text_area", "text_input"):
+        return not widget.max_chars or len(value) <= widget.max_chars
+    if kind in ("bidi_component", "bidi_events"):
+        return _is_json(value, dict if kind == "bidi_component" else list)
+    if kind in ("dataframe", "plotly_chart"):
+        return _is_selection(value)
+    return True
+
+
+def _is_in_range(value: float, widget: NumberInput) -> bool:
+    least = widget.min if widget.has_min else -math.inf
+    largest = widget.max if widget.has_max else math.inf
+    if not (math.isfinite(value) and least <= value <= largest):
+        return False
+    return widget.data_type != NumberInput.INT or (value.is_integer() and abs(value) <= LARGEST_WHOLE)
+
+
+def _is_json(text: str, expected: type) -> bool:
+    try:
+        return isinstance(json.loads(text), expected)
+    except (RecursionError, ValueError):
+        return False
+
+
+def _is_selection(text: str) -> bool:
+    """Whether a text names places of a picture or a table, by numbers."""
+    try:
+        chosen = json.loads(text)["selection"]
+        points, rows = chosen.get("points", []), chosen.get("rows", [])
+        numbers = [point[name] for point in points for name in ("x", "y")]
+        places = [point["point_index"] for point in points] + rows
+        return all(type(number) in (int, float) and math.isfinite(number) for number in numbers) and all(
+            type(place) is int and place >= 0 for place in places
+        )
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return False
+
+
+def apply() -> None:
+    """From now on, no page and no callback sees a value that its widget does not offer."""
+    enqueue, take = ScriptRunner._enqueue_forward_msg, SessionState.on_script_will_rerun
+
+    def enqueue_and_note(runner: ScriptRunner, message: ForwardMsg) -> None:
+        # Streamlit's own, not its interface, which may end the run while it is read
+        _offers_of(runner._session_state._state).note(message)
+        enqueue(runner, message)
+
+    def take_what_is_offered(state: SessionState, fresh: WidgetStates | None, **options: Any) -> None:
+        take(state, fresh and _offers_of(state).only_offered(fresh), **options)
+
+    ScriptRunner._enqueue_forward_msg = enqueue_and_note  # type: ignore[method-assign, assignment]
+    SessionState.on_script_will_rerun = take_what_is_offered  # type: ignore[method-assign, assignment]
+
+
+def _offers_of(state: SessionState) -> Offers:
+    if OFFERS not in state:
+        state[OFFERS] = Offers()
+    offers: Offers = state[OFFERS]
+    return offers
