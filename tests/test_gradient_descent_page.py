@@ -171,6 +171,26 @@ def test_odd_batches_are_descended(changes: dict[str, Any]) -> None:
     open_page(sheet.resized(5, 2))
 
 
+def test_losses_near_the_largest_number_do_not_break_the_picture() -> None:
+    app = open_page(replace(WORKED, logits=(("5e307", "-5e307", "0"),) * 3, dtype="float64"))
+
+    figure = spec(app)
+    axes = [axis for name, axis in figure["layout"].items() if name.startswith(("xaxis", "yaxis"))]
+    places = [end for axis in axes for end in axis["range"]]
+    places += [note["y"] for note in figure["layout"]["annotations"] if note.get("yref", "").startswith("y")]
+    assert places
+    assert all(abs(place) < 1e301 for place in places)
+    assert metrics(app)[0] == "5.0e+307"  # (5e307 + 1e308 + 0) / 3
+    assert "went from 1.0e+308 to 1.0e+308" in words(app)
+
+
+def test_a_gap_that_float64_cannot_hold_is_not_said_to_be_infinite() -> None:
+    app = open_page(replace(WORKED, logits=(("1.7e308", "-1.7e308", "0"),) * 3, dtype="float64"))
+
+    assert "the logits run off" in words(app)
+    assert "gap" not in words(app)
+
+
 def test_a_large_batch_stays_below_two_megabytes_and_says_what_it_leaves_out() -> None:
     app = ask(open_page(WORKED.resized(64, 64).with_random_logits(2.0, 1)), steps=500)
 

@@ -236,13 +236,11 @@ def limit_words(path: Descent, limit: Limit | None) -> str:
     if limit.loss == 0:
         words = _("Hard labels never come to rest: the loss falls towards {floor}, and the logits run off.")
     words = words.format(floor=floor)
-    return (
-        words
-        + " "
-        + _("The largest gap between two logits of a row went from {first} to {last}.").format(
-            first=number(_largest_gap(path.logits[0])), last=number(_largest_gap(path.logits[-1]))
-        )
-    )
+    first, last = _largest_gap(path.logits[0]), _largest_gap(path.logits[-1])
+    if not (math.isfinite(first) and math.isfinite(last)):  # no logit has a finite neighbour, or float64 ends before
+        return words
+    gaps = _("The largest gap between two logits of a row went from {first} to {last}.")
+    return words + " " + gaps.format(first=number(first), last=number(last))
 
 
 def _largest_gap(logits: Tensor) -> float:

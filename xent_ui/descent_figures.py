@@ -39,6 +39,7 @@ MAX_NAME = 8
 SIMPLEX_CLASSES = 3
 MAX_NAMED_ROWS = 8
 MAX_NAMED_CLASSES = 11  # beside each other on a telephone
+LARGEST_DRAWN = 1e300
 CLEAR = "rgba(0,0,0,0)"
 WORDS = {
     "type": "heatmap",
@@ -275,7 +276,7 @@ def _here(moving: Moving, point: int, words: Words, places: int) -> list[dict[st
         {
             "x": point,
             # what is no number still has its place on the axis of steps
-            "y": value if math.isfinite(value) else 0.0,
+            "y": value if _has_place(value) else 0.0,
             "xref": f"x{axis}",
             "yref": f"y{axis}",
             "text": text,
@@ -529,7 +530,7 @@ def _line(
         "type": "scatter",
         "mode": "lines+markers" if len(values) == 1 else "lines",
         "x": np.asarray(x, dtype=np.int32),
-        "y": np.where(np.isfinite(values), values, np.nan),
+        "y": np.where(_has_place(values), values, np.nan),
         "xaxis": f"x{axis}",
         "yaxis": f"y{axis}",
         "line": {"color": colour, "width": 2, "dash": dash},
@@ -537,10 +538,15 @@ def _line(
     }
 
 
+def _has_place(value: Any) -> Any:
+    """Whether a number, or which of an array, can be drawn: Plotly computes with several times the ends of an axis."""
+    return np.abs(value) < LARGEST_DRAWN
+
+
 def _range(values: Sequence[float]) -> list[float]:
     """All numbers and 0, with room above for what stands on the curve."""
-    finite = [value for value in values if math.isfinite(value)]
-    low, high = min([0.0, *finite]), max([0.0, *finite])
+    drawn = [value for value in values if _has_place(value)]
+    low, high = min([0.0, *drawn]), max([0.0, *drawn])
     size = (high - low) or 1.0
     return [low - 0.08 * size, high + 0.5 * size]
 
