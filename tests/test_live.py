@@ -80,6 +80,13 @@ def test_a_frame_on_the_page_holds_no_markup_and_comes_back_as_it_was(name: str)
     assert json.loads(seen.text) == {"names": [name]}
 
 
+def test_a_loss_near_the_largest_number_stands_at_its_end_of_the_gauge() -> None:
+    frame = live.frame(draft_of(logits=(("1.7e308", "-1.7e308", "0"),), labels=(2,), dtype="float64"))
+
+    assert frame["loss"] == "1.7e+308"
+    assert 0.9 < frame["gauge"]["loss"] <= 1
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_number_is_pytorch_s(preset: str) -> None:
     problem = PRESETS[preset].problem

@@ -219,6 +219,13 @@ def test_odd_rows_are_shown(name: str) -> None:
     assert frame(app)["names"] == list(sheet(app).class_names)
 
 
+def test_logits_too_large_for_a_picture_have_their_curve_as_numbers() -> None:
+    app = open_page(change=ODD["huge"])
+
+    assert any("too large for a picture" in info.value for info in app.info)
+    assert "numbers of the curve" in " ".join(one.label for one in app.expander).lower()
+
+
 @pytest.mark.parametrize("junk", [None, 7, "x", [], {}, {"generation": 0}, {"generation": 0, "logits": ["1"] * 10_000}])
 def test_a_hostile_state_of_the_component_shows_no_exception(junk: Any) -> None:
     app = open_page()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from xent_ui import figures
 from xent_ui.curve_figures import BLUE, GREY, PURPLE
-from xent_ui.figures import GRADIENT, OUTLINE, PROBABILITY, ROW_HEIGHT, Cell
+from xent_ui.figures import GRADIENT, LARGEST_DRAWN, OUTLINE, PROBABILITY, ROW_HEIGHT, Cell
 from xent_ui.text import number, plotly_escaped
 
 MAX_FRAMES = 51
@@ -39,7 +39,6 @@ MAX_NAME = 8
 SIMPLEX_CLASSES = 3
 MAX_NAMED_ROWS = 8
 MAX_NAMED_CLASSES = 11  # beside each other on a telephone
-LARGEST_DRAWN = 1e300
 CLEAR = "rgba(0,0,0,0)"
 WORDS = {
     "type": "heatmap",
@@ -539,7 +538,7 @@ def _line(
 
 
 def _has_place(value: Any) -> Any:
-    """Whether a number, or which of an array, can be drawn: Plotly computes with several times the ends of an axis."""
+    """Whether a number, or which of an array, can be drawn."""
     return np.abs(value) < LARGEST_DRAWN
 
 

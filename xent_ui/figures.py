@@ -20,6 +20,7 @@ from torch import Tensor
 from xent_ui.text import number, plotly_escaped
 
 ROW_HEIGHT = 36
+LARGEST_DRAWN = 1e300  # Plotly computes with several times the ends of an axis
 OUTLINE = "#E8871E"
 SELECTION = "#7A3E9D"
 DARK_INK, LIGHT_INK = "#000000", "#FFFFFF"

@@ -213,12 +213,15 @@ def _loss_along(current: live.Draft, evaluation: Evaluation) -> None:
     if not bool(curve.loss.isfinite().any()):
         st.info(_("The loss is finite nowhere along this logit: another logit is NaN or infinite."))
         return
-    st.plotly_chart(
-        row_figures.loss_curve(curve, names[label], decimals=decimals()),
-        key="loss_curve",
-        config=CHART_CONFIG,
-        alt=_("Loss of the row along the logit of {name}, with its tangent").format(name=names[label]),
-    )
+    if current.bound > figures.LARGEST_DRAWN:
+        st.info(_("These logits are too large for a picture; below are the numbers."))
+    else:
+        st.plotly_chart(
+            row_figures.loss_curve(curve, names[label], decimals=decimals()),
+            key="loss_curve",
+            config=CHART_CONFIG,
+            alt=_("Loss of the row along the logit of {name}, with its tangent").format(name=names[label]),
+        )
     with st.expander(_("Numbers of the curve"), on_change="rerun", key="curve_numbers") as opened:
         if opened.open:
             rows = zip(curve.values.tolist(), curve.loss.tolist(), curve.slope.tolist(), strict=True)

@@ -246,7 +246,7 @@ def _gauge(evaluation: Evaluation) -> dict[str, Any]:
     end = 2 * max([mark.value for mark in marks], default=1.0) or 1.0
     # it doubles, so that the marks stand still while the loss moves
     while math.isfinite(loss) and end < loss:
-        end *= 2
+        end = min(2 * end, sys.float_info.max)
     names = {"uniform": _("uniform guess"), "floor": _("floor")}
     return {
         "loss": _length(loss / end),
