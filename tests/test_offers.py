@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 import pytest
+from streamlit.proto.Checkbox_pb2 import Checkbox
 from streamlit.proto.Common_pb2 import DoubleArray, StringArray
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.state.session_state import SessionState
@@ -159,9 +159,7 @@ def test_a_widget_that_was_never_shown_takes_nothing_but_a_new_visit_takes_up_an
 def test_of_a_visit_without_end_only_the_latest_widgets_are_kept() -> None:
     found = Offers()
     for number in range(MOST + 5):
-        message = ForwardMsg()
-        message.delta.new_element.checkbox.id = str(number)
-        found.note(message)
+        found.note("checkbox", Checkbox(id=str(number)))
 
     known = [number for number in range(MOST + 5) if found.holds(WidgetState(id=str(number), bool_value=True))]
     assert known == list(range(5, MOST + 5))

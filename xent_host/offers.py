@@ -56,15 +56,8 @@ class Offers:
     def __init__(self) -> None:
         self._drawn: dict[str, tuple[str, Any]] = {}  # kind and description, the latest last
 
-    def note(self, message: ForwardMsg) -> None:
+    def note(self, kind: str, widget: Any) -> None:
         """Remember what the browser is told of a widget."""
-        if (what := message.delta.WhichOneof("type")) not in ("new_element", "add_block"):
-            return
-        part = getattr(message.delta, what)
-        kind = part.WhichOneof("type") or ""
-        widget: Any = getattr(part, kind, None)
-        if not getattr(widget, "id", ""):
-            return
         if kind == "dataframe" and widget.editing_mode != Dataframe.READ_ONLY:
             kind = "data_editor"
         self._keep(widget.id, kind, widget if kind in FIELDS and kind not in LARGE else None)
@@ -91,6 +84,17 @@ class Offers:
             return states
         event("limit", what="widget_value", values=len(states.widgets) - len(kept))
         return WidgetStates(widgets=kept)
+
+
+def widget_in(message: ForwardMsg) -> tuple[str, Any] | None:
+    """The widget that a message to the browser describes, after its kind; most describe none."""
+    what = message.delta.WhichOneof("type")
+    if what not in ("new_element", "add_block"):
+        return None
+    part = getattr(message.delta, what)
+    kind = part.WhichOneof("type") or ""
+    widget = getattr(part, kind, None)
+    return (kind, widget) if getattr(widget, "id", "") else None
 
 
 def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
@@ -161,8 +165,9 @@ def apply() -> None:
     enqueue, take = ScriptRunner._enqueue_forward_msg, SessionState.on_script_will_rerun
 
     def enqueue_and_note(runner: ScriptRunner, message: ForwardMsg) -> None:
-        # Streamlit's own, not its interface, which may end the run while it is read
-        _offers_of(runner._session_state._state).note(message)
+        if shown := widget_in(message):
+            # Streamlit's own state, not its interface, which may end the run while it is read
+            _offers_of(runner._session_state._state).note(*shown)
         enqueue(runner, message)
 
     def take_what_is_offered(state: SessionState, fresh: WidgetStates | None, **options: Any) -> None:
