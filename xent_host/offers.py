@@ -108,7 +108,10 @@ def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
     if came is None:  # nothing is chosen, or typed
         return not (kind == "button_group" and widget.required)
     is_choice = kind == "slider" and widget.type == Slider.SELECT_SLIDER
-    if came != ("string_array_value" if is_choice else FIELDS[kind]):
+    is_whole = kind == "number_input" and widget.data_type == NumberInput.INT
+    # a browser sends whole numbers as such, and what Streamlit sends itself comes back as it was
+    fields = ("string_array_value",) if is_choice else ("int_value", FIELDS[kind]) if is_whole else (FIELDS[kind],)
+    if came not in fields:
         return False
     value = getattr(state, came)
     if kind == "selectbox":
@@ -118,7 +121,7 @@ def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
         most = len(options) if widget.click_mode == ButtonGroup.MULTI_SELECT else 1
         return options.issuperset(value.data) and int(widget.required) <= len(value.data) <= most
     if kind == "number_input":
-        return _is_in_range(value, widget)
+        return _is_in_range(float(value), widget)
     if kind == "slider":
         is_inside = (lambda one: one in widget.options) if is_choice else (lambda one: widget.min <= one <= widget.max)
         return len(value.data) == len(widget.default) and all(map(is_inside, value.data))
