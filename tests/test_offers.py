@@ -5,8 +5,8 @@ import math
 from typing import Any
 
 import pytest
+from streamlit.proto.Checkbox_pb2 import Checkbox
 from streamlit.proto.Common_pb2 import DoubleArray, StringArray
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.state.session_state import SessionState
@@ -78,8 +78,8 @@ HELD: dict[str, list[dict[str, Any]]] = {
     "one button": [strings("a"), strings(), {}],
     "always one": [strings("b")],
     "buttons": [strings("a", "c")],
-    "whole": [{"double_value": 1}, {"double_value": 5}],
-    "any whole": [{"double_value": -(2**53) + 1}],
+    "whole": [{"double_value": 1}, {"double_value": 5}, {"int_value": 1}, {"int_value": 5}],
+    "any whole": [{"int_value": -100}, {"double_value": -(2**53) + 1}],
     "real": [{"double_value": 0.0}, {"double_value": 0.3}],
     "any real": [{"double_value": -1e300}],
     "slider": [doubles(1.0)],
@@ -99,9 +99,10 @@ REFUSED: dict[str, list[dict[str, Any]]] = {
     "one button": [strings("c"), strings("a", "b"), {"string_value": "a"}],
     "always one": [strings(), {}, strings("a", "b")],
     "buttons": [strings("a", "d")],
-    "whole": [{"double_value": value} for value in (0, 6, 1.5, math.nan, math.inf)] + [{"int_value": 1}],
+    "whole": [{"double_value": value} for value in (0, 6, 1.5, math.nan, math.inf)] + [{"int_value": 6}],
     "any whole": [{"double_value": value} for value in (2.0**53, -1e300, 0.5, math.nan, -math.inf)],
-    "real": [{"double_value": value} for value in (-0.1, 1.1, math.nan, math.inf)] + [{"string_value": "0.5"}],
+    "real": [{"double_value": value} for value in (-0.1, 1.1, math.nan, math.inf)]
+    + [{"string_value": "0.5"}, {"int_value": 1}],
     "any real": [{"double_value": value} for value in (math.nan, math.inf, -math.inf)],
     "slider": [doubles(1.1), doubles(math.nan), doubles(), doubles(0.1, 0.2), {"double_value": 0.5}],
     "range": [doubles(0.5), doubles(0.5, math.inf)],
@@ -159,9 +160,7 @@ def test_a_widget_that_was_never_shown_takes_nothing_but_a_new_visit_takes_up_an
 def test_of_a_visit_without_end_only_the_latest_widgets_are_kept() -> None:
     found = Offers()
     for number in range(MOST + 5):
-        message = ForwardMsg()
-        message.delta.new_element.checkbox.id = str(number)
-        found.note(message)
+        found.note("checkbox", Checkbox(id=str(number)))
 
     known = [number for number in range(MOST + 5) if found.holds(WidgetState(id=str(number), bool_value=True))]
     assert known == list(range(5, MOST + 5))

@@ -56,15 +56,8 @@ class Offers:
     def __init__(self) -> None:
         self._drawn: dict[str, tuple[str, Any]] = {}  # kind and description, the latest last
 
-    def note(self, message: ForwardMsg) -> None:
+    def note(self, kind: str, widget: Any) -> None:
         """Remember what the browser is told of a widget."""
-        if (what := message.delta.WhichOneof("type")) not in ("new_element", "add_block"):
-            return
-        part = getattr(message.delta, what)
-        kind = part.WhichOneof("type") or ""
-        widget: Any = getattr(part, kind, None)
-        if not getattr(widget, "id", ""):
-            return
         if kind == "dataframe" and widget.editing_mode != Dataframe.READ_ONLY:
             kind = "data_editor"
         self._keep(widget.id, kind, widget if kind in FIELDS and kind not in LARGE else None)
@@ -93,6 +86,17 @@ class Offers:
         return WidgetStates(widgets=kept)
 
 
+def widget_in(message: ForwardMsg) -> tuple[str, Any] | None:
+    """The widget that a message to the browser describes, after its kind; most describe none."""
+    what = message.delta.WhichOneof("type")
+    if what not in ("new_element", "add_block"):
+        return None
+    part = getattr(message.delta, what)
+    kind = part.WhichOneof("type") or ""
+    widget = getattr(part, kind, None)
+    return (kind, widget) if getattr(widget, "id", "") else None
+
+
 def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
     """Whether a widget of this kind could send this.
 
@@ -104,7 +108,10 @@ def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
     if came is None:  # nothing is chosen, or typed
         return not (kind == "button_group" and widget.required)
     is_choice = kind == "slider" and widget.type == Slider.SELECT_SLIDER
-    if came != ("string_array_value" if is_choice else FIELDS[kind]):
+    is_whole = kind == "number_input" and widget.data_type == NumberInput.INT
+    # a browser sends whole numbers as such, and what Streamlit sends itself comes back as it was
+    fields = ("string_array_value",) if is_choice else ("int_value", FIELDS[kind]) if is_whole else (FIELDS[kind],)
+    if came not in fields:
         return False
     value = getattr(state, came)
     if kind == "selectbox":
@@ -114,7 +121,7 @@ def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
         most = len(options) if widget.click_mode == ButtonGroup.MULTI_SELECT else 1
         return options.issuperset(value.data) and int(widget.required) <= len(value.data) <= most
     if kind == "number_input":
-        return _is_in_range(value, widget)
+        return _is_in_range(float(value), widget)
     if kind == "slider":
         is_inside = (lambda one: one in widget.options) if is_choice else (lambda one: widget.min <= one <= widget.max)
         return len(value.data) == len(widget.default) and all(map(is_inside, value.data))
@@ -161,8 +168,9 @@ def apply() -> None:
     enqueue, take = ScriptRunner._enqueue_forward_msg, SessionState.on_script_will_rerun
 
     def enqueue_and_note(runner: ScriptRunner, message: ForwardMsg) -> None:
-        # Streamlit's own, not its interface, which may end the run while it is read
-        _offers_of(runner._session_state._state).note(message)
+        if shown := widget_in(message):
+            # Streamlit's own state, not its interface, which may end the run while it is read
+            _offers_of(runner._session_state._state).note(*shown)
         enqueue(runner, message)
 
     def take_what_is_offered(state: SessionState, fresh: WidgetStates | None, **options: Any) -> None:
