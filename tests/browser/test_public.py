@@ -23,8 +23,10 @@ from tests.browser.helpers import (
     ROOT,
     Journal,
     Server,
+    cell,
     edit_cell,
     editor,
+    free_port,
     go_to,
     metric,
     open_page,
@@ -155,6 +157,21 @@ def test_another_site_is_refused_at_once_and_nobody_is_asked_who_that_is(monkeyp
 
         with pytest.raises(BlockingIOError):
             outside.accept()
+
+
+def test_a_tab_that_was_only_looked_at_goes_on_with_a_server_started_anew(page: Page) -> None:
+    port = free_port()
+    with serve(ROOT / "hosted.py", port=port) as server:
+        open_page(page, f"{server.url}/?preset=worked-batch")
+        wait_drawn(page)
+        server.process.kill()
+        server.process.wait()
+    with serve(ROOT / "hosted.py", port=port):
+        expect(cell(editor(page, "logits"), 0, 1)).to_have_attribute("aria-readonly", "false", timeout=IDLE_MS)
+        wait_drawn(page)
+        edit_cell(page, editor(page, "logits"), 0, 1, "5")
+        # by hand: log(e⁵ + e² + e³) - 3 = 2.169846, 1.407606 and 0.407606 stay: their mean
+        expect(metric(page, "loss")).to_have_text("1.9950", timeout=IDLE_MS)
 
 
 def test_a_link_to_a_page_opens_it_at_once_for_the_first_visitor(page: Page, journal: Journal) -> None:
