@@ -22,4 +22,5 @@ USER app
 EXPOSE 8501
 # The port opens only once the first page has run, so nobody meets a cold server.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-c", "import urllib.request as web; web.urlopen('http://127.0.0.1:8501/healthz', timeout=2)"]
-CMD ["python", "-m", "streamlit", "run", "hosted.py", "--server.address=0.0.0.0", "--server.port=8501"]
+# Its welcome would ask a stranger for the address of this machine.
+CMD ["python", "-m", "streamlit", "run", "hosted.py", "--server.address=0.0.0.0", "--server.port=8501", "--logger.hideWelcomeMessage=true"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from xent_core import __version__
-from xent_ui import cell_code, cold_start, session, share, warm  # noqa: F401  warm: the heavy imports, once per process
+from xent_ui import cell_code, cold_start, reconnect, session, share, warm  # noqa: F401  warm: heavy imports, once
 from xent_ui.text import N_, _, use_language
 
 FAVICON = Path(__file__).parent / "xent_ui" / "favicon.svg"
@@ -99,5 +99,6 @@ session.enter(
 if session.goes_home():
     st.switch_page(pages[home])
 share.frame()
+reconnect.ask_anew()
 current.run()
 cell_code.fetch_early()

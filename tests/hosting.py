@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,13 @@ def dockerfile() -> dict[str, list[str]]:
     return found
 
 
+def command() -> list[str]:
+    """What the image runs."""
+    [text] = dockerfile()["CMD"]
+    words: list[str] = json.loads(text)
+    return words
+
+
 def copies() -> list[tuple[list[str], str]]:
     """What the Dockerfile copies: from where, and where to."""
     return [(arguments.split()[:-1], arguments.split()[-1]) for arguments in dockerfile()["COPY"]]
@@ -76,27 +83,32 @@ def two_replicas_behind_nginx() -> Iterator[Site]:
     """The site, until the block ends. Raises: RuntimeError with the log of what does not start."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        copy_app(folder)
+        replicas = {name: stack.enter_context(replica(folder)) for name in ("1", "2")}
+        addresses = [server.url.removeprefix("http://") for server in replicas.values()]
+        url, log_file = stack.enter_context(nginx_before(addresses))
+        yield Site(url, replicas, folder, log_file)
+
+
+@contextlib.contextmanager
+def nginx_before(addresses: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """nginx with our template before two replicas, until the block ends: its address and what it logs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         folder.chmod(0o755)  # started by root, nginx works as somebody else
-        copy_app(folder / "app")
-        replicas = {name: stack.enter_context(replica(folder / "app")) for name in ("1", "2")}
         port = free_port()
-        config = nginx_config(
-            {
-                "XENT_LISTEN": f"127.0.0.1:{port}",
-                "XENT_HOSTS": "127.0.0.1",
-                **{f"XENT_REPLICA_{name}": server.url.removeprefix("http://") for name, server in replicas.items()},
-                "XENT_TMP": str(folder),
-            }
-        )
-        (folder / "nginx.conf").write_text(config, "utf-8")
+        values = {f"XENT_REPLICA_{number}": address for number, address in enumerate(addresses, 1)}
+        values |= {"XENT_LISTEN": f"127.0.0.1:{port}", "XENT_HOSTS": "127.0.0.1", "XENT_TMP": scratch}
+        (folder / "nginx.conf").write_text(nginx_config(values), "utf-8")
         log_file = folder / "access.log"
-        stack.enter_context(_nginx(folder, log_file, port))
-        yield Site(f"http://127.0.0.1:{port}", replicas, folder / "app", log_file)
+        with _nginx(folder, log_file, port):
+            yield f"http://127.0.0.1:{port}", log_file
 
 
 def replica(folder: Path, port: int = 0) -> contextlib.AbstractContextManager[Server]:
     """A server as the Dockerfile starts it, except for address and port."""
-    return serve(Path("hosted.py"), folder=folder, port=port)
+    options = [option for option in command()[5:] if not option.startswith(("--server.address=", "--server.port="))]
+    return serve(Path("hosted.py"), *options, folder=folder, port=port)
 
 
 @contextlib.contextmanager

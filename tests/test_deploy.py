@@ -4,12 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import yaml
 
 from tests.browser.helpers import ROOT
-from tests.hosting import TEMPLATE, copies, copy_app, dockerfile, nginx_config, replica
+from tests.hosting import TEMPLATE, command, copies, copy_app, dockerfile, nginx_config, replica
 from xent_ui.limits import PUBLIC
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
@@ -30,13 +31,13 @@ def test_everything_that_the_image_copies_exists_and_is_sent_to_the_build() -> N
 
 def test_what_the_image_holds_is_all_that_the_app_needs_and_its_health_check_says_so(tmp_path: Path) -> None:
     copy_app(tmp_path)
-    [command] = map(json.loads, dockerfile()["CMD"])
     [check] = (json.loads(text.partition(" CMD ")[2]) for text in dockerfile()["HEALTHCHECK"])
-    assert command[:5] == ["python", "-m", "streamlit", "run", "hosted.py"]  # as `replica` starts it
+    assert command()[:5] == ["python", "-m", "streamlit", "run", "hosted.py"]  # as `replica` starts it
 
     with replica(tmp_path) as server:
         here = [part.replace("http://127.0.0.1:8501", server.url) for part in check]
         assert subprocess.run([sys.executable, *here[1:]], check=False).returncode == 0
+        assert [json.loads(line)["event"] for line in server.log().splitlines()] == ["start", "warm"]  # and no welcome
     assert subprocess.run([sys.executable, *here[1:]], check=False, stderr=subprocess.DEVNULL).returncode != 0
 
 
@@ -60,7 +61,10 @@ def test_compose_gives_nginx_every_name_of_its_template_and_waits_for_warm_repli
     port = dockerfile()["EXPOSE"][0]
 
     nginx_config(values)  # raises for a name without a value
-    assert [values[f"XENT_REPLICA_{number}"] for number in (1, 2)] == [f"{name}:{port}" for name in REPLICAS]
+    addresses = [SERVICES[name]["networks"]["default"]["ipv4_address"] for name in REPLICAS]
+    assert [values[f"XENT_REPLICA_{number}"] for number in (1, 2)] == [f"{address}:{port}" for address in addresses]
+    [subnet] = (ip_network(pool["subnet"]) for pool in COMPOSE["networks"]["default"]["ipam"]["config"])
+    assert all(ip_address(address) in subnet for address in addresses)
     assert SERVICES["nginx"]["depends_on"] == {name: {"condition": "service_healthy"} for name in REPLICAS}
     [volume] = SERVICES["nginx"]["volumes"]
     assert (ROOT / volume.split(":")[0]) == TEMPLATE

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from streamlit import config
+from streamlit import config, net_util
 
 from xent_ui.limits import PUBLIC
 
@@ -40,6 +40,9 @@ def allowed_hosts() -> list[str]:
 
 def apply() -> None:
     """Set every option that the host has not set."""
+    # For a websocket from another site, Streamlit asks checkip.amazonaws.com whether that site is this server.
+    # All visitors wait for the answer: where there is none, two seconds and more, each time.
+    net_util.get_external_ip = lambda: None
     for key, value in {**OPTIONS, "server.allowedHosts": allowed_hosts()}.items():
         if "environment variable" not in config.get_where_defined(key):  # which is how it names flags, too
             config.set_option(key, value)

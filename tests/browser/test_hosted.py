@@ -4,9 +4,12 @@ Without nginx these tests are skipped; with XENT_REQUIRE_NGINX=1 they fail inste
 """
 
 import asyncio
+import contextlib
 import http.client
 import os
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlparse
 
 import pytest
@@ -27,7 +30,7 @@ from tests.browser.helpers import (
     wait_drawn,
     wait_idle,
 )
-from tests.hosting import NGINX, NO_NGINX, Site, replica, two_replicas_behind_nginx
+from tests.hosting import NGINX, NO_NGINX, Site, nginx_before, replica, two_replicas_behind_nginx
 from xent_core import Problem
 from xent_core.codec import MAX_TOKEN, to_json
 from xent_ui.limits import PUBLIC
@@ -36,12 +39,16 @@ ELSEWHERE = "127.0.0.2"  # another visitor's address, with limits of its own
 BURST = 60  # visits that one address may begin at once
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+@pytest.fixture(scope="module", autouse=True)
+def _nginx_is_here() -> None:
     if NGINX is None:
         if os.environ.get("XENT_REQUIRE_NGINX") == "1":
             pytest.fail(NO_NGINX, pytrace=False)
         pytest.skip(NO_NGINX)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
     with two_replicas_behind_nginx() as site:
         yield site
 
@@ -90,6 +97,40 @@ def test_a_cookie_that_names_no_replica_is_answered_and_replaced(site: Site) -> 
 
         assert answer.status == 200
         assert cookie_of(answer) in ("xent_replica=1", "xent_replica=2", None)
+
+
+class DropsTheSecondRequest(BaseHTTPRequestHandler):
+    """A replica that ends a connection that was kept just when another request comes over it."""
+
+    protocol_version = "HTTP/1.1"  # which keeps connections
+    requests_of_it = 0
+
+    def do_GET(self) -> None:
+        self.requests_of_it += 1
+        if self.requests_of_it > 1:
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.send_header("X-Asked-To", self.headers["Connection"])
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_connection_that_breaks_when_it_is_used_again_sends_nobody_to_the_other_replica() -> None:
+    with contextlib.ExitStack() as stack:
+        stubs = [stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), DropsTheSecondRequest)) for _ in range(2)]
+        for stub in stubs:
+            threading.Thread(target=stub.serve_forever, daemon=True).start()
+            stack.callback(stub.shutdown)
+        url, log_file = stack.enter_context(nginx_before([f"127.0.0.1:{stub.server_port}" for stub in stubs]))
+        site = Site(url, {}, log_file.parent, log_file)
+        answers = [get(site, "/", Cookie="xent_replica=1") for _ in range(8)]  # several for each worker of nginx
+
+    assert {cookie_of(answer) for answer in answers} == {None}
+    assert {answer.headers["X-Asked-To"] for answer in answers} == {"close"}  # before 1.29.7, nginx keeps none anyway
 
 
 def test_what_is_large_and_text_comes_compressed(site: Site) -> None:

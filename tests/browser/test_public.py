@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import re
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,8 +23,10 @@ from tests.browser.helpers import (
     ROOT,
     Journal,
     Server,
+    cell,
     edit_cell,
     editor,
+    free_port,
     go_to,
     metric,
     open_page,
@@ -64,15 +67,15 @@ def answer(url: str) -> tuple[int, dict[str, str], bytes]:
 class Visitor:
     """A program that speaks Streamlit's protocol; what it sends is not what a browser would."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, origin: str = "") -> None:
+        self.url, self.origin = url, origin or url
         self.page_hash = self.editor_id = self.rows_id = self.loss = ""
         self.alerts: list[str] = []
 
     async def __aenter__(self) -> "Visitor":
         host = urlparse(self.url).netloc
         self.socket = await websockets.connect(
-            f"ws://{host}/_stcore/stream", subprotocols=["streamlit"], origin=self.url, max_size=None
+            f"ws://{host}/_stcore/stream", subprotocols=["streamlit"], origin=self.origin, max_size=None
         )
         await self.run()
         return self
@@ -139,6 +142,36 @@ def test_every_answer_carries_the_headers(hosted: Server, path: str) -> None:
 @pytest.mark.parametrize("path", ["metrics", "agent/openapi.json", "agent/interact", "agent/mcp"])
 def test_what_is_no_visitors_business_is_not_there(hosted: Server, path: str) -> None:
     assert answer(f"{hosted.url}/_stcore/{path}")[0] == 404
+
+
+def test_another_site_is_refused_at_once_and_nobody_is_asked_who_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        outside.setblocking(False)
+        for scheme in ("http", "https"):  # whatever the server asks for goes here
+            monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{outside.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        with serve(ROOT / "hosted.py") as server:
+            other = Visitor(server.url, origin="https://elsewhere.example")
+            with pytest.raises(websockets.InvalidStatus, match="403"):
+                in_a_thread(other.__aenter__())
+
+        with pytest.raises(BlockingIOError):
+            outside.accept()
+
+
+def test_a_tab_that_was_only_looked_at_goes_on_with_a_server_started_anew(page: Page) -> None:
+    port = free_port()
+    with serve(ROOT / "hosted.py", port=port) as server:
+        open_page(page, f"{server.url}/?preset=worked-batch")
+        wait_drawn(page)
+        server.process.kill()
+        server.process.wait()
+    with serve(ROOT / "hosted.py", port=port):
+        expect(cell(editor(page, "logits"), 0, 1)).to_have_attribute("aria-readonly", "false", timeout=IDLE_MS)
+        wait_drawn(page)
+        edit_cell(page, editor(page, "logits"), 0, 1, "5")
+        # by hand: log(e⁵ + e² + e³) - 3 = 2.169846, 1.407606 and 0.407606 stay: their mean
+        expect(metric(page, "loss")).to_have_text("1.9950", timeout=IDLE_MS)
 
 
 def test_a_link_to_a_page_opens_it_at_once_for_the_first_visitor(page: Page, journal: Journal) -> None:
