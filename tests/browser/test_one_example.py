@@ -249,9 +249,8 @@ def test_a_place_of_the_drag_is_asked_for_once(page: Page, app_url: str) -> None
         page.mouse.move(*place(track, value))
         expect_numbers(page, [1, value, 3], 0)
 
-        (edit,) = [one for one in sent if b'"sequence"' in one]
-
-        assert b'"rested"' not in edit
+        # every message holds what all widgets hold; the one that the hand rests may have left meanwhile
+        assert len([one for one in sent if b'"sequence"' in one and b'"rested"' not in one]) == 1
 
 
 def test_the_pictures_follow_when_the_hand_rests(page: Page, app_url: str) -> None:
