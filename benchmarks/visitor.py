@@ -179,7 +179,7 @@ class Visitor:
             case "navigation":  # how every run of a whole page begins, and no run of a fragment
                 self.page_hash = message.navigation.page_script_hash
                 self.widgets, self.repeated, self.alerts, self.problems = {}, {}, [], []
-            case "auto_rerun":
+            case "auto_rerun" if message.auto_rerun.interval < ANSWER_SECONDS:  # one that is rarer waits for nothing
                 self.repeated[message.auto_rerun.fragment_id] = message.auto_rerun.interval
             case "delta" if message.delta.WhichOneof("type") == "new_element":
                 self._note_element(message.delta)
