@@ -127,6 +127,17 @@ def test_hidden_controls_are_not_there() -> None:
     assert "share_button" not in at.session_state
 
 
+@pytest.mark.parametrize("page", ["explore/one_example", "explore/gradient_descent", "understand/step_by_step"])
+def test_where_all_of_it_is_hidden_no_empty_fold_is_left(page: str) -> None:
+    at = open_app()
+    at.switch_page(f"pages/{page}.py")
+    assert any(fold.icon == ":material/tune:" for fold in run(at).expander)
+
+    hidden = open_app(hide="presets,options")
+    hidden.switch_page(f"pages/{page}.py")
+    assert not any(fold.icon == ":material/tune:" for fold in run(hidden).expander)
+
+
 def test_a_lock_holds_on_other_pages() -> None:
     at = open_app(lock="options", hide="presets")
     at.switch_page("pages/understand/step_by_step.py")

@@ -6,8 +6,8 @@ from xent_ui import descent, editors, options, session
 from xent_ui.text import _
 
 st.subheader(_("Follow the gradient"), anchor=False)
-with st.container(key="options"), st.expander(_("Preset and options"), icon=":material/tune:"):
-    options.option_bar()
+with st.container(key="options"):
+    options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet
 with st.container(key="descent_settings"):
     asked = descent.settings(sheet)

@@ -10,8 +10,8 @@ title.subheader(_("One example, live"), anchor=False)
 sheet = session.visit().sheet
 with source:
     one_example.source_chooser(sheet)
-with st.container(key="options"), st.expander(steps.problem_words(sheet), icon=":material/tune:"):
-    options.option_bar()
+with st.container(key="options"):
+    options.folded_option_bar(steps.problem_words(sheet))
 sheet = session.visit().sheet
 
 st.caption(one_example.row_words(sheet))
