@@ -1,5 +1,6 @@
 """The same numbers from a real accelerator; skipped where PyTorch finds none."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,10 @@ def test_the_command_takes_the_device(tmp_path: Path, capsys: pytest.CaptureFixt
     np.savez(tmp_path / "dump.npz", logits=logits.numpy(), target=target.numpy())
     seen = []
     for device in (DEVICE, "cpu"):
-        main(["analyse", str(tmp_path / "dump.npz"), "--device", device])
-        seen.append(capsys.readouterr().out)
-    assert seen[0]
-    assert seen[0].splitlines()[0] == seen[1].splitlines()[0]
+        assert main(["analyse", str(tmp_path / "dump.npz"), "--json", "--device", device]) == 0
+        seen.append(json.loads(capsys.readouterr().out))
+    assert seen[0]["loss"] == pytest.approx(seen[1]["loss"], rel=TOLERANCES[torch.float32])
+    assert seen[0]["accuracy"] == seen[1]["accuracy"]
 
 
 def test_a_problem_and_the_doctor_take_tensors_that_lie_there() -> None:
