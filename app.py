@@ -5,7 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 from xent_core import __version__
-from xent_ui import cell_code, cold_start, reconnect, session, share, warm  # noqa: F401  warm: heavy imports, once
+from xent_ui import (
+    cell_code,
+    cold_start,
+    reconnect,
+    share,
+    warm,  # noqa: F401  # heavy imports, once
+)
+from xent_ui.state import session
 from xent_ui.text import N_, _, use_language
 
 FAVICON = Path(__file__).parent / "xent_ui" / "favicon.svg"

@@ -21,7 +21,7 @@ from tests.browser.helpers import ROOT, Server, serve
 from xent_core import Problem
 from xent_core.codec import to_token
 from xent_ui.limits import PUBLIC
-from xent_ui.sheet import MAX_CLASSES, MAX_ROWS
+from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS
 
 SESSIONS, SECONDS, PAUSE_SECONDS = 50, 180.0, 2.0
 SETTLED_SECONDS = 60.0  # from then on, memory must not grow

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from xent_ui.sheet import Sheet
+from xent_ui.state.sheet import Sheet
 
 APP = str(Path(__file__).parents[1] / "app.py")
 

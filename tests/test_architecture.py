@@ -108,9 +108,9 @@ def _broken(source: Source) -> Iterator[tuple[int, str]]:
         yield from _imports_of(source, "torch", "plotly")
         if source.path.count("/") == 1:
             yield 1, "lies directly in pages/, where Streamlit would run it without app.py; move it into a section"
-    if not source.under("xent_ui/session.py"):
+    if not source.under("xent_ui/state/session.py"):
         for line, name in mentions(source.tree, "session_state", "query_params"):
-            yield line, f"{name} is for xent_ui/session.py alone"
+            yield line, f"{name} is for xent_ui/state/session.py alone"
     for line, name in unsafe_uses(source.tree):
         yield line, f"{name} is not safe"
 
@@ -184,10 +184,14 @@ def test_figures_are_made_without_streamlit() -> None:
         ("xent_ui/figures.py", "from streamlit import cache_data", "imports streamlit.cache_data"),
         ("pages/explore/a.py", "import torch.nn.functional as F", "imports torch.nn.functional"),
         ("pages/explore/a.py", "from plotly import express", "imports plotly.express"),
-        ("pages/explore/a.py", "st.session_state['x'] = 1", "session_state is for xent_ui/session.py alone"),
-        ("pages/explore/a.py", "from streamlit import query_params", "query_params is for xent_ui/session.py alone"),
-        ("xent_ui/widgets.py", "st.query_params.clear()", "query_params is for xent_ui/session.py alone"),
-        ("app.py", "st.session_state", "session_state is for xent_ui/session.py alone"),
+        ("pages/explore/a.py", "st.session_state['x'] = 1", "session_state is for xent_ui/state/session.py alone"),
+        (
+            "pages/explore/a.py",
+            "from streamlit import query_params",
+            "query_params is for xent_ui/state/session.py alone",
+        ),
+        ("xent_ui/a.py", "st.query_params.clear()", "query_params is for xent_ui/state/session.py alone"),
+        ("app.py", "st.session_state", "session_state is for xent_ui/state/session.py alone"),
         ("app.py", "st.markdown(text, unsafe_allow_html=True)", "unsafe_allow_html is not safe"),
         ("xent_core/a.py", "import pickle", "pickle is not safe"),
         ("xent_core/a.py", "from joblib import load", "joblib.load is not safe"),
@@ -214,7 +218,7 @@ def test_a_page_directly_in_pages_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("xent_ui/session.py", "import streamlit as st\nst.session_state, st.query_params"),
+        ("xent_ui/state/session.py", "import streamlit as st\nst.session_state, st.query_params"),
         ("xent_core/a.py", "'import streamlit, never pickle, exec(text)'"),
         ("xent_core/a.py", "from . import problem\nfrom .problem import Problem"),
         ("xent_core/a.py", "model.eval()\nnumpy.load(path, allow_pickle=False)"),

@@ -12,13 +12,14 @@ from streamlit.testing.v1 import AppTest
 
 from tests.tolerances import assert_agree
 from xent_core import PRESETS
-from xent_ui.sheet import Sheet, sheet_of_preset
+from xent_ui.state.sheet import Sheet, sheet_of_preset
 
 EXPERIMENTS = ("smoothing", "mix", "flip", "weight", "temperature")
 
 
 def page() -> None:
-    from xent_ui import experiments, session
+    from xent_ui import experiments
+    from xent_ui.state import session
 
     session.enter("experiments", {"experiments": "Experiments"})
     experiments.section(session.visit().sheet, 0)

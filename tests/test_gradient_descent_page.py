@@ -17,7 +17,7 @@ from tests.tolerances import assert_agree
 from xent_core import PRESETS, descend
 from xent_ui import descent
 from xent_ui.descent_figures import frame_points
-from xent_ui.sheet import Sheet, sheet_of_preset
+from xent_ui.state.sheet import Sheet, sheet_of_preset
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/explore/gradient_descent.py"

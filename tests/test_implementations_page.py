@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests import pages
 from xent_core import IMPLEMENTATIONS, PRESETS, compare
-from xent_ui.sheet import sheet_of_preset
+from xent_ui.state.sheet import sheet_of_preset
 
 PAGE = "pages/understand/implementations.py"
 

@@ -10,7 +10,7 @@ from tests.test_sheet import sheets
 from xent_core import IMPLEMENTATIONS, PRESETS, Problem
 from xent_core.codec import TokenTooLong, to_token
 from xent_ui import implementations, options, precision, steps
-from xent_ui.link import (
+from xent_ui.state.link import (
     FIRST_PRESET,
     HIDEABLE,
     LOCKABLE,
@@ -22,7 +22,7 @@ from xent_ui.link import (
     link_to,
     opening_of,
 )
-from xent_ui.sheet import CLASS_INDEX, InvalidSheet, Sheet, sheet_of_preset
+from xent_ui.state.sheet import CLASS_INDEX, InvalidSheet, Sheet, sheet_of_preset
 
 WORKED = sheet_of_preset(PRESETS[FIRST_PRESET])
 

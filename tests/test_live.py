@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from xent_core import PRESETS
 from xent_ui import live
-from xent_ui.sheet import PROBABILITIES, Sheet, sheet_of_preset
+from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
 from xent_ui.text import number
 
 KINDS = ("logit", "prob", "target", "grad")

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS
 from xent_ui import live, one_example, steps
-from xent_ui.sheet import PROBABILITIES, Sheet
+from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.text import number
 
 APP = str(Path(__file__).parents[1] / "app.py")

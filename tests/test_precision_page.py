@@ -11,7 +11,7 @@ from tests import pages
 from xent_core import PRECISION_PRESETS, PRESETS
 from xent_core.problem import DTYPES
 from xent_ui.curve_figures import Curve, error_curves
-from xent_ui.sheet import sheet_of_preset
+from xent_ui.state.sheet import sheet_of_preset
 
 PAGE = "pages/understand/precision.py"
 

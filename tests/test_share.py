@@ -8,9 +8,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.test_batch_page import heatmap, loss, open_app, press, run, warnings
 from xent_core import PRESETS, evaluate
-from xent_ui import session
-from xent_ui.link import Link, link_of_query, link_to, opening_of
-from xent_ui.sheet import Sheet, sheet_of_preset
+from xent_ui.state import session
+from xent_ui.state.link import Link, link_of_query, link_to, opening_of
+from xent_ui.state.sheet import Sheet, sheet_of_preset
 
 SHEET = (
     sheet_of_preset(PRESETS["class-weights"])

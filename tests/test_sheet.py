@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.problems import FLOATS, assert_same_bits
 from xent_core import DTYPES, PRESETS, REDUCTIONS, InvalidProblem, Problem, evaluate
 from xent_core.parse import InvalidText, parse_number
-from xent_ui.sheet import (
+from xent_ui.state.sheet import (
     CLASS_INDEX,
     MAX_CLASSES,
     MAX_JSON,

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS, trace
 from xent_ui import step_figures, steps
-from xent_ui.sheet import PROBABILITIES, Sheet, sheet_of_preset
+from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
 from xent_ui.text import number
 
 PAGE = Path(__file__).parents[1] / "pages" / "understand" / "step_by_step.py"

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
 from xent_ui import dump_pairs, dump_run, dump_suspects, limits, workers, your_logits
 from xent_ui.dump_run import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
-from xent_ui.sheet import InvalidSheet
+from xent_ui.state.sheet import InvalidSheet
 from xent_ui.workers import Pool
 
 APP = str(Path(__file__).parents[1] / "app.py")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from xent_ui import session
 from xent_ui.log import event
+from xent_ui.state import session
 from xent_ui.text import _
 
 HOST = Path(__file__).resolve().parent

@@ -23,7 +23,7 @@ from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.state.session_state import SessionState
 
 from xent_ui.log import event
-from xent_ui.session import OFFERS
+from xent_ui.state.session import OFFERS
 
 LARGEST_WHOLE = 2**53 - 1  # of a browser
 # in which field the value of each widget comes

@@ -19,13 +19,14 @@ from xent_core import (
     evaluate,
     limit_of,
 )
-from xent_ui import descent_figures, readouts, session, workers
+from xent_ui import descent_figures, readouts, workers
 from xent_ui.descent_figures import Held, Moving, Words
 from xent_ui.editors import short_names
 from xent_ui.limits import limits
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
-from xent_ui.sheet import Sheet, number_text, number_texts
+from xent_ui.state import session
+from xent_ui.state.sheet import Sheet, number_text, number_texts
 from xent_ui.text import _, number, short
 from xent_ui.workers import Job, NotBegun
 

@@ -10,11 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
-from xent_ui import dump_figures, figures, session, workers
+from xent_ui import dump_figures, figures, workers
 from xent_ui.dump_run import Look, Run
 from xent_ui.dump_suspects import LABEL, PREDICTION, RANGES, bound_key, choice_of
 from xent_ui.figures import Cell
 from xent_ui.readouts import CHART_CONFIG
+from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
 
 SHOWN_CLASSES, SHOWN_PAIRS = 20, 200

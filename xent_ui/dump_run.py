@@ -32,7 +32,7 @@ from xent_core.dump import (
 )
 from xent_ui import workers
 from xent_ui.limits import limits
-from xent_ui.sheet import MAX_CLASSES, InvalidSheet, Sheet, sheet_of
+from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet, Sheet, sheet_of
 from xent_ui.text import _
 from xent_ui.workers import Job
 

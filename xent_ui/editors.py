@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.parse import InvalidText, parse_matrix, parse_number
-from xent_ui import layout, session
+from xent_ui import layout
 from xent_ui.figures import ROW_HEIGHT
-from xent_ui.sheet import (
+from xent_ui.state import session
+from xent_ui.state.sheet import (
     CLASS_INDEX,
     MAX_CLASSES,
     MAX_ROWS,

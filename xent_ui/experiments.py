@@ -20,12 +20,13 @@ from xent_core import (
     sweep_temperature,
     sweep_weight,
 )
-from xent_ui import experiment_figures, figures, readouts, session
+from xent_ui import experiment_figures, figures, readouts
 from xent_ui.editors import short_names
 from xent_ui.experiment_figures import Line
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
-from xent_ui.sheet import Sheet, number_text
+from xent_ui.state import session
+from xent_ui.state.sheet import Sheet, number_text
 from xent_ui.text import _, number, short
 
 CHOICE = "experiment"

@@ -11,8 +11,8 @@ import streamlit as st
 
 from xent_core import DTYPES, PRESETS, REDUCTIONS
 from xent_core.parse import InvalidText, parse_number
-from xent_ui import session
-from xent_ui.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet
+from xent_ui.state import session
+from xent_ui.state.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet
 from xent_ui.text import _
 
 DECIMALS = "decimals"

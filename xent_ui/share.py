@@ -8,9 +8,9 @@ from dataclasses import replace
 import streamlit as st
 
 from xent_core.codec import TokenTooLong, to_json, to_script
-from xent_ui import session
-from xent_ui.link import HIDEABLE, LOCKABLE, MAX_NOTE, WIDGETS, Link, link_to
-from xent_ui.sheet import InvalidSheet
+from xent_ui.state import session
+from xent_ui.state.link import HIDEABLE, LOCKABLE, MAX_NOTE, WIDGETS, Link, link_to
+from xent_ui.state.sheet import InvalidSheet
 from xent_ui.text import _, markdown_escaped
 
 

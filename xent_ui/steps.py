@@ -10,12 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from xent_core import Step, Trace
-from xent_ui import figures, session, step_figures
+from xent_ui import figures, step_figures
 from xent_ui.editors import short_names
 from xent_ui.figures import Cell
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
-from xent_ui.sheet import Sheet
+from xent_ui.state import session
+from xent_ui.state.sheet import Sheet
 from xent_ui.step_figures import Node
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
 

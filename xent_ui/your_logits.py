@@ -14,11 +14,12 @@ import xent_core
 from xent_core import REDUCTIONS
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump
 from xent_core.parse import InvalidText, parse_number
-from xent_ui import dump_figures, dump_suspects, session, workers
+from xent_ui import dump_figures, dump_suspects, workers
 from xent_ui.dump_run import Question, Run
 from xent_ui.limits import limits
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
+from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number, short
 from xent_ui.workers import NotBegun
 

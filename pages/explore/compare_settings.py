@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from xent_ui import compare_settings, editors, session
+from xent_ui import compare_settings, editors
+from xent_ui.state import session
 from xent_ui.text import _
 
 st.subheader(_("Two settings, one batch"), anchor=False)

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.helpers import IDLE_MS, Journal, go_to, metric, open_page, wait_drawn, wait_idle
 from tests.browser.hostile import ADDRESS, NAMES, rendered
 from xent_core import PRESETS
-from xent_ui.link import link_to
-from xent_ui.sheet import sheet_of_preset
+from xent_ui.state.link import link_to
+from xent_ui.state.sheet import sheet_of_preset
 
 ALL = len(NAMES)
 # how many of the names each page shows at least

@@ -23,8 +23,8 @@ from tests.browser.helpers import (
 )
 from xent_core import Problem, evaluate
 from xent_core.codec import to_json
-from xent_ui.link import Link, link_to
-from xent_ui.sheet import sheet_of
+from xent_ui.state.link import Link, link_to
+from xent_ui.state.sheet import sheet_of
 
 EDITED = F.cross_entropy(torch.tensor([[1.0, -3.25, 3], [1, 2, 3], [1, 2, 3]]), torch.tensor([2, 1, 0]))
 PROBLEM = Problem([[0.5, -1.25, 2.0], [3.0, 0.0, -0.5]], [0, 2])
