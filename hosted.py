@@ -19,8 +19,8 @@ from xent_core import __version__
 from xent_host import errors, offers, options, turns
 from xent_host.guard import Guard
 from xent_host.headers import SecurityHeaders
-from xent_ui.log import event
-from xent_ui.workers import POOL
+from xent_ui.server.job_pool import POOL
+from xent_ui.server.log import event
 
 options.apply()
 offers.apply()

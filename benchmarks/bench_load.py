@@ -20,7 +20,7 @@ from benchmarks.visitor import Visitor, WrongAnswer, npy, visit
 from tests.browser.helpers import ROOT, Server, serve
 from xent_core import Problem
 from xent_core.codec import to_token
-from xent_ui.limits import PUBLIC
+from xent_ui.server.limits import PUBLIC
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS
 
 SESSIONS, SECONDS, PAUSE_SECONDS = 50, 180.0, 2.0

@@ -11,7 +11,7 @@ import yaml
 
 from tests.browser.helpers import ROOT
 from tests.hosting import TEMPLATE, command, copies, copy_app, dockerfile, nginx_config, replica
-from xent_ui.limits import PUBLIC
+from xent_ui.server.limits import PUBLIC
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES = COMPOSE["services"]

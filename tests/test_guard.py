@@ -11,7 +11,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from tests.aio import in_a_thread
 from xent_host.guard import MESSAGE_TOO_BIG, NO_MESSAGE, TRY_AGAIN_LATER, Guard, GuardLimits
-from xent_ui.limits import PUBLIC_VARIABLE
+from xent_ui.server.limits import PUBLIC_VARIABLE
 
 MB = 2**20
 

@@ -17,7 +17,7 @@ from benchmarks.visitor import visit
 from tests.browser.helpers import ROOT, serve
 from xent_host import offers
 from xent_host.offers import MOST, Offers
-from xent_ui.limits import PUBLIC_VARIABLE
+from xent_ui.server.limits import PUBLIC_VARIABLE
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 from xent_core import __version__
 from xent_host import errors, options
 from xent_host.headers import FRAMES_VARIABLE, content_security_policy
-from xent_ui.limits import OWN, PUBLIC, PUBLIC_VARIABLE, limits
-from xent_ui.log import event
+from xent_ui.server.limits import OWN, PUBLIC, PUBLIC_VARIABLE, limits
+from xent_ui.server.log import event
 
 SECRET = "the visitor's 3.14"
 

@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
-from xent_ui import dump_pairs, dump_run, dump_suspects, limits, workers, your_logits
+from xent_ui import dump_pairs, dump_run, dump_suspects, your_logits
 from xent_ui.dump_run import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
+from xent_ui.server import job_pool, limits
+from xent_ui.server.job_pool import Pool
 from xent_ui.state.sheet import InvalidSheet
-from xent_ui.workers import Pool
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/apply/your_logits.py"
@@ -314,7 +315,7 @@ def test_strangers_may_not_load_more_than_the_server_can_bear(monkeypatch: pytes
 
 def test_an_analysis_that_takes_too_long_is_stopped_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = replace(limits.PUBLIC, work_seconds=0.0)
-    monkeypatch.setattr(workers, "POOL", Pool(impatient))
+    monkeypatch.setattr(job_pool, "POOL", Pool(impatient))
     monkeypatch.setattr(limits, "OWN", impatient)
     monkeypatch.setattr(dump_run, "analyse", partial(analyse, batch_rows=10))
 
@@ -324,7 +325,7 @@ def test_an_analysis_that_takes_too_long_is_stopped_and_says_so(monkeypatch: pyt
 def test_who_waits_reads_how_many_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, go_on = Pool(replace(limits.PUBLIC, workers=1)), Event()
     others = [pool.submit(lambda job: go_on.wait(60)) for _ in range(2)]
-    monkeypatch.setattr(workers, "POOL", pool)
+    monkeypatch.setattr(job_pool, "POOL", pool)
     monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
     app = open_page()
     run(app)
@@ -341,7 +342,7 @@ def test_who_waits_reads_how_many_come_first(monkeypatch: pytest.MonkeyPatch) ->
 def test_who_comes_when_too_many_wait_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, go_on = Pool(replace(limits.PUBLIC, workers=1, waiting=0)), Event()
     busy = pool.submit(lambda job: go_on.wait(60))
-    monkeypatch.setattr(workers, "POOL", pool)
+    monkeypatch.setattr(job_pool, "POOL", pool)
     app = open_page()
 
     assert "Try again in a minute" in app.warning[0].value
@@ -355,7 +356,7 @@ def test_who_comes_when_too_many_wait_is_told_to_come_again(monkeypatch: pytest.
 def test_who_stops_before_their_turn_may_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, go_on = Pool(replace(limits.PUBLIC, workers=1)), Event()
     pool.submit(lambda job: go_on.wait(60))
-    monkeypatch.setattr(workers, "POOL", pool)
+    monkeypatch.setattr(job_pool, "POOL", pool)
     monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
     app = open_page()
     app.button(key="dump_stop").click()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from xent_ui.log import event
+from xent_ui.server.log import event
 from xent_ui.state import session
 from xent_ui.text import _
 

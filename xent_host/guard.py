@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime import get_instance
 
-from xent_ui.limits import PUBLIC
-from xent_ui.log import event
+from xent_ui.server.limits import PUBLIC
+from xent_ui.server.log import event
 
 CLOSED = ("metrics", "agent", "script-health-check")  # below /_stcore/
 UPLOAD = "upload_file"

@@ -22,7 +22,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.state.session_state import SessionState
 
-from xent_ui.log import event
+from xent_ui.server.log import event
 from xent_ui.state.session import OFFERS
 
 LARGEST_WHOLE = 2**53 - 1  # of a browser

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamlit import config, net_util
 
-from xent_ui.limits import PUBLIC
+from xent_ui.server.limits import PUBLIC
 
 HOSTS_VARIABLE = "XENT_ALLOWED_HOSTS"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
-from xent_ui.turns import TURNS
+from xent_ui.server.run_lock import TURNS
 
 # after which a thread lets another one in: what a run has shown is sent while the next one runs, a message at a time
 SWITCH_SECONDS = 0.001

@@ -19,16 +19,17 @@ from xent_core import (
     evaluate,
     limit_of,
 )
-from xent_ui import descent_figures, readouts, workers
+from xent_ui import descent_figures, readouts
 from xent_ui.descent_figures import Held, Moving, Words
 from xent_ui.editors import short_names
-from xent_ui.limits import limits
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
+from xent_ui.server import job_pool
+from xent_ui.server.job_pool import Job, NotBegun
+from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text, number_texts
 from xent_ui.text import _, number, short
-from xent_ui.workers import Job, NotBegun
 
 OPTIMIZER, LEARNING_RATE, STEPS = "descent_optimizer", "descent_learning_rate", "descent_steps"
 RUN, STEP = "descent_run", "descent_step"
@@ -55,7 +56,7 @@ class Run:
     job: Job[Descent] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.job = workers.POOL.submit(self._descend)
+        self.job = job_pool.POOL.submit(self._descend)
 
     def _descend(self, job: Job[Descent]) -> Descent:
         def note(done: int) -> bool:
@@ -118,9 +119,9 @@ def path_of(problem: Problem, asked: Settings) -> Descent | None:
             run.job.stop()
         try:
             run = Run(problem, asked)
-        except workers.Full:
+        except job_pool.Full:
             session.keep(RUN, None)
-            st.warning(workers.full_words(), icon=":material/hourglass_disabled:")
+            st.warning(job_pool.full_words(), icon=":material/hourglass_disabled:")
             return None
         session.keep(RUN, run)
         session.keep(STEP, None)
@@ -141,7 +142,7 @@ def _progress(run: Run) -> None:
     if run.job.is_done(0):
         st.rerun()
     bar, button = st.columns([5, 1], vertical_alignment="center")
-    text = workers.queue_words(run.job) or _("step {done} of {steps}").format(done=run.done, steps=run.settings.steps)
+    text = job_pool.queue_words(run.job) or _("step {done} of {steps}").format(done=run.done, steps=run.settings.steps)
     bar.progress(run.done / run.settings.steps, text=text)
     button.button(_("Stop"), icon=":material/stop:", key="descent_stop", on_click=_stop, args=(run,), width="stretch")
 

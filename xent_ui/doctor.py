@@ -13,8 +13,9 @@ from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor import TITLES, diagnose_file
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
 from xent_core.pitfalls import PITFALLS, Pitfall, PitfallCall
-from xent_ui import figures, workers
+from xent_ui import figures
 from xent_ui.readouts import CHART_CONFIG
+from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number
 
@@ -116,7 +117,7 @@ def of_paste() -> list[Finding] | None:
 
     try:
         size_bytes = len(logits_text) + len(target_text) + len(weight_text)
-        logits, target, factors = workers.answer(tensors, size_bytes=size_bytes)
+        logits, target, factors = job_pool.answer(tensors, size_bytes=size_bytes)
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -141,7 +142,7 @@ def of_file() -> list[Finding] | None:
     if upload is None:
         return None
     try:
-        return workers.answer(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
+        return job_pool.answer(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
     except InvalidFile as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None

@@ -10,11 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
-from xent_ui import dump_figures, figures, workers
+from xent_ui import dump_figures, figures
 from xent_ui.dump_run import Look, Run
 from xent_ui.dump_suspects import LABEL, PREDICTION, RANGES, bound_key, choice_of
 from xent_ui.figures import Cell
 from xent_ui.readouts import CHART_CONFIG
+from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
 
@@ -208,14 +209,14 @@ def _inside(run: Run) -> None:
 def _look(run: Run, label: int, prediction: int) -> None:
     try:
         run.look(label, prediction)
-    except workers.Full:
-        st.toast(workers.full_words(), icon=":material/hourglass_disabled:")
+    except job_pool.Full:
+        st.toast(job_pool.full_words(), icon=":material/hourglass_disabled:")
 
 
 def _looking(look: Look) -> None:
     if look.job.is_done(0):
         st.rerun()
-    text = workers.queue_words(look.job) or _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
+    text = job_pool.queue_words(look.job) or _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
     st.progress(min(look.rows / max(look.total_rows, 1), 1.0), text=text)
 
 

@@ -30,11 +30,11 @@ from xent_core.dump import (
     score,
     select,
 )
-from xent_ui import workers
-from xent_ui.limits import limits
+from xent_ui.server import job_pool
+from xent_ui.server.job_pool import Job
+from xent_ui.server.limits import limits
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet, Sheet, sheet_of
 from xent_ui.text import _
-from xent_ui.workers import Job
 
 SECONDS_BETWEEN_SUMMARIES = 1.0
 MAX_WIDE_ROWS = MAX_CLASSES // 2  # in a table that cannot hold every class: each row brings two classes of its own
@@ -87,8 +87,8 @@ class Run:
     def __post_init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="xent-scores-", ignore_cleanup_errors=True)
         try:
-            self.job = workers.POOL.submit(self._analyse)
-        except workers.Full:
+            self.job = job_pool.POOL.submit(self._analyse)
+        except job_pool.Full:
             self._folder.cleanup()
             raise
 
@@ -195,7 +195,7 @@ class Look:
     def __init__(self, labels: range, logits: range, summary: DumpSummary, opened: Callable[[], Dump]) -> None:
         self.labels, self.logits = labels, logits
         self.rows, self.total_rows = 0, summary.total_rows
-        self.job = workers.POOL.submit(partial(self._read, summary.options, opened))
+        self.job = job_pool.POOL.submit(partial(self._read, summary.options, opened))
 
     def _read(self, options: LossOptions, opened: Callable[[], Dump], job: Job[PairDetail]) -> PairDetail:
         with opened() as dump:

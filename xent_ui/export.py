@@ -24,9 +24,10 @@ from xent_core.codec import (
     to_safetensors,
     to_script,
 )
-from xent_ui import share, workers
+from xent_ui import share
 from xent_ui.options import decimals
 from xent_ui.report import picture, report_html
+from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.state.link import link_to
 from xent_ui.state.sheet import InvalidSheet, Sheet, number_text, sheet_of
@@ -134,7 +135,7 @@ def importer() -> None:
     read = session.kept(READ)
     if read is None or read[0] != upload.file_id:
         work = partial(_read, upload.name, upload.getvalue())
-        read = (upload.file_id, workers.answer(work, size_bytes=upload.size))
+        read = (upload.file_id, job_pool.answer(work, size_bytes=upload.size))
         session.keep(READ, read)
     content = read[1]
     if isinstance(content, str):

@@ -14,14 +14,15 @@ import xent_core
 from xent_core import REDUCTIONS
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump
 from xent_core.parse import InvalidText, parse_number
-from xent_ui import dump_figures, dump_suspects, workers
+from xent_ui import dump_figures, dump_suspects
 from xent_ui.dump_run import Question, Run
-from xent_ui.limits import limits
 from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
+from xent_ui.server import job_pool
+from xent_ui.server.job_pool import NotBegun
+from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number, short
-from xent_ui.workers import NotBegun
 
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
 SOURCE, RUN, LOGITS_ARE = "dump_source", "dump_run", "dump_logits_are"
@@ -149,8 +150,8 @@ def run_of(asked: Question | None) -> Run | None:
     if run is None:
         try:
             run = Run(asked)
-        except workers.Full:
-            st.warning(workers.full_words(), icon=":material/hourglass_disabled:")
+        except job_pool.Full:
+            st.warning(job_pool.full_words(), icon=":material/hourglass_disabled:")
             return None
         session.keep(RUN, run)
         dump_suspects.forget()
@@ -181,7 +182,7 @@ def _progress(run: Run) -> None:
     told = run.progress
     bar, button = st.columns([5, 1], vertical_alignment="center")
     if told is None:
-        bar.progress(0.0, text=workers.queue_words(run.job) or _("opening the file"))
+        bar.progress(0.0, text=job_pool.queue_words(run.job) or _("opening the file"))
     else:
         words = {"rows": _("row {done} of {rows}"), "temperature": _("best temperature: row {done} of {rows}")}
         text = words[told.stage].format(done=told.rows, rows=told.total_rows)

@@ -33,7 +33,7 @@ from tests.browser.helpers import (
 from tests.hosting import NGINX, NO_NGINX, Site, nginx_before, replica, two_replicas_behind_nginx
 from xent_core import Problem
 from xent_core.codec import MAX_TOKEN, to_json
-from xent_ui.limits import PUBLIC
+from xent_ui.server.limits import PUBLIC
 
 ELSEWHERE = "127.0.0.2"  # another visitor's address, with limits of its own
 BURST = 60  # visits that one address may begin at once

@@ -17,7 +17,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from xent_core import PRESETS
 from xent_core.codec import TokenTooLong
-from xent_ui.limits import limits
+from xent_ui.server.limits import limits
 from xent_ui.state.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of
 from xent_ui.state.sheet import InvalidSheet, Sheet, sheet_of_preset
 from xent_ui.text import _

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from xent_core.language import _, use_catalogue
-from xent_ui.limits import PUBLIC
-from xent_ui.workers import Full, Job, NotBegun, Pool, queue_words
+from xent_ui.server.job_pool import Full, Job, NotBegun, Pool, queue_words
+from xent_ui.server.limits import PUBLIC
 
 PATIENCE = 30.0  # seconds that a busy machine may take
 ONE = replace(PUBLIC, workers=1, waiting=3)

@@ -11,10 +11,10 @@ from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
-from xent_ui.limits import Limits, limits
-from xent_ui.log import event
+from xent_ui.server.limits import Limits, limits
+from xent_ui.server.log import event
+from xent_ui.server.run_lock import TURNS
 from xent_ui.text import _
-from xent_ui.turns import TURNS
 
 LOOK_SECONDS = 0.3
 LARGE_BYTES = 2**18  # less is read in the blink of an eye

@@ -10,7 +10,7 @@ import pytest
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
 from xent_host import turns
-from xent_ui.turns import Turns
+from xent_ui.server.run_lock import Turns
 
 
 def test_two_never_hold_the_turn_at_once() -> None:

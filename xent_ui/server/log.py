@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 
 from xent_core import __version__
-from xent_ui.limits import limits
+from xent_ui.server.limits import limits
 
 
 def event(name: str, **facts: str | int | float | None) -> None:
