@@ -516,8 +516,8 @@ def test_a_name_that_no_row_can_have_leaves_the_row_its_name(value: object) -> N
 )
 def test_an_option_that_no_widget_offers_is_refused_and_the_table_stays(name: str, value: object) -> None:
     def crafted(name: str, value: object) -> None:
-        from xent_ui import options
         from xent_ui.state import session
+        from xent_ui.table import options
 
         session.keep("crafted", value)
         options._take_option(name, "crafted")
@@ -532,8 +532,8 @@ def test_an_option_that_no_widget_offers_is_refused_and_the_table_stays(name: st
 
 def test_a_preset_that_does_not_exist_leaves_the_table() -> None:
     def crafted() -> None:
-        from xent_ui import options
         from xent_ui.state import session
+        from xent_ui.table import options
 
         session.visit()
         session.keep(options.PRESET, "no such preset")
@@ -558,8 +558,9 @@ def test_a_column_is_as_wide_as_its_longest_number() -> None:
 
 def test_boxes_and_choices_that_are_gone_change_nothing() -> None:
     def crafted() -> None:
-        from xent_ui import editors, readouts
+        from xent_ui import readouts
         from xent_ui.state import session
+        from xent_ui.table import editors
 
         session.visit()
         session.keep("gone", 3)  # of three rows and classes, those after the last

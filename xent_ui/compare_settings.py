@@ -17,9 +17,9 @@ from xent_core.compare_settings import CONTINUOUS_OPTIONS, SUM_OVER_GLOBAL_COUNT
 from xent_core.cross_entropy import Evaluation
 from xent_core.parse import InvalidText, parse_matrix
 from xent_ui import compare_figures, figures, readouts
-from xent_ui.options import decimals, take_target_kind
 from xent_ui.state import session
 from xent_ui.state.sheet import CLASS_INDEX, ONE_HOT, PROBABILITIES, Sheet, number_text, sheet_of_preset
+from xent_ui.table.options import decimals, take_target_kind
 from xent_ui.text import N_, _, markdown_escaped, number, short
 
 VIEW, OPTION, PARTS = "compare_view", "compare_option", "compare_parts"

@@ -21,14 +21,14 @@ from xent_core import (
 )
 from xent_ui import descent_figures, readouts
 from xent_ui.descent_figures import Held, Moving, Words
-from xent_ui.editors import short_names
-from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job, NotBegun
 from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text, number_texts
+from xent_ui.table.editors import short_names
+from xent_ui.table.options import decimals
 from xent_ui.text import _, number, short
 
 OPTIMIZER, LEARNING_RATE, STEPS = "descent_optimizer", "descent_learning_rate", "descent_steps"

@@ -13,10 +13,10 @@ import streamlit as st
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects
 from xent_ui import dump_figures, one_example, readouts
 from xent_ui.dump_run import RowStory, Run, largest_entries
-from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
+from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
 
 ROW, LABEL, PREDICTION = "dump_row", "dump_label", "dump_prediction"

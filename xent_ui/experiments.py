@@ -21,12 +21,12 @@ from xent_core import (
     sweep_weight,
 )
 from xent_ui import experiment_figures, figures, readouts
-from xent_ui.editors import short_names
 from xent_ui.experiment_figures import Line
-from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text
+from xent_ui.table.editors import short_names
+from xent_ui.table.options import decimals
 from xent_ui.text import _, number, short
 
 CHOICE = "experiment"

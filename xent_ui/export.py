@@ -25,12 +25,12 @@ from xent_core.codec import (
     to_script,
 )
 from xent_ui import share
-from xent_ui.options import decimals
 from xent_ui.report import picture, report_html
 from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.state.link import link_to
 from xent_ui.state.sheet import InvalidSheet, Sheet, number_text, sheet_of
+from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number
 
 NAME = "cross-entropy"

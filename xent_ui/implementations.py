@@ -13,10 +13,10 @@ from torch import Tensor
 from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
 from xent_core.implementations import REASONS, Entry, Reason, RowWorked
 from xent_ui import figures
-from xent_ui.options import decimals
 from xent_ui.readouts import gradient_heatmap
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
+from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
 
 SCALES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

@@ -13,12 +13,12 @@ from streamlit.errors import StreamlitAPIException
 
 from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
 from xent_ui import figures, live, row_figures, step_figures, steps
-from xent_ui.editors import short_names
 from xent_ui.figures import Cell
-from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, Sheet, number_text
+from xent_ui.table.editors import short_names
+from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
 
 DRAFT, SOURCE, CLASSES, CURVE_CLASS = "one_example_draft", "one_example_source", "fresh_classes", "curve_class"

@@ -15,13 +15,13 @@ from xent_core import PRECISION_PRESETS, Problem, in_every_dtype, row_sweep, sca
 from xent_core.precision import LOG_OF_SOFTMAX, MEAN_IN_FLOAT32, ErrorLine, InDtype, Rounded, ulp
 from xent_ui import curve_figures, figures
 from xent_ui.curve_figures import Curve
-from xent_ui.editors import short_names
 from xent_ui.implementations import size_words
 from xent_ui.implementations import table as table_of_texts
-from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS, Sheet, number_text
+from xent_ui.table.editors import short_names
+from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, number, power_of_ten, short
 
 YOUR_BATCH = "your-batch"

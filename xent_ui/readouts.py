@@ -22,11 +22,11 @@ from xent_core import (
 )
 from xent_core.parse import parse_number
 from xent_ui import figures
-from xent_ui.editors import short_names
 from xent_ui.figures import Cell
-from xent_ui.options import decimals, option_words
 from xent_ui.state import session
 from xent_ui.state.sheet import PROBABILITIES, Sheet, number_texts
+from xent_ui.table.editors import short_names
+from xent_ui.table.options import decimals, option_words
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
 
 SELECTED = "selected_cell"

@@ -14,8 +14,8 @@ from torch import Tensor
 from xent_core import Evaluation
 from xent_core.codec import to_script
 from xent_ui import figures, readouts
-from xent_ui.editors import short_names
 from xent_ui.state.sheet import Sheet, number_text
+from xent_ui.table.editors import short_names
 from xent_ui.text import _, number
 
 TITLE_HEIGHT = 34  # pixels, also room for the buttons that save the picture

@@ -11,13 +11,13 @@ import streamlit as st
 
 from xent_core import Step, Trace
 from xent_ui import figures, step_figures
-from xent_ui.editors import short_names
 from xent_ui.figures import Cell
-from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.step_figures import Node
+from xent_ui.table.editors import short_names
+from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
 
 ROW, STAGE, CLASS, PLAYING, TICKED = "traced_row", "traced_stage", "traced_class", "trace_plays", "trace_has_ticked"

@@ -16,12 +16,12 @@ from xent_core.dump import FORMATS, DumpSummary, InvalidDump
 from xent_core.parse import InvalidText, parse_number
 from xent_ui import dump_figures, dump_suspects
 from xent_ui.dump_run import Question, Run
-from xent_ui.options import decimals
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import NotBegun
 from xent_ui.server.limits import limits
 from xent_ui.state import session
+from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
 
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from xent_ui import doctor, editors
+from xent_ui import doctor
+from xent_ui.table import editors
 from xent_ui.text import _
 
 st.subheader(_("What is wrong with my loss?"), anchor=False)

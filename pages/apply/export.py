@@ -3,8 +3,9 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import editors, export, options
+from xent_ui import export
 from xent_ui.state import session
+from xent_ui.table import editors, options
 from xent_ui.text import _
 
 st.subheader(_("Take it with you, or bring it here"), anchor=False)

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from xent_ui import dump_pairs, dump_suspects, editors, your_logits
+from xent_ui import dump_pairs, dump_suspects, your_logits
+from xent_ui.table import editors
 from xent_ui.text import _
 
 st.subheader(_("Which examples carry the gradient of your model?"), anchor=False)

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import compare_settings, doctor, editors, layout, options, readouts
+from xent_ui import compare_settings, doctor, readouts
 from xent_ui.state import session
+from xent_ui.table import editors, layout, options
 from xent_ui.text import _
 
 title, tools = layout.title_and_tools()

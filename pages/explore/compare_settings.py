@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from xent_ui import compare_settings, editors
+from xent_ui import compare_settings
 from xent_ui.state import session
+from xent_ui.table import editors
 from xent_ui.text import _
 
 st.subheader(_("Two settings, one batch"), anchor=False)

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from xent_ui import descent, editors, options
+from xent_ui import descent
 from xent_ui.state import session
+from xent_ui.table import editors, options
 from xent_ui.text import _
 
 st.subheader(_("Follow the gradient"), anchor=False)

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from xent_ui import editors, experiments, one_example, options, steps
+from xent_ui import experiments, one_example, steps
 from xent_ui.state import session
+from xent_ui.table import editors, options
 from xent_ui.text import _
 
 title, source = st.columns([1.4, 1], vertical_alignment="bottom")

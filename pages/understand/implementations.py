@@ -3,8 +3,9 @@
 import streamlit as st
 
 from xent_core import compare
-from xent_ui import editors, implementations, options
+from xent_ui import implementations
 from xent_ui.state import session
+from xent_ui.table import editors, options
 from xent_ui.text import _
 
 st.subheader(_("One loss, many ways to write it"), anchor=False)

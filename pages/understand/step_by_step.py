@@ -3,8 +3,9 @@
 import streamlit as st
 
 from xent_core import trace
-from xent_ui import editors, options, steps
+from xent_ui import steps
 from xent_ui.state import session
+from xent_ui.table import editors, options
 from xent_ui.text import _
 
 title, row = st.columns([3, 1], vertical_alignment="bottom")

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.parse import InvalidText, parse_matrix, parse_number
-from xent_ui import layout
 from xent_ui.figures import ROW_HEIGHT
 from xent_ui.state import session
 from xent_ui.state.sheet import (
@@ -25,6 +24,7 @@ from xent_ui.state.sheet import (
 )
 from xent_ui.tab_storage import KEY as TAB_STORAGE
 from xent_ui.tab_storage import tab_storage
+from xent_ui.table import layout
 from xent_ui.text import _
 
 IGNORED_COLUMN = "ignored"
