@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.tolerances import assert_agree
 from xent_core import PRESETS
-from xent_ui.figures import Cell
+from xent_ui.figures.heatmap import Cell
 
 APP = str(Path(__file__).parents[1] / "app.py")
 

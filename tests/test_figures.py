@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from plotly.colors import sample_colorscale
 
 from xent_core import PRESETS, Evaluation, Problem, evaluate
-from xent_ui import figures
-from xent_ui.figures import GRADIENT, PROBABILITY, Cell
+from xent_ui.figures import heatmap
+from xent_ui.figures.heatmap import GRADIENT, PROBABILITY, Cell
 
 
 def names(n: int) -> list[str]:
     return [str(i) for i in range(n)]
 
 
-def draw(values: torch.Tensor, scale: figures.Scale, **options: object) -> go.Figure:
+def draw(values: torch.Tensor, scale: heatmap.Scale, **options: object) -> go.Figure:
     n, c = values.shape
-    return figures.matrix(values, scale, row_names=names(n), class_names=names(c), **options)
+    return heatmap.matrix(values, scale, row_names=names(n), class_names=names(c), **options)
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.floats(1e-3, 1e3))
@@ -80,9 +80,9 @@ def test_nan_and_infinities_are_named_in_their_cells() -> None:
 
 
 @pytest.mark.parametrize(("scale", "least"), [(PROBABILITY, 0.0), (GRADIENT, -1.0)])
-def test_every_number_can_be_read_on_its_colour(scale: figures.Scale, least: float) -> None:
+def test_every_number_can_be_read_on_its_colour(scale: heatmap.Scale, least: float) -> None:
     values = torch.linspace(least, 1, 101)
-    numbers = figures.matrix(values.reshape(-1, 1), scale, row_names=names(101), class_names=["0"]).data[1]
+    numbers = heatmap.matrix(values.reshape(-1, 1), scale, row_names=names(101), class_names=["0"]).data[1]
     colours = sample_colorscale(scale.colours, ((values - least) / (1 - least)).tolist(), colortype="tuple")
 
     for colour, ink in zip(colours, numbers.textfont.color, strict=True):
@@ -111,7 +111,7 @@ def test_every_cell_can_be_clicked_where_it_lies() -> None:
 
 
 def test_names_and_hover_texts_are_no_markup() -> None:
-    figure = figures.matrix(
+    figure = heatmap.matrix(
         torch.zeros(1, 1), PROBABILITY, row_names=["<i>"], class_names=["<b>"], hover=[["<a href='x'>\nsecond line"]]
     )
     text = figure.to_json()
@@ -122,7 +122,7 @@ def test_names_and_hover_texts_are_no_markup() -> None:
 
 
 def test_the_gauge_holds_its_marks_and_no_markup_of_others() -> None:
-    page = figures.loss_gauge(1.4076, [("<b>uniform</b>", 1.0986), ("nothing", math.nan)], label='a "label"')
+    page = heatmap.loss_gauge(1.4076, [("<b>uniform</b>", 1.0986), ("nothing", math.nan)], label='a "label"')
 
     assert "1.0986" in page
     assert "<b>" not in page
@@ -131,7 +131,7 @@ def test_the_gauge_holds_its_marks_and_no_markup_of_others() -> None:
 
 
 def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> None:
-    page = figures.aligned_table({"loss": ["0.4076"], "<th>": ["<b>4</b> ✓"]}, row_names=['<i>"'], label="<rows>")
+    page = heatmap.aligned_table({"loss": ["0.4076"], "<th>": ["<b>4</b> ✓"]}, row_names=['<i>"'], label="<rows>")
 
     assert re.findall(r"<t[dh] [^>]*>(.*?)</t[dh]>", page) == ["loss", "&lt;th&gt;", "0.4076", "&lt;b&gt;4&lt;/b&gt; ✓"]
     assert "<b>" not in page
@@ -140,12 +140,12 @@ def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> No
 
 
 def test_a_loss_that_is_nan_is_not_placed_on_the_gauge() -> None:
-    assert "rotate" not in figures.loss_gauge(math.nan, [("uniform", 1.0)], label="")
+    assert "rotate" not in heatmap.loss_gauge(math.nan, [("uniform", 1.0)], label="")
 
 
 @pytest.mark.parametrize("loss", [3.0, 1e308])
 def test_marks_of_the_gauge_that_lie_close_share_a_line_of_words(loss: float) -> None:
-    page = figures.loss_gauge(loss, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
+    page = heatmap.loss_gauge(loss, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
 
     assert ">floor 0.0000 · uniform guess 1.0986<" in page
     assert page.count("height:20px") == 3
@@ -153,7 +153,7 @@ def test_marks_of_the_gauge_that_lie_close_share_a_line_of_words(loss: float) ->
 
 
 def test_marks_of_the_gauge_that_lie_apart_have_words_each() -> None:
-    page = figures.loss_gauge(1.4, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
+    page = heatmap.loss_gauge(1.4, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
 
     assert ">floor 0.0000<" in page
     assert ">uniform guess 1.0986<" in page

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from xent_ui.curve_figures import BLUE, GREY
-from xent_ui.figures import FONT, OUTLINE
+from xent_ui.figures.curves import BLUE, GREY
+from xent_ui.figures.heatmap import FONT, OUTLINE
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 260

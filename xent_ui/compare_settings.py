@@ -16,7 +16,8 @@ from xent_core import compare_settings as compare_problems
 from xent_core.compare_settings import CONTINUOUS_OPTIONS, SUM_OVER_GLOBAL_COUNT, TOKENS, total_loss
 from xent_core.cross_entropy import Evaluation
 from xent_core.parse import InvalidText, parse_matrix
-from xent_ui import compare_figures, figures, readouts
+from xent_ui import compare_figures, readouts
+from xent_ui.figures import heatmap
 from xent_ui.state import session
 from xent_ui.state.sheet import CLASS_INDEX, ONE_HOT, PROBABILITIES, Sheet, number_text, sheet_of_preset
 from xent_ui.table.options import decimals, take_target_kind
@@ -475,8 +476,8 @@ def _pull_table(names: tuple[str, ...], pulls: tuple[Tensor, Tensor], first: dic
     st.dataframe(
         pd.DataFrame({_("row") if kind == "row" else _("class"): list(names), **texts}),
         hide_index=True,
-        row_height=figures.ROW_HEIGHT,
-        height=figures.ROW_HEIGHT * (min(len(names), 12) + 1) + 2,
+        row_height=heatmap.ROW_HEIGHT,
+        height=heatmap.ROW_HEIGHT * (min(len(names), 12) + 1) + 2,
         column_config={title: st.column_config.TextColumn(alignment="right") for title in texts},
         key=f"pull_by_{kind}",
         alt=_("Pull on each row") if kind == "row" else _("Pull on each class"),
@@ -601,8 +602,8 @@ def parts_table(result: Accumulation, sheet: Sheet) -> None:
     st.dataframe(
         pd.DataFrame(lines),
         hide_index=True,
-        row_height=figures.ROW_HEIGHT,
-        height=figures.ROW_HEIGHT * (min(len(lines), 12) + 1) + 2,
+        row_height=heatmap.ROW_HEIGHT,
+        height=heatmap.ROW_HEIGHT * (min(len(lines), 12) + 1) + 2,
         key="parts",
         alt=_("The micro-batches: rows, divisor, sum and mean"),
     )

@@ -17,9 +17,9 @@ import numpy as np
 import plotly.graph_objects as go
 from torch import Tensor
 
-from xent_ui import figures
-from xent_ui.curve_figures import BLUE, GREY, PURPLE
-from xent_ui.figures import GRADIENT, LARGEST_DRAWN, OUTLINE, PROBABILITY, ROW_HEIGHT, Cell
+from xent_ui.figures import heatmap
+from xent_ui.figures.curves import BLUE, GREY, PURPLE
+from xent_ui.figures.heatmap import GRADIENT, LARGEST_DRAWN, OUTLINE, PROBABILITY, ROW_HEIGHT, Cell
 from xent_ui.text import number, plotly_escaped
 
 MAX_FRAMES = 51
@@ -111,7 +111,7 @@ class Held:
 
 def frame_points(steps: int, num_rows: int, num_classes: int) -> list[int]:
     """Which points of a path are drawn as frames: all, or as many as the page can carry, evenly spread."""
-    cell_bytes = CELL_BYTES + (TEXT_BYTES if figures.prints_numbers(num_rows, num_classes) else 0)
+    cell_bytes = CELL_BYTES + (TEXT_BYTES if heatmap.prints_numbers(num_rows, num_classes) else 0)
     room = int(MAX_FRAME_BYTES / (2 * num_rows * num_classes * cell_bytes))
     count = min(steps + 1, MAX_FRAMES, max(2, room))
     return sorted({round(i * steps / max(count - 1, 1)) for i in range(count)})
@@ -157,7 +157,7 @@ class _Matrices:
         first: list[dict[str, Any]] = []
         for values, scale, bound, axes in both:
             z = _float32(values[0])
-            first.append(figures.heatmap_trace(z, scale, bound=bound, decimals=held.decimals) | axes)
+            first.append(heatmap.heatmap_trace(z, scale, bound=bound, decimals=held.decimals) | axes)
             if self.has_words:
                 first.append(WORDS | axes | _non_finite(z))
         self.traces = first
@@ -169,15 +169,15 @@ class _Matrices:
         for values, scale, _bound, _axes in self._both(moving, held):
             z = _float32(values[index])
             heatmap: dict[str, Any] = {"type": "heatmap", "z": z}
-            if figures.prints_numbers(*z.shape):
-                heatmap["text"] = figures.printed_numbers(z, scale, held.decimals)
+            if heatmap.prints_numbers(*z.shape):
+                heatmap["text"] = heatmap.printed_numbers(z, scale, held.decimals)
             data.append(heatmap)
             if self.has_words:
                 data.append({"type": "heatmap", **_non_finite(z)})
         return data
 
     @staticmethod
-    def _both(moving: Moving, held: Held) -> list[tuple[Tensor, figures.Scale, float, dict[str, str]]]:
+    def _both(moving: Moving, held: Held) -> list[tuple[Tensor, heatmap.Scale, float, dict[str, str]]]:
         return [
             (moving.probs, PROBABILITY, 1.0, {"xaxis": "x", "yaxis": "y"}),
             (moving.grads, GRADIENT, held.bound, {"xaxis": "x2", "yaxis": "y2"}),
@@ -319,7 +319,7 @@ class _Layout:
             "height": self.inner + CONTROLS + BOTTOM,
             "margin": {"l": LEFT, "r": RIGHT, "t": CONTROLS, "b": BOTTOM},
             "showlegend": False,
-            "font": figures.FONT,
+            "font": heatmap.FONT,
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "dragmode": False,
@@ -354,7 +354,7 @@ class _Layout:
                 "domain": {"x": [0.56, 0.97], "y": self._domain(TITLE + NAMES, self.top - TITLE - NAMES - 14)},
                 **{
                     f"{letter}axis": {
-                        "title": {"text": name, "font": figures.FONT},
+                        "title": {"text": name, "font": heatmap.FONT},
                         "showticklabels": False,
                         "ticks": "",
                         "gridcolor": "rgba(138,148,166,0.35)",
@@ -374,23 +374,23 @@ class _Layout:
             domain = self._domain(top + TITLE + NAMES, self.matrix)
             names_rows = axis == "" or self.has_simplex
             layout[f"xaxis{axis}"] = {
-                **figures.PLAIN_AXIS,
-                **figures.ticks(held.class_names, MAX_NAME, most=MAX_NAMED_CLASSES),
+                **heatmap.PLAIN_AXIS,
+                **heatmap.ticks(held.class_names, MAX_NAME, most=MAX_NAMED_CLASSES),
                 "side": "top",
                 "domain": [left, right],
                 "anchor": f"y{axis}",
                 "range": [-0.5, self.c - 0.5],
             }
             layout[f"yaxis{axis}"] = {
-                **figures.PLAIN_AXIS,
-                **figures.ticks(held.row_names, MAX_NAME),
+                **heatmap.PLAIN_AXIS,
+                **heatmap.ticks(held.row_names, MAX_NAME),
                 "showticklabels": names_rows,
                 "domain": domain,
                 "anchor": f"x{axis}",
                 "range": [self.n - 0.5, -0.5],
             }
             layout["shapes"] += [
-                shape | {"xref": f"x{axis}", "yref": f"y{axis}"} for shape in figures.outlined(held.outlines)
+                shape | {"xref": f"x{axis}", "yref": f"y{axis}"} for shape in heatmap.outlined(held.outlines)
             ]
 
     def _strip(
@@ -415,8 +415,8 @@ class _Layout:
             "zeroline": False,
             "showticklabels": is_last,
             "nticks": 8,
-            "tickfont": figures.FONT,
-            **({"title": {"text": words.step, "standoff": 4, "font": figures.FONT}} if is_last else {}),
+            "tickfont": heatmap.FONT,
+            **({"title": {"text": words.step, "standoff": 4, "font": heatmap.FONT}} if is_last else {}),
         }
         layout[f"yaxis{axis}"] = {
             "domain": self._domain(top, height),
@@ -427,7 +427,7 @@ class _Layout:
             "zerolinecolor": "rgba(138,148,166,0.6)",
             "gridcolor": "rgba(138,148,166,0.25)",
             "nticks": 4,
-            "tickfont": figures.FONT,
+            "tickfont": heatmap.FONT,
             "tickformat": "~g",
         }
 
@@ -464,7 +464,7 @@ class _Layout:
             "currentvalue": {
                 "prefix": f"{words.step} ",
                 "xanchor": "right",
-                "font": {"size": 16, **figures.FONT},
+                "font": {"size": 16, **heatmap.FONT},
                 "offset": 12,
             },
             "bgcolor": GREY,
@@ -492,7 +492,7 @@ class _Layout:
             "pad": {"t": 0, "b": 0, "l": 0, "r": 0},
             "bgcolor": "rgba(138,148,166,0.15)",
             "bordercolor": GREY,
-            "font": figures.FONT,
+            "font": heatmap.FONT,
             "buttons": [
                 {"label": f"▶ {words.play}", "method": "animate", "args": [None, playing]},
                 {"label": f"❚❚ {words.pause}", "method": "animate", "args": [[None], _jump(redraw=False)]},

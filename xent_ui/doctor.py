@@ -13,7 +13,7 @@ from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor import TITLES, diagnose_file
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
 from xent_core.pitfalls import PITFALLS, Pitfall, PitfallCall
-from xent_ui import figures
+from xent_ui.figures import heatmap
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.state import session
@@ -258,14 +258,14 @@ def _show_call(call: PitfallCall, name: str, bound: float) -> None:
         return
     rows = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
     st.markdown(f"**{_('gradient')}**")
-    figure = figures.matrix(
-        rows, figures.GRADIENT, row_names=list(map(str, range(len(rows)))),
+    figure = heatmap.matrix(
+        rows, heatmap.GRADIENT, row_names=list(map(str, range(len(rows)))),
         class_names=list(map(str, range(rows.shape[1]))), bound=bound,
     )  # fmt: skip
     st.plotly_chart(figure, key=f"pitfall_{name}_matrix", config=CHART_CONFIG, alt=_("Gradient by the logits"))
     opened = st.expander(_("The numbers, as a table"), key=f"pitfall_{name}_table", on_change="rerun")
     if opened.open:
-        opened.dataframe(figures.as_array(rows), alt=_("Gradient by the logits"))
+        opened.dataframe(heatmap.as_array(rows), alt=_("Gradient by the logits"))
 
 
 def snippet() -> None:

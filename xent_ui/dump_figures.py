@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 import torch
 
 from xent_core.dump import Histogram, LorenzCurve, Reliability
-from xent_ui.figures import DARK_INK, FONT, OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_numbers
-from xent_ui.step_figures import LINE, MADE
+from xent_ui.figures.bars import LINE, MADE
+from xent_ui.figures.heatmap import DARK_INK, FONT, OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_numbers
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT, LORENZ_HEIGHT = 300, 230

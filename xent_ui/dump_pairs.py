@@ -10,10 +10,11 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
-from xent_ui import dump_figures, figures
+from xent_ui import dump_figures
 from xent_ui.dump_run import Look, Run
 from xent_ui.dump_suspects import LABEL, PREDICTION, RANGES, bound_key, choice_of
-from xent_ui.figures import Cell
+from xent_ui.figures import heatmap
+from xent_ui.figures.heatmap import Cell
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.state import session
@@ -65,7 +66,7 @@ def _pair_matrix(summary: DumpSummary, found: Selection, quantity: str, title: s
     st.plotly_chart(
         dump_figures.pair_matrix(
             condensed(source.astype(np.float64), groups, rows_too=quantity != "gradient"),
-            figures.GRADIENT if quantity == "gradient" else figures.PROBABILITY,
+            heatmap.GRADIENT if quantity == "gradient" else heatmap.PROBABILITY,
             row_names=names,
             column_names=names,
             others=others,
@@ -231,7 +232,7 @@ def _detail(detail: PairDetail, summary: DumpSummary) -> None:
     for title, values, scale, column in zip(
         (_("mean gradient"), _("number of rows")),
         (detail.mean_gradient, detail.confusion),
-        (figures.GRADIENT, figures.PROBABILITY),
+        (heatmap.GRADIENT, heatmap.PROBABILITY),
         st.columns(2, gap="medium"),
         strict=True,
     ):
@@ -243,7 +244,7 @@ def _detail(detail: PairDetail, summary: DumpSummary) -> None:
                 row_names=row_names,
                 column_names=column_names,
                 others=None,
-                decimals=3 if scale is figures.GRADIENT else 0,
+                decimals=3 if scale is heatmap.GRADIENT else 0,
             ),
             key=f"inside_{scale.colours}",
             config=CHART_CONFIG,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from xent_ui.curve_figures import BLUE, GREY, PURPLE
-from xent_ui.figures import FONT, OUTLINE
+from xent_ui.figures.curves import BLUE, GREY, PURPLE
+from xent_ui.figures.heatmap import FONT, OUTLINE
 from xent_ui.text import plotly_escaped
 
 # each line has its colour, dash and a name at its end, so that colour is never the only signal

@@ -20,8 +20,9 @@ from xent_core import (
     sweep_temperature,
     sweep_weight,
 )
-from xent_ui import experiment_figures, figures, readouts
+from xent_ui import experiment_figures, readouts
 from xent_ui.experiment_figures import Line
+from xent_ui.figures import heatmap
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text
@@ -112,9 +113,9 @@ def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
     with picture:
         st.markdown(f"**{_('change of the gradient')}**")
         st.plotly_chart(
-            figures.matrix(
+            heatmap.matrix(
                 flip.grad_change,
-                figures.GRADIENT,
+                heatmap.GRADIENT,
                 row_names=rows,
                 class_names=classes,
                 bound=2 * max(flip.before.gradient_bound, flip.after.gradient_bound),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
 from xent_core.implementations import REASONS, Entry, Reason, RowWorked
-from xent_ui import figures
+from xent_ui.figures import heatmap
 from xent_ui.readouts import gradient_heatmap
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
@@ -234,14 +234,14 @@ def worked_row(problem: Problem, row: int, sheet: Sheet) -> None:
 
 def sum_latex(worked: RowWorked, places: int = 4) -> str:
     """The sum of the exponentials with its numbers."""
-    exps = figures.as_array(worked.exp).tolist()
+    exps = heatmap.as_array(worked.exp).tolist()
     terms = [latex(value, places) for value in exps[:MAX_TERMS]]
     terms += [r"\cdots"] if len(exps) > MAX_TERMS else []
     return rf"\sum_k e^{{z_k}} = {' + '.join(terms)} = {latex(float(worked.exp_sum), places)}"
 
 
 def _numbers(values: Tensor) -> list[str]:
-    return [number(value, decimals()) for value in figures.as_array(values).tolist()]
+    return [number(value, decimals()) for value in heatmap.as_array(values).tolist()]
 
 
 def _ticks(agrees: Tensor) -> list[str]:

@@ -12,8 +12,9 @@ import torch
 from streamlit.errors import StreamlitAPIException
 
 from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
-from xent_ui import figures, live, row_figures, step_figures, steps
-from xent_ui.figures import Cell
+from xent_ui import live, row_figures, steps
+from xent_ui.figures import bars, heatmap
+from xent_ui.figures.heatmap import Cell
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, Sheet, number_text
@@ -214,7 +215,7 @@ def _loss_along(current: live.Draft, evaluation: Evaluation) -> None:
     if not bool(curve.loss.isfinite().any()):
         st.info(_("The loss is finite nowhere along this logit: another logit is NaN or infinite."))
         return
-    if current.bound > figures.LARGEST_DRAWN:
+    if current.bound > heatmap.LARGEST_DRAWN:
         st.info(_("These logits are too large for a picture; below are the numbers."))
     else:
         st.plotly_chart(
@@ -240,15 +241,15 @@ def _what_if(evaluation: Evaluation, names: list[str]) -> None:
     is_soft = problem.has_probabilities
     label = None if is_soft or not bool(problem.kept()[0]) else int(problem.target[0])
     st.plotly_chart(
-        figures.matrix(
+        heatmap.matrix(
             by_label.grad_logits,
-            figures.GRADIENT,
+            heatmap.GRADIENT,
             row_names=shown if len(names) <= COMPACT_ROWS else names,
             class_names=names,
             bound=weight / problem.temperature,
             outlines=[(Cell(k, k), 1.0 if k == label else 0.0) for k in range(len(names))],
             decimals=decimals(),
-            row_height=figures.ROW_HEIGHT if len(names) <= COMPACT_ROWS else 12,
+            row_height=heatmap.ROW_HEIGHT if len(names) <= COMPACT_ROWS else 12,
         ),
         key="what_if_matrix",
         config=CHART_CONFIG,
@@ -275,7 +276,7 @@ def _each_label(evaluation: Evaluation, names: list[str]) -> None:
                 number(float(by_label.loss[k]), decimals()),
             )
             st.plotly_chart(
-                step_figures.bars(by_label.grad_logits[k].tolist(), names, is_gradient=True, selected=k),
+                bars.bars(by_label.grad_logits[k].tolist(), names, is_gradient=True, selected=k),
                 key=f"each_label_{k}",
                 config=CHART_CONFIG,
                 alt=_("Gradient of the row if the label were {name}").format(name=names[k]),

@@ -13,8 +13,8 @@ import torch
 
 from xent_core import PRECISION_PRESETS, Problem, in_every_dtype, row_sweep, scale_sweep
 from xent_core.precision import LOG_OF_SOFTMAX, MEAN_IN_FLOAT32, ErrorLine, InDtype, Rounded, ulp
-from xent_ui import curve_figures, figures
-from xent_ui.curve_figures import Curve
+from xent_ui.figures import heatmap
+from xent_ui.figures.curves import Curve, error_curves
 from xent_ui.implementations import size_words
 from xent_ui.implementations import table as table_of_texts
 from xent_ui.readouts import CHART_CONFIG
@@ -240,7 +240,7 @@ def matrices(runs: Runs, choice: str, sheet: Sheet) -> None:
     columns = st.columns(len(below)) if problem.num_classes <= 5 else st.columns(1) * len(below)
     for column, run in zip(columns, below, strict=True):
         values, scale, bound = _matrix_of(run, quantity)
-        figure = figures.matrix(values, scale, row_names=rows, class_names=classes, bound=bound, decimals=places)
+        figure = heatmap.matrix(values, scale, row_names=rows, class_names=classes, bound=bound, decimals=places)
         with column:
             st.markdown(f"**{run.name}**")
             st.plotly_chart(
@@ -248,14 +248,14 @@ def matrices(runs: Runs, choice: str, sheet: Sheet) -> None:
             )
 
 
-def _matrix_of(run: InDtype, quantity: str) -> tuple[torch.Tensor, figures.Scale, float]:
+def _matrix_of(run: InDtype, quantity: str) -> tuple[torch.Tensor, heatmap.Scale, float]:
     if quantity == "probability":
-        return run.evaluation.probs, figures.PROBABILITY, 1.0
+        return run.evaluation.probs, heatmap.PROBABILITY, 1.0
     if quantity == "gradient":
-        return run.evaluation.grad_logits, figures.GRADIENT, run.exact.gradient_bound
+        return run.evaluation.grad_logits, heatmap.GRADIENT, run.exact.gradient_bound
     signed = run.grad_logits.signed_error
     values = signed if quantity == "error" else run.grad_logits.ulps * signed.sign()
-    return values, figures.GRADIENT, float(values.nan_to_num(0.0, 0.0, 0.0).abs().max()) if values.numel() else 1.0
+    return values, heatmap.GRADIENT, float(values.nan_to_num(0.0, 0.0, 0.0).abs().max()) if values.numel() else 1.0
 
 
 def curves(choice: str, sheet: Sheet) -> None:
@@ -301,7 +301,7 @@ def _curves(lines: list[ErrorLine], errors: list[tuple[float, ...]]) -> list[Cur
 
 def _chart(lines: list[Curve], name: str, x_title: str, y_title: str) -> None:
     """The curves, and their numbers as a table that is made when it is opened."""
-    figure = curve_figures.error_curves(lines, zero="0", broken=_("NaN, inf"))
+    figure = error_curves(lines, zero="0", broken=_("NaN, inf"))
     title = _("{y}, by {x}").format(x=x_title, y=y_title)
     st.markdown(f"**{title}**")
     st.plotly_chart(figure, key=f"sweep_{name}", config=CHART_CONFIG, alt=title)

@@ -21,8 +21,8 @@ from xent_core import (
     reference_losses,
 )
 from xent_core.parse import parse_number
-from xent_ui import figures
-from xent_ui.figures import Cell
+from xent_ui.figures import heatmap
+from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
 from xent_ui.state.sheet import PROBABILITIES, Sheet, number_texts
 from xent_ui.table.editors import short_names
@@ -109,7 +109,7 @@ def gauge(evaluation: Evaluation) -> None:
     marks = [(names[mark.name], mark.value) for mark in reference_losses(evaluation)]
     words = ", ".join(f"{name} {number(value)}" for name, value in marks)
     label = _("Loss {loss} on a line with its marks: {marks}").format(loss=number(loss), marks=words)
-    st.html(figures.loss_gauge(loss, marks, label=label))
+    st.html(heatmap.loss_gauge(loss, marks, label=label))
 
 
 def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
@@ -117,14 +117,14 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     is_gradient = quantity == "gradient"
     values = evaluation.grad_logits if is_gradient else evaluation.probs
     hover = None
-    if figures.prints_numbers(sheet.num_rows, sheet.num_classes):
+    if heatmap.prints_numbers(sheet.num_rows, sheet.num_classes):
         hover = hover_texts(evaluation, sheet, is_gradient)
     rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
     key = f"{quantity}_matrix"
     selected = selected_cell(evaluation)
-    figure = figures.matrix(
+    figure = heatmap.matrix(
         values,
-        figures.GRADIENT if is_gradient else figures.PROBABILITY,
+        heatmap.GRADIENT if is_gradient else heatmap.PROBABILITY,
         row_names=rows,
         class_names=classes,
         bound=evaluation.gradient_bound if is_gradient else 1.0,
@@ -156,9 +156,9 @@ def gradient_heatmap(
     outlines: Sequence[tuple[Cell, float]] = (),
 ) -> None:
     """A gradient, or a difference of gradients, as a heatmap under the sheet's names."""
-    figure = figures.matrix(
+    figure = heatmap.matrix(
         values,
-        figures.GRADIENT,
+        heatmap.GRADIENT,
         row_names=short_names(sheet.row_names),
         class_names=short_names(sheet.class_names),
         bound=bound,
@@ -181,9 +181,9 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
     with picture:
         st.markdown(f"**{_('effective target')}** v = {formula}")
         st.plotly_chart(
-            figures.matrix(
+            heatmap.matrix(
                 values,
-                figures.PROBABILITY,
+                heatmap.PROBABILITY,
                 row_names=short_names(sheet.row_names),
                 class_names=short_names(sheet.class_names),
                 bound=max(1.0, largest),
@@ -221,7 +221,7 @@ def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     """The loss and the prediction of every row; the sum of the row for probabilities."""
     places = decimals()
     kept = evaluation.problem.kept().tolist()
-    columns = {_("loss"): [number(loss, places) for loss in figures.as_array(evaluation.row_loss).tolist()]}
+    columns = {_("loss"): [number(loss, places) for loss in heatmap.as_array(evaluation.row_loss).tolist()]}
     classes = short_names(sheet.class_names)
     predicted = []
     for row, (label, right) in enumerate(
@@ -232,7 +232,7 @@ def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     columns[_("argmax")] = predicted
     if sheet.target_kind == PROBABILITIES:
         columns[_("Σy")] = [short(total) for total in evaluation.problem.target.double().sum(1).tolist()]
-    st.html(figures.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
+    st.html(heatmap.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
 
 
 def selected_cell(evaluation: Evaluation) -> tuple[str, Cell]:
@@ -410,7 +410,7 @@ def _differences(result: GradientCheck, sheet: Sheet) -> None:
         bound = float(shown.abs().nan_to_num(0.0).max())
         column.markdown(f"**{name}**")
         column.plotly_chart(
-            figures.matrix(shown, figures.GRADIENT, row_names=rows, class_names=classes, bound=bound),
+            heatmap.matrix(shown, heatmap.GRADIENT, row_names=rows, class_names=classes, bound=bound),
             config=CHART_CONFIG,
             key=f"check_{name}",
             alt=name,
@@ -552,7 +552,7 @@ def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
     if not evaluation.problem.has_probabilities:
         return [(Cell(i, label), 1.0) for i, label in enumerate(target.tolist()) if kept[i]]
     shares = target.double()
-    if target.numel() > figures.MAX_PRINTED_CELLS:
+    if target.numel() > heatmap.MAX_PRINTED_CELLS:
         return [(Cell(i, label), 1.0) for i, label in enumerate(shares.argmax(1).tolist())]
     return [
         (Cell(i, k), min(share, 1.0))

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from xent_core import Evaluation
 from xent_core.codec import to_script
-from xent_ui import figures, readouts
+from xent_ui import readouts
+from xent_ui.figures import heatmap
 from xent_ui.state.sheet import Sheet, number_text
 from xent_ui.table.editors import short_names
 from xent_ui.text import _, number
@@ -120,11 +121,11 @@ def picture(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int =
     """The probabilities or the gradient on white, as a picture to keep."""
     is_gradient = quantity == "gradient"
     hover = None
-    if figures.prints_numbers(sheet.num_rows, sheet.num_classes):
+    if heatmap.prints_numbers(sheet.num_rows, sheet.num_classes):
         hover = readouts.hover_texts(evaluation, sheet, is_gradient)
-    figure = figures.matrix(
+    figure = heatmap.matrix(
         evaluation.grad_logits if is_gradient else evaluation.probs,
-        figures.GRADIENT if is_gradient else figures.PROBABILITY,
+        heatmap.GRADIENT if is_gradient else heatmap.PROBABILITY,
         row_names=short_names(sheet.row_names),
         class_names=short_names(sheet.class_names),
         bound=evaluation.gradient_bound if is_gradient else 1.0,
@@ -158,7 +159,7 @@ def _table(
     columns: Sequence[str],
     values: Tensor,
     decimals: int,
-    outlined: set[figures.Cell] | None = None,
+    outlined: set[heatmap.Cell] | None = None,
 ) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     lines = []
@@ -171,5 +172,5 @@ def _table(
     return f'<h2>{escape(heading)}</h2><div class="wide"><table><tr><th></th>{head}</tr>{"".join(lines)}</table></div>'
 
 
-def _mark(outlined: set[figures.Cell] | None, row: int, label: int) -> str:
-    return ' class="target"' if outlined and figures.Cell(row, label) in outlined else ""
+def _mark(outlined: set[heatmap.Cell] | None, row: int, label: int) -> str:
+    return ' class="target"' if outlined and heatmap.Cell(row, label) in outlined else ""

@@ -1,6 +1,6 @@
 """The pictures of one row: its loss along a logit with the tangent, and the simplex of three probabilities.
 
-Colours come from `xent_ui.figures`; the axes take the reader's theme.
+Colours come from `xent_ui.figures.heatmap`; the axes take the reader's theme.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from xent_core import LossCurve, SimplexField
-from xent_ui.figures import FONT, as_array
-from xent_ui.step_figures import LINE, MADE, USED
+from xent_ui.figures.bars import LINE, MADE, USED
+from xent_ui.figures.heatmap import FONT, as_array
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 320

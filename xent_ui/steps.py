@@ -10,12 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from xent_core import Step, Trace
-from xent_ui import figures, step_figures
-from xent_ui.figures import Cell
+from xent_ui.figures import bars, heatmap
+from xent_ui.figures.bars import Node
+from xent_ui.figures.heatmap import Cell
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
-from xent_ui.step_figures import Node
 from xent_ui.table.editors import short_names
 from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
@@ -241,7 +241,7 @@ def _bars(trace: Trace, stage: Stage, sheet: Sheet, k: int) -> None:
         return
     key = "step_bars"
     st.plotly_chart(
-        step_figures.bars(
+        bars.bars(
             [stage.numbers[c] for c in shown],
             [names[c] for c in shown],
             is_gradient=stage.backward,
@@ -601,9 +601,9 @@ def jacobian(trace: Trace, sheet: Sheet) -> None:
         st.caption(_("Drawn for up to {count} classes.").format(count=MAX_SHOWN))
         return
     st.plotly_chart(
-        figures.matrix(
+        heatmap.matrix(
             trace.jacobian,
-            figures.GRADIENT,
+            heatmap.GRADIENT,
             row_names=names,
             class_names=names,
             bound=0.25,  # no p(1 − p) is larger
@@ -636,9 +636,9 @@ def label_gradients(trace: Trace, sheet: Sheet) -> None:
     shown = shown_classes(trace)
     bound = float(trace.evaluation.problem.weight.abs().max()) if trace.evaluation.problem.weight is not None else 1.0
     st.plotly_chart(
-        figures.matrix(
+        heatmap.matrix(
             by_label[labels.start : labels.stop][:, shown],
-            figures.GRADIENT,
+            heatmap.GRADIENT,
             row_names=[names[k] for k in labels],
             class_names=[names[k] for k in shown],
             bound=bound,
@@ -683,7 +683,7 @@ def graphs(trace: Trace, stage: Stage) -> None:
         with column:
             st.markdown(title)
             st.plotly_chart(
-                step_figures.graph(nodes, edges, backward=stage.backward, levels=9),
+                bars.graph(nodes, edges, backward=stage.backward, levels=9),
                 key=key,
                 config=CHART_CONFIG,
                 alt=_("Computational graph; the numbers are in the table of the chain"),

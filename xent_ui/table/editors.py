@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.parse import InvalidText, parse_matrix, parse_number
-from xent_ui.figures import ROW_HEIGHT
+from xent_ui.figures.heatmap import ROW_HEIGHT
 from xent_ui.state import session
 from xent_ui.state.sheet import (
     CLASS_INDEX,

@@ -1,6 +1,6 @@
 """The pictures of the step by step page: the numbers of one step as bars, and the chain as a computational graph.
 
-Colours come from `xent_ui.figures`; texts and thin lines take the reader's theme.
+Colours come from `xent_ui.figures.heatmap`; texts and thin lines take the reader's theme.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from xent_ui.figures import FONT, GRADIENT, OUTLINE, PROBABILITY
+from xent_ui.figures.heatmap import FONT, GRADIENT, OUTLINE, PROBABILITY
 from xent_ui.text import number, plotly_escaped
 
 MADE = sample_colorscale(PROBABILITY.colours, 0.7)[0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from xent_ui.figures import FONT, OUTLINE
+from xent_ui.figures.heatmap import FONT, OUTLINE
 from xent_ui.text import plotly_escaped, power_of_ten, short
 
 # between light and dark, so that they can be seen on both
