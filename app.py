@@ -5,13 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from xent_core import __version__
-from xent_ui import (
-    cell_code,
-    cold_start,
-    reconnect,
-    share,
-    warm,  # noqa: F401  # heavy imports, once
-)
+from xent_ui.shell import cell_code, cold_start, reconnect, share
 from xent_ui.state import session
 from xent_ui.text import N_, _, use_language
 

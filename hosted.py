@@ -33,7 +33,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Before the first visitor: the heavy imports and one run of the first page. After the last: an end to all work."""
     event("start")
     begun = perf_counter()
-    import_module("xent_ui.warm")
+    import_module("xent_ui.shell.warm_up")
     is_well, why = await get_instance().does_script_run_without_error()
     if not is_well:
         raise RuntimeError(f"The first page does not run: {why}")

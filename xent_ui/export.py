@@ -24,9 +24,9 @@ from xent_core.codec import (
     to_safetensors,
     to_script,
 )
-from xent_ui import share
 from xent_ui.report import picture, report_html
 from xent_ui.server import job_pool
+from xent_ui.shell import share
 from xent_ui.state import session
 from xent_ui.state.link import link_to
 from xent_ui.state.sheet import InvalidSheet, Sheet, number_text, sheet_of

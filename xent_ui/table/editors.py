@@ -10,6 +10,8 @@ import streamlit as st
 
 from xent_core.parse import InvalidText, parse_matrix, parse_number
 from xent_ui.figures.heatmap import ROW_HEIGHT
+from xent_ui.shell.tab_storage import KEY as TAB_STORAGE
+from xent_ui.shell.tab_storage import tab_storage
 from xent_ui.state import session
 from xent_ui.state.sheet import (
     CLASS_INDEX,
@@ -22,8 +24,6 @@ from xent_ui.state.sheet import (
     InvalidSheet,
     Sheet,
 )
-from xent_ui.tab_storage import KEY as TAB_STORAGE
-from xent_ui.tab_storage import tab_storage
 from xent_ui.table import layout
 from xent_ui.text import _
 
