@@ -5,7 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from xent_core import __version__
-from xent_ui.shell import cell_code, cold_start, reconnect, share
+from xent_ui.shell import (
+    cell_code,
+    cold_start,
+    reconnect,
+    share,
+    warm_up,  # noqa: F401  # the heavy imports, once
+)
 from xent_ui.state import session
 from xent_ui.text import N_, _, use_language
 

@@ -168,10 +168,10 @@ class _Matrices:
         data: list[dict[str, Any]] = []
         for values, scale, _bound, _axes in self._both(moving, held):
             z = _float32(values[index])
-            heatmap: dict[str, Any] = {"type": "heatmap", "z": z}
+            matrix: dict[str, Any] = {"type": "heatmap", "z": z}
             if heatmap.prints_numbers(*z.shape):
-                heatmap["text"] = heatmap.printed_numbers(z, scale, held.decimals)
-            data.append(heatmap)
+                matrix["text"] = heatmap.printed_numbers(z, scale, held.decimals)
+            data.append(matrix)
             if self.has_words:
                 data.append({"type": "heatmap", **_non_finite(z)})
         return data
