@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS
-from xent_ui.compare_settings import EXAMPLES, Settings, settings_of, with_settings
+from xent_ui.compare_settings.view import EXAMPLES, Settings, settings_of, with_settings
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 
 APP = str(Path(__file__).parents[1] / "app.py")
