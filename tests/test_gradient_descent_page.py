@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.tolerances import assert_agree
 from xent_core import PRESETS, descend
-from xent_ui import descent
-from xent_ui.descent_figures import frame_points
+from xent_ui.gradient_descent import view as descent
+from xent_ui.gradient_descent.figures import frame_points
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 
 APP = str(Path(__file__).parents[1] / "app.py")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from xent_ui import descent
+from xent_ui.gradient_descent import view
 from xent_ui.state import session
 from xent_ui.table import editors, options
 from xent_ui.text import _
@@ -12,17 +12,17 @@ with st.container(key="options"):
     options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet
 with st.container(key="descent_settings"):
-    asked = descent.settings(sheet)
-    descent.rule(asked)
+    asked = view.settings(sheet)
+    view.rule(asked)
 
 with st.container(key="descent"):
-    path = descent.path_of(sheet.to_problem(), asked)
+    path = view.path_of(sheet.to_problem(), asked)
     if path is not None:
-        descent.summary(path)
+        view.summary(path)
         with st.container(key="findings"):
-            descent.findings(path, asked)
+            view.findings(path, asked)
         with st.container(key="player"):
-            descent.player(path, sheet)
+            view.player(path, sheet)
 
 
 @st.fragment
@@ -30,9 +30,9 @@ def numbers() -> None:
     """What a choice of a step runs again."""
     if path is None:
         return
-    if descent.continue_from(path, sheet):
+    if view.continue_from(path, sheet):
         st.switch_page("pages/explore/batch.py")
-    descent.tables(path, sheet)
+    view.tables(path, sheet)
 
 
 with st.container(key="descent_numbers"):
