@@ -18,7 +18,7 @@ EXPERIMENTS = ("smoothing", "mix", "flip", "weight", "temperature")
 
 
 def page() -> None:
-    from xent_ui import experiments
+    from xent_ui.one_example import experiments
     from xent_ui.state import session
 
     session.enter("experiments", {"experiments": "Experiments"})

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xent_core import PRESETS
-from xent_ui import live
+from xent_ui.one_example import live
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
 from xent_ui.text import number
 

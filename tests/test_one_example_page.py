@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS
-from xent_ui import live, one_example, steps
+from xent_ui import steps
+from xent_ui.one_example import live
+from xent_ui.one_example import view as one_example
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.text import number
 
@@ -149,7 +151,7 @@ def test_a_hand_that_rests_when_the_page_has_gone_shows_no_error() -> None:
     def another_page() -> None:
         import streamlit as st
 
-        from xent_ui import one_example
+        from xent_ui.one_example import view as one_example
 
         st.button("rested", on_click=one_example._take_rest)
 

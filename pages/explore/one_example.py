@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from xent_ui import experiments, one_example, steps
+from xent_ui import steps
+from xent_ui.one_example import experiments, view
 from xent_ui.state import session
 from xent_ui.table import editors, options
 from xent_ui.text import _
@@ -11,16 +12,16 @@ title, source = st.columns([1.4, 1], vertical_alignment="bottom")
 title.subheader(_("One example, live"), anchor=False)
 sheet = session.visit().sheet
 with source:
-    one_example.source_chooser(sheet)
+    view.source_chooser(sheet)
 with st.container(key="options"):
     options.folded_option_bar(steps.problem_words(sheet))
 sheet = session.visit().sheet
 
-st.caption(one_example.row_words(sheet))
+st.caption(view.row_words(sheet))
 with st.container(key="live"):
-    one_example.live_part()
-one_example.tools()
-one_example.rested_part()
+    view.live_part()
+view.tools()
+view.rested_part()
 st.markdown(f"#### {_('What labels do')}")
 with st.container(key="experiments"):
     experiments.section(sheet, steps.chosen_row(sheet))

@@ -20,9 +20,10 @@ from xent_core import (
     sweep_temperature,
     sweep_weight,
 )
-from xent_ui import experiment_figures, readouts
-from xent_ui.experiment_figures import Line
+from xent_ui import readouts
 from xent_ui.figures import heatmap
+from xent_ui.one_example import experiment_figures
+from xent_ui.one_example.experiment_figures import Line
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text
