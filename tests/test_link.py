@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.test_sheet import sheets
 from xent_core import IMPLEMENTATIONS, PRESETS, Problem
 from xent_core.codec import TokenTooLong, to_token
-from xent_ui import implementations, precision, steps
+from xent_ui import implementations, precision
 from xent_ui.state.link import (
     FIRST_PRESET,
     HIDEABLE,
@@ -23,6 +23,7 @@ from xent_ui.state.link import (
     opening_of,
 )
 from xent_ui.state.sheet import CLASS_INDEX, InvalidSheet, Sheet, sheet_of_preset
+from xent_ui.step_by_step import view as steps
 from xent_ui.table import options
 
 WORKED = sheet_of_preset(PRESETS[FIRST_PRESET])

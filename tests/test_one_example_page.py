@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS
-from xent_ui import steps
 from xent_ui.one_example import live
 from xent_ui.one_example import view as one_example
 from xent_ui.state.sheet import PROBABILITIES, Sheet
+from xent_ui.step_by_step import view as steps
 from xent_ui.text import number
 
 APP = str(Path(__file__).parents[1] / "app.py")

@@ -10,9 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS, trace
-from xent_ui import steps
 from xent_ui.figures import bars
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
+from xent_ui.step_by_step import view as steps
 from xent_ui.text import number
 
 PAGE = Path(__file__).parents[1] / "pages" / "understand" / "step_by_step.py"

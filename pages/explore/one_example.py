@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from xent_ui import steps
 from xent_ui.one_example import experiments, view
 from xent_ui.state import session
+from xent_ui.step_by_step import view as steps
 from xent_ui.table import editors, options
 from xent_ui.text import _
 

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from xent_core import trace
-from xent_ui import steps
 from xent_ui.state import session
+from xent_ui.step_by_step import view
 from xent_ui.table import editors, options
 from xent_ui.text import _
 
@@ -12,22 +12,22 @@ title, row = st.columns([3, 1], vertical_alignment="bottom")
 title.subheader(_("The loss of one row, step by step"), anchor=False)
 sheet = session.visit().sheet
 with row:
-    steps.row_chooser(sheet)
+    view.row_chooser(sheet)
 with st.container(key="options"):
-    options.folded_option_bar(steps.problem_words(sheet))
+    options.folded_option_bar(view.problem_words(sheet))
 sheet = session.visit().sheet
-chain = trace(sheet.to_problem(), steps.chosen_row(sheet))
+chain = trace(sheet.to_problem(), view.chosen_row(sheet))
 
 with st.container(key="stepper"):
-    stage = steps.stepper(chain)
+    stage = view.stepper(chain)
 with st.container(key="findings"):
-    steps.notes(chain, sheet)
-beside = steps.fits_beside(sheet)
+    view.notes(chain, sheet)
+beside = view.fits_beside(sheet)
 step, whole = st.columns([9, 14], gap="medium") if beside else (st.container(), st.container())
 with step, st.container(key="step"):
-    steps.current_step(chain, stage, sheet)
+    view.current_step(chain, stage, sheet)
 with whole, st.container(key="chain"):
-    steps.chain(chain, stage, sheet)
+    view.chain(chain, stage, sheet)
 
 st.markdown(f"#### {_('Why p − y: the Jacobian and the quotient cancel')}")
 if beside:
@@ -36,14 +36,14 @@ else:
     routes = st.container()
     jacobian, labels = st.columns(2, gap="medium")
 with routes, st.container(key="routes"):
-    steps.cancellation(chain, sheet)
+    view.cancellation(chain, sheet)
 with jacobian, st.container(key="jacobian"):
     st.markdown(f"**{_('Jacobian of softmax')}** J = diag(p) − p pᵀ")
-    steps.jacobian(chain, sheet)
+    view.jacobian(chain, sheet)
 with labels, st.container(key="labels"):
-    st.markdown(f"**{_('If the label were another')}** {steps.label_formula(chain)}")
-    steps.label_gradients(chain, sheet)
+    st.markdown(f"**{_('If the label were another')}** {view.label_formula(chain)}")
+    view.label_gradients(chain, sheet)
 with st.container(key="graph"):
     st.markdown(f"#### {_('The computational graph')}")
-    steps.graphs(chain, stage)
+    view.graphs(chain, stage)
 editors.keep_in_tab()
