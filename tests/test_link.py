@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.test_sheet import sheets
 from xent_core import IMPLEMENTATIONS, PRESETS, Problem
 from xent_core.codec import TokenTooLong, to_token
-from xent_ui import precision
 from xent_ui.implementations import view as implementations
+from xent_ui.precision import view as precision
 from xent_ui.state.link import (
     FIRST_PRESET,
     HIDEABLE,

@@ -2,29 +2,29 @@
 
 import streamlit as st
 
-from xent_ui import precision
+from xent_ui.precision import view
 from xent_ui.state import session
 from xent_ui.table import editors, options
 from xent_ui.text import _
 
 st.subheader(_("What each dtype makes of it"), anchor=False)
-choice = precision.preset_chooser()
+choice = view.preset_chooser()
 with st.container(key="options"):
-    if choice == precision.YOUR_BATCH:
+    if choice == view.YOUR_BATCH:
         options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet
-runs = precision.runs_of(choice, sheet)
+runs = view.runs_of(choice, sheet)
 
 with st.container(key="precision"):
     with st.container(key="precision_findings"):
-        precision.findings(runs)
+        view.findings(runs)
     with st.container(key="dtypes"):
-        precision.table(runs)
-        precision.ulp_formula(runs)
+        view.table(runs)
+        view.ulp_formula(runs)
 with st.container(key="error_matrices"):
-    if precision.is_shown_as_matrix(precision.problem_of(choice, sheet)):
+    if view.is_shown_as_matrix(view.problem_of(choice, sheet)):
         st.markdown(f"#### {_('Cell by cell')}")
-        precision.matrices(runs, choice, sheet)
+        view.matrices(runs, choice, sheet)
 with st.container(key="sweeps"):
-    precision.curves(choice, sheet)
+    view.curves(choice, sheet)
 editors.keep_in_tab()
