@@ -2,26 +2,26 @@
 
 import streamlit as st
 
-from xent_ui import doctor
+from xent_ui.doctor import view
 from xent_ui.table import editors
 from xent_ui.text import _
 
 st.subheader(_("What is wrong with my loss?"), anchor=False)
-source = doctor.source_chooser()
+source = view.source_chooser()
 with st.container(key="source"):
-    if source == doctor.MESSAGE:
-        doctor.message_lookup()
+    if source == view.MESSAGE:
+        view.message_lookup()
         found = None
     else:
-        found = {doctor.TABLE: doctor.of_table, doctor.PASTE: doctor.of_paste, doctor.FILE: doctor.of_file}[source]()
+        found = {view.TABLE: view.of_table, view.PASTE: view.of_paste, view.FILE: view.of_file}[source]()
 with st.container(key="findings"):
     if found is not None:
-        doctor.show_findings(found)
+        view.show_findings(found)
 
 st.markdown(f"#### {_('Every pitfall, wrong and right')}")
 with st.container(key="pitfall"):
-    doctor.pitfall(doctor.pitfall_chooser())
+    view.pitfall(view.pitfall_chooser())
 st.markdown(f"#### {_('In your training loop')}")
 with st.container(key="snippet"):
-    doctor.snippet()
+    view.snippet()
 editors.keep_in_tab()

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import doctor, readouts
+from xent_ui import readouts
 from xent_ui.compare_settings import view as compare_settings
+from xent_ui.doctor import view as doctor
 from xent_ui.state import session
 from xent_ui.table import editors, layout, options
 from xent_ui.text import _
