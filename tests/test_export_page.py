@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from tests.test_batch_page import open_app, press, run
 from xent_core import PRESETS, Problem, evaluate
 from xent_core.codec import to_csv, to_json, to_npz, to_safetensors, to_script
-from xent_ui.report import report_html
+from xent_ui.export.html_page import report_html
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 
 PROBLEM = Problem([[0.1, 2, -3], [1, float("-inf"), 4]], [1, -100], weight=[1, 2, 0.5], label_smoothing=0.1)

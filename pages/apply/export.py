@@ -3,7 +3,7 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import export
+from xent_ui.export import view
 from xent_ui.state import session
 from xent_ui.table import editors, options
 from xent_ui.text import _
@@ -17,16 +17,16 @@ evaluation = evaluate(sheet.to_problem())
 program, file = st.columns([3, 2], gap="large")
 with program, st.container(key="script"):
     st.markdown(f"#### {_('A program')}")
-    export.programs(evaluation.problem)
+    view.programs(evaluation.problem)
 with file:
     with st.container(key="files"):
         st.markdown(f"#### {_('A file')}")
-        export.files(sheet, evaluation)
+        view.files(sheet, evaluation)
     with st.container(key="import"):
         st.markdown(f"#### {_('Open a file')}")
-        export.importer()
+        view.importer()
 
 st.markdown(f"#### {_('Pictures')}")
 with st.container(key="pictures"):
-    export.pictures(sheet, evaluation)
+    view.pictures(sheet, evaluation)
 editors.keep_in_tab()

@@ -24,7 +24,7 @@ from xent_core.codec import (
     to_safetensors,
     to_script,
 )
-from xent_ui.report import picture, report_html
+from xent_ui.export.html_page import picture, report_html
 from xent_ui.server import job_pool
 from xent_ui.shell import share
 from xent_ui.state import session
