@@ -14,11 +14,14 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
-from xent_ui import dump_pairs, dump_run, dump_suspects, your_logits
-from xent_ui.dump_run import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
 from xent_ui.state.sheet import InvalidSheet
+from xent_ui.your_logits import analysis as dump_run
+from xent_ui.your_logits import pairs as dump_pairs
+from xent_ui.your_logits import suspects as dump_suspects
+from xent_ui.your_logits import view as your_logits
+from xent_ui.your_logits.analysis import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/apply/your_logits.py"

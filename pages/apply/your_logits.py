@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from xent_ui import dump_pairs, dump_suspects, your_logits
 from xent_ui.table import editors
 from xent_ui.text import _
+from xent_ui.your_logits import pairs, suspects
+from xent_ui.your_logits import view as your_logits
 
 st.subheader(_("Which examples carry the gradient of your model?"), anchor=False)
 st.markdown(_("Its logits and labels in; its gradient budget, suspects, confusions and calibration out."))
@@ -17,15 +18,15 @@ if run is not None:
         your_logits.budget(run)
     st.markdown(f"#### {_('Suspects')}")
     with st.container(key="suspects"):
-        row = dump_suspects.suspects(run)
+        row = suspects.suspects(run)
     with st.container(key="why"):
-        dump_suspects.why(run, row)
+        suspects.why(run, row)
     st.markdown(f"#### {_('Classes and pairs')}")
     with st.container(key="pairs"):
-        dump_pairs.pairs(run)
+        pairs.pairs(run)
     st.markdown(f"#### {_('Loss, gradient norm and calibration')}")
     with st.container(key="distributions"):
-        dump_pairs.distributions(run, row)
+        pairs.distributions(run, row)
 st.markdown(f"#### {_('In your training loop')}")
 with st.container(key="snippet"):
     your_logits.snippet()

@@ -11,14 +11,15 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects
-from xent_ui import dump_figures, readouts
-from xent_ui.dump_run import RowStory, Run, largest_entries
+from xent_ui import readouts
 from xent_ui.one_example import view as one_example
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.your_logits import figures as dump_figures
+from xent_ui.your_logits.analysis import RowStory, Run, largest_entries
 
 ROW, LABEL, PREDICTION = "dump_row", "dump_label", "dump_prediction"
 RANGES = ("loss", "grad_norm", "margin")

@@ -14,8 +14,6 @@ import xent_core
 from xent_core import REDUCTIONS
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump
 from xent_core.parse import InvalidText, parse_number
-from xent_ui import dump_figures, dump_suspects
-from xent_ui.dump_run import Question, Run
 from xent_ui.readouts import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import NotBegun
@@ -23,6 +21,9 @@ from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.your_logits import figures as dump_figures
+from xent_ui.your_logits import suspects
+from xent_ui.your_logits.analysis import Question, Run
 
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
 SOURCE, RUN, LOGITS_ARE = "dump_source", "dump_run", "dump_logits_are"
@@ -154,7 +155,7 @@ def run_of(asked: Question | None) -> Run | None:
             st.warning(job_pool.full_words(), icon=":material/hourglass_disabled:")
             return None
         session.keep(RUN, run)
-        dump_suspects.forget()
+        suspects.forget()
     if not run.job.is_done(FIRST_WAIT_SECONDS):
         st.fragment(_progress, run_every=LOOK_SECONDS)(run)
         return None
