@@ -558,7 +558,7 @@ def test_a_column_is_as_wide_as_its_longest_number() -> None:
 
 def test_boxes_and_choices_that_are_gone_change_nothing() -> None:
     def crafted() -> None:
-        from xent_ui import readouts
+        from xent_ui.batch import view as readouts
         from xent_ui.state import session
         from xent_ui.table import editors
 

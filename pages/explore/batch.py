@@ -3,7 +3,7 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui import readouts
+from xent_ui.batch import view as readouts
 from xent_ui.compare_settings import view as compare_settings
 from xent_ui.doctor import view as doctor
 from xent_ui.state import session

@@ -16,7 +16,7 @@ from xent_core import compare_settings as compare_problems
 from xent_core.compare_settings import CONTINUOUS_OPTIONS, SUM_OVER_GLOBAL_COUNT, TOKENS, total_loss
 from xent_core.cross_entropy import Evaluation
 from xent_core.parse import InvalidText, parse_matrix
-from xent_ui import readouts
+from xent_ui.batch import view as readouts
 from xent_ui.compare_settings import figures as compare_figures
 from xent_ui.figures import heatmap
 from xent_ui.state import session

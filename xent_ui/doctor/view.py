@@ -13,8 +13,8 @@ from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor import TITLES, diagnose_file
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
 from xent_core.pitfalls import PITFALLS, Pitfall, PitfallCall
+from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import heatmap
-from xent_ui.readouts import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xent_core import Evaluation
 from xent_core.codec import to_script
-from xent_ui import readouts
+from xent_ui.batch import view as readouts
 from xent_ui.figures import heatmap
 from xent_ui.state.sheet import Sheet, number_text
 from xent_ui.table.editors import short_names

@@ -19,10 +19,10 @@ from xent_core import (
     evaluate,
     limit_of,
 )
-from xent_ui import readouts
+from xent_ui.batch import view as readouts
+from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.gradient_descent import figures as descent_figures
 from xent_ui.gradient_descent.figures import Held, Moving, Words
-from xent_ui.readouts import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job, NotBegun
 from xent_ui.server.limits import limits

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
 from xent_core.implementations import REASONS, Entry, Reason, RowWorked
+from xent_ui.batch.view import gradient_heatmap
 from xent_ui.figures import heatmap
-from xent_ui.readouts import gradient_heatmap
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.table.options import decimals

@@ -20,11 +20,11 @@ from xent_core import (
     sweep_temperature,
     sweep_weight,
 )
-from xent_ui import readouts
+from xent_ui.batch import view as readouts
+from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import heatmap
 from xent_ui.one_example import experiment_figures
 from xent_ui.one_example.experiment_figures import Line
-from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text
 from xent_ui.table.editors import short_names

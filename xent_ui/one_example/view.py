@@ -12,11 +12,11 @@ import torch
 from streamlit.errors import StreamlitAPIException
 
 from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
+from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import bars, heatmap
 from xent_ui.figures.heatmap import Cell
 from xent_ui.one_example import figures as row_figures
 from xent_ui.one_example import live
-from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, Sheet, number_text
 from xent_ui.step_by_step import view as steps

@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from xent_core import Step, Trace
+from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import bars, heatmap
 from xent_ui.figures.bars import Node
 from xent_ui.figures.heatmap import Cell
-from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.table.editors import short_names

@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
+from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import heatmap
 from xent_ui.figures.heatmap import Cell
-from xent_ui.readouts import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped

@@ -11,9 +11,9 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects
-from xent_ui import readouts
+from xent_ui.batch import view as readouts
+from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.one_example import view as one_example
-from xent_ui.readouts import CHART_CONFIG
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
 from xent_ui.table.options import decimals

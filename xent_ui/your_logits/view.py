@@ -14,7 +14,7 @@ import xent_core
 from xent_core import REDUCTIONS
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump
 from xent_core.parse import InvalidText, parse_number
-from xent_ui.readouts import CHART_CONFIG
+from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import NotBegun
 from xent_ui.server.limits import limits
