@@ -16,16 +16,16 @@ from starlette.routing import Route
 from streamlit.runtime import get_instance
 
 from xent_core import __version__
-from xent_host import errors, offers, options, turns
-from xent_host.guard import Guard
-from xent_host.headers import SecurityHeaders
+from xent_host import error_reports, run_scheduler, server_options, widget_filter
+from xent_host.connection_limits import Guard
+from xent_host.security_headers import SecurityHeaders
 from xent_ui.server.job_pool import POOL
 from xent_ui.server.log import event
 
-options.apply()
-offers.apply()
-turns.apply()
-errors.quieten_streamlit()
+server_options.apply()
+widget_filter.apply()
+run_scheduler.apply()
+error_reports.quieten_streamlit()
 
 
 @asynccontextmanager
@@ -53,5 +53,5 @@ app = st.App(
     lifespan=lifespan,
     routes=[Route("/healthz", health)],
     middleware=[Middleware(SecurityHeaders), Middleware(Guard)],
-    on_script_error=errors.report,
+    on_script_error=error_reports.report,
 )

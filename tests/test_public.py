@@ -9,8 +9,8 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from xent_core import __version__
-from xent_host import errors, options
-from xent_host.headers import FRAMES_VARIABLE, content_security_policy
+from xent_host import error_reports, server_options
+from xent_host.security_headers import FRAMES_VARIABLE, content_security_policy
 from xent_ui.server.limits import OWN, PUBLIC, PUBLIC_VARIABLE, limits
 from xent_ui.server.log import event
 
@@ -19,7 +19,7 @@ SECRET = "the visitor's 3.14"
 
 @pytest.fixture
 def _options_as_they_were() -> Any:
-    keys = [*options.OPTIONS, "server.allowedHosts"]
+    keys = [*server_options.OPTIONS, "server.allowedHosts"]
     before = {key: (config.get_option(key), config.get_where_defined(key)) for key in keys}
     yield
     for key, (value, where) in before.items():
@@ -49,10 +49,10 @@ def test_strangers_may_nowhere_do_more_than_the_owner() -> None:
 
 @pytest.mark.usefixtures("_options_as_they_were")
 def test_the_options_of_the_server_are_set_unless_the_host_has_set_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(options.HOSTS_VARIABLE, "a.example, b.example")
+    monkeypatch.setenv(server_options.HOSTS_VARIABLE, "a.example, b.example")
     config.set_option("server.maxUploadSize", 7, "environment variable")
     config.set_option("client.showErrorDetails", "full", "/home/config.toml")
-    options.apply()
+    server_options.apply()
 
     assert config.get_option("server.allowedHosts") == ["a.example", "b.example"]
     assert config.get_option("server.maxUploadSize") == 7
@@ -60,7 +60,7 @@ def test_the_options_of_the_server_are_set_unless_the_host_has_set_them(monkeypa
 
 
 def test_every_option_is_one_that_streamlit_knows() -> None:
-    for key in options.OPTIONS:
+    for key in server_options.OPTIONS:
         config.get_option(key)
 
 
@@ -99,12 +99,12 @@ def test_on_ones_own_computer_nothing_is_logged(
 
 def a_page_that_fails() -> None:
     from xent_core.parse import parse_number
-    from xent_host import errors
+    from xent_host import error_reports
 
     try:
         parse_number("the visitor's 3.14")
     except ValueError as error:
-        errors.report(error)
+        error_reports.report(error)
 
 
 def test_an_error_gets_a_number_on_the_page_and_its_place_in_the_log_but_no_word_of_the_visitor(
@@ -126,7 +126,7 @@ def test_an_error_inside_a_library_names_both_places() -> None:
     try:
         json.loads("{")
     except ValueError as error:
-        (library,), (own,) = errors.places(error)
+        (library,), (own,) = error_reports.places(error)
 
     assert library.startswith("decoder.py:")
     assert re.match(r"tests/test_public\.py:\d+ test_an_error_inside", own)

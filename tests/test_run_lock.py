@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
-from xent_host import turns
+from xent_host import run_scheduler
 from xent_ui.server.run_lock import Turns
 
 
@@ -145,20 +145,20 @@ class Run(NamedTuple):
 
 def test_every_run_of_streamlit_takes_its_turn_and_that_of_a_fragment_is_short(monkeypatch) -> None:
     ran, shown = [], []
-    monkeypatch.setattr(turns.sys, "setswitchinterval", lambda _seconds: None)
+    monkeypatch.setattr(run_scheduler.sys, "setswitchinterval", lambda _seconds: None)
     monkeypatch.setattr(ScriptRunner, "_run_script", lambda runner, data: ran.append(data.fragment_id_queue))
     monkeypatch.setattr(ScriptRunner, "_enqueue_forward_msg", lambda runner, message: shown.append((message, *ran)))
-    turns.apply()
+    run_scheduler.apply()
     runner = object.__new__(ScriptRunner)
 
-    with ThreadPoolExecutor(2) as threads, turns.TURNS.take(is_short=False):
+    with ThreadPoolExecutor(2) as threads, run_scheduler.TURNS.take(is_short=False):
         page = threads.submit(runner._run_script, Run([]))
-        until(lambda: len(turns.TURNS._long) == 1)
+        until(lambda: len(run_scheduler.TURNS._long) == 1)
         threads.submit(runner._run_script, Run(["a fragment"]))
-        until(lambda: len(turns.TURNS._short) == 1)
+        until(lambda: len(run_scheduler.TURNS._short) == 1)
         assert ran == []
         runner._enqueue_forward_msg("an element")
         assert shown == [("an element", ["a fragment"])]
-        with turns.TURNS.aside():
+        with run_scheduler.TURNS.aside():
             page.result(10)
     assert ran == [["a fragment"], []]

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from tests.aio import in_a_thread
-from xent_host.guard import MESSAGE_TOO_BIG, NO_MESSAGE, TRY_AGAIN_LATER, Guard, GuardLimits
+from xent_host.connection_limits import MESSAGE_TOO_BIG, NO_MESSAGE, TRY_AGAIN_LATER, Guard, GuardLimits
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
 MB = 2**20
@@ -258,8 +258,8 @@ def test_what_comes_faster_than_a_person_can_is_read_later(monkeypatch: pytest.M
         slept.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr("xent_host.guard.monotonic", lambda: now[0])
-    monkeypatch.setattr("xent_host.guard.asyncio.sleep", sleep)
+    monkeypatch.setattr("xent_host.connection_limits.monotonic", lambda: now[0])
+    monkeypatch.setattr("xent_host.connection_limits.asyncio.sleep", sleep)
     limits = GuardLimits(messages_a_second=10.0, burst=5)
     in_a_thread(visit(Guard(reads_all, limits), [RERUN] * 25))
 

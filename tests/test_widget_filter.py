@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 from benchmarks import bench_faults
 from benchmarks.visitor import visit
 from tests.browser.helpers import ROOT, serve
-from xent_host import offers
-from xent_host.offers import MOST, Offers
+from xent_host import widget_filter
+from xent_host.widget_filter import MOST, Offers
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
 
@@ -26,7 +26,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv(PUBLIC_VARIABLE, "1")
     for owner, name in ((ScriptRunner, "_enqueue_forward_msg"), (SessionState, "on_script_will_rerun")):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # which is put back afterwards
-    offers.apply()
+    widget_filter.apply()
 
     def script() -> None:
         import streamlit as st

@@ -19,7 +19,7 @@ OPTIONS: dict[str, Any] = {
     "client.showErrorDetails": "none",  # what went wrong stands in the log
     "client.showErrorLinks": False,
     "client.toolbarMode": "viewer",
-    "logger.enableRich": False,  # it would write errors with their messages, where xent_host/errors.py cannot see
+    "logger.enableRich": False,  # it would write errors with their messages, past error_reports.py
     "runner.magicEnabled": False,
     "server.disconnectedSessionTTL": 60,
     "server.enableAgentApi": False,
