@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from xent_core import diagnose
-from xent_core.pitfalls import PITFALLS
+from xent_core.doctor.pitfalls import PITFALLS
 from xent_ui.text import markdown_escaped
 
 APP = str(Path(__file__).parents[1] / "app.py")

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from xent_core import diagnose
-from xent_core.findings import TITLES
-from xent_core.pitfalls import PITFALLS, PitfallCall
+from xent_core.doctor.findings import TITLES
+from xent_core.doctor.pitfalls import PITFALLS, PitfallCall
 
 # what says something other than a finite loss that was meant
 ERRORS = [code for code in TITLES if list(TITLES).index(code) <= list(TITLES).index("ignore-index")]

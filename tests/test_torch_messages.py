@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.doctor_cases import ERRORS
-from xent_core.findings import TITLES
-from xent_core.torch_messages import PATTERNS, recognise
+from xent_core.doctor.findings import TITLES
+from xent_core.doctor.torch_messages import PATTERNS, recognise
 
 # what only a GPU or an older version writes
 QUOTED = [

@@ -16,7 +16,9 @@ from xent_core.compare_settings import (
 )
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
 from xent_core.descent import OPTIMIZERS, Descent, Limit, descend, limit_of
-from xent_core.doctor import diagnose
+from xent_core.doctor.diagnose import diagnose
+from xent_core.doctor.findings import Finding
+from xent_core.doctor.torch_messages import recognise
 from xent_core.experiments import (
     Flip,
     Sweep,
@@ -28,7 +30,6 @@ from xent_core.experiments import (
     sweep_temperature,
     sweep_weight,
 )
-from xent_core.findings import Finding
 from xent_core.implementations import IMPLEMENTATIONS, compare, row_worked
 from xent_core.marks import Mark, reference_losses
 from xent_core.one_row import (
@@ -44,7 +45,6 @@ from xent_core.one_row import (
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
 from xent_core.presets import PRESETS, Preset
 from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
-from xent_core.torch_messages import recognise
 from xent_core.trace import Step, Trace, trace
 
 __version__ = "0.1.0"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xent_core.codec.document import Document
 from xent_core.cross_entropy import evaluate
-from xent_core.findings import Finding
+from xent_core.doctor.findings import Finding
 from xent_core.language import _
 
 MAX_ROWS_SHOWN = 1_000

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from xent_core import DTYPES, REDUCTIONS, Finding, Problem, diagnose, recognise
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
-from xent_core.doctor import TITLES, diagnose_file
+from xent_core.doctor.diagnose import TITLES, diagnose_file
+from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
-from xent_core.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import heatmap
 from xent_ui.server import job_pool

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xent_core.findings import Finding, finding
-from xent_core.fixes import keep_rows, keep_soft_rows
+from xent_core.doctor.findings import Finding, finding
+from xent_core.doctor.fixes import keep_rows, keep_soft_rows
 from xent_core.language import _
 
 # numbers in one piece: 16 MiB of float32, small beside the logits and large enough to keep every core busy

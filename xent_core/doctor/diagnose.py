@@ -10,8 +10,9 @@ from torch import Tensor
 
 from xent_core.codec import read_file
 from xent_core.codec.errors import RefusedProblem
-from xent_core.findings import SEVERITIES, TITLES, Finding, finding
-from xent_core.fixes import fix_of, fix_of_unreadable
+from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
+from xent_core.doctor.fixes import fix_of, fix_of_unreadable
+from xent_core.doctor.symptoms import Call, symptoms
 from xent_core.language import _
 from xent_core.problem import (
     InvalidProblem,
@@ -22,7 +23,6 @@ from xent_core.problem import (
     as_weight,
     violations,
 )
-from xent_core.symptoms import Call, symptoms
 
 __all__ = ["TITLES", "Finding", "diagnose", "diagnose_file"]
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional
 from torch import Tensor
 
-from xent_core.findings import TITLES
+from xent_core.doctor.findings import TITLES
 from xent_core.language import _
 
 Step = Callable[..., Tensor]
