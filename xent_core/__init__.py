@@ -5,15 +5,6 @@ This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 """
 
 from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
-from xent_core.compare_settings import (
-    Accumulation,
-    Comparison,
-    GradientPair,
-    OptionSweep,
-    accumulate,
-    compare_settings,
-    sweep_option,
-)
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
 from xent_core.descent import OPTIMIZERS, Descent, Limit, descend, limit_of
 from xent_core.doctor.diagnose import diagnose
@@ -45,7 +36,16 @@ from xent_core.one_row import (
 from xent_core.precision import PRECISION_PRESETS, in_every_dtype, row_sweep, scale_sweep
 from xent_core.presets import PRESETS, Preset
 from xent_core.problem import DTYPES, REDUCTIONS, InvalidProblem, Problem
-from xent_core.trace import Step, Trace, trace
+from xent_core.row_trace import Step, Trace, trace
+from xent_core.settings_comparison import (
+    Accumulation,
+    Comparison,
+    GradientPair,
+    OptionSweep,
+    accumulate,
+    compare_settings,
+    sweep_option,
+)
 
 __version__ = "0.1.0"
 

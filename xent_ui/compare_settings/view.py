@@ -13,9 +13,9 @@ from torch import Tensor
 
 from xent_core import DTYPES, REDUCTIONS, Accumulation, Comparison, GradientPair, accumulate, sweep_option
 from xent_core import compare_settings as compare_problems
-from xent_core.compare_settings import CONTINUOUS_OPTIONS, SUM_OVER_GLOBAL_COUNT, TOKENS, total_loss
 from xent_core.cross_entropy import Evaluation
 from xent_core.parse import InvalidText, parse_matrix
+from xent_core.settings_comparison import CONTINUOUS_OPTIONS, SUM_OVER_GLOBAL_COUNT, TOKENS, total_loss
 from xent_ui.batch import view as readouts
 from xent_ui.compare_settings import figures as compare_figures
 from xent_ui.figures import heatmap

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.problems import Call, valid_calls
 from tests.tolerances import assert_agree
 from xent_core import Problem, accumulate, compare_settings, evaluate, sweep_option
-from xent_core.compare_settings import (
+from xent_core.settings_comparison import (
     OPTIONS,
     SUM_OVER_GLOBAL_COUNT,
     TOKENS,
