@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from xent_core.cli import analyse_command as dump_command
+from xent_core.cli.terminal import evaluation_text, findings_text
 from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_script
 from xent_core.doctor.diagnose import diagnose_file
-from xent_core.dump import command as dump_command
 from xent_core.language import N_, _
-from xent_core.terminal import evaluation_text, findings_text
 
 
 class Command(NamedTuple):
