@@ -15,8 +15,8 @@ import torch
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.readers import Batch, Dump, DumpSource, of_problem, open_dump, sampled_rows
 from xent_core.dump.scores import LossOptions, Scores, score
+from xent_core.dump.scores_table import ScoresFile, columns_of
 from xent_core.dump.statistics import Computed, Statistics
-from xent_core.dump.table import ScoresFile, columns_of
 from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature, slope_of
 from xent_core.language import _
 from xent_core.problem import InvalidProblem

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from xent_core.dump.scores_table import ROWS_PER_GROUP
 from xent_core.dump.statistics import SUSPECT_FIELDS, SUSPECTS, ClassGroups, Histogram, Suspects, histogram_of
-from xent_core.dump.table import ROWS_PER_GROUP
 
 Range = tuple[float, float]
 RANGES = ("loss", "grad_norm", "margin")
