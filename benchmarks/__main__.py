@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-from benchmarks import table
+from harness.ratios import table
 
 NAMES = ("core", "descend", "doctor", "drag", "dump", "edit", "faults", "load", "sessions")
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import Result, in_turn
+from harness.ratios import Result, in_turn
 from xent_core import Problem, evaluate
 
 LARGE = (10_000, 1_000)

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from benchmarks import Result, in_turn
+from harness.ratios import Result, in_turn
 from xent_core import diagnose
 
 SHAPE = (4096, 32_000)

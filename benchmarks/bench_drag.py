@@ -20,8 +20,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from benchmarks import Result
-from tests.browser.helpers import DESKTOP, ROOT, drag_fast, go_to, launch, open_page, serve, wait_idle
+from harness.browser import DESKTOP, ROOT, drag_fast, go_to, launch, open_page, serve, wait_idle
+from harness.ratios import Result
 
 STEPS = 20
 EVENTS, DRAG_SECONDS = 200, 2.0

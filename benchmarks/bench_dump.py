@@ -1,6 +1,5 @@
 """A dump of (50000, 1000) against a hand-written loop and cleanlab; memory over a file of 4 GB; in one run."""
 
-import gc
 import json
 import subprocess
 import sys
@@ -13,10 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks import Result, in_turn
+from harness.ratios import Result, in_turn
+from harness.sample_dumps import CLASSES, sparse_dump
 from xent_core.dump import analyse
 
-ROWS, CLASSES = 50_000, 1_000
+ROWS = 50_000
 LARGE_ROWS = 1_000_000
 RUNS = 5
 MEBIBYTE = 2**20
@@ -97,7 +97,7 @@ def _ratio(name: str, ours: float, theirs: float, *, limit: float) -> Result:
 def _memory(folder: Path) -> Result:
     """Peak memory above the idle process over a sparse file of 4 GB, with scores and temperature; on Linux."""
     ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bench_dump", str(folder)], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "harness.sample_dumps", str(folder)], capture_output=True, text=True, check=True
     )
     above = json.loads(ran.stdout)
     return Result("its memory over 4 GB, of 300 MB", above / 300e6, 1, f"{above / MEBIBYTE:.0f} MiB above idle")
@@ -107,7 +107,7 @@ def _waits(folder: Path) -> list[Result]:
     """The longest wait on the page while that file is analysed behind it: in the browser, and for the server."""
     from playwright.sync_api import sync_playwright
 
-    from tests.browser.helpers import WATCH, launch, metric, open_dump_by_path, serve
+    from harness.browser import WATCH, launch, metric, open_dump_by_path, serve
 
     with sync_playwright() as playwright, serve() as server:
         browser = launch(playwright)
@@ -122,31 +122,3 @@ def _waits(folder: Path) -> list[Result]:
         Result(f"  the longest wait in the {place}, of 200 ms", waits[place] / 200, 1, f"{waits[place]:.0f} ms")
         for place in ("server", "browser")
     ]
-
-
-def sparse_dump(folder: Path, rows: int) -> None:
-    """A dump of zeros that takes no room on the disk: large.npy and labels.npy."""
-    with (folder / "large.npy").open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, CLASSES)})
-        file.truncate(file.tell() + 4 * rows * CLASSES)
-    np.save(folder / "labels.npy", np.arange(rows) % CLASSES)
-
-
-def peak_above_idle(folder: Path) -> int:
-    """Bytes at the peak beyond those of the process that has done a small dump already."""
-    small = np.zeros((64, CLASSES), np.float32), np.zeros(64, np.int64)
-    analyse(*small, scores=folder / "small.parquet")
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts from here
-    before = _status_bytes("VmRSS")
-    analyse(folder / "large.npy", folder / "labels.npy", scores=folder / "large.parquet")
-    return _status_bytes("VmHWM") - before
-
-
-def _status_bytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
-
-
-if __name__ == "__main__":
-    print(peak_above_idle(Path(sys.argv[1])))

@@ -9,8 +9,8 @@ import statistics
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks import Result
-from tests.browser.helpers import DESKTOP, ROOT, editor, launch, open_page, serve, type_into_cell, wait_idle
+from harness.browser import DESKTOP, ROOT, editor, launch, open_page, serve, type_into_cell, wait_idle
+from harness.ratios import Result
 
 EDITS = 20
 VISITS = 5

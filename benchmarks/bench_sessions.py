@@ -4,9 +4,9 @@ import asyncio
 import random
 import statistics
 
-from benchmarks import Result
-from benchmarks.visitor import Visitor, visit
-from tests.browser.helpers import serve
+from harness.browser import serve
+from harness.ratios import Result
+from harness.visitor import Visitor, visit
 
 SESSIONS = 5
 EDITS = 10

@@ -12,7 +12,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.helpers import DESKTOP, ROOT, Journal, launch, open_page, serve, wait_drawn
+from harness.browser import DESKTOP, ROOT, Journal, launch, open_page, serve, wait_drawn
 
 PHONE = (390, 844)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

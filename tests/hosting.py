@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.browser.helpers import ROOT, START_SECONDS, Server, free_port, serve
+from harness.browser import ROOT, START_SECONDS, Server, free_port, serve
 
 TEMPLATE = ROOT / "deploy" / "nginx.conf.template"
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")  # which Debian has on the path of root alone

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.browser.helpers import ROOT
+from harness.browser import ROOT
 from tests.hosting import TEMPLATE, command, copies, copy_app, dockerfile, nginx_config, replica
 from xent_ui.server.limits import PUBLIC
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from benchmarks.bench_dump import sparse_dump
+from harness.sample_dumps import sparse_dump
 from scripts.make_digits_dump import make
 from scripts.measure_ranking import OURS, precisions
 from xent_core.dump import InvalidDump, LossOptions, analyse, open_dump, pair_detail, scores_of_rows
@@ -402,7 +402,7 @@ def test_memory_stays_within_300_mb_above_idle_whatever_the_size_of_the_file(tmp
     sparse_dump(tmp_path, rows=1_000_000)  # 4 GB of zeros: what matters here is how they are read, not what they say
 
     ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bench_dump", str(tmp_path)],
+        [sys.executable, "-m", "harness.sample_dumps", str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=300,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks import bench_faults, bench_load
-from benchmarks.bench_load import SLACK
-from benchmarks.visitor import loss_of
+from harness import faults, load
+from harness.load import SLACK
+from harness.visitor import loss_of
 
 
 def test_the_visitors_know_the_loss_of_the_worked_batch() -> None:
@@ -13,12 +13,12 @@ def test_the_visitors_know_the_loss_of_the_worked_batch() -> None:
 
 
 def test_many_visitors_get_right_answers_in_time_and_leave_no_memory_behind() -> None:
-    results = bench_load.measure(sessions=6, seconds=6, passing=10, heavy_seconds=2)
+    results = load.measure(sessions=6, seconds=6, passing=10, heavy_seconds=2)
 
     assert [result for result in results if not result.passed] == []
 
 
 def test_hostile_visitors_get_an_answer_and_their_neighbours_do_not_notice() -> None:
-    results = bench_faults.measure(hostile_count=40, states=15, messages=15, alone_seconds=3, values=0)
+    results = faults.measure(hostile_count=40, states=15, messages=15, alone_seconds=3, values=0)
 
     assert [result for result in results if result.ratio > SLACK * result.limit] == []

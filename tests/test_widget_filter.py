@@ -12,9 +12,9 @@ from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.state.session_state import SessionState
 from streamlit.testing.v1 import AppTest
 
-from benchmarks import bench_faults
-from benchmarks.visitor import visit
-from tests.browser.helpers import ROOT, serve
+from harness import faults
+from harness.browser import ROOT, serve
+from harness.visitor import visit
 from xent_host import widget_filter
 from xent_host.widget_filter import MOST, Offers
 from xent_ui.server.limits import PUBLIC_VARIABLE
@@ -169,7 +169,7 @@ def test_of_a_visit_without_end_only_the_latest_widgets_are_kept() -> None:
 def test_no_widget_of_any_page_brings_a_visit_down() -> None:
     seen: set[str] = set()  # what several pages share is tried on the first of them
     with serve(ROOT / "hosted.py") as server:
-        tolls = [visit(bench_faults.sweep(server.url, page, seen, values=1, clicks=1)) for page in bench_faults.PAGES]
+        tolls = [visit(faults.sweep(server.url, page, seen, values=1, clicks=1)) for page in faults.PAGES]
 
     assert [fault for toll in tolls for fault in toll.faults] == []
     assert sum(toll.came for toll in tolls) >= len(seen) > 120

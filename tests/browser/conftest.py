@@ -16,7 +16,7 @@ if not REQUIRED:
 
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402  # only once it is known to be there
 
-from tests.browser.helpers import DESKTOP, NO_CHROMIUM, Journal, Server, find_chromium, launch, serve  # noqa: E402
+from harness.browser import DESKTOP, NO_CHROMIUM, Journal, Server, find_chromium, launch, serve  # noqa: E402
 
 HERE = Path(__file__).parent
 SERVER = pytest.StashKey[Server]()

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.helpers import IDLE_MS, Journal, go_to, open_page, wait_idle
+from harness.browser import IDLE_MS, Journal, go_to, open_page, wait_idle
 from xent_core.doctor.findings import TITLES
 from xent_core.doctor.pitfalls import PITFALLS
 from xent_ui.compare_settings.view import EXAMPLES

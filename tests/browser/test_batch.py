@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.helpers import (
+from harness.browser import (
     IDLE_MS,
     Journal,
     cell,

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.helpers import IDLE_MS, Journal, metric, serve, wait_idle
+from harness.browser import IDLE_MS, Journal, metric, serve, wait_idle
 
 
 def test_a_link_to_a_page_opens_it_on_a_server_that_nobody_has_visited(page: Page, journal: Journal) -> None:

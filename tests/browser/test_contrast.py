@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.helpers import DESKTOP, go_to, open_page, wait_drawn
+from harness.browser import DESKTOP, go_to, open_page, wait_drawn
 
 ENOUGH = 4.5
 # Not measured: Streamlit's colours of code, which no theme sets, text that lies on a

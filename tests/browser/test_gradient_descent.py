@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.helpers import IDLE_MS, expect_heatmap, go_to, heatmap_z, metric, open_page, wait_drawn
+from harness.browser import IDLE_MS, expect_heatmap, go_to, heatmap_z, metric, open_page, wait_drawn
 
 pytestmark = pytest.mark.browser
 

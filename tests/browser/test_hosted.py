@@ -16,8 +16,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from benchmarks.visitor import UploadRefused, Visitor, visit
-from tests.browser.helpers import (
+from harness.browser import (
     DESKTOP,
     IDLE_MS,
     Journal,
@@ -30,6 +29,7 @@ from tests.browser.helpers import (
     wait_drawn,
     wait_idle,
 )
+from harness.visitor import UploadRefused, Visitor, visit
 from tests.hosting import NGINX, NO_NGINX, Site, nginx_before, replica, two_replicas_behind_nginx
 from xent_core import Problem
 from xent_core.codec import MAX_TOKEN, to_json

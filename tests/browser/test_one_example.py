@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.helpers import DESKTOP, IDLE_MS, Journal, drag_fast, editor, go_to, open_page, wait_idle
-from tests.browser.hostile import NAMES
+from harness.browser import DESKTOP, IDLE_MS, Journal, drag_fast, editor, go_to, open_page, wait_idle
+from harness.hostile_names import NAMES
 from xent_ui.text import number
 
 PHONE = (390, 844)

@@ -17,8 +17,7 @@ from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from tests.aio import in_a_thread
-from tests.browser.helpers import (
+from harness.browser import (
     IDLE_MS,
     ROOT,
     Journal,
@@ -33,7 +32,8 @@ from tests.browser.helpers import (
     serve,
     wait_drawn,
 )
-from tests.browser.hostile import NAMES
+from harness.hostile_names import NAMES
+from tests.aio import in_a_thread
 from xent_core import __version__
 
 PAGES = (

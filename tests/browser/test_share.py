@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.helpers import (
+from harness.browser import (
     DESKTOP,
     IDLE_MS,
     Journal,

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.helpers import IDLE_MS, Journal, go_to, open_page, wait_idle
+from harness.browser import IDLE_MS, Journal, go_to, open_page, wait_idle
 
 STEPS = 11
 LOGITS = [1.0, 2.0, 3.0]

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.helpers import IDLE_MS, Journal, go_to, metric, open_page, wait_idle
+from harness.browser import IDLE_MS, Journal, go_to, metric, open_page, wait_idle
 
 PHONE = {"width": 390, "height": 844}
 

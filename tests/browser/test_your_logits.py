@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from playwright.sync_api import Locator, Page, expect
 
-from benchmarks.bench_dump import sparse_dump
-from tests.browser.helpers import (
+from harness.browser import (
     IDLE_MS,
     ROOT,
     WATCH,
@@ -26,6 +25,7 @@ from tests.browser.helpers import (
     wait_drawn,
     wait_idle,
 )
+from harness.sample_dumps import sparse_dump
 
 ROWS, CLASSES = 120, 4
 FREEZE_MS = 5 * 200  # the aim is 200; other tests keep the machine busy

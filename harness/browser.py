@@ -27,7 +27,7 @@ from urllib.parse import urlparse
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request, expect
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 DESKTOP = (1440, 900)
 ROW_HEIGHT = 36  # of our editors, so that their rows line up with the heatmaps'
 START_SECONDS = 60

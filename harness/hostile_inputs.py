@@ -16,7 +16,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Common_pb2 import DoubleArray, FileUploaderState, SInt64Array, StringArray
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
-from benchmarks.visitor import npy
+from harness.visitor import npy
 from xent_core import Problem
 from xent_core.codec import to_csv, to_json, to_npz, to_safetensors, to_token
 

@@ -1,0 +1,63 @@
+"""Speed and memory as ratios, both sides measured in turn in one run, so that a slow machine is slow for both."""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Result(NamedTuple):
+    """One ratio, and what it may be."""
+
+    name: str
+    ratio: float
+    limit: float
+    detail: str  # the two sides, in absolute terms, for the curious
+    aim: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.ratio <= self.limit
+
+
+def table(results: list[Result]) -> str:
+    """The results as text, one line each."""
+    rows = [("what", "ratio", "limit", "aim", "", "measured")]
+    rows += [
+        (
+            result.name,
+            f"{result.ratio:.3f}",
+            f"{result.limit:g}",
+            "" if result.aim is None else f"{result.aim:g}",
+            "ok" if result.passed else "TOO HIGH",
+            result.detail,
+        )
+        for result in results
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def in_turn(
+    prepare: Callable[[], Callable[[], object]], theirs: Callable[[], object], *, runs: int, warm_up: int
+) -> tuple[float, float]:
+    """The median seconds of both sides, each in turn; the side that begins changes every time.
+
+    Args: prepare: gives our side, anew for every turn and outside the clock.
+    """
+    our_seconds: list[float] = []
+    their_seconds: list[float] = []
+    gc.collect()
+    for i in range(-warm_up, runs):
+        pair = [(our_seconds, prepare()), (their_seconds, theirs)]
+        for seconds, work in pair if i % 2 else reversed(pair):
+            start = time.perf_counter()
+            result = work()
+            end = time.perf_counter()
+            del result  # its memory goes back outside the clock
+            if i >= 0:
+                seconds.append(end - start)
+    return statistics.median(our_seconds), statistics.median(their_seconds)
