@@ -179,7 +179,7 @@ def test_figures_are_made_without_streamlit() -> None:
         ("xent_core/a.py", "import importlib\nimportlib.import_module('pandas')", "imports pandas"),
         ("xent_core/a.py", "__import__('streamlit')", "imports streamlit"),
         ("xent_ui/a.py", "import app", "imports app"),
-        ("xent_ui/a.py", "from xent_host import guard", "imports xent_host.connection_limits"),
+        ("xent_ui/a.py", "from xent_host import connection_limits", "imports xent_host.connection_limits"),
         ("xent_ui/a.py", "from pages.explore import batch", "imports pages.explore.batch"),
         ("xent_ui/figures/heatmap.py", "from streamlit import cache_data", "imports streamlit.cache_data"),
         ("pages/explore/a.py", "import torch.nn.functional as F", "imports torch.nn.functional"),
