@@ -13,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.errors import InvalidProblem
 from xent_core.language import _
+
+__all__ = ["DTYPES", "REDUCTIONS", "InvalidProblem", "Problem"]
 
 DTYPES = {
     "float64": torch.float64,
@@ -23,21 +26,6 @@ DTYPES = {
 }
 FLOATING_DTYPES = tuple(DTYPES.values())
 REDUCTIONS = ("none", "mean", "sum")
-
-
-class InvalidProblem(ValueError):
-    """A Problem that PyTorch would refuse: what came, what was expected, what to do.
-
-    Attributes:
-      code: the short name of the mistake, the same as in `diagnose`, such as "target-out-of-range".
-      came: what came, without a full stop.
-      expected: what was expected, without a full stop.
-      fix: what to do, a sentence or a line of code.
-    """
-
-    def __init__(self, code: str, came: str, expected: str, fix: str) -> None:
-        super().__init__(_("{came}, expected {expected}. {fix}").format(came=came, expected=expected, fix=fix))
-        self.code, self.came, self.expected, self.fix = code, came, expected, fix
 
 
 @dataclass(frozen=True, eq=False, init=False)

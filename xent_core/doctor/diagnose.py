@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from xent_core.codec import read_file
-from xent_core.codec.errors import RefusedProblem
+from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
 from xent_core.doctor.fixes import fix_of, fix_of_unreadable
 from xent_core.doctor.symptoms import Call, symptoms
