@@ -151,9 +151,14 @@ def test_pulls_and_norms_are_those_of_numpy(call: Call) -> None:
 
 def test_every_option_is_told_by_its_name() -> None:
     b = Problem(
-        BATCH.logits.double(), [2, 1, 0], weight=torch.ones(3).double(), ignore_index=255, reduction="sum",
-        label_smoothing=0.1, temperature=2,
-    )  # fmt: skip
+        BATCH.logits.double(),
+        [2, 1, 0],
+        weight=torch.ones(3).double(),
+        ignore_index=255,
+        reduction="sum",
+        label_smoothing=0.1,
+        temperature=2,
+    )
 
     assert differing_options(BATCH, b) == tuple(name for name in OPTIONS if name != "target")
 
