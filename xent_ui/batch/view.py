@@ -21,7 +21,7 @@ from xent_core import (
     reference_losses,
 )
 from xent_core.parse import parse_number
-from xent_ui.figures import heatmap
+from xent_ui.figures import heatmap, html, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
 from xent_ui.state.sheet import PROBABILITIES, Sheet, number_texts
@@ -109,7 +109,7 @@ def gauge(evaluation: Evaluation) -> None:
     marks = [(names[mark.name], mark.value) for mark in reference_losses(evaluation)]
     words = ", ".join(f"{name} {number(value)}" for name, value in marks)
     label = _("Loss {loss} on a line with its marks: {marks}").format(loss=number(loss), marks=words)
-    st.html(heatmap.loss_gauge(loss, marks, label=label))
+    st.html(html.loss_gauge(loss, marks, label=label))
 
 
 def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
@@ -124,7 +124,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     selected = selected_cell(evaluation)
     figure = heatmap.matrix(
         values,
-        heatmap.GRADIENT if is_gradient else heatmap.PROBABILITY,
+        theme.GRADIENT if is_gradient else theme.PROBABILITY,
         row_names=rows,
         class_names=classes,
         bound=evaluation.gradient_bound if is_gradient else 1.0,
@@ -158,7 +158,7 @@ def gradient_heatmap(
     """A gradient, or a difference of gradients, as a heatmap under the sheet's names."""
     figure = heatmap.matrix(
         values,
-        heatmap.GRADIENT,
+        theme.GRADIENT,
         row_names=short_names(sheet.row_names),
         class_names=short_names(sheet.class_names),
         bound=bound,
@@ -183,7 +183,7 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
         st.plotly_chart(
             heatmap.matrix(
                 values,
-                heatmap.PROBABILITY,
+                theme.PROBABILITY,
                 row_names=short_names(sheet.row_names),
                 class_names=short_names(sheet.class_names),
                 bound=max(1.0, largest),
@@ -232,7 +232,7 @@ def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     columns[_("argmax")] = predicted
     if sheet.target_kind == PROBABILITIES:
         columns[_("Σy")] = [short(total) for total in evaluation.problem.target.double().sum(1).tolist()]
-    st.html(heatmap.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
+    st.html(html.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
 
 
 def selected_cell(evaluation: Evaluation) -> tuple[str, Cell]:
@@ -410,7 +410,7 @@ def _differences(result: GradientCheck, sheet: Sheet) -> None:
         bound = float(shown.abs().nan_to_num(0.0).max())
         column.markdown(f"**{name}**")
         column.plotly_chart(
-            heatmap.matrix(shown, heatmap.GRADIENT, row_names=rows, class_names=classes, bound=bound),
+            heatmap.matrix(shown, theme.GRADIENT, row_names=rows, class_names=classes, bound=bound),
             config=CHART_CONFIG,
             key=f"check_{name}",
             alt=name,

@@ -14,7 +14,7 @@ from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
 from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import heatmap
+from xent_ui.figures import heatmap, theme
 from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number
@@ -259,7 +259,7 @@ def _show_call(call: PitfallCall, name: str, bound: float) -> None:
     rows = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
     st.markdown(f"**{_('gradient')}**")
     figure = heatmap.matrix(
-        rows, heatmap.GRADIENT, row_names=list(map(str, range(len(rows)))),
+        rows, theme.GRADIENT, row_names=list(map(str, range(len(rows)))),
         class_names=list(map(str, range(rows.shape[1]))), bound=bound,
     )  # fmt: skip
     st.plotly_chart(figure, key=f"pitfall_{name}_matrix", config=CHART_CONFIG, alt=_("Gradient by the logits"))

@@ -22,7 +22,7 @@ from xent_core import (
 )
 from xent_ui.batch import view as readouts
 from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import heatmap
+from xent_ui.figures import heatmap, theme
 from xent_ui.one_example import experiment_figures
 from xent_ui.one_example.experiment_figures import Line
 from xent_ui.state import session
@@ -116,7 +116,7 @@ def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
         st.plotly_chart(
             heatmap.matrix(
                 flip.grad_change,
-                heatmap.GRADIENT,
+                theme.GRADIENT,
                 row_names=rows,
                 class_names=classes,
                 bound=2 * max(flip.before.gradient_bound, flip.after.gradient_bound),

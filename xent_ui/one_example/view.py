@@ -13,7 +13,7 @@ from streamlit.errors import StreamlitAPIException
 
 from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
 from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import bars, heatmap
+from xent_ui.figures import bars, heatmap, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.one_example import figures as row_figures
 from xent_ui.one_example import live
@@ -245,7 +245,7 @@ def _what_if(evaluation: Evaluation, names: list[str]) -> None:
     st.plotly_chart(
         heatmap.matrix(
             by_label.grad_logits,
-            heatmap.GRADIENT,
+            theme.GRADIENT,
             row_names=shown if len(names) <= COMPACT_ROWS else names,
             class_names=names,
             bound=weight / problem.temperature,

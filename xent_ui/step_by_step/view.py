@@ -11,7 +11,7 @@ import streamlit as st
 
 from xent_core import Step, Trace
 from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import bars, heatmap
+from xent_ui.figures import bars, heatmap, theme
 from xent_ui.figures.bars import Node
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
@@ -603,7 +603,7 @@ def jacobian(trace: Trace, sheet: Sheet) -> None:
     st.plotly_chart(
         heatmap.matrix(
             trace.jacobian,
-            heatmap.GRADIENT,
+            theme.GRADIENT,
             row_names=names,
             class_names=names,
             bound=0.25,  # no p(1 − p) is larger
@@ -638,7 +638,7 @@ def label_gradients(trace: Trace, sheet: Sheet) -> None:
     st.plotly_chart(
         heatmap.matrix(
             by_label[labels.start : labels.stop][:, shown],
-            heatmap.GRADIENT,
+            theme.GRADIENT,
             row_names=[names[k] for k in labels],
             class_names=[names[k] for k in shown],
             bound=bound,

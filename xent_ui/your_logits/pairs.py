@@ -11,7 +11,7 @@ import streamlit as st
 
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
 from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import heatmap
+from xent_ui.figures import theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.server import job_pool
 from xent_ui.state import session
@@ -66,7 +66,7 @@ def _pair_matrix(summary: DumpSummary, found: Selection, quantity: str, title: s
     st.plotly_chart(
         dump_figures.pair_matrix(
             condensed(source.astype(np.float64), groups, rows_too=quantity != "gradient"),
-            heatmap.GRADIENT if quantity == "gradient" else heatmap.PROBABILITY,
+            theme.GRADIENT if quantity == "gradient" else theme.PROBABILITY,
             row_names=names,
             column_names=names,
             others=others,
@@ -232,7 +232,7 @@ def _detail(detail: PairDetail, summary: DumpSummary) -> None:
     for title, values, scale, column in zip(
         (_("mean gradient"), _("number of rows")),
         (detail.mean_gradient, detail.confusion),
-        (heatmap.GRADIENT, heatmap.PROBABILITY),
+        (theme.GRADIENT, theme.PROBABILITY),
         st.columns(2, gap="medium"),
         strict=True,
     ):
@@ -244,7 +244,7 @@ def _detail(detail: PairDetail, summary: DumpSummary) -> None:
                 row_names=row_names,
                 column_names=column_names,
                 others=None,
-                decimals=3 if scale is heatmap.GRADIENT else 0,
+                decimals=3 if scale is theme.GRADIENT else 0,
             ),
             key=f"inside_{scale.colours}",
             config=CHART_CONFIG,
