@@ -8,16 +8,17 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from xent_core import DTYPES, REDUCTIONS, Finding, Problem, diagnose, recognise
+from xent_core import DTYPES, REDUCTIONS, Finding, diagnose, recognise
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
-from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import heatmap, theme
 from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number
+from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.warnings import findings_of
 
 SOURCE, PITFALL = "doctor_source", "doctor_pitfall"
 TABLE, PASTE, FILE, MESSAGE = SOURCES = ("table", "paste", "file", "message")
@@ -59,28 +60,6 @@ def source_chooser() -> str:
 def of_table() -> list[Finding]:
     """The findings of the batch on the table; the doctor sees the logits as F.cross_entropy does, over T."""
     return findings_of(session.visit().sheet.to_problem())
-
-
-def findings_of(problem: Problem) -> list[Finding]:
-    """The findings of a Problem."""
-    return diagnose(
-        problem.logits if problem.temperature == 1 else problem.logits / problem.temperature,
-        problem.target,
-        weight=problem.weight,
-        ignore_index=problem.ignore_index,
-        reduction=problem.reduction,
-        label_smoothing=problem.label_smoothing,
-    )
-
-
-def warnings_line(problem: Problem) -> None:
-    """What the doctor warns of in a Problem, a line each, with the way to its page; one alone says why at once."""
-    found = [one for one in findings_of(problem) if one.severity != "note"]
-    if found:
-        lines = [f"**{markdown_escaped(one.title)}**" for one in found]
-        lines += [markdown_escaped(one.explanation) for one in found if len(found) == 1]
-        st.warning("  \n".join(lines), icon=":material/stethoscope:")
-        st.page_link("pages/apply/doctor.py", label=_("Doctor: why, and what to do"), icon=":material/stethoscope:")
 
 
 def of_paste() -> list[Finding] | None:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from xent_core import Evaluation
 from xent_core.codec import to_script
-from xent_ui.batch import view as readouts
 from xent_ui.figures import heatmap, theme
 from xent_ui.state.sheet import Sheet, number_text
-from xent_ui.table.editors import short_names
-from xent_ui.text import _, number
+from xent_ui.text import _, number, short_names
+from xent_ui.widgets import formulas
+from xent_ui.widgets.matrices import target_cells
 
 TITLE_HEIGHT = 34  # pixels, also room for the buttons that save the picture
 STYLE = f"""
@@ -65,7 +65,7 @@ def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimal
     )
     title = _("Softmax cross-entropy of a batch")
     rows, classes = list(sheet.row_names), list(sheet.class_names)
-    labels = {cell for cell, _share in readouts.target_cells(evaluation)}
+    labels = {cell for cell, _share in target_cells(evaluation)}
     matrices = [
         (_("logits"), problem.logits),
         (_("probabilities"), evaluation.probs),
@@ -78,7 +78,7 @@ def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimal
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p>{escape(name)}<br><span class="loss" title="{number_text(loss)}">{number(loss, decimals)}</span></p>',
-        f"<p>{escape(readouts.denominator_help(evaluation))}</p>",
+        f"<p>{escape(formulas.denominator_help(evaluation))}</p>",
         _options(sheet),
         '<div class="side">',
         _figure("probabilities", picture(evaluation, sheet, "probability", decimals)),
@@ -124,14 +124,14 @@ def picture(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int =
     is_gradient = quantity == "gradient"
     hover = None
     if heatmap.prints_numbers(sheet.num_rows, sheet.num_classes):
-        hover = readouts.hover_texts(evaluation, sheet, is_gradient)
+        hover = formulas.hover_texts(evaluation, sheet, is_gradient)
     figure = heatmap.matrix(
         evaluation.grad_logits if is_gradient else evaluation.probs,
         theme.GRADIENT if is_gradient else theme.PROBABILITY,
         row_names=short_names(sheet.row_names),
         class_names=short_names(sheet.class_names),
         bound=evaluation.gradient_bound if is_gradient else 1.0,
-        outlines=readouts.target_cells(evaluation),
+        outlines=target_cells(evaluation),
         hover=hover,
         decimals=decimals,
     )

@@ -19,8 +19,6 @@ from xent_core import (
     evaluate,
     limit_of,
 )
-from xent_ui.batch import view as readouts
-from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.gradient_descent import figures as descent_figures
 from xent_ui.gradient_descent.figures import Held, Moving, Words
 from xent_ui.server import job_pool
@@ -28,9 +26,10 @@ from xent_ui.server.job_pool import Job, NotBegun
 from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text, number_texts
-from xent_ui.table.editors import short_names
 from xent_ui.table.options import decimals
-from xent_ui.text import _, number, short
+from xent_ui.text import _, number, short, short_names
+from xent_ui.widgets import matrices, number_tables
+from xent_ui.widgets.matrices import CHART_CONFIG
 
 OPTIMIZER, LEARNING_RATE, STEPS = "descent_optimizer", "descent_learning_rate", "descent_steps"
 RUN, STEP = "descent_run", "descent_step"
@@ -270,7 +269,7 @@ def player(path: Descent, sheet: Sheet) -> None:
         short_names(sheet.row_names),
         short_names(sheet.class_names),
         start.gradient_bound,
-        readouts.target_cells(start),
+        matrices.target_cells(start),
         None if limit is None else limit.loss,
         None if limit is None else limit.probs,
         decimals(),
@@ -342,7 +341,7 @@ def tables(path: Descent, sheet: Sheet) -> None:
             _path_table(path)
         for tab, (name, values) in zip(others, _matrices(path, step).items(), strict=True):
             with tab:
-                readouts.matrix_table(values, sheet, title=name, file_name=f"{name}_{step}.csv")
+                number_tables.matrix_table(values, sheet, title=name, file_name=f"{name}_{step}.csv")
 
 
 def _matrices(path: Descent, step: int) -> dict[str, Tensor]:
@@ -373,7 +372,7 @@ def _path_table(path: Descent) -> None:
     steps = [str(step) for step in range(path.steps + 1)]
     st.download_button(
         _("path as CSV"),
-        lambda: readouts.csv_text(steps, header, table[header].to_numpy().tolist(), corner="step"),
+        lambda: number_tables.csv_text(steps, header, table[header].to_numpy().tolist(), corner="step"),
         file_name="path.csv",
         mime="text/csv",
         on_click="ignore",

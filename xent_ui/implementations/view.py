@@ -12,12 +12,12 @@ from torch import Tensor
 
 from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
 from xent_core.implementations import REASONS, Entry, Reason, RowWorked
-from xent_ui.batch.view import gradient_heatmap
 from xent_ui.figures import heatmap
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
+from xent_ui.text import MINUS, _, latex, markdown_escaped, number, short, size_words
+from xent_ui.widgets.matrices import gradient_heatmap
 
 SCALES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 SCALE, ROUTE, ROW = "logit_scale", "implementation", "worked_row"
@@ -75,11 +75,6 @@ def overview(entries: Sequence[Entry], sheet: Sheet) -> None:
 def table(names: Sequence[str], columns: dict[str, list[str]]) -> None:
     """Texts in columns, a name before each line; all of it Markdown."""
     st.table(pd.DataFrame(columns, index=list(names)), border="horizontal")
-
-
-def size_words(size: float) -> str:
-    """A difference or an error: digits while it is large enough to have some, else a power of ten."""
-    return short(size) if size >= 0.001 else power_of_ten(size)
 
 
 def _by_reason(entries: Sequence[Entry], sheet: Sheet) -> dict[str, list[str]]:

@@ -13,16 +13,14 @@ import torch
 
 from xent_core import PRECISION_PRESETS, Problem, in_every_dtype, row_sweep, scale_sweep
 from xent_core.precision import LOG_OF_SOFTMAX, MEAN_IN_FLOAT32, ErrorLine, InDtype, Rounded, ulp
-from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import heatmap, theme
 from xent_ui.figures.curves import Curve, error_curves
-from xent_ui.implementations.view import size_words
 from xent_ui.implementations.view import table as table_of_texts
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS, Sheet, number_text
-from xent_ui.table.editors import short_names
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, _, latex, number, power_of_ten, short
+from xent_ui.text import MINUS, _, latex, number, power_of_ten, short, short_names, size_words
+from xent_ui.widgets.matrices import CHART_CONFIG
 
 YOUR_BATCH = "your-batch"
 CHOICE, QUANTITY = "precision_preset", "precision_quantity"

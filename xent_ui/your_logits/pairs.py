@@ -10,12 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
-from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.figures import theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
+from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import Look, Run
 from xent_ui.your_logits.suspects import LABEL, PREDICTION, RANGES, bound_key, choice_of

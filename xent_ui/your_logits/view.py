@@ -14,13 +14,13 @@ import xent_core
 from xent_core import REDUCTIONS
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump
 from xent_core.parse import InvalidText, parse_number
-from xent_ui.batch.view import CHART_CONFIG
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import NotBegun
 from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits import suspects
 from xent_ui.your_logits.analysis import Question, Run
