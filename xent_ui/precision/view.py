@@ -15,12 +15,12 @@ from xent_core import PRECISION_PRESETS, Problem, in_every_dtype, row_sweep, sca
 from xent_core.precision import LOG_OF_SOFTMAX, MEAN_IN_FLOAT32, ErrorLine, InDtype, Rounded, ulp
 from xent_ui.figures import heatmap, theme
 from xent_ui.figures.curves import Curve, error_curves
-from xent_ui.implementations.view import table as table_of_texts
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS, Sheet, number_text
 from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, number, power_of_ten, short, short_names, size_words
 from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.number_tables import markdown_table
 
 YOUR_BATCH = "your-batch"
 CHOICE, QUANTITY = "precision_preset", "precision_quantity"
@@ -79,7 +79,7 @@ def table(runs: Runs) -> None:
         _("largest number"): lambda run: power_of_ten(torch.finfo(run.dtype).max),
     }
     columns = {name: [words(run) for words in rows.values()] for name, run in runs.items()}
-    table_of_texts(list(rows), columns)
+    markdown_table(list(rows), columns)
 
 
 def _loss(loss: Rounded) -> str:

@@ -67,3 +67,8 @@ def csv_text(
 def harmless(name: str) -> str:
     """A text that no spreadsheet runs as a formula."""
     return f"'{name}" if name[:1] in "=+-@\t\r" else name
+
+
+def markdown_table(names: Sequence[str], columns: dict[str, list[str]]) -> None:
+    """Texts in columns, a name before each line; all of it Markdown."""
+    st.table(pd.DataFrame(columns, index=list(names)), border="horizontal")
