@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 import tests.problems  # noqa: F401  # one thread: many small problems
 from xent_core.check_loss import Case, assert_cross_entropy, check_loss, standard_cases
-from xent_core.implementations import log_softmax_and_nll_loss, log_softmax_at_label, logsumexp_minus_logit
+from xent_core.implementations.routes import log_softmax_and_nll_loss, log_softmax_at_label, logsumexp_minus_logit
 
 
 def picked(values, target, fill=0.0):

@@ -115,7 +115,7 @@ def test_a_route_that_is_added_is_compared(monkeypatch: pytest.MonkeyPatch) -> N
         return F.cross_entropy(logits, target) / 2
 
     added = Implementation("halved", halved, "labels")
-    monkeypatch.setattr("xent_core.implementations.IMPLEMENTATIONS", (*IMPLEMENTATIONS, added))
+    monkeypatch.setattr("xent_core.implementations.comparison.IMPLEMENTATIONS", (*IMPLEMENTATIONS, added))
 
     entry = compare(BATCH)[-1]
 
