@@ -21,6 +21,7 @@ from xent_core import (
     reference_losses,
 )
 from xent_core.parse import parse_number
+from xent_core.spreadsheets import harmless
 from xent_ui.figures import heatmap
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
@@ -482,11 +483,6 @@ def csv_text(
     for name, row in zip(row_names, texts, strict=True):
         writer.writerow([harmless(name), *row])
     return out.getvalue()
-
-
-def harmless(name: str) -> str:
-    """A text that no spreadsheet runs as a formula."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name
 
 
 def findings(sheet: Sheet, evaluation: Evaluation) -> None:
