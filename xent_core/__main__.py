@@ -33,7 +33,7 @@ class Command(NamedTuple):
 def add_source(parser: argparse.ArgumentParser) -> None:
     """The argument that names a Problem."""
     parser.add_argument(
-        "source", metavar="FILE|TOKEN", help=_("a .json, .csv, .npz or .safetensors file, or the s= part of a link")
+        "source", metavar="FILE|TOKEN", help=_("a .json, .csv, .npz or .safetensors file, or the p= part of a link")
     )
 
 
