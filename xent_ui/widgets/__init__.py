@@ -1,0 +1,1 @@
+"""Parts of the screen that several pages have: formulas, number tables, choosers, forms, the progress of a job."""
