@@ -7,8 +7,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS
-from xent_ui.compare_settings.view import EXAMPLES, Settings, settings_of, with_settings
+from xent_ui.compare_settings.view import EXAMPLES
 from xent_ui.state.sheet import Sheet, sheet_of_preset
+from xent_ui.widgets.pinned_settings import Settings, settings_of, with_settings
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/explore/compare_settings.py"

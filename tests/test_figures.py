@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 from plotly.colors import sample_colorscale
 
 from xent_core import PRESETS, Evaluation, Problem, evaluate
-from xent_ui.figures import heatmap
-from xent_ui.figures.heatmap import GRADIENT, PROBABILITY, Cell
+from xent_ui.figures import heatmap, html, theme
+from xent_ui.figures.heatmap import Cell
+from xent_ui.figures.theme import GRADIENT, PROBABILITY
 
 
 def names(n: int) -> list[str]:
     return [str(i) for i in range(n)]
 
 
-def draw(values: torch.Tensor, scale: heatmap.Scale, **options: object) -> go.Figure:
+def draw(values: torch.Tensor, scale: theme.Scale, **options: object) -> go.Figure:
     n, c = values.shape
     return heatmap.matrix(values, scale, row_names=names(n), class_names=names(c), **options)
 
@@ -80,7 +81,7 @@ def test_nan_and_infinities_are_named_in_their_cells() -> None:
 
 
 @pytest.mark.parametrize(("scale", "least"), [(PROBABILITY, 0.0), (GRADIENT, -1.0)])
-def test_every_number_can_be_read_on_its_colour(scale: heatmap.Scale, least: float) -> None:
+def test_every_number_can_be_read_on_its_colour(scale: theme.Scale, least: float) -> None:
     values = torch.linspace(least, 1, 101)
     numbers = heatmap.matrix(values.reshape(-1, 1), scale, row_names=names(101), class_names=["0"]).data[1]
     colours = sample_colorscale(scale.colours, ((values - least) / (1 - least)).tolist(), colortype="tuple")
@@ -122,7 +123,7 @@ def test_names_and_hover_texts_are_no_markup() -> None:
 
 
 def test_the_gauge_holds_its_marks_and_no_markup_of_others() -> None:
-    page = heatmap.loss_gauge(1.4076, [("<b>uniform</b>", 1.0986), ("nothing", math.nan)], label='a "label"')
+    page = html.loss_gauge(1.4076, [("<b>uniform</b>", 1.0986), ("nothing", math.nan)], label='a "label"')
 
     assert "1.0986" in page
     assert "<b>" not in page
@@ -131,7 +132,7 @@ def test_the_gauge_holds_its_marks_and_no_markup_of_others() -> None:
 
 
 def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> None:
-    page = heatmap.aligned_table({"loss": ["0.4076"], "<th>": ["<b>4</b> ✓"]}, row_names=['<i>"'], label="<rows>")
+    page = html.aligned_table({"loss": ["0.4076"], "<th>": ["<b>4</b> ✓"]}, row_names=['<i>"'], label="<rows>")
 
     assert re.findall(r"<t[dh] [^>]*>(.*?)</t[dh]>", page) == ["loss", "&lt;th&gt;", "0.4076", "&lt;b&gt;4&lt;/b&gt; ✓"]
     assert "<b>" not in page
@@ -140,12 +141,12 @@ def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> No
 
 
 def test_a_loss_that_is_nan_is_not_placed_on_the_gauge() -> None:
-    assert "rotate" not in heatmap.loss_gauge(math.nan, [("uniform", 1.0)], label="")
+    assert "rotate" not in html.loss_gauge(math.nan, [("uniform", 1.0)], label="")
 
 
 @pytest.mark.parametrize("loss", [3.0, 1e308])
 def test_marks_of_the_gauge_that_lie_close_share_a_line_of_words(loss: float) -> None:
-    page = heatmap.loss_gauge(loss, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
+    page = html.loss_gauge(loss, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
 
     assert ">floor 0.0000 · uniform guess 1.0986<" in page
     assert page.count("height:20px") == 3
@@ -153,7 +154,7 @@ def test_marks_of_the_gauge_that_lie_close_share_a_line_of_words(loss: float) ->
 
 
 def test_marks_of_the_gauge_that_lie_apart_have_words_each() -> None:
-    page = heatmap.loss_gauge(1.4, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
+    page = html.loss_gauge(1.4, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
 
     assert ">floor 0.0000<" in page
     assert ">uniform guess 1.0986<" in page

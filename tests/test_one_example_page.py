@@ -15,8 +15,8 @@ from xent_core import PRESETS
 from xent_ui.one_example import live
 from xent_ui.one_example import view as one_example
 from xent_ui.state.sheet import PROBABILITIES, Sheet
-from xent_ui.step_by_step import view as steps
 from xent_ui.text import number
+from xent_ui.widgets import row_chooser
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/explore/one_example.py"
@@ -28,7 +28,7 @@ def open_page(preset: str = "worked-batch", change: Callable[[Sheet], Sheet] | N
     app.run()
     if change is not None:
         app.session_state["visit"].sheet = change(app.session_state["visit"].sheet)
-    app.session_state[steps.ROW] = row
+    app.session_state[row_chooser.ROW.name] = row
     app.switch_page(PAGE)
     return run(app)
 
@@ -165,7 +165,7 @@ def test_another_row_begins_anew_and_late_messages_of_the_former_are_left_out() 
     app = open_page()
     late = {**live.frame(app.session_state[one_example.DRAFT])["state"], "logits": ["9", "9", "9"]}
     app.session_state[live.KEY] = {"edit": {"generation": 0, "sequence": 7, "moved": None, "share": "0", **late}}
-    app.session_state[steps.ROW] = 2
+    app.session_state[row_chooser.ROW.name] = 2
     app = run(app)
 
     assert frame(app)["loss"] == "2.4076"
@@ -173,7 +173,7 @@ def test_another_row_begins_anew_and_late_messages_of_the_former_are_left_out() 
 
 def test_a_fresh_row_has_as_many_classes_as_asked_for_and_can_become_the_batch() -> None:
     app = open_page()
-    app.session_state[one_example.SOURCE] = one_example.FRESH
+    app.session_state[row_chooser.SOURCE.name] = row_chooser.FRESH
     app.session_state[one_example.CLASSES] = 5
     app = run(app)
     fresh = frame(app)

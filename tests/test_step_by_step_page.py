@@ -14,6 +14,7 @@ from xent_ui.figures import bars
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
 from xent_ui.step_by_step import view as steps
 from xent_ui.text import number
+from xent_ui.widgets import row_chooser
 
 PAGE = Path(__file__).parents[1] / "pages" / "understand" / "step_by_step.py"
 LAST = 21
@@ -24,7 +25,7 @@ def opened(preset: str = "worked-batch", *, stage: int = 0, row: int = 0) -> App
     page = AppTest.from_file(str(PAGE), default_timeout=60)
     page.query_params["preset"] = preset
     page.session_state[steps.STAGE] = stage
-    page.session_state[steps.ROW] = row
+    page.session_state[row_chooser.ROW.name] = row
     return page.run()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from xent_core.language import N_, _, use_catalogue, use_language
 
@@ -82,3 +83,15 @@ def markdown_escaped(text: str) -> str:
 def plotly_escaped(text: str) -> str:
     """Text that Plotly shows as it is; its labels know a little HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names for narrow columns: what all of them begin with is left out where numbers remain, "class 2" is "2"."""
+    prefix = names[0].rpartition(" ")[0] + " "
+    rest = [name.removeprefix(prefix) for name in names]
+    return rest if all(name.startswith(prefix) for name in names) and all(map(str.isdigit, rest)) else list(names)
+
+
+def size_words(size: float) -> str:
+    """A difference or an error: digits while it is large enough to have some, else a power of ten."""
+    return short(size) if size >= 0.001 else power_of_ten(size)

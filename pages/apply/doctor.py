@@ -3,7 +3,7 @@
 import streamlit as st
 
 from xent_ui.doctor import view
-from xent_ui.table import editors
+from xent_ui.shell import tab_storage
 from xent_ui.text import _
 
 st.subheader(_("What is wrong with my loss?"), anchor=False)
@@ -24,4 +24,4 @@ with st.container(key="pitfall"):
 st.markdown(f"#### {_('In your training loop')}")
 with st.container(key="snippet"):
     view.snippet()
-editors.keep_in_tab()
+tab_storage.keep_in_tab()

@@ -4,8 +4,9 @@ import streamlit as st
 
 from xent_core import evaluate
 from xent_ui.export import view
+from xent_ui.shell import tab_storage
 from xent_ui.state import session
-from xent_ui.table import editors, options
+from xent_ui.table import options
 from xent_ui.text import _
 
 st.subheader(_("Take it with you, or bring it here"), anchor=False)
@@ -29,4 +30,4 @@ with file:
 st.markdown(f"#### {_('Pictures')}")
 with st.container(key="pictures"):
     view.pictures(sheet, evaluation)
-editors.keep_in_tab()
+tab_storage.keep_in_tab()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from xent_ui.table import editors
+from xent_ui.shell import tab_storage
 from xent_ui.text import _
 from xent_ui.your_logits import pairs, suspects
 from xent_ui.your_logits import view as your_logits
@@ -30,4 +30,4 @@ if run is not None:
 st.markdown(f"#### {_('In your training loop')}")
 with st.container(key="snippet"):
     your_logits.snippet()
-editors.keep_in_tab()
+tab_storage.keep_in_tab()

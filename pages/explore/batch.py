@@ -4,11 +4,11 @@ import streamlit as st
 
 from xent_core import evaluate
 from xent_ui.batch import view as readouts
-from xent_ui.compare_settings import view as compare_settings
-from xent_ui.doctor import view as doctor
+from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.table import editors, layout, options
 from xent_ui.text import _
+from xent_ui.widgets import formulas, pinned_settings, warnings
 
 title, tools = layout.title_and_tools()
 with title:
@@ -30,7 +30,7 @@ def table_and_picture() -> None:
         st.markdown(f"**{_('probabilities')}** p = softmax(z)")
         readouts.matrix(evaluation, sheet, "probability")
     with grad, st.container(key="grad"):
-        st.markdown(f"**{_('gradient')}** ∂L/∂z = {readouts.gradient_formula(evaluation)}")
+        st.markdown(f"**{_('gradient')}** ∂L/∂z = {formulas.gradient_formula(evaluation)}")
         readouts.matrix(evaluation, sheet, "gradient")
     with logits, st.container(key="logits"):
         st.markdown(f"**{_('logits')}** z")
@@ -45,7 +45,7 @@ def table_and_picture() -> None:
         readouts.row_table(evaluation, sheet)
     with st.container(key="findings"):
         readouts.findings(sheet, evaluation)
-        doctor.warnings_line(evaluation.problem)
+        warnings.warnings_line(evaluation.problem)
     with st.container(key="effective_target"):
         readouts.effective_target(evaluation, sheet)
     with st.container(key="check"):
@@ -54,7 +54,7 @@ def table_and_picture() -> None:
         readouts.why(evaluation, sheet)
     with st.container(key="numbers"):
         readouts.tables(evaluation, sheet)
-    editors.keep_in_tab()
+    tab_storage.keep_in_tab()
 
 
 options.take_weights()
@@ -66,4 +66,4 @@ with option_row:
     with bar:
         options.option_bar()
     with pin:
-        compare_settings.pin_button()
+        pinned_settings.pin_button()

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from xent_ui.compare_settings import view
+from xent_ui.shell import tab_storage
 from xent_ui.state import session
-from xent_ui.table import editors
 from xent_ui.text import _
 
 st.subheader(_("Two settings, one batch"), anchor=False)
@@ -64,4 +64,4 @@ if shown == view.SETTINGS:
     settings()
 else:
     micro_batches()
-editors.keep_in_tab()
+tab_storage.keep_in_tab()

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from xent_ui.gradient_descent import view
+from xent_ui.shell import tab_storage
 from xent_ui.state import session
-from xent_ui.table import editors, options
+from xent_ui.table import options
 from xent_ui.text import _
 
 st.subheader(_("Follow the gradient"), anchor=False)
@@ -37,4 +38,4 @@ def numbers() -> None:
 
 with st.container(key="descent_numbers"):
     numbers()
-editors.keep_in_tab()
+tab_storage.keep_in_tab()

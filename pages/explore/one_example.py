@@ -3,10 +3,11 @@
 import streamlit as st
 
 from xent_ui.one_example import experiments, view
+from xent_ui.shell import tab_storage
 from xent_ui.state import session
-from xent_ui.step_by_step import view as steps
-from xent_ui.table import editors, options
+from xent_ui.table import options
 from xent_ui.text import _
+from xent_ui.widgets import row_chooser
 
 title, source = st.columns([1.4, 1], vertical_alignment="bottom")
 title.subheader(_("One example, live"), anchor=False)
@@ -14,7 +15,7 @@ sheet = session.visit().sheet
 with source:
     view.source_chooser(sheet)
 with st.container(key="options"):
-    options.folded_option_bar(steps.problem_words(sheet))
+    options.folded_option_bar(options.problem_words(sheet))
 sheet = session.visit().sheet
 
 st.caption(view.row_words(sheet))
@@ -24,5 +25,5 @@ view.tools()
 view.rested_part()
 st.markdown(f"#### {_('What labels do')}")
 with st.container(key="experiments"):
-    experiments.section(sheet, steps.chosen_row(sheet))
-editors.keep_in_tab()
+    experiments.section(sheet, row_chooser.chosen_row(sheet))
+tab_storage.keep_in_tab()

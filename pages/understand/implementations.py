@@ -4,8 +4,9 @@ import streamlit as st
 
 from xent_core import compare
 from xent_ui.implementations import view
+from xent_ui.shell import tab_storage
 from xent_ui.state import session
-from xent_ui.table import editors, options
+from xent_ui.table import options
 from xent_ui.text import _
 
 st.subheader(_("One loss, many ways to write it"), anchor=False)
@@ -39,4 +40,4 @@ st.markdown(f"#### {_('One row by hand')}")
 with st.container(key="row_by_hand"):
     row = view.row_chooser(sheet)
     view.worked_row(problem, row, sheet)
-editors.keep_in_tab()
+tab_storage.keep_in_tab()

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from xent_ui.precision import view
+from xent_ui.shell import tab_storage
 from xent_ui.state import session
-from xent_ui.table import editors, options
+from xent_ui.table import options
 from xent_ui.text import _
 
 st.subheader(_("What each dtype makes of it"), anchor=False)
@@ -27,4 +28,4 @@ with st.container(key="error_matrices"):
         view.matrices(runs, choice, sheet)
 with st.container(key="sweeps"):
     view.curves(choice, sheet)
-editors.keep_in_tab()
+tab_storage.keep_in_tab()

@@ -3,20 +3,22 @@
 import streamlit as st
 
 from xent_core import trace
+from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.step_by_step import view
-from xent_ui.table import editors, options
+from xent_ui.table import options
 from xent_ui.text import _
+from xent_ui.widgets import row_chooser
 
 title, row = st.columns([3, 1], vertical_alignment="bottom")
 title.subheader(_("The loss of one row, step by step"), anchor=False)
 sheet = session.visit().sheet
 with row:
-    view.row_chooser(sheet)
+    row_chooser.row_chooser(sheet)
 with st.container(key="options"):
-    options.folded_option_bar(view.problem_words(sheet))
+    options.folded_option_bar(options.problem_words(sheet))
 sheet = session.visit().sheet
-chain = trace(sheet.to_problem(), view.chosen_row(sheet))
+chain = trace(sheet.to_problem(), row_chooser.chosen_row(sheet))
 
 with st.container(key="stepper"):
     stage = view.stepper(chain)
@@ -46,4 +48,4 @@ with labels, st.container(key="labels"):
 with st.container(key="graph"):
     st.markdown(f"#### {_('The computational graph')}")
     view.graphs(chain, stage)
-editors.keep_in_tab()
+tab_storage.keep_in_tab()

@@ -1,0 +1,1 @@
+"""The page Batch: logits and labels in; loss, probabilities and gradient out."""

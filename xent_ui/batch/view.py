@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
-from torch import Tensor
 
 from xent_core import (
     CellArithmetic,
     Evaluation,
     GradientCheck,
-    all_cells,
     cell_arithmetic,
     gradient_check,
     reference_losses,
 )
 from xent_core.parse import parse_number
-from xent_ui.figures import heatmap
+from xent_ui.figures import heatmap, html, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
-from xent_ui.state.sheet import PROBABILITIES, Sheet, number_texts
-from xent_ui.table.editors import short_names
+from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.table.options import decimals, option_words
-from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
+from xent_ui.text import _, markdown_escaped, number, power_of_ten, short, short_names
+from xent_ui.widgets.formulas import denominator_help, denominator_words, gradient_latex, hover_texts, probability_latex
+from xent_ui.widgets.matrices import CHART_CONFIG, target_cells
+from xent_ui.widgets.number_tables import number_tabs
 
 SELECTED = "selected_cell"
-CHART_CONFIG = {"displayModeBar": False}
 
 
 def loss_readout(evaluation: Evaluation) -> None:
@@ -70,34 +65,6 @@ def other_readouts(evaluation: Evaluation) -> None:
         st.metric(_("accuracy"), _("{right} of {kept}").format(right=right, kept=kept), width="content")
 
 
-def denominator_words(evaluation: Evaluation) -> str:
-    """What the reduction divides by: "N = 3", "Σw = 2.5", "1 (sum)"."""
-    problem = evaluation.problem
-    value = short(float(evaluation.denominator))
-    if problem.reduction != "mean":
-        return _("1 ({reduction})").format(reduction=problem.reduction)
-    if problem.has_probabilities:
-        return f"N = {value}"
-    if problem.weight is not None:
-        return f"Σw = {value}"
-    return f"N = {value}" if bool(problem.kept().all()) else _("kept = {count}").format(count=value)
-
-
-def denominator_help(evaluation: Evaluation) -> str:
-    """What the reduction divides by, in a sentence."""
-    problem = evaluation.problem
-    value = short(float(evaluation.denominator))
-    if problem.reduction != "mean":
-        return _("'{reduction}' does not divide.").format(reduction=problem.reduction)
-    if problem.has_probabilities:
-        return _("With probabilities, mean divides by the number of rows N = {value}, never by the weights.").format(
-            value=value
-        )
-    if problem.weight is not None:
-        return _("Mean divides by Σw = {value}: the weights of the labels of the kept rows.").format(value=value)
-    return _("Mean divides by the number of rows that are not ignored: {value}.").format(value=value)
-
-
 def gauge(evaluation: Evaluation) -> None:
     """The loss between the losses that one compares it with."""
     names = {
@@ -109,7 +76,7 @@ def gauge(evaluation: Evaluation) -> None:
     marks = [(names[mark.name], mark.value) for mark in reference_losses(evaluation)]
     words = ", ".join(f"{name} {number(value)}" for name, value in marks)
     label = _("Loss {loss} on a line with its marks: {marks}").format(loss=number(loss), marks=words)
-    st.html(heatmap.loss_gauge(loss, marks, label=label))
+    st.html(html.loss_gauge(loss, marks, label=label))
 
 
 def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
@@ -124,7 +91,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     selected = selected_cell(evaluation)
     figure = heatmap.matrix(
         values,
-        heatmap.GRADIENT if is_gradient else heatmap.PROBABILITY,
+        theme.GRADIENT if is_gradient else theme.PROBABILITY,
         row_names=rows,
         class_names=classes,
         bound=evaluation.gradient_bound if is_gradient else 1.0,
@@ -146,28 +113,6 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     )
 
 
-def gradient_heatmap(
-    values: Tensor,
-    sheet: Sheet,
-    key: str,
-    *,
-    bound: float,
-    alt: str,
-    outlines: Sequence[tuple[Cell, float]] = (),
-) -> None:
-    """A gradient, or a difference of gradients, as a heatmap under the sheet's names."""
-    figure = heatmap.matrix(
-        values,
-        heatmap.GRADIENT,
-        row_names=short_names(sheet.row_names),
-        class_names=short_names(sheet.class_names),
-        bound=bound,
-        outlines=outlines,
-        decimals=decimals(),
-    )
-    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=alt)
-
-
 def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
     """What the loss really compares with, where weights or smoothing make it differ from the target."""
     problem = evaluation.problem
@@ -183,7 +128,7 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
         st.plotly_chart(
             heatmap.matrix(
                 values,
-                heatmap.PROBABILITY,
+                theme.PROBABILITY,
                 row_names=short_names(sheet.row_names),
                 class_names=short_names(sheet.class_names),
                 bound=max(1.0, largest),
@@ -205,18 +150,6 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
         )
 
 
-def gradient_formula(evaluation: Evaluation) -> str:
-    """The formula of the gradient in the form that holds here: "(p − y)/3"."""
-    problem = evaluation.problem
-    plain = problem.weight is None and problem.smoothing == 0 and not problem.has_probabilities
-    top = "p − y" if plain else "S·p − v"
-    below = [] if float(evaluation.denominator) == 1 else [short(float(evaluation.denominator))]
-    below += [] if problem.temperature == 1 else [short(problem.temperature)]
-    if not below:
-        return top
-    return f"({top})/{below[0]}" if len(below) == 1 else f"({top})/({'·'.join(below)})"
-
-
 def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     """The loss and the prediction of every row; the sum of the row for probabilities."""
     places = decimals()
@@ -232,7 +165,7 @@ def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     columns[_("argmax")] = predicted
     if sheet.target_kind == PROBABILITIES:
         columns[_("Σy")] = [short(total) for total in evaluation.problem.target.double().sum(1).tolist()]
-    st.html(heatmap.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
+    st.html(html.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
 
 
 def selected_cell(evaluation: Evaluation) -> tuple[str, Cell]:
@@ -285,58 +218,6 @@ def why(evaluation: Evaluation, sheet: Sheet) -> None:
         st.latex(gradient_latex(arithmetic, evaluation, cell, places))
     st.latex(probability_latex(arithmetic, cell, places))
     st.markdown("\n".join(f"- {line}" for line in _origins(arithmetic, evaluation, sheet, cell, quantity)))
-
-
-def probability_latex(a: CellArithmetic, cell: Cell, places: int = 4) -> str:
-    """The softmax of one cell, with its numbers on a second line."""
-    z = "z" if a.temperature == 1 else "z/T"
-    i, k = cell.row, cell.label
-    scaled = (
-        latex(a.logit, places) if a.temperature == 1 else rf"{latex(a.logit, places)}/{latex(a.temperature, places)}"
-    )
-    peak = rf"- {latex(a.peak, places)}" if a.peak >= 0 else rf"+ {latex(-a.peak, places)}"
-    return (
-        rf"\begin{{aligned}} p_{{{i},{k}}} &= \frac{{e^{{{z}_{{{i},{k}}} - m}}}}{{\sum_j e^{{{z}_{{{i},j}} - m}}}}"
-        rf" = \frac{{e^{{{scaled} {peak}}}}}{{{_fixed(a.total, places)}}} \\[4pt]"
-        rf" &= \frac{{{_fixed(a.exp, places)}}}{{{_fixed(a.total, places)}}} = {_fixed(a.prob, places)} \end{{aligned}}"
-    )
-
-
-def gradient_latex(a: CellArithmetic, evaluation: Evaluation, cell: Cell, places: int = 4) -> str:
-    """The gradient of one cell with its numbers: (0.0900 − 1)/3 = −0.3033."""
-    name = rf"\frac{{\partial L}}{{\partial z_{{{cell.row},{cell.label}}}}}"
-    result = _fixed(a.grad, places)
-    if not a.kept:
-        return rf"{name} = 0 \cdot p = {result}"
-    symbols = r"S \cdot p - v" if a.mass != 1 or a.target not in (0, 1) else "p - y"
-    factor = "" if a.mass == 1 else rf"{latex(a.mass, places)} \cdot "
-    value = f"({latex(a.target, places)})" if a.target < 0 else latex(a.target, places)
-    top = rf"{factor}{_fixed(a.prob, places)} - {value}"
-    below = [(letter, x) for letter, x in (("D", a.denominator), ("T", a.temperature)) if x != 1]
-    if not below:
-        return rf"{name} = {symbols} = {top} = {result}"
-    letters = r" \cdot ".join(letter for letter, _x in below)
-    numbers = r" \cdot ".join(latex(x, places) for _letter, x in below)
-    return rf"{name} = \frac{{{symbols}}}{{{letters}}} = \frac{{{top}}}{{{numbers}}} = {result}"
-
-
-def gradient_sum(a: CellArithmetic, places: int = 4) -> str:
-    """The gradient of one cell in a line of text: "(0.0900 − 1)/3 = −0.3033"."""
-    result = number(a.grad, places)
-    if not a.kept:
-        return f"0 · p = {result}"
-    factor = "" if a.mass == 1 else f"{short(a.mass, places)}·"
-    value = f"({short(a.target, places)})" if a.target < 0 else short(a.target, places)
-    top = f"{factor}{number(a.prob, places)} {MINUS} {value}"
-    below = [short(x, places) for x in (a.denominator, a.temperature) if x != 1]
-    if not below:
-        return f"{top} = {result}"
-    return f"({top})/{below[0]} = {result}" if len(below) == 1 else f"({top})/({'·'.join(below)}) = {result}"
-
-
-def _fixed(value: float, places: int) -> str:
-    text = number(value, places).replace(MINUS, "-")
-    return latex(value, places) if "e" in text or not math.isfinite(value) else text
 
 
 def _origins(a: CellArithmetic, evaluation: Evaluation, sheet: Sheet, cell: Cell, quantity: str) -> list[str]:
@@ -410,7 +291,7 @@ def _differences(result: GradientCheck, sheet: Sheet) -> None:
         bound = float(shown.abs().nan_to_num(0.0).max())
         column.markdown(f"**{name}**")
         column.plotly_chart(
-            heatmap.matrix(shown, heatmap.GRADIENT, row_names=rows, class_names=classes, bound=bound),
+            heatmap.matrix(shown, theme.GRADIENT, row_names=rows, class_names=classes, bound=bound),
             config=CHART_CONFIG,
             key=f"check_{name}",
             alt=name,
@@ -432,61 +313,6 @@ def tables(evaluation: Evaluation, sheet: Sheet) -> None:
     }
     with opened:
         number_tabs(matrices, sheet)
-
-
-def number_tabs(matrices: dict[str, tuple[str, Tensor]], sheet: Sheet) -> None:
-    """Matrices of the sheet's rows as tables with exact numbers, a tab and a CSV file for each.
-
-    Args: matrices: title and values by the name of the file; row_loss has one column, of losses.
-    """
-    for tab, (name, (title, values)) in zip(
-        st.tabs([title for title, _values in matrices.values()]), matrices.items(), strict=True
-    ):
-        with tab:
-            matrix_table(
-                values,
-                sheet,
-                title=title,
-                file_name=f"{name}.csv",
-                header=[_("loss")] if name == "row_loss" else sheet.class_names,
-            )
-
-
-def matrix_table(
-    values: Tensor, sheet: Sheet, *, title: str, file_name: str, header: Sequence[str] | None = None
-) -> None:
-    """A matrix as a table with its exact numbers, and as CSV; its columns are the classes unless named otherwise."""
-    names = list(sheet.class_names if header is None else header)
-    texts = number_texts(values)
-    st.dataframe(
-        pd.DataFrame(texts, columns=names).assign(**{"": sheet.row_names}).set_index(""),
-        column_config={name: st.column_config.TextColumn(alignment="right") for name in names},
-        alt=title,
-    )
-    st.download_button(
-        _("{title} as CSV").format(title=title),
-        csv_text(sheet.row_names, names, texts),
-        file_name=file_name,
-        mime="text/csv",
-        on_click="ignore",
-    )
-
-
-def csv_text(
-    row_names: Sequence[str], header: Sequence[str], texts: Sequence[Sequence[str]], *, corner: str = "row"
-) -> str:
-    """A table as CSV; a name that a spreadsheet would run as a formula gets an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([corner, *map(harmless, header)])
-    for name, row in zip(row_names, texts, strict=True):
-        writer.writerow([harmless(name), *row])
-    return out.getvalue()
-
-
-def harmless(name: str) -> str:
-    """A text that no spreadsheet runs as a formula."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name
 
 
 def findings(sheet: Sheet, evaluation: Evaluation) -> None:
@@ -525,38 +351,3 @@ def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
             )
         )
     return found
-
-
-def hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
-    """What each cell says under the pointer: where it is, how its number comes about, and the number in full."""
-    places = decimals()
-    exact = number_texts(evaluation.grad_logits if is_gradient else evaluation.probs)
-
-    def arithmetic(a: CellArithmetic) -> str:
-        if is_gradient:
-            return gradient_sum(a, places)
-        return f"{number(a.exp, places)}/{number(a.total, places)} = {number(a.prob, places)}"
-
-    return [
-        [
-            f"{row}, {name}\n{arithmetic(a)}\n{text}"
-            for a, name, text in zip(cells, sheet.class_names, texts, strict=True)
-        ]
-        for cells, row, texts in zip(all_cells(evaluation), sheet.row_names, exact, strict=True)
-    ]
-
-
-def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
-    """Where the target lies, with its share of the row; for many cells only the largest of each row."""
-    target, kept = evaluation.problem.target, evaluation.problem.kept().tolist()
-    if not evaluation.problem.has_probabilities:
-        return [(Cell(i, label), 1.0) for i, label in enumerate(target.tolist()) if kept[i]]
-    shares = target.double()
-    if target.numel() > heatmap.MAX_PRINTED_CELLS:
-        return [(Cell(i, label), 1.0) for i, label in enumerate(shares.argmax(1).tolist())]
-    return [
-        (Cell(i, k), min(share, 1.0))
-        for i, row in enumerate(shares.tolist())
-        for k, share in enumerate(row)
-        if share > 0
-    ]

@@ -1,0 +1,1 @@
+"""The page Compare settings: two sets of options on the same numbers; a batch against its micro-batches."""

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.curves import BLUE, GREY
-from xent_ui.figures.heatmap import FONT, OUTLINE
+from xent_ui.figures.theme import BLUE, FONT, GREY, OUTLINE, layout
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 260
@@ -59,12 +58,8 @@ def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_t
     room = max(high - low, 1e-3 * max(abs(high), abs(low)), 1e-12)
     ticks = {"tickmode": "array", "tickvals": x, "ticktext": texts} if words else {}
     figure.update_layout(
-        height=HEIGHT,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        layout(HEIGHT),
         showlegend=False,
-        font=FONT,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
         xaxis={
             "title": {"text": x_title, "font": FONT},
             "fixedrange": True,
@@ -80,7 +75,6 @@ def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_t
             "tickfont": {"size": 12, **FONT},
             "range": [low - 0.15 * room, high + 0.3 * room],
         },
-        dragmode=False,
     )
     if words:
         figure.update_xaxes(range=[-0.5, len(values) - 0.5])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -16,98 +16,20 @@ from xent_core import compare_settings as compare_problems
 from xent_core.cross_entropy import Evaluation
 from xent_core.parse import InvalidText, parse_matrix
 from xent_core.settings_comparison import CONTINUOUS_OPTIONS, SUM_OVER_GLOBAL_COUNT, TOKENS, total_loss
-from xent_ui.batch import view as readouts
 from xent_ui.compare_settings import figures as compare_figures
 from xent_ui.figures import heatmap
 from xent_ui.state import session
-from xent_ui.state.sheet import CLASS_INDEX, ONE_HOT, PROBABILITIES, Sheet, number_text, sheet_of_preset
+from xent_ui.state.sheet import CLASS_INDEX, PROBABILITIES, Sheet, number_text, sheet_of_preset
 from xent_ui.table.options import decimals, take_target_kind
 from xent_ui.text import N_, _, markdown_escaped, number, short
+from xent_ui.widgets import formulas, matrices, number_tables
+from xent_ui.widgets.pinned_settings import INDICES, Settings, keep_pinned, pin, pinned, settings_of, with_settings
 
 VIEW, OPTION, PARTS = "compare_view", "compare_option", "compare_parts"
 SETTINGS, MICRO_BATCHES = VIEWS = ("settings", "micro-batches")
-INDICES = "class indices"
 FORMS = (INDICES, PROBABILITIES)
 MAX_BESIDE = 5  # classes, for three matrices in a row
 MAX_LISTED = 8  # weights, in words
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The options of a Sheet without its numbers, and whether its target is taken as probabilities."""
-
-    form: str = INDICES
-    reduction: str = "mean"
-    label_smoothing: float = 0.0
-    weight: tuple[str, ...] | None = None
-    ignore_index: int = -100
-    temperature: float = 1.0
-    dtype: str = "float32"
-
-
-def settings_of(sheet: Sheet) -> Settings:
-    """What a Sheet is set to."""
-    return Settings(
-        form=PROBABILITIES if sheet.target_kind == PROBABILITIES else INDICES,
-        reduction=sheet.reduction,
-        label_smoothing=sheet.label_smoothing,
-        weight=sheet.weight,
-        ignore_index=sheet.ignore_index,
-        temperature=sheet.temperature,
-        dtype=sheet.dtype,
-    )
-
-
-def with_settings(sheet: Sheet, settings: Settings) -> Sheet:
-    """The numbers of a Sheet under these settings; weights are cut, or filled with 1, to its classes."""
-    weight = settings.weight
-    if weight is not None:
-        weight = (*weight[: sheet.num_classes], *("1",) * (sheet.num_classes - len(weight)))
-    as_probabilities = settings.form == PROBABILITIES
-    # PyTorch refuses to ignore a class where the target holds probabilities
-    ignore_index = -100 if as_probabilities and settings.ignore_index >= 0 else settings.ignore_index
-    changed = replace(
-        sheet,
-        reduction=settings.reduction,
-        label_smoothing=settings.label_smoothing,
-        weight=weight,
-        ignore_index=ignore_index,
-        temperature=settings.temperature,
-        dtype=settings.dtype,
-    )
-    if as_probabilities == (sheet.target_kind == PROBABILITIES):
-        return changed
-    return changed.with_target_kind(PROBABILITIES if as_probabilities else ONE_HOT)
-
-
-def pinned() -> Settings:
-    """A: what was pinned; before that, PyTorch's defaults in the dtype and the form of the table."""
-    current = session.visit()
-    if current.pinned is None:
-        return Settings(form=settings_of(current.sheet).form, dtype=current.sheet.dtype)
-    return settings_of(current.pinned)
-
-
-def keep_pinned(settings: Settings) -> None:
-    """Let these settings be A, on the numbers of the table: what the tab keeps is a table."""
-    current = session.visit()
-    current.pinned = with_settings(current.sheet, settings)
-
-
-def pin_button() -> None:
-    """Pin what is on screen as A, with one click."""
-    st.button(
-        _("Pin as A"),
-        icon=":material/keep:",
-        on_click=_pin,
-        width="stretch",
-        help=_("Keeps the options that are on screen. Compare settings shows them beside what you do next."),
-    )
-
-
-def _pin() -> None:
-    keep_pinned(settings_of(session.visit().sheet))
-    st.toast(_("Pinned as A. Change an option, then open Compare settings."), icon=":material/keep:")
 
 
 def _swap() -> None:
@@ -196,7 +118,7 @@ def both_option_bars() -> None:
         st.markdown(f"**B** · {_('what is on the table')}")
         _option_bar("B", settings_of(session.visit().sheet))
     with st.container(horizontal=True, gap="small"):
-        st.button(_("Pin B as A"), icon=":material/keep:", on_click=_pin)
+        st.button(_("Pin B as A"), icon=":material/keep:", on_click=pin)
         st.button(_("Swap A and B"), icon=":material/swap_horiz:", on_click=_swap)
     for message in session.visit().refused:
         st.warning(markdown_escaped(message), icon=":material/edit_off:")
@@ -322,9 +244,9 @@ def _metrics(side: str, evaluation: Evaluation, norm: float) -> None:
         st.metric(label.format(side=side), number(total_loss(evaluation), decimals()), width="content")
         st.metric(
             _("divides by"),
-            readouts.denominator_words(evaluation),
+            formulas.denominator_words(evaluation),
             width="content",
-            help=readouts.denominator_help(evaluation),
+            help=formulas.denominator_help(evaluation),
         )
         st.metric(_("‖gradient‖"), number(norm, decimals()), width="content", help=_("The root of the sum of squares"))
 
@@ -334,7 +256,7 @@ def words(result: Comparison, sheet: Sheet) -> list[str]:
     if not result.differing:
         return [_("A and B are set alike. Change an option of either, or choose an example.")]
     lines = [_loss_words(*result.losses)]
-    divisors = [readouts.denominator_words(one) for one in (result.a, result.b)]
+    divisors = [formulas.denominator_words(one) for one in (result.a, result.b)]
     if divisors[0] != divisors[1]:
         lines.append(_("A divides by {a}, B by {b}.").format(a=divisors[0], b=divisors[1]))
     return lines + gradient_words(result.gradients, sheet)
@@ -434,7 +356,7 @@ def heatmaps(
       bound: the end of the scale of both gradients.
       evaluation: whose labels are outlined.
     """
-    outlines = readouts.target_cells(evaluation)
+    outlines = matrices.target_cells(evaluation)
     largest = float(pair.difference.nan_to_num(0.0, 0.0, 0.0).abs().max())
     columns = st.columns(3, gap="small") if sheet.num_classes <= MAX_BESIDE else st.columns(1) * 3
     ends = (bound, bound, largest)
@@ -443,7 +365,7 @@ def heatmaps(
     ):
         with column, st.container(key=f"gradient_{name}"):
             st.markdown(f"**{title}**")
-            readouts.gradient_heatmap(
+            matrices.gradient_heatmap(
                 values, sheet, f"compare_{name}_matrix", bound=end, outlines=outlines,
                 alt=_("{name}; the numbers are in the tables below").format(name=title),
             )  # fmt: skip
@@ -496,7 +418,7 @@ def numbers(pair: GradientPair, sheet: Sheet) -> None:
     opened = st.expander(_("Exact numbers, as tables and CSV"), key="compare_tables", on_change="rerun")
     if opened.open:
         with opened:
-            readouts.number_tabs(
+            number_tables.number_tabs(
                 {
                     "gradient_a": (_("gradient A"), pair.a),
                     "gradient_b": (_("gradient B"), pair.b),
@@ -535,7 +457,7 @@ def sweep(result: Comparison) -> None:
             st.plotly_chart(
                 compare_figures.option_curve(values, heights, x_title=title),
                 key=f"sweep_{name}",
-                config=readouts.CHART_CONFIG,
+                config=matrices.CHART_CONFIG,
                 alt=_("{label}, by {option}, from {first} at A to {last} at B").format(
                     label=label, option=title, first=number(heights[0]), last=number(heights[-1])
                 ),

@@ -8,16 +8,17 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from xent_core import DTYPES, REDUCTIONS, Finding, Problem, diagnose, recognise
+from xent_core import DTYPES, REDUCTIONS, Finding, diagnose, recognise
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
-from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import heatmap
-from xent_ui.server import job_pool
+from xent_ui.figures import heatmap, theme
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number
+from xent_ui.widgets import job_progress
+from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.warnings import findings_of
 
 SOURCE, PITFALL = "doctor_source", "doctor_pitfall"
 TABLE, PASTE, FILE, MESSAGE = SOURCES = ("table", "paste", "file", "message")
@@ -61,28 +62,6 @@ def of_table() -> list[Finding]:
     return findings_of(session.visit().sheet.to_problem())
 
 
-def findings_of(problem: Problem) -> list[Finding]:
-    """The findings of a Problem."""
-    return diagnose(
-        problem.logits if problem.temperature == 1 else problem.logits / problem.temperature,
-        problem.target,
-        weight=problem.weight,
-        ignore_index=problem.ignore_index,
-        reduction=problem.reduction,
-        label_smoothing=problem.label_smoothing,
-    )
-
-
-def warnings_line(problem: Problem) -> None:
-    """What the doctor warns of in a Problem, a line each, with the way to its page; one alone says why at once."""
-    found = [one for one in findings_of(problem) if one.severity != "note"]
-    if found:
-        lines = [f"**{markdown_escaped(one.title)}**" for one in found]
-        lines += [markdown_escaped(one.explanation) for one in found if len(found) == 1]
-        st.warning("  \n".join(lines), icon=":material/stethoscope:")
-        st.page_link("pages/apply/doctor.py", label=_("Doctor: why, and what to do"), icon=":material/stethoscope:")
-
-
 def of_paste() -> list[Finding] | None:
     """The findings of pasted numbers; None while there are none, or they cannot be read."""
     left, right = st.columns(2, gap="medium")
@@ -117,7 +96,7 @@ def of_paste() -> list[Finding] | None:
 
     try:
         size_bytes = len(logits_text) + len(target_text) + len(weight_text)
-        logits, target, factors = job_pool.answer(tensors, size_bytes=size_bytes)
+        logits, target, factors = job_progress.run_and_wait(tensors, size_bytes=size_bytes)
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -142,7 +121,7 @@ def of_file() -> list[Finding] | None:
     if upload is None:
         return None
     try:
-        return job_pool.answer(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
+        return job_progress.run_and_wait(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
     except InvalidFile as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -259,7 +238,7 @@ def _show_call(call: PitfallCall, name: str, bound: float) -> None:
     rows = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
     st.markdown(f"**{_('gradient')}**")
     figure = heatmap.matrix(
-        rows, heatmap.GRADIENT, row_names=list(map(str, range(len(rows)))),
+        rows, theme.GRADIENT, row_names=list(map(str, range(len(rows)))),
         class_names=list(map(str, range(rows.shape[1]))), bound=bound,
     )  # fmt: skip
     st.plotly_chart(figure, key=f"pitfall_{name}_matrix", config=CHART_CONFIG, alt=_("Gradient by the logits"))

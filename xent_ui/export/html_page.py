@@ -13,23 +13,25 @@ from torch import Tensor
 
 from xent_core import Evaluation
 from xent_core.codec import to_script
-from xent_ui.batch import view as readouts
-from xent_ui.figures import heatmap
+from xent_ui.figures import heatmap, theme
 from xent_ui.state.sheet import Sheet, number_text
-from xent_ui.table.editors import short_names
-from xent_ui.text import _, number
+from xent_ui.text import _, number, short_names
+from xent_ui.widgets import formulas
+from xent_ui.widgets.matrices import target_cells
 
 TITLE_HEIGHT = 34  # pixels, also room for the buttons that save the picture
-STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem; color: #111827; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-.loss { font-size: 2.2rem; } .side { display: flex; flex-wrap: wrap; gap: 1.5rem; }
-.wide { overflow-x: auto; } .picture { min-width: 20rem; flex: 1; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { border: 1px solid #d5dbe4; padding: .2rem .6rem; text-align: right; white-space: nowrap; }
-th { background: #f3f5f9; font-weight: 600; } td.target { outline: 2px solid #e8871e; outline-offset: -2px; }
-pre { background: #f3f5f9; padding: 1rem; overflow-x: auto; } a { overflow-wrap: anywhere; }
+STYLE = f"""
+:root {{ color-scheme: light; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem;
+  color: {theme.PAGE_INK}; }}
+h1 {{ font-size: 1.5rem; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
+.loss {{ font-size: 2.2rem; }} .side {{ display: flex; flex-wrap: wrap; gap: 1.5rem; }}
+.wide {{ overflow-x: auto; }} .picture {{ min-width: 20rem; flex: 1; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ border: 1px solid {theme.PAGE_LINE}; padding: .2rem .6rem; text-align: right; white-space: nowrap; }}
+th {{ background: {theme.PAGE_SHADE}; font-weight: 600; }}
+td.target {{ outline: 2px solid {theme.OUTLINE}; outline-offset: -2px; }}
+pre {{ background: {theme.PAGE_SHADE}; padding: 1rem; overflow-x: auto; }} a {{ overflow-wrap: anywhere; }}
 """
 # the figures are drawn from the texts of elements, which no script runs
 DRAW = """
@@ -63,7 +65,7 @@ def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimal
     )
     title = _("Softmax cross-entropy of a batch")
     rows, classes = list(sheet.row_names), list(sheet.class_names)
-    labels = {cell for cell, _share in readouts.target_cells(evaluation)}
+    labels = {cell for cell, _share in target_cells(evaluation)}
     matrices = [
         (_("logits"), problem.logits),
         (_("probabilities"), evaluation.probs),
@@ -76,7 +78,7 @@ def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimal
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p>{escape(name)}<br><span class="loss" title="{number_text(loss)}">{number(loss, decimals)}</span></p>',
-        f"<p>{escape(readouts.denominator_help(evaluation))}</p>",
+        f"<p>{escape(formulas.denominator_help(evaluation))}</p>",
         _options(sheet),
         '<div class="side">',
         _figure("probabilities", picture(evaluation, sheet, "probability", decimals)),
@@ -122,14 +124,14 @@ def picture(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int =
     is_gradient = quantity == "gradient"
     hover = None
     if heatmap.prints_numbers(sheet.num_rows, sheet.num_classes):
-        hover = readouts.hover_texts(evaluation, sheet, is_gradient)
+        hover = formulas.hover_texts(evaluation, sheet, is_gradient)
     figure = heatmap.matrix(
         evaluation.grad_logits if is_gradient else evaluation.probs,
-        heatmap.GRADIENT if is_gradient else heatmap.PROBABILITY,
+        theme.GRADIENT if is_gradient else theme.PROBABILITY,
         row_names=short_names(sheet.row_names),
         class_names=short_names(sheet.class_names),
         bound=evaluation.gradient_bound if is_gradient else 1.0,
-        outlines=readouts.target_cells(evaluation),
+        outlines=target_cells(evaluation),
         hover=hover,
         decimals=decimals,
     )
@@ -138,9 +140,9 @@ def picture(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int =
         title={"text": title, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 8}, "font": {"size": 15}},
         height=figure.layout.height + TITLE_HEIGHT,
         margin_t=figure.layout.margin.t + TITLE_HEIGHT,
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        font={"color": "#111827"},
+        paper_bgcolor=theme.PAGE_GROUND,
+        plot_bgcolor=theme.PAGE_GROUND,
+        font={"color": theme.PAGE_INK},
     )
 
 

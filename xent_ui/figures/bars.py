@@ -10,20 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 
-from xent_ui.figures.heatmap import FONT, GRADIENT, OUTLINE, PROBABILITY
+from xent_ui.figures.theme import FONT, LINE, MADE, NEGATIVE, POSITIVE, USED, layout
 from xent_ui.text import number, plotly_escaped
 
-MADE = sample_colorscale(PROBABILITY.colours, 0.7)[0]
-USED = OUTLINE
-NEGATIVE, POSITIVE = sample_colorscale(GRADIENT.colours, [0.15, 0.85])
-LINE = "rgba(128,140,160,0.75)"
 BAR_HEIGHT = 190
 ROW_PITCH = 88
 BOX_HEIGHT = 66
 _NO_AXIS = {"visible": False, "fixedrange": True}
-_TRANSPARENT = "rgba(0,0,0,0)"
 
 
 def bars(
@@ -64,12 +58,8 @@ def bars(
         )
     )
     figure.update_layout(
-        height=BAR_HEIGHT,
-        margin={"l": 2, "r": 2, "t": 2, "b": 22},
+        layout(BAR_HEIGHT, left=2, right=2, top=2, bottom=22),
         showlegend=False,
-        font=FONT,
-        paper_bgcolor=_TRANSPARENT,
-        plot_bgcolor=_TRANSPARENT,
         xaxis={
             "fixedrange": True,
             "showgrid": False,
@@ -88,7 +78,6 @@ def bars(
         shapes=[
             {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": {"color": LINE, "width": 1}}
         ],
-        dragmode=False,
         uniformtext={"minsize": 9, "mode": "show"},
     )
     return figure
@@ -148,15 +137,10 @@ def graph(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], *, backward: 
         )
     height = ROW_PITCH * levels
     figure.update_layout(
-        height=height,
-        margin={"l": 2, "r": 2, "t": 2, "b": 2},
+        layout(height, left=2, right=2, top=2, bottom=2),
         showlegend=False,
-        font=FONT,
-        paper_bgcolor=_TRANSPARENT,
-        plot_bgcolor=_TRANSPARENT,
         xaxis={**_NO_AXIS, "range": [0, 1]},
         yaxis={**_NO_AXIS, "range": [height, 0]},
-        dragmode=False,
     )
     return figure
 

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.heatmap import FONT, OUTLINE
+from xent_ui.figures.theme import BLUE, FONT, GREY, ORANGE, PURPLE, layout
 from xent_ui.text import plotly_escaped, power_of_ten, short
 
-# between light and dark, so that they can be seen on both
-GREY, BLUE, ORANGE, PURPLE = "#8A94A6", "#3B8BD0", OUTLINE, "#B06BD0"
 COLOURS = {"float64": GREY, "float32": BLUE, "bfloat16": ORANGE, "float16": PURPLE}
 MARKERS = {"float64": "cross", "float32": "circle", "bfloat16": "square", "float16": "diamond"}
 DASHES = ("solid", "dot")
@@ -96,11 +94,7 @@ def error_curves(curves: Sequence[Curve], *, zero: str, broken: str) -> go.Figur
     for edge in (bottom, top):
         figure.add_hline(y=edge, line={"color": GREY, "width": 1, "dash": "dash"}, opacity=0.5)
     figure.update_layout(
-        height=HEIGHT,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        font=FONT,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
+        layout(HEIGHT),
         legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0},
         xaxis={
             "type": "log",
@@ -117,7 +111,6 @@ def error_curves(curves: Sequence[Curve], *, zero: str, broken: str) -> go.Figur
             "tickvals": [bottom, *(10.0**decade for decade in decades), top],
             "ticktext": [zero, *(_power(10.0**decade) for decade in decades), broken],
         },
-        dragmode=False,
     )
     return figure
 

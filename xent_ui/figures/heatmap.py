@@ -7,9 +7,8 @@ Colour is never the only signal: cells carry their numbers, targets an outline, 
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +16,11 @@ import numpy as np
 import plotly.graph_objects as go
 from torch import Tensor
 
+from xent_ui.figures.theme import DARK_INK, FONT, LIGHT_INK, OUTLINE, SELECTION, Scale, layout
 from xent_ui.text import number, plotly_escaped
 
 ROW_HEIGHT = 36
 LARGEST_DRAWN = 1e300  # Plotly computes with several times the ends of an axis
-OUTLINE = "#E8871E"
-SELECTION = "#7A3E9D"
-DARK_INK, LIGHT_INK = "#000000", "#FFFFFF"
-# Streamlit writes the text colour of the theme in its place; by itself it writes a grey of 3.7:1 on white
-INK = "#000037"
-FONT = {"color": INK}
 DARK_FROM = 0.7  # of the way to the end of either scale, white reads better than black
 # numbers are printed into the cells up to here; more would not fit, and text is slow
 MAX_PRINTED_CLASSES = 10
@@ -43,18 +37,6 @@ PLAIN_AXIS = {
     "ticklabeloverflow": "allow",
     "tickfont": FONT,
 }
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Colours for one kind of number; symmetric scales reach from −bound to bound, others from 0 to bound."""
-
-    colours: str
-    symmetric: bool
-
-
-PROBABILITY = Scale("Blues", symmetric=False)
-GRADIENT = Scale("RdBu_r", symmetric=True)
 
 
 @dataclass(frozen=True)
@@ -108,21 +90,22 @@ def matrix(
     if selected is not None:
         frames.append(_frame([selected], SELECTION, 2, dash="dot"))
     label_width = max((len(name) for name in row_names), default=0)
-    layout = {
-        "height": row_height * (n + 1) + 2,
-        "margin": {"l": 8 + 7 * min(label_width, 12), "r": 2, "t": row_height + 1, "b": 1},
-        "showlegend": False,
-        "font": FONT,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "xaxis": {**PLAIN_AXIS, **ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
-        "yaxis": {**PLAIN_AXIS, **ticks(row_names, 12), "range": [n - 0.5, -0.5]},
-        "shapes": frames,
-        "dragmode": False,
-        "hoverdistance": 2 * row_height,  # from a number to the edge of its cell
-    }
     # built at once: each later change of a figure costs as much as the whole
-    return go.Figure(data=traces, layout=layout)
+    return go.Figure(
+        data=traces,
+        layout=layout(
+            row_height * (n + 1) + 2,
+            left=8 + 7 * min(label_width, 12),
+            right=2,
+            top=row_height + 1,
+            bottom=1,
+            showlegend=False,
+            xaxis={**PLAIN_AXIS, **ticks(class_names, 9), "side": "top", "range": [-0.5, c - 0.5]},
+            yaxis={**PLAIN_AXIS, **ticks(row_names, 12), "range": [n - 0.5, -0.5]},
+            shapes=frames,
+            hoverdistance=2 * row_height,  # from a number to the edge of its cell
+        ),
+    )
 
 
 def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | None = None) -> dict[str, Any]:
@@ -143,100 +126,6 @@ def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | 
         text = printed_numbers(z, scale, decimals)
         return trace | {"text": text, "texttemplate": "%{text}", "hoverinfo": "skip"}
     return trace | {"hovertemplate": "%{y}, %{x}<br>%{z}<extra></extra>"}
-
-
-@dataclass(frozen=True)
-class _Label:
-    """Words at a place of the gauge, in percent of its width, which at its usual 320 pixels holds 53 letters."""
-
-    x: float
-    words: str
-
-    @property
-    def shift(self) -> int:
-        """How much of the words lies left of the place, in percent."""
-        return 0 if self.x < 25 else 100 if self.x > 75 else 50
-
-    def overlaps(self, other: _Label) -> bool:
-        (left, right), (other_left, other_right) = self._span(), other._span()
-        return left < other_right and other_left < right
-
-    def _span(self) -> tuple[float, float]:
-        width = 100 / 53 * len(self.words)
-        left = self.x - width * self.shift / 100
-        return left, left + width
-
-
-def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -> str:
-    """The loss on a line, between the losses that one compares it with, as HTML.
-
-    Args:
-      marks: names and values, in the unit of the loss.
-      label: the same in words, for who does not see it.
-    """
-    finite = [value for value in (loss, *(value for _name, value in marks)) if math.isfinite(value)]
-    low, high = min([0.0, *finite]), max([0.0, *finite])
-    width = (high - low) or 1.0
-
-    def place(value: float) -> float:
-        return 2 + 96 * ((value - low) / width)
-
-    parts = [
-        '<div style="position:absolute;left:0;right:0;top:31px;height:2px;background:currentColor;opacity:.4"></div>'
-    ]
-    lines: list[list[_Label]] = [[], []]  # above and below
-    for index, (name, value) in enumerate(marks):
-        if not math.isfinite(value):
-            continue
-        label_here = _Label(place(value), f"{name} {number(value)}")
-        parts.append(
-            f'<div style="position:absolute;left:{label_here.x:.2f}%;top:22px;width:1px;height:20px;'
-            'background:currentColor"></div>'
-        )
-        line = lines[index % 2]
-        if line and line[-1].overlaps(label_here):
-            line[-1] = _Label(line[-1].x, f"{line[-1].words} · {label_here.words}")
-        else:
-            line.append(label_here)
-    for line, top in zip(lines, (0, 44), strict=True):
-        parts += [
-            f'<div style="position:absolute;left:{one.x:.2f}%;top:{top}px;transform:translateX({-one.shift}%);'
-            f'font-size:12px;line-height:18px;white-space:nowrap">{html.escape(one.words)}</div>'
-            for one in line
-        ]
-    if math.isfinite(loss):
-        parts.append(
-            f'<div style="position:absolute;left:{place(loss):.2f}%;top:26px;width:12px;height:12px;'
-            f'background:{OUTLINE};transform:translateX(-50%) rotate(45deg)"></div>'
-        )
-    return (
-        f'<div role="img" aria-label="{html.escape(label, quote=True)}" style="position:relative;height:64px">'
-        f"{''.join(parts)}</div>"
-    )
-
-
-def aligned_table(columns: Mapping[str, Sequence[str]], *, row_names: Sequence[str], label: str) -> str:
-    """Texts in columns, each row as high as a row of a matrix, as HTML: no editor's grid to start for a few words.
-
-    Args:
-      columns: the texts of each column under its title; plain text.
-      row_names: what a row says under the pointer.
-      label: what the table is, for who does not see it.
-    """
-    line = f"height:{ROW_HEIGHT}px;border-bottom:1px solid rgba(128,128,128,.2)"
-    cell = "padding:0 8px;text-align:right;overflow:hidden;text-overflow:ellipsis"
-    head = "".join(f'<th scope="col" style="{cell};font-weight:400;opacity:.7">{html.escape(n)}</th>' for n in columns)
-    body = "".join(
-        f'<tr title="{html.escape(name, quote=True)}" style="{line}">'
-        + "".join(f'<td style="{cell}">{html.escape(text)}</td>' for text in texts)
-        + "</tr>"
-        for name, texts in zip(row_names, zip(*columns.values(), strict=True), strict=True)
-    )
-    style = "width:100%;border-collapse:collapse;table-layout:fixed;font-size:14px;line-height:18px;white-space:nowrap"
-    return (
-        f'<table aria-label="{html.escape(label, quote=True)}" style="{style};font-variant-numeric:tabular-nums">'
-        f'<thead><tr style="{line}">{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
 
 
 def printed_numbers(z: np.ndarray, scale: Scale, decimals: int) -> list[list[str]]:

@@ -1,0 +1,1 @@
+"""The page Gradient descent: the path of the logits as they follow their gradient."""

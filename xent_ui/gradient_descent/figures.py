@@ -17,9 +17,23 @@ import numpy as np
 import plotly.graph_objects as go
 from torch import Tensor
 
-from xent_ui.figures import heatmap
-from xent_ui.figures.curves import BLUE, GREY, PURPLE
-from xent_ui.figures.heatmap import GRADIENT, LARGEST_DRAWN, OUTLINE, PROBABILITY, ROW_HEIGHT, Cell
+from xent_ui.figures import heatmap, theme
+from xent_ui.figures.heatmap import LARGEST_DRAWN, ROW_HEIGHT, Cell
+from xent_ui.figures.theme import (
+    BLUE,
+    BUTTON,
+    FONT,
+    GRADIENT,
+    GREY,
+    GRID,
+    GRID_OF_SIMPLEX,
+    OUTLINE,
+    PROBABILITY,
+    PURPLE,
+    TRANSPARENT,
+    ZERO_LINE,
+    Scale,
+)
 from xent_ui.text import number, plotly_escaped
 
 MAX_FRAMES = 51
@@ -39,10 +53,9 @@ MAX_NAME = 8
 SIMPLEX_CLASSES = 3
 MAX_NAMED_ROWS = 8
 MAX_NAMED_CLASSES = 11  # beside each other on a telephone
-CLEAR = "rgba(0,0,0,0)"
 WORDS = {
     "type": "heatmap",
-    "colorscale": [[0, CLEAR], [1, CLEAR]],
+    "colorscale": [[0, TRANSPARENT], [1, TRANSPARENT]],
     "showscale": False,
     "hoverinfo": "skip",
     "texttemplate": "%{text}",
@@ -177,7 +190,7 @@ class _Matrices:
         return data
 
     @staticmethod
-    def _both(moving: Moving, held: Held) -> list[tuple[Tensor, heatmap.Scale, float, dict[str, str]]]:
+    def _both(moving: Moving, held: Held) -> list[tuple[Tensor, Scale, float, dict[str, str]]]:
         return [
             (moving.probs, PROBABILITY, 1.0, {"xaxis": "x", "yaxis": "y"}),
             (moving.grads, GRADIENT, held.bound, {"xaxis": "x2", "yaxis": "y2"}),
@@ -316,13 +329,8 @@ class _Layout:
         limit = [] if held.limit_loss is None else [held.limit_loss]
         changes = [*moving.actual, *moving.predicted]
         layout: dict[str, Any] = {
-            "height": self.inner + CONTROLS + BOTTOM,
-            "margin": {"l": LEFT, "r": RIGHT, "t": CONTROLS, "b": BOTTOM},
+            **theme.layout(self.inner + CONTROLS + BOTTOM, left=LEFT, right=RIGHT, top=CONTROLS, bottom=BOTTOM),
             "showlegend": False,
-            "font": heatmap.FONT,
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "dragmode": False,
             "hovermode": "closest",
             "annotations": [],
             "shapes": [],
@@ -350,14 +358,14 @@ class _Layout:
             self._title(layout, words.simplex, 0.5, 0)
             layout["ternary"] = {
                 "sum": 1,
-                "bgcolor": "rgba(0,0,0,0)",
+                "bgcolor": TRANSPARENT,
                 "domain": {"x": [0.56, 0.97], "y": self._domain(TITLE + NAMES, self.top - TITLE - NAMES - 14)},
                 **{
                     f"{letter}axis": {
-                        "title": {"text": name, "font": heatmap.FONT},
+                        "title": {"text": name, "font": FONT},
                         "showticklabels": False,
                         "ticks": "",
-                        "gridcolor": "rgba(138,148,166,0.35)",
+                        "gridcolor": GRID_OF_SIMPLEX,
                         "linecolor": GREY,
                         "min": 0,
                     }
@@ -415,8 +423,8 @@ class _Layout:
             "zeroline": False,
             "showticklabels": is_last,
             "nticks": 8,
-            "tickfont": heatmap.FONT,
-            **({"title": {"text": words.step, "standoff": 4, "font": heatmap.FONT}} if is_last else {}),
+            "tickfont": FONT,
+            **({"title": {"text": words.step, "standoff": 4, "font": FONT}} if is_last else {}),
         }
         layout[f"yaxis{axis}"] = {
             "domain": self._domain(top, height),
@@ -424,10 +432,10 @@ class _Layout:
             "range": _range(values),
             "fixedrange": True,
             "zeroline": True,
-            "zerolinecolor": "rgba(138,148,166,0.6)",
-            "gridcolor": "rgba(138,148,166,0.25)",
+            "zerolinecolor": ZERO_LINE,
+            "gridcolor": GRID,
             "nticks": 4,
-            "tickfont": heatmap.FONT,
+            "tickfont": FONT,
             "tickformat": "~g",
         }
 
@@ -460,11 +468,11 @@ class _Layout:
             "pad": {"t": 0, "b": 0, "l": 0, "r": 0},
             "ticklen": 0,
             "minorticklen": 0,
-            "font": {"color": "rgba(0,0,0,0)", "size": 1},  # no numbers below: the present one stands above
+            "font": {"color": TRANSPARENT, "size": 1},  # no numbers below: the present one stands above
             "currentvalue": {
                 "prefix": f"{words.step} ",
                 "xanchor": "right",
-                "font": {"size": 16, **heatmap.FONT},
+                "font": {"size": 16, **FONT},
                 "offset": 12,
             },
             "bgcolor": GREY,
@@ -490,9 +498,9 @@ class _Layout:
             "y": 1 + (CONTROLS - 4) / self.inner,
             "yanchor": "top",
             "pad": {"t": 0, "b": 0, "l": 0, "r": 0},
-            "bgcolor": "rgba(138,148,166,0.15)",
+            "bgcolor": BUTTON,
             "bordercolor": GREY,
-            "font": heatmap.FONT,
+            "font": FONT,
             "buttons": [
                 {"label": f"▶ {words.play}", "method": "animate", "args": [None, playing]},
                 {"label": f"❚❚ {words.pause}", "method": "animate", "args": [[None], _jump(redraw=False)]},

@@ -1,0 +1,1 @@
+"""The page Implementations: the ways people write this loss, side by side."""

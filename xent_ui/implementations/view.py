@@ -6,18 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 from torch import Tensor
 
 from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
 from xent_core.implementations import REASONS, Entry, Reason, RowWorked
-from xent_ui.batch.view import gradient_heatmap
 from xent_ui.figures import heatmap
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
+from xent_ui.text import MINUS, _, latex, markdown_escaped, number, short, size_words
+from xent_ui.widgets.matrices import gradient_heatmap
+from xent_ui.widgets.number_tables import markdown_table
 
 SCALES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 SCALE, ROUTE, ROW = "logit_scale", "implementation", "worked_row"
@@ -57,7 +57,7 @@ def overview(entries: Sequence[Entry], sheet: Sheet) -> None:
     differing = [entry for entry in entries if not entry.agrees]
     lines, why = st.columns([5, 4], gap="medium") if differing else (st.container(), st.container())
     with lines, st.container(key="routes"):
-        table(
+        markdown_table(
             [name_of(entry) for entry in entries],
             {
                 _("agrees"): [YES if entry.agrees else NO for entry in entries],
@@ -70,16 +70,6 @@ def overview(entries: Sequence[Entry], sheet: Sheet) -> None:
             st.markdown(f"**{_('Why not')}**")
             for reason, routes in _by_reason(differing, sheet).items():
                 st.markdown(f"- {reason}  \n  :small[:gray[{', '.join(routes)}]]")
-
-
-def table(names: Sequence[str], columns: dict[str, list[str]]) -> None:
-    """Texts in columns, a name before each line; all of it Markdown."""
-    st.table(pd.DataFrame(columns, index=list(names)), border="horizontal")
-
-
-def size_words(size: float) -> str:
-    """A difference or an error: digits while it is large enough to have some, else a power of ten."""
-    return short(size) if size >= 0.001 else power_of_ten(size)
 
 
 def _by_reason(entries: Sequence[Entry], sheet: Sheet) -> dict[str, list[str]]:
@@ -139,7 +129,7 @@ def break_map(problem: Problem) -> None:
         "NaN gradient": ":red[∇\u00a0NaN]",
         "off": ":red[≠]",
     }
-    table(
+    markdown_table(
         [name_of(entry) for entry in runs[1]],
         {f"×{scale}": [symptoms.get(entry.symptom, YES) for entry in entries] for scale, entries in runs.items()},
     )
@@ -217,7 +207,7 @@ def worked_row(problem: Problem, row: int, sheet: Sheet) -> None:
     names = [markdown_escaped(name) for name in sheet.class_names]
     for column, values in zip(st.columns([5, 4], gap="medium"), (softmax, logarithm), strict=True):
         with column:
-            table(names, values)
+            markdown_table(names, values)
     off = [
         (name, float(difference.max()))
         for name, difference, agrees in (

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from xent_ui.figures.curves import BLUE, GREY, PURPLE
-from xent_ui.figures.heatmap import FONT, OUTLINE
+from xent_ui.figures.theme import BLUE, FONT, GREEN, GREY, GRID, OUTLINE, PURPLE, RED, ZERO_LINE, layout
 from xent_ui.text import plotly_escaped
 
 # each line has its colour, dash and a name at its end, so that colour is never the only signal
-COLOURS = (BLUE, OUTLINE, PURPLE, "#3FA36B", "#C9504A", GREY)
+COLOURS = (BLUE, OUTLINE, PURPLE, GREEN, RED, GREY)
 DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot", "dot")
 HEIGHT = 300
 MAX_NAME = 14
@@ -62,18 +61,15 @@ def lines(x: Sequence[float], drawn: Sequence[Line], *, here: float | None = Non
     if here is not None:
         mark = {"color": OUTLINE, "width": 1.5, "dash": "dash"}
         shapes.append({"type": "line", "x0": here, "x1": here, "y0": 0, "y1": 1, "yref": "paper", "line": mark})
-    grid = {"gridcolor": "rgba(138,148,166,0.25)", "zerolinecolor": "rgba(138,148,166,0.6)", "fixedrange": True}
+    grid = {"gridcolor": GRID, "zerolinecolor": ZERO_LINE, "fixedrange": True}
     grid |= {"tickfont": FONT}
-    layout = {
-        "height": HEIGHT,
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        "font": FONT,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "legend": {"orientation": "h", "y": -0.15, "yanchor": "top", "x": 0},
-        "xaxis": {**grid, "type": "log" if log_x else "linear"},
-        "yaxis": {**grid, "zeroline": True},
-        "shapes": shapes,
-        "dragmode": False,
-    }
-    return go.Figure(data=traces, layout=layout)
+    return go.Figure(
+        data=traces,
+        layout=layout(
+            HEIGHT,
+            legend={"orientation": "h", "y": -0.15, "yanchor": "top", "x": 0},
+            xaxis={**grid, "type": "log" if log_x else "linear"},
+            yaxis={**grid, "zeroline": True},
+            shapes=shapes,
+        ),
+    )

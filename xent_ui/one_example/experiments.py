@@ -20,16 +20,15 @@ from xent_core import (
     sweep_temperature,
     sweep_weight,
 )
-from xent_ui.batch import view as readouts
-from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import heatmap
+from xent_ui.figures import heatmap, theme
 from xent_ui.one_example import experiment_figures
 from xent_ui.one_example.experiment_figures import Line
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text
-from xent_ui.table.editors import short_names
 from xent_ui.table.options import decimals
-from xent_ui.text import _, number, short
+from xent_ui.text import _, number, short, short_names
+from xent_ui.widgets import number_tables
+from xent_ui.widgets.matrices import CHART_CONFIG
 
 CHOICE = "experiment"
 FIRST, SECOND, FLIPPED, WEIGHTED = "mix_first", "mix_second", "flip_to", "weight_of"
@@ -116,7 +115,7 @@ def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
         st.plotly_chart(
             heatmap.matrix(
                 flip.grad_change,
-                heatmap.GRADIENT,
+                theme.GRADIENT,
                 row_names=rows,
                 class_names=classes,
                 bound=2 * max(flip.before.gradient_bound, flip.after.gradient_bound),
@@ -138,7 +137,7 @@ def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
     opened = st.expander(_("The numbers, as a table"), key="flip_table", on_change="rerun")
     if opened.open:
         with opened:
-            readouts.matrix_table(
+            number_tables.matrix_table(
                 flip.grad_change, sheet, title=_("change of the gradient"), file_name="change_of_gradient.csv"
             )
 

@@ -12,13 +12,12 @@ import plotly.graph_objects as go
 from torch import Tensor
 
 from xent_core import LossCurve, SimplexField
-from xent_ui.figures.bars import LINE, MADE, USED
-from xent_ui.figures.heatmap import FONT, as_array
+from xent_ui.figures.heatmap import as_array
+from xent_ui.figures.theme import FONT, LINE, MADE, TRANSPARENT, USED, layout
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 320
 ARROW = 0.1  # of the simplex, the longest arrow of the field
-_TRANSPARENT = "rgba(0,0,0,0)"
 
 
 def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
@@ -52,7 +51,7 @@ def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     room = 0.08 * ((high - low) or 1.0)
     figure.update_layout(
-        **_layout(),
+        layout(HEIGHT),
         legend={"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0},
         xaxis={
             "fixedrange": True,
@@ -116,9 +115,9 @@ def simplex(
         for letter, name in zip("abc", names, strict=True)
     }
     figure.update_layout(
-        **_layout(top=30, beside=36, below=30),
+        layout(HEIGHT, left=36, right=36, top=30, bottom=30),
         showlegend=False,
-        ternary={"bgcolor": _TRANSPARENT, **axes},
+        ternary={"bgcolor": TRANSPARENT, **axes},
     )
     return figure
 
@@ -129,14 +128,3 @@ def _ternary(
     a, b, c = points
     marker = {"symbol": "arrow", "angleref": "previous", "size": sizes, "color": line["color"], "line": {"width": 0}}
     return go.Scatterternary(a=a, b=b, c=c, mode=mode, line=line, marker=marker, hoverinfo="skip", cliponaxis=False)
-
-
-def _layout(*, top: int = 8, beside: int = 8, below: int = 8) -> dict[str, object]:
-    return {
-        "height": HEIGHT,
-        "margin": {"l": beside, "r": beside, "t": top, "b": below},
-        "font": FONT,
-        "paper_bgcolor": _TRANSPARENT,
-        "plot_bgcolor": _TRANSPARENT,
-        "dragmode": False,
-    }

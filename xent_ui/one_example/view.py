@@ -12,20 +12,19 @@ import torch
 from streamlit.errors import StreamlitAPIException
 
 from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
-from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import bars, heatmap
+from xent_ui.figures import bars, heatmap, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.one_example import figures as row_figures
 from xent_ui.one_example import live
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, Sheet, number_text
-from xent_ui.step_by_step import view as steps
-from xent_ui.table.editors import short_names
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.text import _, markdown_escaped, number, short, short_names
+from xent_ui.widgets import row_chooser
+from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.row_chooser import FRESH, FROM_BATCH, SOURCE
 
-DRAFT, SOURCE, CLASSES, CURVE_CLASS = "one_example_draft", "one_example_source", "fresh_classes", "curve_class"
-FROM_BATCH, FRESH = "batch", "fresh"
+DRAFT, CLASSES, CURVE_CLASS = "one_example_draft", "fresh_classes", "curve_class"
 RESTED = "one_example_rested"  # the fragment that follows when the hand rests
 CURVE_POINTS = 121
 FIELD_POINTS = 9
@@ -38,7 +37,7 @@ def source_chooser(sheet: Sheet) -> None:
     """A row of the batch, or a fresh one of so many classes."""
     source, which = st.columns([1.3, 1], vertical_alignment="bottom")
     names = {FROM_BATCH: _("row of the batch"), FRESH: _("fresh row")}
-    session.begin("example_source", session.kept(SOURCE, FROM_BATCH))
+    session.begin("example_source", session.kept(SOURCE))
     source.segmented_control(
         _("what to try out"),
         list(names),
@@ -55,7 +54,7 @@ def source_chooser(sheet: Sheet) -> None:
                 on_change=lambda: session.keep(CLASSES, int(session.kept("example_classes"))),
             )  # fmt: skip
         else:
-            steps.row_chooser(sheet)
+            row_chooser.row_chooser(sheet)
 
 
 def draft(sheet: Sheet) -> live.Draft:
@@ -77,7 +76,7 @@ def _is_fresh() -> bool:
 
 def _origin(sheet: Sheet) -> Sheet:
     if not _is_fresh():
-        return sheet.only_row(steps.chosen_row(sheet))
+        return sheet.only_row(row_chooser.chosen_row(sheet))
     count = int(session.kept(CLASSES, sheet.num_classes))
     row = sheet.only_row(0).resized(1, count)
     zeros, first = (("0",) * count,), (("1",) + ("0",) * (count - 1),)
@@ -156,7 +155,7 @@ def tools() -> None:
 def _use_row() -> None:
     sheet = session.visit().sheet
     current = draft(sheet)
-    changed = sheet.with_row(steps.chosen_row(sheet), current.sheet)
+    changed = sheet.with_row(row_chooser.chosen_row(sheet), current.sheet)
     session.put(changed)
     if changed.has_boxes != sheet.has_boxes:
         session.refuse(_("The label is soft, so the targets of the batch are probabilities now. Undo takes that back."))
@@ -170,7 +169,7 @@ def _open_as_batch() -> None:
     session.put(row.resized(1, row.num_classes))
     session.keep(SOURCE, FROM_BATCH)
     session.keep("example_source", FROM_BATCH)
-    session.keep(steps.ROW, 0)
+    session.keep(row_chooser.ROW, 0)
 
 
 def _restart() -> None:
@@ -245,7 +244,7 @@ def _what_if(evaluation: Evaluation, names: list[str]) -> None:
     st.plotly_chart(
         heatmap.matrix(
             by_label.grad_logits,
-            heatmap.GRADIENT,
+            theme.GRADIENT,
             row_names=shown if len(names) <= COMPACT_ROWS else names,
             class_names=names,
             bound=weight / problem.temperature,

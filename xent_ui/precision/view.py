@@ -14,16 +14,14 @@ import torch
 from xent_core import PRECISION_PRESETS, Problem, in_every_dtype, row_sweep, scale_sweep
 from xent_core.distance import largest
 from xent_core.precision import LOG_OF_SOFTMAX, MEAN_IN_FLOAT32, ErrorLine, InDtype, Rounded, ulp
-from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import heatmap
+from xent_ui.figures import heatmap, theme
 from xent_ui.figures.curves import Curve, error_curves
-from xent_ui.implementations.view import size_words
-from xent_ui.implementations.view import table as table_of_texts
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS, Sheet, number_text
-from xent_ui.table.editors import short_names
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, _, latex, number, power_of_ten, short
+from xent_ui.text import MINUS, _, latex, number, power_of_ten, short, short_names, size_words
+from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.number_tables import markdown_table
 
 YOUR_BATCH = "your-batch"
 CHOICE, QUANTITY = "precision_preset", "precision_quantity"
@@ -82,7 +80,7 @@ def table(runs: Runs) -> None:
         _("largest number"): lambda run: power_of_ten(torch.finfo(run.dtype).max),
     }
     columns = {name: [words(run) for words in rows.values()] for name, run in runs.items()}
-    table_of_texts(list(rows), columns)
+    markdown_table(list(rows), columns)
 
 
 def _loss(loss: Rounded) -> str:
@@ -244,14 +242,14 @@ def matrices(runs: Runs, choice: str, sheet: Sheet) -> None:
             )
 
 
-def _matrix_of(run: InDtype, quantity: str) -> tuple[torch.Tensor, heatmap.Scale, float]:
+def _matrix_of(run: InDtype, quantity: str) -> tuple[torch.Tensor, theme.Scale, float]:
     if quantity == "probability":
-        return run.evaluation.probs, heatmap.PROBABILITY, 1.0
+        return run.evaluation.probs, theme.PROBABILITY, 1.0
     if quantity == "gradient":
-        return run.evaluation.grad_logits, heatmap.GRADIENT, run.exact.gradient_bound
+        return run.evaluation.grad_logits, theme.GRADIENT, run.exact.gradient_bound
     signed = run.grad_logits.signed_error
     values = signed if quantity == "error" else run.grad_logits.ulps * signed.sign()
-    return values, heatmap.GRADIENT, float(values.nan_to_num(0.0, 0.0, 0.0).abs().max()) if values.numel() else 1.0
+    return values, theme.GRADIENT, float(values.nan_to_num(0.0, 0.0, 0.0).abs().max()) if values.numel() else 1.0
 
 
 def curves(choice: str, sheet: Sheet) -> None:

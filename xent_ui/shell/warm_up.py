@@ -10,14 +10,14 @@ import pandas as pd
 import torch
 
 from xent_core import PRESETS, descend, evaluate, gradient_check
-from xent_ui.figures import heatmap
+from xent_ui.figures import heatmap, theme
 
 # every page runs in a new thread, and starting a second OpenMP thread there costs more than a small matrix gains
 torch.set_num_threads(1)
 _evaluation = evaluate(PRESETS["worked-batch"].problem)
 gradient_check(_evaluation.problem, _evaluation)
 descend(_evaluation.problem, learning_rate=1.0, steps=1)  # the first step of torch.optim imports for a second
-heatmap.matrix(_evaluation.probs, heatmap.PROBABILITY, row_names="012", class_names="012").to_json()
+heatmap.matrix(_evaluation.probs, theme.PROBABILITY, row_names="012", class_names="012").to_json()
 pd.DataFrame({"loss": ["0"]})
 gc.collect()
 gc.freeze()

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -18,12 +18,14 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from xent_core import PRESETS
 from xent_core.codec import TokenTooLong
 from xent_ui.server.limits import limits
+from xent_ui.state.kept import Kept
 from xent_ui.state.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of
 from xent_ui.state.sheet import InvalidSheet, Sheet, sheet_of_preset
 from xent_ui.text import _
 
 EDITORS = ("logits", "target", "options")
 OFFERS = "offers"  # what a server for strangers knows of the widgets on screen
+T = TypeVar("T")
 _CELL_TYPES = (str, bool, int, float, type(None))
 
 
@@ -221,25 +223,40 @@ def is_hidden(control: str) -> bool:
     return control in visit().opened.hidden
 
 
-def begin(key: str, value: Any) -> None:
+@overload
+def begin(entry: Kept[T], value: T) -> None: ...
+@overload
+def begin(entry: str, value: Any) -> None: ...
+def begin(entry: Kept[Any] | str, value: Any) -> None:
     """Give a widget its first value, if it has none.
 
     The same widget on another page is a new one to Streamlit, which gives it no value of the old one by itself.
     """
+    key = entry if isinstance(entry, str) else entry.name
     begun = visit().begun
     if key not in begun:
         st.session_state[key] = st.session_state.get(key, value)
         begun.add(key)
 
 
-def keep(key: str, value: Any) -> None:
+@overload
+def keep(entry: Kept[T], value: T) -> None: ...
+@overload
+def keep(entry: str, value: Any) -> None: ...
+def keep(entry: Kept[Any] | str, value: Any) -> None:
     """Give a widget a value before it is drawn, or remember something that outlives its widgets."""
-    st.session_state[key] = value
+    st.session_state[entry if isinstance(entry, str) else entry.name] = value
 
 
-def kept(key: str, default: Any = None) -> Any:
+@overload
+def kept(entry: Kept[T]) -> T: ...
+@overload
+def kept(entry: str, default: Any = None) -> Any: ...
+def kept(entry: Kept[Any] | str, default: Any = None) -> Any:
     """What a widget holds or was kept, or the default."""
-    return st.session_state.get(key, default)
+    if isinstance(entry, str):
+        return st.session_state.get(entry, default)
+    return st.session_state.get(entry.name, entry.default)
 
 
 def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tuple[int, str, Any]] | None:

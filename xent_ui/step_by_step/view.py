@@ -10,17 +10,17 @@ import pandas as pd
 import streamlit as st
 
 from xent_core import Step, Trace
-from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import bars, heatmap
+from xent_ui.figures import bars, heatmap, theme
 from xent_ui.figures.bars import Node
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
-from xent_ui.table.editors import short_names
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short
+from xent_ui.text import MINUS, _, latex, markdown_escaped, number, power_of_ten, short, short_names
+from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.row_chooser import CLASS
 
-ROW, STAGE, CLASS, PLAYING, TICKED = "traced_row", "traced_stage", "traced_class", "trace_plays", "trace_has_ticked"
+STAGE, PLAYING, TICKED = "traced_stage", "trace_plays", "trace_has_ticked"
 SECONDS_PER_STEP = 1.6
 MAX_SHOWN = 10  # classes; of more, the label and the most probable ones
 MAX_BESIDE = 3  # classes whose values and gradients fit beside the step
@@ -85,33 +85,6 @@ def title_of(step: Step) -> str:
         "row_loss": _("loss of the row"),
         "contribution": _("its share of the loss"),
     }[step.name]
-
-
-def chosen_row(sheet: Sheet) -> int:
-    """The row that is traced; the last one if there are no longer so many."""
-    return min(int(session.kept(ROW, 0)), sheet.num_rows - 1)
-
-
-def row_chooser(sheet: Sheet) -> None:
-    """Which row to trace."""
-    session.keep("trace_row", chosen_row(sheet))
-    st.selectbox(
-        _("row"), range(sheet.num_rows), format_func=sheet.row_names.__getitem__, key="trace_row", on_change=_take_row
-    )
-
-
-def _take_row() -> None:
-    session.keep(ROW, int(session.kept("trace_row")))
-    session.keep(CLASS, None)
-
-
-def problem_words(sheet: Sheet) -> str:
-    """The options in use, in a line."""
-    used = [sheet.reduction, sheet.dtype]
-    used += [f"T = {sheet.temperature:g}"] if sheet.temperature != 1 else []
-    used += [f"ε = {sheet.label_smoothing:g}"] if sheet.label_smoothing else []
-    used += ["weight"] if sheet.weight else []
-    return " · ".join([_("Preset and options"), *used])
 
 
 def stepper(trace: Trace) -> Stage:
@@ -603,7 +576,7 @@ def jacobian(trace: Trace, sheet: Sheet) -> None:
     st.plotly_chart(
         heatmap.matrix(
             trace.jacobian,
-            heatmap.GRADIENT,
+            theme.GRADIENT,
             row_names=names,
             class_names=names,
             bound=0.25,  # no p(1 − p) is larger
@@ -638,7 +611,7 @@ def label_gradients(trace: Trace, sheet: Sheet) -> None:
     st.plotly_chart(
         heatmap.matrix(
             by_label[labels.start : labels.stop][:, shown],
-            heatmap.GRADIENT,
+            theme.GRADIENT,
             row_names=[names[k] for k in labels],
             class_names=[names[k] for k in shown],
             bound=bound,

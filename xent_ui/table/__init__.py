@@ -1,0 +1,1 @@
+"""The editors of logits and labels, the options beside them, and where they lie."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -10,8 +10,6 @@ import streamlit as st
 
 from xent_core.parse import InvalidText, parse_matrix, parse_number
 from xent_ui.figures.heatmap import ROW_HEIGHT
-from xent_ui.shell.tab_storage import KEY as TAB_STORAGE
-from xent_ui.shell.tab_storage import tab_storage
 from xent_ui.state import session
 from xent_ui.state.sheet import (
     CLASS_INDEX,
@@ -25,7 +23,7 @@ from xent_ui.state.sheet import (
     Sheet,
 )
 from xent_ui.table import layout
-from xent_ui.text import _
+from xent_ui.text import _, short_names
 
 IGNORED_COLUMN = "ignored"
 CLASS_COLUMN = "class"
@@ -59,13 +57,6 @@ def target_editor() -> None:
     """The target in its present form: check boxes, a class per row, or probabilities."""
     kind = session.visit().sheet.target_kind
     {ONE_HOT: _one_hot_editor, CLASS_INDEX: _class_index_editor, PROBABILITIES: _probability_editor}[kind]()
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """Names for narrow columns: what all of them begin with is left out where numbers remain, "class 2" is "2"."""
-    prefix = names[0].rpartition(" ")[0] + " "
-    rest = [name.removeprefix(prefix) for name in names]
-    return rest if all(name.startswith(prefix) for name in names) and all(map(str.isdigit, rest)) else list(names)
 
 
 def _one_hot_editor() -> None:
@@ -334,16 +325,3 @@ def _take_class_names(key: str) -> None:
     except InvalidSheet as error:
         session.visit().refused.clear()
         session.refuse(str(error))
-
-
-def keep_in_tab() -> None:
-    """Let the browser's tab keep the table, and take it back after a reload."""
-    current = session.visit()
-    tab_storage(session=current.token, link=current.link, state=session.saved(current), on_restored=_restore_from_tab)
-
-
-def _restore_from_tab() -> None:
-    state = session.kept(TAB_STORAGE)
-    if state and isinstance(state.restored, str):
-        session.restore(state.restored)
-        st.rerun()  # all of the page, as the link may lock and hide what lies outside the fragment of the tables

@@ -219,3 +219,12 @@ def option_words(sheet: Sheet) -> list[str]:
         if value != default:
             words.append(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}")
     return words
+
+
+def problem_words(sheet: Sheet) -> str:
+    """The options in use, in a line."""
+    used = [sheet.reduction, sheet.dtype]
+    used += [f"T = {sheet.temperature:g}"] if sheet.temperature != 1 else []
+    used += [f"ε = {sheet.label_smoothing:g}"] if sheet.label_smoothing else []
+    used += ["weight"] if sheet.weight else []
+    return " · ".join([_("Preset and options"), *used])

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 import torch
 
 from xent_core.dump import Histogram, LorenzCurve, Reliability
-from xent_ui.figures.bars import LINE, MADE
-from xent_ui.figures.heatmap import DARK_INK, FONT, OUTLINE, ROW_HEIGHT, Cell, Scale, matrix, prints_numbers
+from xent_ui.figures.heatmap import ROW_HEIGHT, Cell, matrix, prints_numbers
+from xent_ui.figures.theme import DARK_INK, FONT, LINE, MADE, OUTLINE, Scale, layout
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT, LORENZ_HEIGHT = 300, 230
@@ -19,7 +19,6 @@ BARS = 40
 MAX_POINTS = 200
 DENSE_ROW_HEIGHT, UPRIGHT = 22, 40  # pixels
 MAX_LEVEL_CHARACTERS = 40  # in the names of all columns, on the width of a phone
-_TRANSPARENT = "rgba(0,0,0,0)"
 
 
 def lorenz(curve: LorenzCurve, *, examples: str, gradient: str) -> go.Figure:
@@ -204,14 +203,9 @@ def _laid_out(figure: go.Figure, *, x_title: str, y_title: str, shares: bool = F
     scale = {"range": [0, 1.02], "tickformat": ".0%"} if shares else {}
     axis = {"fixedrange": True, "zeroline": False, "tickfont": FONT, **scale}
     figure.update_layout(
-        height=HEIGHT,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        layout(HEIGHT),
         showlegend=False,
-        font=FONT,
-        paper_bgcolor=_TRANSPARENT,
-        plot_bgcolor=_TRANSPARENT,
         xaxis={"title": {"text": x_title, "font": FONT}, **axis},
         yaxis={"title": {"text": y_title, "font": FONT}, **axis},
-        dragmode=False,
     )
     return figure

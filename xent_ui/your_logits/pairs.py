@@ -10,18 +10,18 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
-from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.figures import heatmap
+from xent_ui.figures import theme
 from xent_ui.figures.heatmap import Cell
-from xent_ui.server import job_pool
+from xent_ui.server.job_pool import QueueFull
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
+from xent_ui.widgets import job_progress
+from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import Look, Run
 from xent_ui.your_logits.suspects import LABEL, PREDICTION, RANGES, bound_key, choice_of
 
 SHOWN_CLASSES, SHOWN_PAIRS = 20, 200
-LOOK_SECONDS = 0.4
 
 
 def pairs(run: Run) -> None:
@@ -66,7 +66,7 @@ def _pair_matrix(summary: DumpSummary, found: Selection, quantity: str, title: s
     st.plotly_chart(
         dump_figures.pair_matrix(
             condensed(source.astype(np.float64), groups, rows_too=quantity != "gradient"),
-            heatmap.GRADIENT if quantity == "gradient" else heatmap.PROBABILITY,
+            theme.GRADIENT if quantity == "gradient" else theme.PROBABILITY,
             row_names=names,
             column_names=names,
             others=others,
@@ -191,8 +191,7 @@ def _inside(run: Run) -> None:
                 args=(run, label, prediction),
             )
             return
-        if not look.job.is_done(LOOK_SECONDS):
-            st.fragment(_looking, run_every=LOOK_SECONDS)(look)
+        if not job_progress.is_done(look.job, partial(_progress, look)):
             return
         try:
             detail = look.job.result()
@@ -210,15 +209,13 @@ def _inside(run: Run) -> None:
 def _look(run: Run, label: int, prediction: int) -> None:
     try:
         run.look(label, prediction)
-    except job_pool.Full:
-        st.toast(job_pool.full_words(), icon=":material/hourglass_disabled:")
+    except QueueFull:
+        st.toast(job_progress.queue_full_words(), icon=":material/hourglass_disabled:")
 
 
-def _looking(look: Look) -> None:
-    if look.job.is_done(0):
-        st.rerun()
-    text = job_pool.queue_words(look.job) or _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
-    st.progress(min(look.rows / max(look.total_rows, 1), 1.0), text=text)
+def _progress(look: Look) -> tuple[float, str]:
+    words = _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
+    return look.rows / max(look.total_rows, 1), words
 
 
 def _detail(detail: PairDetail, summary: DumpSummary) -> None:
@@ -232,7 +229,7 @@ def _detail(detail: PairDetail, summary: DumpSummary) -> None:
     for title, values, scale, column in zip(
         (_("mean gradient"), _("number of rows")),
         (detail.mean_gradient, detail.confusion),
-        (heatmap.GRADIENT, heatmap.PROBABILITY),
+        (theme.GRADIENT, theme.PROBABILITY),
         st.columns(2, gap="medium"),
         strict=True,
     ):
@@ -244,7 +241,7 @@ def _detail(detail: PairDetail, summary: DumpSummary) -> None:
                 row_names=row_names,
                 column_names=column_names,
                 others=None,
-                decimals=3 if scale is heatmap.GRADIENT else 0,
+                decimals=3 if scale is theme.GRADIENT else 0,
             ),
             key=f"inside_{scale.colours}",
             config=CHART_CONFIG,

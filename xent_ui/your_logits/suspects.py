@@ -11,13 +11,13 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects
-from xent_ui.batch import view as readouts
-from xent_ui.batch.view import CHART_CONFIG
-from xent_ui.one_example import view as one_example
+from xent_core.spreadsheets import harmless
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.widgets import number_tables, row_chooser
+from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import RowStory, Run, largest_entries
 
@@ -185,9 +185,9 @@ def suspect_table(summary: DumpSummary, chosen: Suspects, rank: np.ndarray) -> p
 def csv_of(table: pd.DataFrame) -> str:
     """The table as CSV, every number exactly."""
     names = [str(name) for name in table.columns]
-    texts = [[readouts.harmless(str(value)) if isinstance(value, str) else repr(value) for value in row]
+    texts = [[harmless(str(value)) if isinstance(value, str) else repr(value) for value in row]
              for row in table.to_numpy(dtype=object).tolist()]  # fmt: skip
-    return readouts.csv_text([row[0] for row in texts], names[1:], [row[1:] for row in texts], corner=names[0])
+    return number_tables.csv_text([row[0] for row in texts], names[1:], [row[1:] for row in texts], corner=names[0])
 
 
 def _csv_of_choice(run: Run, choice: Choice) -> str:
@@ -217,7 +217,7 @@ def why(run: Run, row: int) -> None:
     with words:
         _story(story, summary)
         if st.button(_("Open in One example"), icon=":material/touch_app:", key="dump_open_example"):
-            session.keep(one_example.SOURCE, one_example.FROM_BATCH)
+            session.keep(row_chooser.SOURCE, row_chooser.FROM_BATCH)
             _open(run, [row], "pages/explore/one_example.py")
     with picture:
         _row_gradient(story, summary)

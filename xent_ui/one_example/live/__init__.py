@@ -19,7 +19,7 @@ import torch
 from xent_core import Evaluation, evaluate, reference_losses
 from xent_core.one_row import with_share
 from xent_core.parse import InvalidText, parse_number
-from xent_ui.figures.bars import MADE, NEGATIVE, POSITIVE, USED
+from xent_ui.figures.theme import MADE, NEGATIVE, POSITIVE, USED
 from xent_ui.state.sheet import ONE_HOT, PROBABILITIES, Sheet, number_text
 from xent_ui.text import _, number
 

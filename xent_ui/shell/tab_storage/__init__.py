@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
+
+from xent_ui.state import session
 
 KEY = "tab_storage"
 _SCRIPT = (Path(__file__).parent / "tab_storage.js").read_text(encoding="utf-8")
 
 
-def tab_storage(*, session: str, link: str, state: str, on_restored: Callable[[], None]) -> None:
-    """Hand the present state to the tab; `on_restored` is called when the tab has an older session's state to give."""
+def keep_in_tab() -> None:
+    """Hand the present table to the tab; take back what the tab has kept, where it is of an older session."""
+    current = session.visit()
     component = st.components.v2.component("tab_storage", js=_SCRIPT)
     component(
-        data={"session": session, "link": link, "state": state}, key=KEY, on_restored_change=on_restored, height=1
+        data={"session": current.token, "link": current.link, "state": session.saved(current)},
+        key=KEY,
+        on_restored_change=_restore_from_tab,
+        height=1,
     )
+
+
+def _restore_from_tab() -> None:
+    state = session.kept(KEY)
+    if state and isinstance(state.restored, str):
+        session.restore(state.restored)
+        st.rerun()  # all of the page, as the link may lock and hide what lies outside the fragment of the tables

@@ -1,0 +1,106 @@
+"""Values in, HTML out: the loss between its marks on a line, and a table whose rows line up with a matrix."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from xent_ui.figures.heatmap import ROW_HEIGHT
+from xent_ui.figures.theme import OUTLINE, TABLE_LINE
+from xent_ui.text import number
+
+
+@dataclass(frozen=True)
+class _Label:
+    """Words at a place of the gauge, in percent of its width, which at its usual 320 pixels holds 53 letters."""
+
+    x: float
+    words: str
+
+    @property
+    def shift(self) -> int:
+        """How much of the words lies left of the place, in percent."""
+        return 0 if self.x < 25 else 100 if self.x > 75 else 50
+
+    def overlaps(self, other: _Label) -> bool:
+        (left, right), (other_left, other_right) = self._span(), other._span()
+        return left < other_right and other_left < right
+
+    def _span(self) -> tuple[float, float]:
+        width = 100 / 53 * len(self.words)
+        left = self.x - width * self.shift / 100
+        return left, left + width
+
+
+def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -> str:
+    """The loss on a line, between the losses that one compares it with, as HTML.
+
+    Args:
+      marks: names and values, in the unit of the loss.
+      label: the same in words, for who does not see it.
+    """
+    finite = [value for value in (loss, *(value for _name, value in marks)) if math.isfinite(value)]
+    low, high = min([0.0, *finite]), max([0.0, *finite])
+    width = (high - low) or 1.0
+
+    def place(value: float) -> float:
+        return 2 + 96 * ((value - low) / width)
+
+    parts = [
+        '<div style="position:absolute;left:0;right:0;top:31px;height:2px;background:currentColor;opacity:.4"></div>'
+    ]
+    lines: list[list[_Label]] = [[], []]  # above and below
+    for index, (name, value) in enumerate(marks):
+        if not math.isfinite(value):
+            continue
+        label_here = _Label(place(value), f"{name} {number(value)}")
+        parts.append(
+            f'<div style="position:absolute;left:{label_here.x:.2f}%;top:22px;width:1px;height:20px;'
+            'background:currentColor"></div>'
+        )
+        line = lines[index % 2]
+        if line and line[-1].overlaps(label_here):
+            line[-1] = _Label(line[-1].x, f"{line[-1].words} · {label_here.words}")
+        else:
+            line.append(label_here)
+    for line, top in zip(lines, (0, 44), strict=True):
+        parts += [
+            f'<div style="position:absolute;left:{one.x:.2f}%;top:{top}px;transform:translateX({-one.shift}%);'
+            f'font-size:12px;line-height:18px;white-space:nowrap">{html.escape(one.words)}</div>'
+            for one in line
+        ]
+    if math.isfinite(loss):
+        parts.append(
+            f'<div style="position:absolute;left:{place(loss):.2f}%;top:26px;width:12px;height:12px;'
+            f'background:{OUTLINE};transform:translateX(-50%) rotate(45deg)"></div>'
+        )
+    return (
+        f'<div role="img" aria-label="{html.escape(label, quote=True)}" style="position:relative;height:64px">'
+        f"{''.join(parts)}</div>"
+    )
+
+
+def aligned_table(columns: Mapping[str, Sequence[str]], *, row_names: Sequence[str], label: str) -> str:
+    """Texts in columns, each row as high as a row of a matrix, as HTML: no editor's grid to start for a few words.
+
+    Args:
+      columns: the texts of each column under its title; plain text.
+      row_names: what a row says under the pointer.
+      label: what the table is, for who does not see it.
+    """
+    line = f"height:{ROW_HEIGHT}px;border-bottom:1px solid {TABLE_LINE}"
+    cell = "padding:0 8px;text-align:right;overflow:hidden;text-overflow:ellipsis"
+    head = "".join(f'<th scope="col" style="{cell};font-weight:400;opacity:.7">{html.escape(n)}</th>' for n in columns)
+    body = "".join(
+        f'<tr title="{html.escape(name, quote=True)}" style="{line}">'
+        + "".join(f'<td style="{cell}">{html.escape(text)}</td>' for text in texts)
+        + "</tr>"
+        for name, texts in zip(row_names, zip(*columns.values(), strict=True), strict=True)
+    )
+    style = "width:100%;border-collapse:collapse;table-layout:fixed;font-size:14px;line-height:18px;white-space:nowrap"
+    return (
+        f'<table aria-label="{html.escape(label, quote=True)}" style="{style};font-variant-numeric:tabular-nums">'
+        f'<thead><tr style="{line}">{head}</tr></thead><tbody>{body}</tbody></table>'
+    )

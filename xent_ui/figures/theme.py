@@ -1,0 +1,56 @@
+"""Every colour of the app's pictures, the text in them, and what the layouts of all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from plotly.colors import sample_colorscale
+
+OUTLINE = "#E8871E"  # target cells, and what is chosen
+SELECTION = "#7A3E9D"
+DARK_INK, LIGHT_INK = "#000000", "#FFFFFF"  # on a cell
+# Streamlit writes the text colour of the theme in its place; by itself it writes a grey of 3.7:1 on white
+INK = "#000037"
+FONT = {"color": INK}
+TRANSPARENT = "rgba(0,0,0,0)"
+# lines and areas between light and dark, so that they can be seen on both
+GREY, BLUE, ORANGE, PURPLE, GREEN, RED = "#8A94A6", "#3B8BD0", OUTLINE, "#B06BD0", "#3FA36B", "#C9504A"
+LINE = "rgba(128,140,160,0.75)"
+GRID, GRID_OF_SIMPLEX, ZERO_LINE = "rgba(138,148,166,0.25)", "rgba(138,148,166,0.35)", "rgba(138,148,166,0.6)"
+BUTTON = "rgba(138,148,166,0.15)"
+TABLE_LINE = "rgba(128,128,128,.2)"
+# of a page that is saved, which is always light
+PAGE_INK, PAGE_GROUND, PAGE_LINE, PAGE_SHADE = "#111827", "white", "#d5dbe4", "#f3f5f9"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Colours for one kind of number; symmetric scales reach from −bound to bound, others from 0 to bound."""
+
+    colours: str
+    symmetric: bool
+
+
+PROBABILITY = Scale("Blues", symmetric=False)
+GRADIENT = Scale("RdBu_r", symmetric=True)
+# one colour for a number that a step makes, one for what it uses, and one for each sign of a gradient
+MADE = sample_colorscale(PROBABILITY.colours, 0.7)[0]
+USED = OUTLINE
+NEGATIVE, POSITIVE = sample_colorscale(GRADIENT.colours, [0.15, 0.85])
+
+
+def layout(height: int, *, left: int = 8, right: int = 8, top: int = 8, bottom: int = 8, **more: Any) -> dict[str, Any]:
+    """What every picture's layout begins with: its size in pixels, the theme's text, no ground, no dragging.
+
+    Args: more: whatever else Plotly's layout takes; what is given here wins.
+    """
+    return {
+        "height": height,
+        "margin": {"l": left, "r": right, "t": top, "b": bottom},
+        "font": FONT,
+        "paper_bgcolor": TRANSPARENT,
+        "plot_bgcolor": TRANSPARENT,
+        "dragmode": False,
+        **more,
+    }

@@ -1,0 +1,57 @@
+"""Matrices under the names of the sheet as heatmaps, and where the target lies in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from torch import Tensor
+
+from xent_core import (
+    Evaluation,
+)
+from xent_ui.figures import heatmap, theme
+from xent_ui.figures.heatmap import Cell
+from xent_ui.state.sheet import Sheet
+from xent_ui.table.options import decimals
+from xent_ui.text import short_names
+
+CHART_CONFIG = {"displayModeBar": False}
+
+
+def gradient_heatmap(
+    values: Tensor,
+    sheet: Sheet,
+    key: str,
+    *,
+    bound: float,
+    alt: str,
+    outlines: Sequence[tuple[Cell, float]] = (),
+) -> None:
+    """A gradient, or a difference of gradients, as a heatmap under the sheet's names."""
+    figure = heatmap.matrix(
+        values,
+        theme.GRADIENT,
+        row_names=short_names(sheet.row_names),
+        class_names=short_names(sheet.class_names),
+        bound=bound,
+        outlines=outlines,
+        decimals=decimals(),
+    )
+    st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=alt)
+
+
+def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
+    """Where the target lies, with its share of the row; for many cells only the largest of each row."""
+    target, kept = evaluation.problem.target, evaluation.problem.kept().tolist()
+    if not evaluation.problem.has_probabilities:
+        return [(Cell(i, label), 1.0) for i, label in enumerate(target.tolist()) if kept[i]]
+    shares = target.double()
+    if target.numel() > heatmap.MAX_PRINTED_CELLS:
+        return [(Cell(i, label), 1.0) for i, label in enumerate(shares.argmax(1).tolist())]
+    return [
+        (Cell(i, k), min(share, 1.0))
+        for i, row in enumerate(shares.tolist())
+        for k, share in enumerate(row)
+        if share > 0
+    ]
