@@ -124,7 +124,11 @@ def compare_settings(a: Problem, b: Problem) -> Comparison:
       a, b: Problems with logits of one shape; meant for the same logits and labels, with other options,
         another dtype, or the labels once as class indices and once as probabilities.
     Raises: ValueError if the shapes differ.
-    Example: three rows [1, 2, 3] with "mean" and with "sum" → losses 1.4076 and 4.2228, factor 3.
+    Example:
+      >>> mean, total = (Problem([[1, 2, 3]] * 3, [2, 1, 0], reduction=word) for word in ("mean", "sum"))
+      >>> compared = compare_settings(mean, total)
+      >>> compared.differing, round(compared.gradients.factor, 4)
+      (('reduction',), 3.0)
     """
     if a.logits.shape != b.logits.shape:
         raise ValueError(
@@ -278,7 +282,12 @@ def accumulate(problem: Problem, num_parts: int) -> Accumulation:
       problem: its reduction is taken as "mean".
       num_parts: K, into which the rows are split in order, the first ones larger by one where they do not divide.
     Raises: ValueError if the logits have no axis of rows, or fewer rows than parts.
-    Example: rows [2, −100], [0, 1] of logits [1, 2, 3]: (0.4076 + 1.9076)/2 = 1.1576 against 4.2228/3 = 1.4076.
+    (0.4076 + 1.9076)/2 = 1.1576 is not 4.2228/3 = 1.4076:
+
+    Example:
+      >>> parts = accumulate(Problem([[1, 2, 3]] * 4, [2, -100, 0, 1]), 2)
+      >>> parts.mean_of_means, parts.summed
+      (tensor(1.1576), tensor(1.4076))
     """
     rows = len(problem.logits) if problem.logits.dim() > 1 else 1
     if not 1 <= num_parts <= rows:
