@@ -8,7 +8,7 @@ from torch import Tensor
 _BFLOAT16_DIGITS = 4  # no bfloat16 needs more
 
 
-def number_texts(values: Tensor) -> list[str]:
+def shortest_decimals(values: Tensor) -> list[str]:
     """Every number, in row-major order, as Python and JSON write a float: "1.0", "-0.25", "1e-30", "inf", "nan".
 
     `torch.tensor(float(text), dtype=values.dtype)` is that number again, bit for bit unless it is NaN.

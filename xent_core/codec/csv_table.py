@@ -16,7 +16,7 @@ from torch import Tensor
 from xent_core.codec.document import Document, document_from, shown, too_large
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
-from xent_core.decimals import number_texts
+from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
 from xent_core.problem import Problem
@@ -160,7 +160,7 @@ def _holds(narrow: Tensor, values: np.ndarray, texts: Sequence[Sequence[str]]) -
     """Whether float32 loses nothing: each number is one of its own, or is what it writes for the number."""
     lost = ~((narrow.double().numpy() == values) | np.isnan(values))
     places = np.argwhere(lost).tolist()
-    shortest = number_texts(narrow[torch.from_numpy(lost)])
+    shortest = shortest_decimals(narrow[torch.from_numpy(lost)])
     for (row, column), short in zip(places, shortest, strict=True):
         text = texts[row][column].replace("\u2212", "-")
         if "inf" in short or Decimal(short) != Decimal(text):
@@ -169,7 +169,7 @@ def _holds(narrow: Tensor, values: np.ndarray, texts: Sequence[Sequence[str]]) -
 
 
 def _columns(names: Iterable[str], values: Tensor) -> list[list[str]]:
-    shortest = number_texts(values if values.dtype == torch.float64 else values.float())
+    shortest = shortest_decimals(values if values.dtype == torch.float64 else values.float())
     if values.dtype == torch.float64:
         # a short decimal would be taken for float32, which is another number
         is_narrow = (values == values.float().double()).reshape(-1).tolist()
