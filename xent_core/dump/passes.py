@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from xent_core.dump.readers import Batch, Dump, DumpSource
+from xent_core.dump.readers import Batch, Dump
 from xent_core.dump.scores import LossOptions, score
 from xent_core.dump.scores_table import columns_of
+from xent_core.dump.sources import DumpSource
 from xent_core.dump.statistics import Statistics
 from xent_core.dump.temperature import Slope, slope_of
 
