@@ -302,10 +302,14 @@ def pair_detail(
     return PairDetail(labels, logits, mean, confusion.numpy(), support.numpy())
 
 
-def _only(batch: Batch, places: torch.Tensor) -> Batch:
+def _only(batch: Batch, positions: torch.Tensor) -> Batch:
     def of(part: torch.Tensor | None) -> torch.Tensor | None:
-        return None if part is None else part[places]
+        return None if part is None else part[positions]
 
     return Batch(
-        batch.rows[places], batch.logits[places], batch.target[places], of(batch.features), of(batch.sample_weight)
+        batch.rows[positions],
+        batch.logits[positions],
+        batch.target[positions],
+        of(batch.features),
+        of(batch.sample_weight),
     )

@@ -202,7 +202,7 @@ def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
 
 
 def of_problem(error: InvalidProblem, *, first_row: int = 0) -> InvalidDump:
-    """What PyTorch would refuse, said of a dump."""
+    """What PyTorch would refuse, as a mistake in a dump."""
     came = error.came
     if first_row:
         came = _("counted from row {first}, {came}").format(first=first_row, came=came)

@@ -1,4 +1,4 @@
-"""Opens a file of any kind, told by its first bytes: the place where a format is added."""
+"""Opens a file of any kind, told by its first bytes: a new format is added here."""
 
 from __future__ import annotations
 
