@@ -18,7 +18,7 @@ def open_parquet(raw: RawFile) -> OpenFile:
     need_pyarrow(name)
     import pyarrow as pa
 
-    from xent_core.dump.formats.parquet_process import ParquetReader
+    from xent_core.dump.formats.parquet_process import ParquetReader  # imports pyarrow
 
     copy = None
     if path is None:
