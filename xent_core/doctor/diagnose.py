@@ -12,7 +12,8 @@ from xent_core.codec import read_file
 from xent_core.codec.errors import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
 from xent_core.doctor.fixes import fix_of, fix_of_unreadable
-from xent_core.doctor.symptoms import Call, symptoms
+from xent_core.doctor.symptoms.call import Call
+from xent_core.doctor.symptoms.search import find_symptoms
 from xent_core.language import _
 from xent_core.problem import (
     InvalidProblem,
@@ -57,7 +58,7 @@ def diagnose(
     errors = list(violations(z, y, **options)) or list(_refused_by_backward(z, y))
     if errors:
         return [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
-    found = symptoms(Call.of(z, y, **options))
+    found = find_symptoms(Call.of(z, y, **options))
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
 
 
