@@ -1,4 +1,4 @@
-"""diagnose: what is wrong with these logits and labels, in words that help."""
+"""diagnose: what is wrong with logits, target and options of F.cross_entropy, in words, with the fix as code."""
 
 from __future__ import annotations
 
@@ -44,12 +44,14 @@ def diagnose(
 
     Args: as for `Problem`, but valid or not, of any shape and dtype; nothing is changed, and tensors are not copied.
     Returns: findings, the worst first; see `Finding` and TITLES.
-    Example: diagnose([[1, 2, 3]], [7])[0].code is "target-out-of-range".
+    Example:
+      >>> [one.code for one in diagnose([[1, 2, 3]], [7])]
+      ['target-out-of-range']
     """
     try:
-        z = _seen(logits, as_logits)
-        y = _seen(target, lambda data: as_target(data, z.dtype))
-        w = None if weight is None else _seen(weight, lambda data: as_weight(data, z.dtype))
+        z = _as_tensor(logits, as_logits)
+        y = _as_tensor(target, lambda data: as_target(data, z.dtype))
+        w = None if weight is None else _as_tensor(weight, lambda data: as_weight(data, z.dtype))
         index, smoothing = as_ignore_index(ignore_index), as_label_smoothing(label_smoothing)
     except InvalidProblem as error:
         came = {"logits-type": logits, "target-type": target, "weight-type": weight}.get(error.code)
@@ -62,7 +64,7 @@ def diagnose(
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
 
 
-def _seen(data: Any, read: Callable[[Any], Tensor]) -> Tensor:
+def _as_tensor(data: Any, read: Callable[[Any], Tensor]) -> Tensor:
     """A tensor itself, without a copy; anything else as `Problem` reads it."""
     if isinstance(data, Tensor) and data.device.type == "cpu" and not data.is_nested:
         return data.detach()

@@ -15,6 +15,7 @@ WEIGHT_TOLERANCE = 1e-4
 
 
 def weight_values(call: Call) -> Iterator[Finding]:
+    """Weights that are negative or not finite."""
     assert call.weight is not None
     odd = ~(call.weight.isfinite() & (call.weight >= 0))
     if bool(odd.any()):
@@ -32,6 +33,7 @@ def weight_values(call: Call) -> Iterator[Finding]:
 
 
 def all_ignored(call: Call) -> Iterator[Finding]:
+    """No row is kept."""
     rows = call.kept.numel()
     if rows and call.num_kept:
         came = _("The logits have no classes.")
@@ -62,6 +64,7 @@ def all_ignored(call: Call) -> Iterator[Finding]:
 
 
 def weighted_mean(call: Call) -> Iterator[Finding]:
+    """A mean that divides by Σw and not by the number of kept rows."""
     kept, total = call.num_kept, float(call.kept_weight.sum())
     if not math.isfinite(total):
         return  # weight-value says it

@@ -1,4 +1,4 @@
-"""Logits that are no logits: probabilities, NaN, masked classes, one class, classes on the wrong axis, certainty."""
+"""Suspicious logits: probabilities, NaN and ∞, masked classes, one class, classes on the wrong axis, saturation."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from xent_core.language import _
 
 
 def single_class(call: Call) -> Iterator[Finding]:
+    """C = 1, where softmax is 1 whatever the logit is."""
     target = "target" if call.soft else f"(target != 0).to(logits.dtype).unsqueeze({call.axis})"
     yield finding(
         "single-class",
@@ -32,6 +33,7 @@ def single_class(call: Call) -> Iterator[Finding]:
 
 
 def ambiguous_axis(call: Call) -> Iterator[Finding]:
+    """Logits that fit the target with the classes on axis 1 and on the last one."""
     shape = list(call.logits.shape)
     if call.soft or call.one_row or len(shape) < 3 or list(call.target.shape) != shape[:-1]:
         return
@@ -58,6 +60,7 @@ def ambiguous_axis(call: Call) -> Iterator[Finding]:
 
 
 def not_finite(call: Call, measures: Measures) -> Iterator[Finding]:
+    """NaN and +∞, rows that are −∞ throughout, and −∞ at a row's own label."""
     if not (measures.not_finite or measures.label_is_masked):
         return
     counts = {"NaN": 0, "+∞": 0}
@@ -143,6 +146,7 @@ def masked_classes(call: Call, measures: Measures) -> Iterator[Finding]:
 
 
 def already_normalised(call: Call, measures: Measures) -> Iterator[Finding]:
+    """Probabilities or log-probabilities in place of logits."""
     C = call.num_classes
     if measures.like_probs:
         yield finding(
@@ -175,6 +179,7 @@ def already_normalised(call: Call, measures: Measures) -> Iterator[Finding]:
 
 
 def saturated(call: Call, measures: Measures) -> Iterator[Finding]:
+    """Rows whose largest probability rounds to exactly 1."""
     if not measures.certain_rows:
         return
     words = [
@@ -199,6 +204,7 @@ def saturated(call: Call, measures: Measures) -> Iterator[Finding]:
 
 
 def ignored_class(call: Call, measures: Measures) -> Iterator[Finding]:
+    """An ignore_index that is a class: kept rows still give it probability."""
     index = call.ignore_index
     yield finding(
         "ignored-class-still-competes",

@@ -23,7 +23,7 @@ def soft_target(call: Call) -> Iterator[Finding]:
     y = call.target
     info = torch.finfo(y.dtype)
     tolerance = SUM_TOLERANCE + info.eps
-    sums, lowest, highest = (torch.empty(call.kept.shape, dtype=torch.float64) for _number_of_three in range(3))
+    sums, lowest, highest = (torch.empty(call.kept.shape, dtype=torch.float64) for _array in range(3))
     for piece in call.pieces():
         part = y[piece]
         sums[piece] = part.sum(1, dtype=torch.promote_types(y.dtype, torch.float32)).double()
