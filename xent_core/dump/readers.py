@@ -14,6 +14,7 @@ from xent_core.dump.sources import DumpSource, gather
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossOptions
+from xent_core.probability_tolerances import SUM_TOLERANCE_TO_ASK
 from xent_core.validation import violations
 
 LOGITS_ARE = ("logits", "probabilities")
@@ -214,7 +215,7 @@ def of_problem(error: InvalidProblem, *, first_row: int = 0) -> InvalidDump:
 
 def _ask_about_probabilities(dump: Dump) -> None:
     rows = dump.read(0, min(ROWS_LOOKED_AT, dump.rows)).logits.double()
-    if dump.classes > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < 0.01).all()):
+    if dump.classes > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < SUM_TOLERANCE_TO_ASK).all()):
         raise InvalidDump(
             "looks-like-probabilities",
             _("the rows of logits lie in 0…1 and sum to 1, as probabilities do"),
