@@ -146,7 +146,9 @@ def simplex_grid(count: int, num_classes: int = 3) -> Tensor:
     """Probabilities that lie evenly inside the simplex, none of them 0; shape (K, C), float64.
 
     Args: count: points along each edge, at least one; three classes have count·(count + 1)/2 points in all.
-    Example: simplex_grid(1) → [[1/3, 1/3, 1/3]].
+    Example:
+      >>> simplex_grid(1)
+      tensor([[0.3333, 0.3333, 0.3333]], dtype=torch.float64)
     """
     steps = torch.arange(count)
     places = torch.cartesian_prod(*[steps] * num_classes).reshape(-1, num_classes)
@@ -181,7 +183,9 @@ def with_share(probs: Tensor, label: int, share: float) -> Tensor:
     To six decimals, and adding up to 1: the largest of the others takes what rounding leaves over.
     Where the others had nothing, or no numbers, they share alike.
 
-    Example: [0.5, 0.3, 0.2], class 0, share 0.8 → [0.8, 0.12, 0.08].
+    Example:
+      >>> with_share(torch.tensor([0.5, 0.3, 0.2]), 0, 0.8).tolist()
+      [0.8, 0.12, 0.08]
     """
     if len(probs) == 1:
         return torch.ones(1, dtype=torch.float64)
