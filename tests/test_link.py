@@ -24,7 +24,7 @@ from xent_ui.state.link import (
     opening_of,
 )
 from xent_ui.state.sheet import CLASS_INDEX, InvalidSheet, Sheet, sheet_of_preset
-from xent_ui.step_by_step import view as steps
+from xent_ui.step_by_step.state import STAGE
 from xent_ui.table import options
 from xent_ui.widgets import row_chooser
 
@@ -140,7 +140,7 @@ def test_a_query_with_too_many_fields_asks_for_nothing() -> None:
 
 
 def test_the_widgets_of_a_link_are_those_of_the_pages() -> None:
-    keys = {options.DECIMALS, row_chooser.ROW.name, steps.STAGE, implementations.SCALE, implementations.ROUTE}
+    keys = {options.DECIMALS, row_chooser.ROW.name, STAGE.name, implementations.SCALE, implementations.ROUTE}
     keys |= {implementations.ROW, precision.CHOICE}
 
     assert set(WIDGETS) == keys
