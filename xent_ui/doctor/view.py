@@ -14,9 +14,9 @@ from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.parse import InvalidText, TextTensor, parse_tensor
 from xent_ui.figures import heatmap, theme
-from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number
+from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.warnings import findings_of
 
@@ -96,7 +96,7 @@ def of_paste() -> list[Finding] | None:
 
     try:
         size_bytes = len(logits_text) + len(target_text) + len(weight_text)
-        logits, target, factors = job_pool.answer(tensors, size_bytes=size_bytes)
+        logits, target, factors = job_progress.run_and_wait(tensors, size_bytes=size_bytes)
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -121,7 +121,7 @@ def of_file() -> list[Finding] | None:
     if upload is None:
         return None
     try:
-        return job_pool.answer(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
+        return job_progress.run_and_wait(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
     except InvalidFile as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
