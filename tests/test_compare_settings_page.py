@@ -4,13 +4,15 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from harness import app_test
 from harness.app_test import open_app, run
 from xent_core import PRESETS
-from xent_ui.compare_settings.view import EXAMPLES
-from xent_ui.state.sheet import sheet_of_preset
+from xent_ui.compare_settings.examples import EXAMPLES
+from xent_ui.state.sheet import Sheet, sheet_of_preset
+from xent_ui.text import number
 from xent_ui.widgets.pinned_settings import Settings, settings_of, with_settings
 
 PAGE = "pages/explore/compare_settings.py"
@@ -27,6 +29,20 @@ def example(app: AppTest, name: str) -> AppTest:
 
 def metrics(app: AppTest) -> list[str]:
     return [metric.value for metric in app.metric]
+
+
+def by_pytorch(sheet: Sheet) -> str:
+    """The loss of a table, summed if it is one for each row, as a readout prints it."""
+    problem = sheet.to_problem()
+    loss = F.cross_entropy(
+        problem.logits / problem.temperature,
+        problem.target,
+        problem.weight,
+        ignore_index=problem.ignore_index,
+        reduction=problem.reduction,
+        label_smoothing=problem.label_smoothing,
+    )
+    return number(float(loss.double().sum()), 4)
 
 
 def words(app: AppTest) -> str:
@@ -154,8 +170,10 @@ def test_odd_problems_are_shown(changes: dict[str, object]) -> None:
 
     for odd in (sheet, sheet.resized(1, 1), sheet.resized(3, 12)):
         app = open_page(sheet=odd)
+        assert metrics(app)[3] == by_pytorch(odd)
+
         app.button_group(key="compare_view").set_value("micro-batches")
-        run(app)
+        assert metrics(run(app))[0] == by_pytorch(replace(odd, reduction="mean"))
 
 
 def test_names_are_shown_as_they_are_written() -> None:
