@@ -1,5 +1,8 @@
 import inspect
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,7 +10,9 @@ import torch.nn.functional as F
 
 import tests.problems  # noqa: F401  # one thread: many small problems
 from xent_core.check_loss import Case, assert_cross_entropy, check_loss, standard_cases
-from xent_core.implementations import log_softmax_and_nll_loss, log_softmax_at_label, logsumexp_minus_logit
+from xent_core.implementations.routes import log_softmax_and_nll_loss, log_softmax_at_label, logsumexp_minus_logit
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def picked(values, target, fill=0.0):
@@ -23,8 +28,14 @@ def reduced(row_loss, divisor, reduction):
 def own(logits, target, *, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     """Everything by hand, along axis 1; a row alone gets a batch axis. The broken ones below each change one thing."""
     if logits.dim() == 1:
-        loss = own(logits[None], target[None], weight=weight, ignore_index=ignore_index,
-                   reduction=reduction, label_smoothing=label_smoothing)  # fmt: skip
+        loss = own(
+            logits[None],
+            target[None],
+            weight=weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
         return loss[0] if reduction == "none" else loss
     log_p = logits - logits.logsumexp(1, keepdim=True)
     w = torch.ones(logits.shape[1], dtype=logits.dtype) if weight is None else weight
@@ -190,3 +201,20 @@ def test_the_cases_stay_as_they_are():
     for one, (logits, target) in zip(cases, before, strict=True):
         assert torch.equal(one.logits, logits)
         assert torch.equal(one.target, target)
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from xent_core import check_loss as named\nfrom xent_core.check_loss import assert_cross_entropy, check_loss",
+        "from xent_core.check_loss import assert_cross_entropy, check_loss\nfrom xent_core import check_loss as named",
+        "import xent_core.check_loss\nfrom xent_core import check_loss as named\ncheck_loss = named",
+    ],
+    ids=["package first", "module first", "module by its name"],
+)
+def test_the_function_is_found_in_the_package_and_in_the_module(imports: str) -> None:
+    code = f"{imports}\nassert named is check_loss and callable(named)"
+
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+    assert ran.returncode == 0, ran.stderr

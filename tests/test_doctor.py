@@ -12,7 +12,7 @@ from tests.doctor_cases import CASES, ERRORS, Call, Case
 from tests.problems import any_calls, call_of
 from xent_core import Finding, InvalidProblem, Problem, diagnose
 from xent_core.doctor.findings import TITLES
-from xent_core.problem import as_logits, as_target, as_weight
+from xent_core.validation import as_logits, as_target, as_weight
 
 DEFAULTS = {"weight": None, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0}
 

@@ -155,8 +155,9 @@ def test_the_weights_divide_the_mean() -> None:
 @given(problem=batches(soft=False), share=st.sampled_from([0.0, 0.3, 1.0]))
 def test_a_mixed_label_is_the_mixture_of_the_two_losses(problem: Problem, share: float) -> None:
     """By index labels and the sum, which nothing divides: PyTorch's own route for each of the two labels."""
-    problem = replace(problem, reduction="sum", ignore_index=-100, target=problem.target.clamp(0).remainder(
-        problem.num_classes))  # fmt: skip
+    problem = replace(
+        problem, reduction="sum", ignore_index=-100, target=problem.target.clamp(0).remainder(problem.num_classes)
+    )
     first, second, row = 0, problem.num_classes - 1, problem.num_rows - 1
     sweep = mix_labels(problem, row, first, second, (share,))
     both = []

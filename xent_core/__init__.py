@@ -5,6 +5,7 @@ This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 """
 
 from xent_core.cell import CellArithmetic, all_cells, cell_arithmetic
+from xent_core.check_loss import check_loss
 from xent_core.cross_entropy import Evaluation, GradientCheck, evaluate, gradient_check
 from xent_core.descent import OPTIMIZERS, Descent, Limit, descend, limit_of
 from xent_core.doctor.diagnose import diagnose
@@ -80,6 +81,7 @@ __all__ = [
     "accumulate",
     "all_cells",
     "cell_arithmetic",
+    "check_loss",
     "compare",
     "compare_settings",
     "descend",

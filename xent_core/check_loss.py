@@ -16,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.autograd import loss_and_perhaps_gradient
+from xent_core.distance import distance, largest
 from xent_core.language import _
 
 OPTIONS = ("weight", "ignore_index", "reduction", "label_smoothing")
 # eps of the dtype times the size of what is summed; honest routes in other orders stay within 16 of these
-TOLERANCE_IN_EPS = 32.0
+ALLOWED_ROUNDING_IN_EPS = 32.0
 # however coarse the dtype is, a gradient may not be off by more than this part of its largest entry
 LARGEST_GRAD_ERROR = 0.1
 
@@ -215,12 +217,11 @@ def _run(fn: Loss, case: Case, given: dict[str, Any]) -> Result:
     assert exact_grad is not None
     own_loss, own_grad = _forward_and_backward(F.cross_entropy, case, case.options, case.logits.dtype)
     assert own_grad is not None
-    eps = TOLERANCE_IN_EPS * torch.finfo(case.logits.dtype).eps
+    eps = ALLOWED_ROUNDING_IN_EPS * torch.finfo(case.logits.dtype).eps
     # a logit of 1000 is itself rounded by 1000·eps; entries of the gradient are at most 1, times the largest weight
-    finite = case.logits[case.logits.isfinite()].double().abs()
-    size = 1 + float(finite.max()) if finite.numel() else 1.0
+    size = 1 + largest(case.logits[case.logits.isfinite()].double().abs())
     loss_tolerance = eps * size + _finite_distance(own_loss, exact_loss)
-    grad_error = min(eps * size, LARGEST_GRAD_ERROR) * max(1.0, _largest(exact_grad))
+    grad_error = min(eps * size, LARGEST_GRAD_ERROR) * max(1.0, largest(exact_grad[exact_grad.isfinite()].abs()))
     grad_tolerance = grad_error + _finite_distance(own_grad, exact_grad)
 
     def result(message: str, loss: float = math.inf, grad: float = math.inf) -> Result:
@@ -237,43 +238,34 @@ def _run(fn: Loss, case: Case, given: dict[str, Any]) -> Result:
                 came=tuple(loss.shape), expected=tuple(exact_loss.shape)
             )
         )
-    loss_difference = _distance(loss, exact_loss)
+    loss_difference = largest(distance(loss, exact_loss))
     if grad is None:
         return result(_("no gradient reaches the logits"), loss_difference)
-    return result("", loss_difference, _distance(grad, exact_grad))
+    return result("", loss_difference, largest(distance(grad, exact_grad)))
 
 
 def _forward_and_backward(
     fn: Loss, case: Case, options: Mapping[str, Any], dtype: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
     """Loss and gradient in float64 on the CPU, of copies; the gradient None if none reaches the logits."""
-    leaf = case.logits.detach().to(dtype, copy=True).requires_grad_()
     target = case.target.to(dtype, copy=True) if case.target.is_floating_point() else case.target.clone()
     values = {
         name: value.to(dtype, copy=True) if isinstance(value, Tensor) else value for name, value in options.items()
     }
-    with torch.enable_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+
+    def loss_of(leaf: Tensor) -> Tensor:
         loss = fn(leaf, target, **values)
         if not isinstance(loss, Tensor):
             raise TypeError(_("the loss is no tensor, but of type {type}").format(type=type(loss).__name__))
-        if loss.requires_grad:
-            loss.backward(torch.ones_like(loss))
-    return loss.detach().cpu().double(), None if leaf.grad is None else leaf.grad.double()
+        return loss
 
-
-def _distance(one: Tensor, other: Tensor) -> float:
-    same = (one == other) | (one.isnan() & other.isnan())
-    gap = (one - other).abs().masked_fill(same, 0.0).nan_to_num(nan=math.inf, posinf=math.inf)
-    return float(gap.max()) if gap.numel() else 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loss, grad = loss_and_perhaps_gradient(case.logits, loss_of, dtype=dtype)
+    return loss.cpu().double(), None if grad is None else grad.double()
 
 
 def _finite_distance(one: Tensor, other: Tensor) -> float:
     """How far F.cross_entropy is off in the dtype; 0 where it overflows, which nobody else need do."""
-    distance = _distance(one, other)
-    return distance if math.isfinite(distance) else 0.0
-
-
-def _largest(values: Tensor) -> float:
-    finite = values[values.isfinite()].abs()
-    return float(finite.max()) if finite.numel() else 0.0
+    apart = largest(distance(one, other))
+    return apart if math.isfinite(apart) else 0.0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.autograd import loss_and_gradient
+from xent_core.distance import distance, largest
 from xent_core.problem import Problem
 
 # how far two routes in one dtype may lie apart, in units of eps and of the largest possible entry of the gradient
@@ -128,19 +130,20 @@ def evaluate(problem: Problem) -> Evaluation:
 
     Example: logits three rows [1, 2, 3], target [2, 1, 0] → loss 1.4076.
     """
-    with torch.inference_mode(False), torch.enable_grad():
-        leaf = problem.logits.detach().requires_grad_()
+    on_the_way: list[Tensor] = []
+
+    def loss_of(leaf: Tensor) -> Tensor:
         scaled = leaf if problem.temperature == 1 else leaf / problem.temperature
         log_probs = F.log_softmax(scaled, problem.class_axis)
-        loss = nll_of_log_probs(log_probs, problem, reduction=problem.reduction)
-        loss.backward(torch.ones_like(loss))
+        on_the_way.extend((scaled.detach(), log_probs.detach()))
+        return nll_of_log_probs(log_probs, problem, reduction=problem.reduction)
+
+    loss, grad_logits = loss_and_gradient(problem.logits, loss_of)
+    scaled, log_probs = on_the_way
     with torch.no_grad():
-        log_probs = log_probs.detach()
-        loss = loss.detach()
         row_loss = loss if problem.reduction == "none" else nll_of_log_probs(log_probs, problem, reduction="none")
-        probs = F.softmax(scaled.detach(), problem.class_axis)
-    assert leaf.grad is not None
-    return Evaluation(problem, loss, row_loss, log_probs, probs, leaf.grad)
+        probs = F.softmax(scaled, problem.class_axis)
+    return Evaluation(problem, loss, row_loss, log_probs, probs, grad_logits)
 
 
 def nll_of_log_probs(log_probs: Tensor, problem: Problem, *, reduction: str) -> Tensor:
@@ -244,20 +247,25 @@ def gradient_check(problem: Problem, evaluation: Evaluation | None = None) -> Gr
     proves = rounding <= 0.01 * evaluation.gradient_bound
     uncheckable = ~(row_is_finite.unsqueeze(axis) & proves)
     routes = {
-        "autograd": evaluation.grad_logits.double(),
-        "closed form": evaluation.closed_form_grad.double(),
+        "autograd": evaluation.grad_logits,
+        "closed form": evaluation.closed_form_grad,
         "finite differences": differences,
     }
     names = list(routes)
-    largest: dict[tuple[str, str], float] = {}
+    largest_of_pair: dict[tuple[str, str], float] = {}
     agrees = True
     for first, second in [(names[0], names[1]), (names[0], names[2]), (names[1], names[2])]:
-        distance = (routes[first] - routes[second]).abs().nan_to_num(nan=math.inf, posinf=math.inf)
-        distance = distance.masked_fill(uncheckable, 0.0)
-        largest[first, second] = float(distance.max()) if distance.numel() else 0.0
-        agrees = agrees and bool((distance <= tolerance)[~uncheckable].all())
+        apart = distance(routes[first], routes[second]).masked_fill(uncheckable, 0.0)
+        largest_of_pair[first, second] = largest(apart)
+        agrees = agrees and bool((apart <= tolerance)[~uncheckable].all())
     return GradientCheck(
-        evaluation.grad_logits, evaluation.closed_form_grad, differences, uncheckable, tolerance, largest, agrees
+        evaluation.grad_logits,
+        evaluation.closed_form_grad,
+        differences,
+        uncheckable,
+        tolerance,
+        largest_of_pair,
+        agrees,
     )
 
 
@@ -268,15 +276,10 @@ def _central_differences(problem: Problem, evaluation: Evaluation) -> tuple[Tens
     denominator = float(evaluation.denominator)
     step = torch.finfo(torch.float64).eps ** (1 / 3) * problem.temperature
 
+    row_options = replace(exact.options, reduction="none")
+
     def row_losses(logits: Tensor) -> Tensor:
-        return F.cross_entropy(
-            logits / problem.temperature,
-            exact.target,
-            weight=exact.weight,
-            ignore_index=problem.ignore_index,
-            label_smoothing=problem.label_smoothing,
-            reduction="none",
-        )
+        return row_options.cross_entropy(logits, exact.target)
 
     slopes, rounding = torch.empty_like(exact.logits), torch.empty_like(exact.logits)
     # shifting a row changes no loss, and logits near 0 keep h exact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
@@ -103,10 +103,6 @@ class Descent:
         broken = ~(self.loss.isfinite() & self.grad_norm.isfinite())
         return int(broken.int().argmax()) if bool(broken.any()) else None
 
-    def problem_at(self, point: int) -> Problem:
-        """The Problem with the logits of that point; −1 is the last."""
-        return replace(self.problem, logits=self.logits[point])
-
 
 @dataclass(frozen=True, eq=False)
 class Limit:
@@ -147,7 +143,7 @@ def descend(
     Example: logits [0, 0], label 0, one step of SGD with η = 1 → logits [0.5, −0.5], loss 0.6931 → 0.3133.
     """
     _check(problem, learning_rate, steps, optimizer)
-    shape, dtype = problem.logits.shape, problem.logits.dtype
+    shape, dtype, options = problem.logits.shape, problem.logits.dtype, problem.options
     with torch.inference_mode(False), torch.enable_grad():
         logits = torch.empty((steps + 1, *shape), dtype=dtype)
         grads = torch.empty_like(logits)
@@ -160,7 +156,8 @@ def descend(
             if k:
                 stepper.step()
             leaf.grad = None
-            loss = _loss(problem, leaf)
+            loss = options.cross_entropy(leaf, problem.target)
+            loss = loss.sum() if loss.dim() else loss  # of reduction "none"
             loss.backward()
             assert leaf.grad is not None
             point.copy_(position)
@@ -193,18 +190,6 @@ def limit_of(problem: Problem) -> Limit | None:
         return None
     probs = (v / mass).where(counts, evaluation.probs.double())
     return Limit(probs, floor, settles=bool(((v > 0) | ~counts).all()))
-
-
-def _loss(problem: Problem, leaf: Tensor) -> Tensor:
-    loss = F.cross_entropy(
-        leaf if problem.temperature == 1 else leaf / problem.temperature,
-        problem.target,
-        weight=problem.weight,
-        ignore_index=problem.ignore_index,
-        reduction=problem.reduction,
-        label_smoothing=problem.label_smoothing,
-    )
-    return loss.sum() if problem.reduction == "none" else loss
 
 
 def _check(problem: Problem, learning_rate: float, steps: int, optimizer: str) -> None:

@@ -1,4 +1,4 @@
-"""Losses to compare a loss with: what guessing costs, what cannot be undercut, what softmax applied twice leaves."""
+"""Reference losses: of uniform guessing, the least that the target allows, and of softmax applied twice."""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.autograd import loss_and_gradient
 from xent_core.cross_entropy import Evaluation, evaluate, nll_of_log_probs
+from xent_core.distance import distance, largest, signed_difference
 from xent_core.language import N_
 from xent_core.presets import Preset
 from xent_core.problem import DTYPES, Problem
@@ -66,14 +68,12 @@ class Rounded:
     @cached_property
     def signed_error(self) -> Tensor:
         """values − exact in float64; 0 where both are NaN or the same infinity, ±inf or NaN where only one is."""
-        values, exact = self.values.double(), self.exact
-        same = (values == exact) | (values.isnan() & exact.isnan())
-        return (values - exact).masked_fill(same, 0.0)
+        return signed_difference(self.values, self.exact)
 
     @cached_property
     def error(self) -> Tensor:
         """|values − exact| in float64; inf where only one of them is a number."""
-        return self.signed_error.abs().nan_to_num(nan=math.inf, posinf=math.inf)
+        return distance(self.values, self.exact)
 
     @cached_property
     def ulps(self) -> Tensor:
@@ -93,11 +93,11 @@ class Rounded:
 
     @property
     def largest_error(self) -> float:
-        return _largest(self.error)
+        return largest(self.error)
 
     @property
     def largest_ulps(self) -> float:
-        return _largest(self.ulps)
+        return largest(self.ulps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,13 +168,12 @@ def in_every_dtype(problem: Problem) -> dict[str, InDtype]:
 
 def by_log_of_softmax(problem: Problem) -> tuple[Tensor, Tensor]:
     """Loss and gradient by the route that fails: softmax first, its logarithm after."""
-    with torch.inference_mode(False), torch.enable_grad():
-        leaf = problem.logits.detach().requires_grad_()
+
+    def loss_of(leaf: Tensor) -> Tensor:
         probs = F.softmax(leaf / problem.temperature, problem.class_axis)
-        loss = nll_of_log_probs(torch.log(probs), problem, reduction=problem.reduction)
-        loss.backward(torch.ones_like(loss))
-    assert leaf.grad is not None
-    return loss.detach(), leaf.grad
+        return nll_of_log_probs(torch.log(probs), problem, reduction=problem.reduction)
+
+    return loss_and_gradient(problem.logits, loss_of)
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,3 @@ def row_sweep(problem: Problem, counts: Sequence[int] = ROW_COUNTS) -> list[Erro
             errors = Rounded(torch.tensor(values, dtype=torch.float64), torch.tensor(exact)).error
             lines.append(ErrorLine(name, route, tuple(map(float, counts)), tuple(errors.tolist())))
     return lines
-
-
-def _largest(values: Tensor) -> float:
-    return float(values.max()) if values.numel() else 0.0

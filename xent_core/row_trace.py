@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.cross_entropy import TOLERANCE_IN_EPS, Evaluation, evaluate
+from xent_core.distance import distance
 from xent_core.language import N_
 from xent_core.one_row import every_label
 from xent_core.problem import Problem
@@ -135,9 +136,7 @@ class Trace:
     @cached_property
     def route_difference(self) -> Tensor:
         """|unfused − fused| of ∂L/∂z, shape (C,), float64: 0 where both are NaN or both the same infinity."""
-        unfused, fused = self.steps[0].gradient.double(), self.fused_steps[0].gradient.double()
-        same = (unfused == fused) | (unfused.isnan() & fused.isnan())
-        return (unfused - fused).abs().nan_to_num(nan=torch.inf).where(~same, 0.0)
+        return distance(self.steps[0].gradient, self.fused_steps[0].gradient)
 
     @cached_property
     def route_tolerance(self) -> float:

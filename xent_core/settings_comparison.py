@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.autograd import loss_and_gradient
 from xent_core.cross_entropy import TOLERANCE_IN_EPS, Evaluation, evaluate, nll_of_log_probs
 from xent_core.presets import Preset
 from xent_core.problem import DTYPES, Problem
@@ -67,13 +68,6 @@ class GradientPair:
         """Σ_i |g_ic| of a and b: how hard the loss pulls on each class; shape (C,)."""
         rows = [axis for axis in range(self.a.dim()) if axis != self.class_axis]
         return self._sums(rows) if rows else (self.a.double().abs(), self.b.double().abs())
-
-    @cached_property
-    def class_pushes(self) -> tuple[Tensor, Tensor]:
-        """Σ_i g_ic of a and b: the gradient of a bias of each class; shape (C,)."""
-        rows = [axis for axis in range(self.a.dim()) if axis != self.class_axis]
-        a, b = self.a.double(), self.b.double()
-        return (a.sum(rows), b.sum(rows)) if rows else (a, b)
 
     @cached_property
     def degrees(self) -> float:
@@ -306,21 +300,19 @@ def accumulate(problem: Problem, num_parts: int) -> Accumulation:
 
 def _divided(part: Problem, divisor: Tensor | int) -> tuple[Tensor, Tensor]:
     """The loss of one micro-batch over a divisor, and its gradient, as `(loss / divisor).backward()` gives it."""
-    with torch.inference_mode(False), torch.enable_grad():
-        leaf = part.logits.detach().requires_grad_()
+
+    def loss_of(leaf: Tensor) -> Tensor:
         log_probs = F.log_softmax(leaf / part.temperature, part.class_axis)
-        loss = nll_of_log_probs(log_probs, part, reduction=part.reduction) / divisor
-        loss.backward()
-    assert leaf.grad is not None
-    return loss.detach(), leaf.grad
+        return nll_of_log_probs(log_probs, part, reduction=part.reduction) / divisor
+
+    return loss_and_gradient(part.logits, loss_of)
 
 
 def _split(problem: Problem, num_parts: int) -> list[tuple[Tensor, Tensor]]:
     if problem.logits.dim() == 1:
         return [(problem.logits, problem.target)]
-    return list(
-        zip(problem.logits.tensor_split(num_parts), problem.target.tensor_split(num_parts), strict=True)
-    )  # fmt: skip
+    parts = zip(problem.logits.tensor_split(num_parts), problem.target.tensor_split(num_parts), strict=True)
+    return list(parts)
 
 
 def _rows_of(gradients: Sequence[Tensor]) -> Tensor:

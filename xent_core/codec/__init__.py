@@ -3,9 +3,9 @@
 from xent_core.codec.arrays import to_npz, to_safetensors
 from xent_core.codec.csv_table import to_csv
 from xent_core.codec.document import Document, from_json, to_json
-from xent_core.codec.errors import InvalidFile, InvalidToken, TokenTooLong, UnsupportedInJax
 from xent_core.codec.files import MAX_FILE_BYTES, read_file
 from xent_core.codec.notebook import to_notebook
+from xent_core.codec.refusals import InvalidFile, InvalidToken, TokenTooLong, UnsupportedInJax
 from xent_core.codec.script import to_script
 from xent_core.codec.tokens import MAX_TOKEN, from_token, to_token
 

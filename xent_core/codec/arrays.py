@@ -26,7 +26,7 @@ from xent_core.codec.document import (
     shown,
     too_large,
 )
-from xent_core.codec.errors import InvalidFile
+from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import is_shape
 from xent_core.language import _
 from xent_core.problem import Problem

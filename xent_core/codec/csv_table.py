@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from xent_core.codec.document import Document, document_from, shown, too_large
-from xent_core.codec.errors import InvalidFile
+from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
 from xent_core.decimals import number_texts
 from xent_core.language import _

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from xent_core.codec.errors import InvalidFile, RefusedProblem
+from xent_core.codec.refusals import InvalidFile, RefusedProblem
 from xent_core.codec.tensors import DTYPE_NAMES, DTYPES_BY_NAME, MAX_AXES, MAX_NUMBERS, is_shape, range_of
 from xent_core.decimals import number_texts
 from xent_core.language import _

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from xent_core.codec.arrays import read_npz, read_safetensors
 from xent_core.codec.csv_table import read_csv
 from xent_core.codec.document import Document, from_json, shown
-from xent_core.codec.errors import InvalidFile
+from xent_core.codec.refusals import InvalidFile
 from xent_core.language import _
 
 MAX_FILE_BYTES = 16 * 2**20

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xent_core.codec.errors import UnsupportedInJax
 from xent_core.codec.literals import assignment, number
 from xent_core.codec.program import Program, call, tensor
+from xent_core.codec.refusals import UnsupportedInJax
 from xent_core.cross_entropy import Evaluation
 from xent_core.decimals import number_texts
 from xent_core.language import _

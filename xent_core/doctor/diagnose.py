@@ -9,13 +9,14 @@ from typing import Any
 from torch import Tensor
 
 from xent_core.codec import read_file
-from xent_core.codec.errors import RefusedProblem
+from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
 from xent_core.doctor.fixes import fix_of, fix_of_unreadable
 from xent_core.doctor.symptoms import Call, symptoms
+from xent_core.errors import InvalidProblem
 from xent_core.language import _
-from xent_core.problem import (
-    InvalidProblem,
+from xent_core.loss_options import LossOptions
+from xent_core.validation import (
     as_ignore_index,
     as_label_smoothing,
     as_logits,
@@ -53,11 +54,11 @@ def diagnose(
     except InvalidProblem as error:
         came = {"logits-type": logits, "target-type": target, "weight-type": weight}.get(error.code)
         return [_of_error(error, fix_of_unreadable(error.code, came))]
-    options: dict[str, Any] = {"weight": w, "ignore_index": index, "reduction": reduction, "label_smoothing": smoothing}
-    errors = list(violations(z, y, **options)) or list(_refused_by_backward(z, y))
+    options = LossOptions(w, index, reduction, smoothing)
+    errors = list(violations(z, y, options)) or list(_refused_by_backward(z, y))
     if errors:
         return [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
-    found = symptoms(Call.of(z, y, **options))
+    found = symptoms(Call.of(z, y, **options.torch_keywords()))
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent_core.problem import FLOATING_DTYPES, class_axis_of
+from xent_core.validation import FLOATING_DTYPES, class_axis_of
 
 LOOK_AT_SHAPES = "print(logits.shape, target.shape)"
 FIX_OF_OPTION = {

@@ -5,6 +5,7 @@ The one call most people need is `analyse`.
 """
 
 from xent_core.dump.analysis import (
+    DumpLimits,
     DumpSummary,
     PairDetail,
     Progress,
@@ -14,9 +15,10 @@ from xent_core.dump.analysis import (
 )
 from xent_core.dump.formats import FORMATS, InvalidDump
 from xent_core.dump.readers import Batch, Dump, open_dump
-from xent_core.dump.scores import LossOptions, Scores, score
+from xent_core.dump.scores import Scores, score
 from xent_core.dump.selection import Choice, Selection, select
 from xent_core.dump.statistics import ClassGroups, Histogram, LorenzCurve, Reliability, Statistics, Suspects
+from xent_core.loss_options import LossOptions
 
 __all__ = [
     "FORMATS",
@@ -24,6 +26,7 @@ __all__ = [
     "Choice",
     "ClassGroups",
     "Dump",
+    "DumpLimits",
     "DumpSummary",
     "Histogram",
     "InvalidDump",

@@ -7,19 +7,21 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import numpy as np
 import torch
 
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.readers import Batch, Dump, DumpSource, of_problem, open_dump, sampled_rows
-from xent_core.dump.scores import LossOptions, Scores, score
+from xent_core.dump.scores import Scores, score
 from xent_core.dump.scores_table import ScoresFile, columns_of
 from xent_core.dump.statistics import Computed, Statistics
 from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature, slope_of
+from xent_core.errors import InvalidProblem
 from xent_core.language import _
-from xent_core.problem import InvalidProblem
+from xent_core.loss_options import LossKeywords, LossOptions
+from xent_core.validation import as_loss_options, check_options
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
@@ -249,15 +251,37 @@ def slope_between(
     return total
 
 
+@dataclass(frozen=True)
+class DumpLimits:
+    """How large a dump may be; None for any."""
+
+    rows: int | None = None
+    logits: int | None = None
+    classes: int | None = None
+
+    def check(self, dump: Dump) -> None:
+        """Raises: InvalidDump for one that is larger."""
+        if self.classes is not None and dump.classes > self.classes:
+            expected = _("at most {limit} classes here").format(limit=self.classes)
+        elif self.rows is not None and dump.rows > self.rows:
+            expected = _("at most {limit} rows here").format(limit=self.rows)
+        elif self.logits is not None and dump.rows * dump.classes > self.logits:
+            expected = _("at most {limit} logits here").format(limit=self.logits)
+        else:
+            return
+        raise InvalidDump(
+            "dump-large",
+            _("{rows} rows of {classes} classes came").format(rows=dump.rows, classes=dump.classes),
+            expected,
+            _("The same program on your own computer has no limit: python -m xent_core analyse."),
+        )
+
+
 def analyse(
     logits: Any,
     target: Any = None,
     *,
-    weight: Any = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-    temperature: float = 1.0,
+    options: LossOptions | None = None,
     features: Any = None,
     sample_weight: Any = None,
     ids: Any = None,
@@ -268,35 +292,29 @@ def analyse(
     batch_rows: int | None = None,
     device: str | None = None,
     cluster: Any = None,
-    max_rows: int | None = None,
-    max_logits: int | None = None,
-    max_classes: int | None = None,
+    limits: DumpLimits | None = None,
     progress: Report | None = None,
+    **keywords: Unpack[LossKeywords],
 ) -> DumpSummary:
     """Which examples, classes and class pairs carry the gradient of a model, from its logits and labels on disk.
 
     Args:
       logits, target, features, sample_weight, ids, class_names, logits_are: as in `open_dump`.
-      weight, ignore_index, reduction, label_smoothing, temperature: as in Problem.
+      options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
       batch_rows: rows in a batch; by default as many as suit the device. The result does not depend on it.
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
       cluster: the address of a Dask scheduler, or its Client, to count on several machines.
-      max_rows, max_logits, max_classes: a dump with more is refused before it is read; None for any.
+      limits: a dump beyond them is refused before it is read.
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
+      keywords: weight, ignore_index, reduction, label_smoothing and temperature, as in Problem, in place of options.
 
     Raises: InvalidDump for whatever cannot be read or used.
     Example: analyse("logits.npy", "target.npy").accuracy
     """
-    options = LossOptions.checked(
-        weight=weight,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-        temperature=temperature,
-    )
+    options = _options(options, keywords)
     if device is None:
         device = "cpu" if cluster is not None else default_device()
     check_device(device)
@@ -317,11 +335,9 @@ def analyse(
         ignore_index=options.ignore_index,
         logits_are=logits_are,
     ) as dump:
-        _check_size(dump, max_rows, max_logits, max_classes)
-        try:
-            options.check(dump.classes)
-        except InvalidProblem as error:
-            raise of_problem(error) from error
+        if limits is not None:
+            limits.check(dump)
+        _check_options(options, dump.classes)
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device)
         runner: Runner = Local()
         if cluster is not None:
@@ -334,21 +350,28 @@ def analyse(
             runner.close()
 
 
-def _check_size(dump: Dump, max_rows: int | None, max_logits: int | None, max_classes: int | None) -> None:
-    if max_classes is not None and dump.classes > max_classes:
-        expected = _("at most {limit} classes here").format(limit=max_classes)
-    elif max_rows is not None and dump.rows > max_rows:
-        expected = _("at most {limit} rows here").format(limit=max_rows)
-    elif max_logits is not None and dump.rows * dump.classes > max_logits:
-        expected = _("at most {limit} logits here").format(limit=max_logits)
-    else:
-        return
-    raise InvalidDump(
-        "dump-large",
-        _("{rows} rows of {classes} classes came").format(rows=dump.rows, classes=dump.classes),
-        expected,
-        _("The same program on your own computer has no limit: python -m xent_core analyse."),
-    )
+def _options(options: LossOptions | None, keywords: LossKeywords) -> LossOptions:
+    """The options as a value or as keywords, checked but for the number of classes; the weight in float64."""
+    if options is not None and keywords:
+        raise InvalidDump(
+            "options-twice",
+            _("options came, and {names} besides").format(names=", ".join(keywords)),
+            _("the one or the other"),
+            _("Put them into options."),
+        )
+    try:
+        options = (options or as_loss_options(keywords, torch.float64)).to(torch.float64)
+    except InvalidProblem as error:
+        raise of_problem(error) from error
+    _check_options(options, 1 if options.weight is None else options.weight.numel())
+    return options
+
+
+def _check_options(options: LossOptions, classes: int) -> None:
+    try:
+        check_options(options, classes)
+    except InvalidProblem as error:
+        raise of_problem(error) from error
 
 
 class _Analysis:

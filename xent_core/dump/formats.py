@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.errors import InvalidInput
 from xent_core.language import _
 
 FORMATS = (".npy", ".npz", ".safetensors", ".parquet", ".csv")
@@ -48,19 +49,16 @@ _SAFETENSORS_DTYPES = {
 }
 
 
-class InvalidDump(ValueError):
-    """A dump that cannot be read as logits and labels: what came, what was expected, what to do.
+class InvalidDump(InvalidInput):
+    """A dump that cannot be read as logits and labels.
 
     Attributes:
       code: a short name of the mistake, such as "file-truncated"; those of InvalidProblem keep theirs.
-      came: what came, without a full stop.
-      expected: what was expected, without a full stop.
-      fix: what to do, a sentence or a line of code.
     """
 
     def __init__(self, code: str, came: str, expected: str, fix: str) -> None:
-        super().__init__(_("{came}, expected {expected}. {fix}").format(came=came, expected=expected, fix=fix))
-        self.code, self.came, self.expected, self.fix = code, came, expected, fix
+        super().__init__(came, expected, fix)
+        self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
         return InvalidDump, (self.code, self.came, self.expected, self.fix)  # it travels between processes

@@ -23,8 +23,10 @@ from xent_core.dump.formats import (
     Shards,
     open_file,
 )
+from xent_core.errors import InvalidProblem
 from xent_core.language import _
-from xent_core.problem import InvalidProblem, violations
+from xent_core.loss_options import LossOptions
+from xent_core.validation import violations
 
 LOGITS_ARE = ("logits", "probabilities")
 LABELS_AT_A_TIME = 2**19
@@ -467,7 +469,8 @@ def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
     nothing = torch.empty(())
     for start in range(0, dump.rows, LABELS_AT_A_TIME):
         labels = target.tensor(start, min(start + LABELS_AT_A_TIME, dump.rows)).long()
-        for error in violations(nothing.expand(len(labels), dump.classes), labels, ignore_index=ignore_index):
+        options = LossOptions(ignore_index=ignore_index)
+        for error in violations(nothing.expand(len(labels), dump.classes), labels, options):
             raise of_problem(error, first_row=start) from error
 
 

@@ -3,89 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.dump.formats import InvalidDump
-from xent_core.dump.readers import Batch, of_problem
-from xent_core.problem import InvalidProblem, as_ignore_index, as_label_smoothing, as_weight, violations
+from xent_core.dump.readers import Batch
+from xent_core.loss_options import LossOptions
 
 NO_PREDICTION = -1
-
-
-@dataclass(frozen=True, eq=False)
-class LossOptions:
-    """The options of `torch.nn.functional.cross_entropy` and a temperature, as in Problem.
-
-    Attributes:
-      weight: one factor per class, float64, shape (C,), or None.
-      ignore_index, reduction, label_smoothing, temperature: as in Problem;
-        the loss of reduction "none" is the sum, whose gradient `backward()` gives.
-    """
-
-    weight: Tensor | None = None
-    ignore_index: int = -100
-    reduction: str = "mean"
-    label_smoothing: float = 0.0
-    temperature: float = 1.0
-
-    @classmethod
-    def checked(
-        cls,
-        *,
-        weight: Any = None,
-        ignore_index: Any = -100,
-        reduction: Any = "mean",
-        label_smoothing: Any = 0.0,
-        temperature: Any = 1.0,
-    ) -> LossOptions:
-        """The options as they were given, with numbers as numbers. Raises: InvalidDump, in the words of Problem."""
-        try:
-            try:
-                degree = float(temperature)
-            except (TypeError, ValueError):
-                degree = float("nan")  # refused below, in Problem's words
-            options = cls(
-                None if weight is None else as_weight(weight, torch.float64).double(),
-                as_ignore_index(ignore_index),
-                reduction,
-                as_label_smoothing(label_smoothing),
-                degree,
-            )
-            classes = 1 if options.weight is None else options.weight.numel()
-            options.check(classes)
-        except InvalidProblem as error:
-            raise of_problem(error) from error
-        return options
-
-    def check(self, classes: int) -> None:
-        """Raises: InvalidProblem if PyTorch would refuse these options for so many classes."""
-        nothing = torch.empty((), dtype=torch.float64)
-        for error in violations(
-            nothing.expand(1, classes),
-            torch.zeros(1, dtype=torch.int64),
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-            temperature=self.temperature,
-        ):
-            raise error
-
-    @property
-    def smoothing(self) -> float:
-        """label_smoothing as PyTorch applies it: a negative or NaN value counts as 0."""
-        return self.label_smoothing if self.label_smoothing > 0 else 0.0
-
-    def label_weight(self, batch: Batch) -> Tensor:
-        """w[y_i] times the sample's own weight, float64, shape (n,): what a row adds to the denominator of "mean"."""
-        factor = torch.ones(len(batch.target), dtype=torch.float64, device=batch.target.device)
-        if self.weight is not None:
-            factor = self.weight.to(batch.target.device)[batch.target]
-        return factor if batch.sample_weight is None else factor * batch.sample_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +59,14 @@ class Scores:
     ids: tuple[str, ...] | None = None
 
 
+def label_weight(batch: Batch, options: LossOptions) -> Tensor:
+    """w[y_i] times the sample's own weight, float64, shape (n,): what a row adds to the denominator of "mean"."""
+    factor = torch.ones(len(batch.target), dtype=torch.float64, device=batch.target.device)
+    if options.weight is not None:
+        factor = options.weight.to(batch.target.device)[batch.target]
+    return factor if batch.sample_weight is None else factor * batch.sample_weight
+
+
 def kept_rows(batch: Batch, ignore_index: int) -> Batch:
     """The rows whose target is not ignore_index, with half precision made float32."""
     logits = batch.logits
@@ -173,7 +108,7 @@ def score(batch: Batch, options: LossOptions, *, scratch: dict[str, Tensor] | No
     prob = probs.gather(1, label).squeeze(1)
     label_loss = -log_probs.gather(1, label).squeeze(1)
     weight = None if options.weight is None else options.weight.to(logits)
-    mass = options.label_weight(batch)
+    mass = label_weight(batch, options)
     loss = _loss(label_loss, log_probs, weight, mass, batch, options)
     entropy = _entropy(probs, log_probs, logits)
     prediction, margin = _prediction(logits, label)
@@ -257,11 +192,11 @@ def _smooth(error: Tensor, label: Tensor, batch: Batch, options: LossOptions) ->
     smoothing, classes = options.smoothing, error.shape[1]
     weight = torch.ones(classes, dtype=torch.float64) if options.weight is None else options.weight
     weight = weight.to(error.device)
-    label_weight = weight[label]  # (n, 1)
-    mass = (1 - smoothing) * label_weight + smoothing * weight.mean()
+    own_weight = weight[label]  # (n, 1)
+    mass = (1 - smoothing) * own_weight + smoothing * weight.mean()
     error.mul_(mass).sub_(smoothing / classes * weight)
     # S·(p − 1) stands where S·p − (1 − ε)·w belongs
-    error.scatter_add_(1, label, mass - (1 - smoothing) * label_weight)
+    error.scatter_add_(1, label, mass - (1 - smoothing) * own_weight)
     scale = torch.full_like(mass, 1 / options.temperature)
     if batch.sample_weight is not None:
         scale = scale * batch.sample_weight.unsqueeze(1)

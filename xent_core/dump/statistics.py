@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.dump.scores import LossOptions, Scores
+from xent_core.dump.scores import Scores
+from xent_core.loss_options import LossOptions
 
 RELIABILITY_BINS = 15
 MAX_MATRIX_CLASSES = 2_000

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.dump.readers import Batch
-from xent_core.dump.scores import LossOptions, kept_rows
+from xent_core.dump.scores import kept_rows, label_weight
+from xent_core.loss_options import LossOptions
 
 LOWEST, HIGHEST = 0.01, 100.0
 # Newton's step at this size leaves an error of about its square; 1 % was asked for
@@ -71,7 +72,7 @@ def slope_of(batch: Batch, options: LossOptions, beta: float) -> Slope:
     log_probs = F.log_softmax(shifted * beta, 1)
     probs = log_probs.exp()
     first, second = _moments(probs, shifted)
-    mass = options.label_weight(batch)
+    mass = label_weight(batch, options)
     own = shifted.gather(1, label).squeeze(1).double()
     own_log = log_probs.gather(1, label).squeeze(1).double()
     total, linear, loss = mass, mass * own, -mass * own_log

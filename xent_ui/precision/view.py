@@ -12,6 +12,7 @@ import streamlit as st
 import torch
 
 from xent_core import PRECISION_PRESETS, Problem, in_every_dtype, row_sweep, scale_sweep
+from xent_core.distance import largest
 from xent_core.precision import LOG_OF_SOFTMAX, MEAN_IN_FLOAT32, ErrorLine, InDtype, Rounded, ulp
 from xent_ui.figures import heatmap, theme
 from xent_ui.figures.curves import Curve, error_curves
@@ -66,12 +67,12 @@ def table(runs: Runs) -> None:
         _("loss") if reduction != "none" else _("sum of the row losses"): lambda run: _loss(run.loss),
         _("loss: error"): lambda run: _error(run, run.loss.largest_error),
         _("loss: error in ulp"): lambda run: _error(run, run.loss.largest_ulps, in_ulps=True),
-        _("one ulp of the loss"): lambda run: size_words(_largest(ulp(run.loss.exact, run.dtype))),
+        _("one ulp of the loss"): lambda run: size_words(largest(ulp(run.loss.exact, run.dtype))),
         _("loss by log(softmax)"): lambda run: _loss(run.by_log_of_softmax),
         _("gradient: error"): lambda run: _error(run, run.grad_logits.largest_error),
         _("gradient: error in ulp"): lambda run: _error(run, run.grad_logits.largest_ulps, in_ulps=True),
         _("gradient by log(softmax): error"): lambda run: size_words(run.grad_by_log_of_softmax.largest_error),
-        _("gradient: largest row sum"): lambda run: size_words(_largest(run.grad_row_sums)),
+        _("gradient: largest row sum"): lambda run: size_words(largest(run.grad_row_sums.abs())),
         _("probabilities: cells that became 0"): lambda run: _count(run.probs.became_zero),
         _("gradient: cells that became 0"): lambda run: _count(run.grad_logits.became_zero),
         _("gradient: cells that became NaN or inf"): lambda run: _count(run.grad_logits.became_infinite),
@@ -103,11 +104,6 @@ def _error(run: InDtype, error: float, *, in_ulps: bool = False) -> str:
     if in_ulps:
         return short(error, 1) if error < 1e4 else power_of_ten(error)
     return size_words(error)
-
-
-def _largest(values: torch.Tensor) -> float:
-    sizes = values.abs()
-    return math.nan if bool(sizes.isnan().any()) else float(sizes.max()) if sizes.numel() else 0.0
 
 
 def _count(cells: torch.Tensor) -> str:
@@ -233,8 +229,8 @@ def matrices(runs: Runs, choice: str, sheet: Sheet) -> None:
     else:
         rows, classes = list(map(str, range(problem.num_rows))), list(map(str, range(problem.num_classes)))
     below = [run for name, run in runs.items() if name != "float64" or quantity in ("gradient", "probability")]
-    largest = runs["float64"].evaluation.grad_logits.nan_to_num(0.0, 0.0, 0.0).abs()
-    places = _places(_largest(largest)) if quantity == "gradient" else decimals()
+    exact_sizes = runs["float64"].evaluation.grad_logits.nan_to_num(0.0, 0.0, 0.0).abs()
+    places = _places(largest(exact_sizes)) if quantity == "gradient" else decimals()
     columns = st.columns(len(below)) if problem.num_classes <= 5 else st.columns(1) * len(below)
     for column, run in zip(columns, below, strict=True):
         values, scale, bound = _matrix_of(run, quantity)

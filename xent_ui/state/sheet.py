@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from xent_core import DTYPES, REDUCTIONS, Preset, Problem, decimals
+from xent_core.loss_options import LossOptions
 from xent_core.parse import parse_number
 from xent_ui.text import _
 
@@ -106,15 +107,12 @@ class Sheet:
             target: Any = _numbers(self.probabilities)
         else:
             target = [self.ignore_index if label is None else label for label in self.labels]
-        return Problem(
-            _numbers(self.logits),
-            target,
-            weight=None if self.weight is None else _numbers((self.weight,))[0],
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-            temperature=self.temperature,
-        ).to(DTYPES[self.dtype])
+        return Problem.of(_numbers(self.logits), target, self.loss_options()).to(DTYPES[self.dtype])
+
+    def loss_options(self) -> LossOptions:
+        """The options of the loss, the weight in float64."""
+        weight = None if self.weight is None else torch.from_numpy(_numbers((self.weight,))[0])
+        return LossOptions(weight, self.ignore_index, self.reduction, self.label_smoothing, self.temperature)
 
     def with_logits(self, logits: Cells) -> Sheet:
         """The same Sheet with other logits of the same size."""

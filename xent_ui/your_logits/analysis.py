@@ -18,6 +18,7 @@ from xent_core import Problem
 from xent_core.dump import (
     Choice,
     Dump,
+    DumpLimits,
     DumpSummary,
     LossOptions,
     PairDetail,
@@ -102,9 +103,7 @@ class Run:
             asked.logits,
             asked.target,
             logits_are=asked.logits_are,
-            max_rows=most.dump_rows,
-            max_logits=most.dump_logits,
-            max_classes=most.dump_classes,
+            limits=DumpLimits(most.dump_rows, most.dump_logits, most.dump_classes),
             scores=self._scores,
             progress=partial(self._note, job),
             **dict(asked.options),

@@ -5,33 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xent_core.language import _
-from xent_core.problem import InvalidProblem
+from xent_core.errors import InvalidInput, InvalidProblem
 
 
-class _Refused(ValueError):
-    """What came, what was expected, what to do.
-
-    Attributes:
-      came: what came, without a full stop.
-      expected: what was expected, without a full stop.
-      fix: what to do, a sentence or a line of code.
-    """
-
-    def __init__(self, came: str, expected: str, fix: str) -> None:
-        super().__init__(_("{came}, expected {expected}. {fix}").format(came=came, expected=expected, fix=fix))
-        self.came, self.expected, self.fix = came, expected, fix
-
-
-class InvalidToken(_Refused):
+class InvalidToken(InvalidInput):
     """A text that is no token of a Problem."""
 
 
-class TokenTooLong(_Refused):
+class TokenTooLong(InvalidInput):
     """A Problem with more in it than a link can carry."""
 
 
-class InvalidFile(_Refused):
+class InvalidFile(InvalidInput):
     """A file that holds no Problem, or a Problem that a kind of file cannot hold."""
 
 
@@ -48,5 +33,5 @@ class RefusedProblem(InvalidFile):
         self.tensors, self.options = tensors, options
 
 
-class UnsupportedInJax(_Refused):
+class UnsupportedInJax(InvalidInput):
     """A Problem for which JAX gives other numbers, or none."""
