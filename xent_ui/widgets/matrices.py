@@ -1,4 +1,4 @@
-"""Matrices under the names of the sheet as heatmaps, and where the target lies in them."""
+"""A gradient as a heatmap with the row and class names of the sheet, and the target cells to outline in it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 from torch import Tensor
 
-from xent_core import (
-    Evaluation,
-)
+from xent_core import Evaluation
 from xent_ui.figures import heatmap, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state.sheet import Sheet
