@@ -79,7 +79,7 @@ def test_nginx_lets_the_largest_upload_through_and_little_more() -> None:
 
 def test_the_page_about_hosting_names_only_variables_that_something_reads() -> None:
     named = set(re.findall(r"XENT_[A-Z_0-9]+", (ROOT / "docs" / "hosting.md").read_text("utf-8")))
-    programs = [*ROOT.glob("xent_*/*.py"), ROOT / "compose.yaml", TEMPLATE]
+    programs = [*ROOT.glob("xent_*/**/*.py"), ROOT / "compose.yaml", TEMPLATE]
     read = set(re.findall(r"XENT_[A-Z_0-9]+", "".join(path.read_text("utf-8") for path in programs)))
 
     assert named <= read

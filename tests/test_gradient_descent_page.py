@@ -18,6 +18,7 @@ from xent_core import PRESETS, descend
 from xent_ui.gradient_descent import view as descent
 from xent_ui.gradient_descent.figures import frame_points
 from xent_ui.state.sheet import Sheet, sheet_of_preset
+from xent_ui.widgets import job_progress
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/explore/gradient_descent.py"
@@ -27,7 +28,7 @@ WORKED = sheet_of_preset(PRESETS["worked-batch"])
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine gets the time it needs."""
-    monkeypatch.setattr(descent, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 60.0)
 
 
 def open_page(sheet: Sheet = WORKED) -> AppTest:
@@ -257,7 +258,7 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
 
         return descend(problem, progress=held, **options)
 
-    monkeypatch.setattr(descent, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 0.0)
     monkeypatch.setattr(descent, "descend", slow)
     app = open_page()
     assert waits.wait(60)
@@ -265,7 +266,7 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
     assert not app.get("plotly_chart")
     assert app.button(key="descent_stop").label == "Stop"
 
-    monkeypatch.setattr(descent, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 60.0)
     app.session_state["descent_run"].job.stop()
     go_on.set()
     run(app)

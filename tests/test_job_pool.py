@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from xent_core.language import _, use_catalogue
-from xent_ui.server.job_pool import Full, Job, NotBegun, Pool, queue_words
+from xent_ui.server.job_pool import Job, NeverStarted, Pool, QueueFull
 from xent_ui.server.limits import PUBLIC
+from xent_ui.widgets.job_progress import queue_words
 
 PATIENCE = 30.0  # seconds that a busy machine may take
 ONE = replace(PUBLIC, workers=1, waiting=3)
@@ -86,7 +87,7 @@ def test_who_comes_to_a_full_queue_is_refused_until_there_is_room() -> None:
     pool = Pool(ONE)
     with busy(pool):
         waiting = [pool.submit(lambda job: 1) for _ in range(3)]
-        with pytest.raises(Full):
+        with pytest.raises(QueueFull):
             pool.submit(lambda job: 1)
         waiting[0].stop()
         assert pool.submit(lambda job: 2).ahead == 3
@@ -99,7 +100,7 @@ def test_what_is_stopped_before_its_turn_is_never_begun() -> None:
         job.stop()
 
         assert job.is_done(0)
-        with pytest.raises(NotBegun):
+        with pytest.raises(NeverStarted):
             job.result()
     assert pool.submit(lambda job: 1).result() == 1
     assert begun == []
@@ -132,7 +133,7 @@ def test_work_that_takes_too_long_is_stopped() -> None:
 
 def leave(job: Job[Any]) -> None:
     """As if nobody had looked at the job since long before any limit."""
-    job._looked_at -= 1e6
+    job._polled_at -= 1e6
 
 
 def test_work_that_nobody_looks_at_is_stopped() -> None:
@@ -161,7 +162,7 @@ def test_who_left_the_queue_no_longer_stands_in_it() -> None:
 
         assert here.ahead == 1
         assert left.was_left
-        with pytest.raises(NotBegun):
+        with pytest.raises(NeverStarted):
             left.result()
 
 

@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from xent_core import PRESETS, Problem
 from xent_core.__main__ import main
 from xent_core.codec import to_csv, to_json, to_safetensors, to_script, to_token
+from xent_ui.state.link import Link
 
 BATCH = PRESETS["worked-batch"].problem
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +40,18 @@ def test_show_prints_the_worked_example(capsys: pytest.CaptureFixture[str]) -> N
         "1   0.0300  -0.2518   0.2217",
         "2  -0.3033   0.0816   0.2217",
     ]
+
+
+@pytest.mark.parametrize("command", ["show", "script"])
+def test_the_help_names_the_part_of_a_link_that_holds_the_token(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    (parameter,) = re.findall(r"the (\w+)= part of a link", " ".join(capsys.readouterr().out.split()))
+    address = parse_qs(Link(token=to_token(BATCH)).query())
+
+    assert "loss         1.4076" in printed(capsys, "show", *address[parameter])
 
 
 def test_show_reads_files_with_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,7 @@ def test_an_error_gets_a_number_on_the_page_and_its_place_in_the_log_but_no_word
     (line,) = [json.loads(text) for text in out.splitlines()]
     assert line["id"] in page.error[0].value
     assert line["type"] == "InvalidText"
-    assert re.match(r"xent_core/parse\.py:\d+ parse_number", line["where"])
+    assert re.match(r"xent_core/parse/number\.py:\d+ parse_number", line["where"])
     assert "3.14" not in page.error[0].value + out
     assert not page.exception
 

@@ -17,6 +17,7 @@ from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
 from xent_ui.state.sheet import InvalidSheet
+from xent_ui.widgets import job_progress
 from xent_ui.your_logits import analysis as dump_run
 from xent_ui.your_logits import pairs as dump_pairs
 from xent_ui.your_logits import suspects as dump_suspects
@@ -30,7 +31,7 @@ PAGE = "pages/apply/your_logits.py"
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine gets the time it needs."""
-    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 60.0)
     monkeypatch.delenv("XENT_PUBLIC", raising=False)
 
 
@@ -329,14 +330,14 @@ def test_who_waits_reads_how_many_come_first(monkeypatch: pytest.MonkeyPatch) ->
     pool, go_on = Pool(replace(limits.PUBLIC, workers=1)), Event()
     others = [pool.submit(lambda job: go_on.wait(60)) for _ in range(2)]
     monkeypatch.setattr(job_pool, "POOL", pool)
-    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 0.0)
     app = open_page()
     run(app)
     bar = app.get("progress")[0].proto
 
     assert bar.text == "2 others are before you."
 
-    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 60.0)
     go_on.set()
     assert value(run(app), "rows") == "1797"
     assert [other.result() for other in others] == [True, True]
@@ -360,14 +361,14 @@ def test_who_stops_before_their_turn_may_begin_again(monkeypatch: pytest.MonkeyP
     pool, go_on = Pool(replace(limits.PUBLIC, workers=1)), Event()
     pool.submit(lambda job: go_on.wait(60))
     monkeypatch.setattr(job_pool, "POOL", pool)
-    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 0.0)
     app = open_page()
     app.button(key="dump_stop").click()
     run(app)
     assert app.info[0].value == "Stopped before it began."
 
     go_on.set()
-    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 60.0)
     app.button(key="dump_start").click()
     assert value(run(app), "rows") == "1797"
 
@@ -419,7 +420,7 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
 
         return analyse(*parts, progress=held, batch_rows=10, **options)
 
-    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 0.0)
     monkeypatch.setattr(dump_run, "SECONDS_BETWEEN_SUMMARIES", 0.0)
     monkeypatch.setattr(dump_run, "analyse", slow)
     app = open_page()
@@ -431,7 +432,7 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
     assert value(app, "loss (nats)") == f"{float(F.cross_entropy(*first)):.4f}"
     assert not app.get("plotly_chart")
 
-    monkeypatch.setattr(your_logits, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 60.0)
     app.session_state["dump_run"].job.stop()
     go_on.set()
     run(app)
@@ -521,7 +522,7 @@ def test_names_of_examples_and_norms_of_the_last_layer_stand_in_the_table() -> N
 
 
 def test_a_pair_of_groups_is_looked_into_class_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dump_pairs, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 60.0)
     logits, target = draw(600, 2100)
     target[:] = np.arange(600) % 5  # groups of three: labels 0 to 4 lie in the first two
     logits[np.arange(600), np.arange(600) % 3] = 20

@@ -7,7 +7,7 @@ from typing import Any
 
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
-from xent_ui.server.run_lock import TURNS
+from xent_ui.server.run_lock import RUN_LOCK
 
 # after which a thread lets another one in: what a run has shown is sent while the next one runs, a message at a time
 SWITCH_SECONDS = 0.001
@@ -19,11 +19,11 @@ def apply() -> None:
     run, enqueue = ScriptRunner._run_script, ScriptRunner._enqueue_forward_msg
 
     def run_in_turn(runner: ScriptRunner, data: Any) -> None:
-        with TURNS.take(is_short=bool(data.fragment_id_queue)):
+        with RUN_LOCK.acquire(is_short=bool(data.fragment_id_queue)):
             run(runner, data)
 
     def enqueue_in_turn(runner: ScriptRunner, message: Any) -> None:
-        TURNS.let_short_ones_go_first()
+        RUN_LOCK.yield_to_short_runs()
         enqueue(runner, message)
 
     ScriptRunner._run_script = run_in_turn  # type: ignore[method-assign, assignment]

@@ -1,4 +1,7 @@
-"""python -m xent_core analyse: a dump on the command line, with a progress bar, and a stop that keeps what there is."""
+"""python -m xent_core analyse: which rows, classes and pairs of a file of logits carry the gradient.
+
+It shows a progress bar; Ctrl-C ends it with the result of the rows read so far.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> str:
             _("an existing folder"),
             _("Make it, or choose another path."),
         )
-    with _Watched(sys.stderr) as watched:
+    with _ProgressAndInterrupt(sys.stderr) as progress:
         summary = analyse(
             arguments.logits,
             arguments.target,
@@ -73,7 +76,7 @@ def run(arguments: argparse.Namespace) -> str:
             batch_rows=arguments.batch_rows,
             device=arguments.device,
             cluster=arguments.cluster,
-            progress=watched,
+            progress=progress,
         )
     if not summary.complete:
         stopped = _("Stopped: the result is of the first {rows} of {total} rows.").format(
@@ -120,8 +123,8 @@ def summary_text(summary: DumpSummary) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
 
-class _Watched:
-    """A progress bar on a stream, and Ctrl-C as a wish to stop after this batch; a second one ends at once."""
+class _ProgressAndInterrupt:
+    """Writes a progress bar to a stream; the first Ctrl-C stops after this batch, the second one at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._stop, self._shown_at = stream, False, 0.0
@@ -156,7 +159,7 @@ class _Watched:
 
 
 def bar(progress: Progress) -> str:
-    """How far it has come: [#####.....] 50 %  12000 rows/s  3 s left."""
+    """The progress as a line of text: rows [#####.....] 50 %  12000 rows/s  3 s left."""
     share = progress.rows / progress.total_rows if progress.total_rows else 1.0
     filled = int(share * BAR_WIDTH)
     return _("{stage} [{bar}] {share:.0%}  {rate:.0f} rows/s  {left:.0f} s left").format(

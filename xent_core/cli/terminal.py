@@ -1,4 +1,4 @@
-"""An Evaluation as aligned text for a terminal."""
+"""Text for a terminal: an Evaluation as aligned tables, findings of the doctor as paragraphs."""
 
 from __future__ import annotations
 

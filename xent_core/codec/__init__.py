@@ -1,6 +1,6 @@
 """A Problem written down: as a token for a link, as a file, as a program that runs alone."""
 
-from xent_core.codec.arrays import to_npz, to_safetensors
+from xent_core.codec.array_files import to_npz, to_safetensors
 from xent_core.codec.csv_table import to_csv
 from xent_core.codec.document import Document, from_json, to_json
 from xent_core.codec.files import MAX_FILE_BYTES, read_file

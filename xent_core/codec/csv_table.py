@@ -20,13 +20,11 @@ from xent_core.decimals import number_texts
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
 from xent_core.problem import Problem
+from xent_core.spreadsheets import is_formula
 
 MAX_COLUMNS = 20_000
 ROW, LABEL, TARGET = "row", "label", "target:"
 IGNORED = -100
-
-# what a spreadsheet would compute, and what this table needs itself, is written behind an apostrophe
-_QUOTED = re.compile(r"'*(?:[=+\-@\t\r].*|row|label|target:.*)", re.DOTALL)
 
 
 def to_csv(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequence[str] = ()) -> bytes:
@@ -205,8 +203,14 @@ def _default_names(count: int) -> tuple[str, ...]:
 
 
 def _quote(name: str) -> str:
-    return f"'{name}" if _QUOTED.fullmatch(name) else name
+    """A name as a cell: behind one more apostrophe if a spreadsheet or this table would take it for something else."""
+    return f"'{name}" if _needs_quote(name) else name
 
 
-def _unquote(name: str) -> str:
-    return name[1:] if name.startswith("'") and _QUOTED.fullmatch(name) else name
+def _unquote(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _needs_quote(cell) else cell
+
+
+def _needs_quote(name: str) -> bool:
+    bare = name.lstrip("'")
+    return is_formula(bare) or bare in (ROW, LABEL) or bare.startswith(TARGET)

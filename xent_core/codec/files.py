@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from xent_core.codec.arrays import read_npz, read_safetensors
+from xent_core.codec.array_files import read_npz, read_safetensors
 from xent_core.codec.csv_table import read_csv
 from xent_core.codec.document import Document, from_json, shown
 from xent_core.codec.refusals import InvalidFile

@@ -13,6 +13,7 @@ import numpy as np
 from xent_core.dump.formats import InvalidDump, need_pyarrow
 from xent_core.dump.scores import Scores
 from xent_core.language import _
+from xent_core.spreadsheets import harmless
 
 COLUMNS = ("row", "target", "prediction", "loss", "el2n", "grad_norm", "margin", "prob", "entropy", "suggested")
 SUFFIXES = (".parquet", ".csv")
@@ -204,11 +205,10 @@ def _write_csv(tables: Iterator[Any], path: Path) -> None:
 
 
 def _without_formulas(table: Any) -> Any:
-    """Names that a spreadsheet would take for a formula get an apostrophe in front."""
+    """The table with the names of the examples made harmless for a spreadsheet."""
     import pyarrow as pa
 
     if "id" not in table.column_names:
         return table
     place = table.column_names.index("id")
-    names = [f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name for name in table["id"].to_pylist()]
-    return table.set_column(place, "id", pa.array(names, pa.string()))
+    return table.set_column(place, "id", pa.array([harmless(name) for name in table["id"].to_pylist()], pa.string()))

@@ -30,11 +30,11 @@ from xent_ui.doctor.state import (
     TARGET_DTYPE,
 )
 from xent_ui.figures import heatmap, theme
-from xent_ui.server import job_pool
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.text import _, markdown_escaped, number
+from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.warnings import findings_of
 
@@ -125,7 +125,7 @@ def of_paste() -> list[Finding] | None:
 
     try:
         size_bytes = len(logits_text) + len(target_text) + len(weight_text)
-        logits, target, weight = job_pool.answer(tensors, size_bytes=size_bytes)
+        logits, target, weight = job_progress.run_and_wait(tensors, size_bytes=size_bytes)
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -150,7 +150,7 @@ def of_file() -> list[Finding] | None:
     if upload is None:
         return None
     try:
-        return job_pool.answer(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
+        return job_progress.run_and_wait(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
     except InvalidFile as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None

@@ -27,13 +27,13 @@ from xent_core.codec import (
 from xent_ui.export import figures
 from xent_ui.export.html_page import html_page
 from xent_ui.export.state import FIGURE_FORMAT, READ
-from xent_ui.server import job_pool
 from xent_ui.shell import share
 from xent_ui.state import session
 from xent_ui.state.link import link_to
 from xent_ui.state.sheet import InvalidSheet, Sheet, number_text, sheet_of
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number
+from xent_ui.widgets import job_progress
 from xent_ui.widgets.formulas import hover_texts
 from xent_ui.widgets.matrices import target_cells
 
@@ -152,7 +152,7 @@ def importer() -> None:
     read = session.kept(READ)
     if read is None or read[0] != upload.file_id:
         work = partial(_read, upload.name, upload.getvalue())
-        read = (upload.file_id, job_pool.answer(work, size_bytes=upload.size))
+        read = (upload.file_id, job_progress.run_and_wait(work, size_bytes=upload.size))
         session.keep(READ, read)
     content = read[1]
     if isinstance(content, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -22,19 +23,18 @@ from xent_core import (
 from xent_ui.gradient_descent import figures as descent_figures
 from xent_ui.gradient_descent.figures import Held, Moving, Words
 from xent_ui.server import job_pool
-from xent_ui.server.job_pool import Job, NotBegun
+from xent_ui.server.job_pool import Job
 from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text, number_texts
 from xent_ui.table.options import decimals
 from xent_ui.text import _, number, short, short_names
-from xent_ui.widgets import matrices, number_tables
+from xent_ui.widgets import job_progress, matrices, number_tables
 from xent_ui.widgets.matrices import CHART_CONFIG
 
 OPTIMIZER, LEARNING_RATE, STEPS = "descent_optimizer", "descent_learning_rate", "descent_steps"
 RUN, STEP = "descent_run", "descent_step"
 MAX_STEPS = 10_000
-FIRST_WAIT_SECONDS, LOOK_SECONDS = 0.5, 0.3
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Settings:
 
 @dataclass(eq=False)
 class Run:
-    """A descent in a thread of its own, so that a page can show how far it is, and stop it. Raises: Full."""
+    """A descent in a thread of its own, so that a page can show how far it is, and stop it. Raises: QueueFull."""
 
     problem: Problem
     settings: Settings
@@ -117,39 +117,18 @@ def path_of(problem: Problem, asked: Settings) -> Descent | None:
     if run is None or run.settings != asked or run.problem != problem or run.job.was_left:
         if run is not None:
             run.job.stop()
-        try:
-            run = Run(problem, asked)
-        except job_pool.Full:
-            session.keep(RUN, None)
-            st.warning(job_pool.full_words(), icon=":material/hourglass_disabled:")
-            return None
+        run = job_progress.submitted(lambda: Run(problem, asked))
         session.keep(RUN, run)
+        if run is None:
+            return None
         session.keep(STEP, None)
-    if not run.job.is_done(FIRST_WAIT_SECONDS):
-        st.fragment(_progress, run_every=LOOK_SECONDS)(run)
-        return None
-    try:
-        return run.job.result()
-    except NotBegun:
-        st.info(_("Stopped before it began."), icon=":material/stop_circle:")
-        st.button(
-            _("Start"), icon=":material/play_arrow:", key="descent_start", on_click=session.keep, args=(RUN, None)
-        )
-        return None
+    start_again = partial(session.keep, RUN, None)
+    return job_progress.result(run.job, partial(_progress, run), key="descent", on_start=start_again)
 
 
-def _progress(run: Run) -> None:
-    if run.job.is_done(0):
-        st.rerun()
-    bar, button = st.columns([5, 1], vertical_alignment="center")
-    text = job_pool.queue_words(run.job) or _("step {done} of {steps}").format(done=run.done, steps=run.settings.steps)
-    bar.progress(run.done / run.settings.steps, text=text)
-    button.button(_("Stop"), icon=":material/stop:", key="descent_stop", on_click=_stop, args=(run,), width="stretch")
-
-
-def _stop(run: Run) -> None:
-    run.job.stop()
-    run.job.is_done(FIRST_WAIT_SECONDS)
+def _progress(run: Run) -> tuple[float, str]:
+    words = _("step {done} of {steps}").format(done=run.done, steps=run.settings.steps)
+    return run.done / run.settings.steps, words
 
 
 def summary(path: Descent) -> None:

@@ -1,4 +1,4 @@
-"""Whose turn it is: runs go one after the other, the short ones first, and whoever waits for something steps aside.
+"""Runs hold one lock; short runs jump the queue; blocking waits release it.
 
 One interpreter runs one thread at a time. With twenty runs at once it spends as much on changing between them as on the
 runs, and each of them ends only when nearly all do.
@@ -13,87 +13,87 @@ from contextlib import contextmanager
 from threading import Lock, local
 from time import monotonic
 
-MOST_SECONDS = 2.0  # that a run waits, all pauses together; then it goes ahead, whoever still holds the turn
+MAX_WAIT_SECONDS = 2.0  # of a run, all its waits together; then it goes ahead, whoever still holds the lock
 SHORT_SECONDS = 0.1  # a run that has taken longer is not short
 
 
-class Turns:
-    """One turn, which is taken, laid aside and given back."""
+class RunLock:
+    """A lock with two queues: of short runs, and of long ones, which wait until no short one does."""
 
-    def __init__(self, most_seconds: float = MOST_SECONDS, short_seconds: float = SHORT_SECONDS) -> None:
-        self.most_seconds, self.short_seconds = most_seconds, short_seconds
-        self._guard = Lock()
-        self._is_taken = False
-        # whoever waits, in the order in which they came: each is let in by the release of a lock of their own
+    def __init__(self, max_wait_seconds: float = MAX_WAIT_SECONDS, short_seconds: float = SHORT_SECONDS) -> None:
+        self.max_wait_seconds, self.short_seconds = max_wait_seconds, short_seconds
+        self._mutex = Lock()  # of what follows
+        self._is_held = False
+        # one closed lock for each run that waits, first come first: opening it hands the run lock over
         self._short: deque[Lock] = deque()
         self._long: deque[Lock] = deque()
-        self._here = local()
+        self._thread = local()
 
     @contextmanager
-    def take(self, *, is_short: bool = True) -> Iterator[None]:
-        """Wait for the turn and hold it, until the block ends; long ones that wait let the short ones pass."""
-        self._here.patience, self._here.is_short = self.most_seconds, is_short
+    def acquire(self, *, is_short: bool = True) -> Iterator[None]:
+        """Wait for the lock and hold it until the block ends."""
+        self._thread.seconds_left, self._thread.is_short = self.max_wait_seconds, is_short
         self._wait()
         try:
             yield
         finally:
-            self._give_back()
+            self._release()
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Let others go first while this thread waits for something; then wait for the turn again, if it held it."""
-        held = getattr(self._here, "holds", False)
-        self._give_back()
+    def released(self) -> Iterator[None]:
+        """Release the lock while this thread waits for something else; then wait for it again, if it was held."""
+        held = getattr(self._thread, "holds", False)
+        self._release()
         try:
             yield
         finally:
             if held:
-                self._here.patience = self.most_seconds
+                self._thread.seconds_left = self.max_wait_seconds
                 self._wait()
 
-    def let_short_ones_go_first(self) -> None:
-        """Pause this run, unless it is short itself, while short ones wait."""
-        here = self._here
-        if not getattr(here, "holds", False) or not self._short:
+    def yield_to_short_runs(self) -> None:
+        """Release the lock, unless this run is short itself, until no short run waits."""
+        thread = self._thread
+        if not getattr(thread, "holds", False) or not self._short:
             return
-        if here.is_short and monotonic() - here.since < self.short_seconds:
+        if thread.is_short and monotonic() - thread.since < self.short_seconds:
             return
-        here.is_short = False
-        self._give_back()
-        self._wait(is_back=True)
+        thread.is_short = False
+        self._release()
+        self._wait(goes_first=True)
 
-    def _wait(self, *, is_back: bool = False) -> None:
-        here = self._here
+    def _wait(self, *, goes_first: bool = False) -> None:
+        thread = self._thread
         begun = monotonic()
-        here.holds = self._enter(self._short if here.is_short else self._long, here.patience, is_back)
-        here.since = monotonic()
-        here.patience = max(here.patience - (here.since - begun), 0)
+        thread.holds = self._enter(self._short if thread.is_short else self._long, thread.seconds_left, goes_first)
+        thread.since = monotonic()
+        thread.seconds_left = max(thread.seconds_left - (thread.since - begun), 0)
 
-    def _enter(self, queue: deque[Lock], seconds: float, is_back: bool) -> bool:
-        with self._guard:
-            if not self._is_taken:
-                self._is_taken = True
+    def _enter(self, queue: deque[Lock], seconds: float, goes_first: bool) -> bool:
+        with self._mutex:
+            if not self._is_held:
+                self._is_held = True
                 return True
-            door = Lock()
-            door.acquire()
-            (queue.appendleft if is_back else queue.append)(door)
-        if door.acquire(timeout=seconds):
+            place = Lock()
+            place.acquire()
+            (queue.appendleft if goes_first else queue.append)(place)
+        if place.acquire(timeout=seconds):
             return True
-        with self._guard:
-            if door in queue:
-                queue.remove(door)
+        with self._mutex:
+            if place in queue:
+                queue.remove(place)
                 return False
-        return True  # let in at the last moment
+        return True  # handed over at the last moment
 
-    def _give_back(self) -> None:
-        if not getattr(self._here, "holds", False):
+    def _release(self) -> None:
+        if not getattr(self._thread, "holds", False):
             return
-        self._here.holds = False
-        with self._guard:
+        self._thread.holds = False
+        with self._mutex:
             if waiting := self._short or self._long:
                 waiting.popleft().release()
             else:
-                self._is_taken = False
+                self._is_held = False
 
 
-TURNS = Turns()
+RUN_LOCK = RunLock()

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from torch import Tensor
 
+from xent_core.spreadsheets import harmless
 from xent_ui.state.sheet import Sheet, number_texts
 from xent_ui.text import _
 
@@ -62,11 +63,6 @@ def csv_text(
     for name, row in zip(row_names, texts, strict=True):
         writer.writerow([harmless(name), *row])
     return out.getvalue()
-
-
-def harmless(name: str) -> str:
-    """A text that no spreadsheet runs as a formula."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name
 
 
 def markdown_table(names: Sequence[str], columns: dict[str, list[str]]) -> None:

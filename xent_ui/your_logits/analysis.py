@@ -64,7 +64,7 @@ class Question:
 class Run:
     """An analysis in a thread, so that a page can show how far it is, and stop it; the scores lie in a file.
 
-    Raises: Full.
+    Raises: QueueFull.
 
     Attributes:
       asked: what is analysed.
@@ -89,7 +89,7 @@ class Run:
         self._folder = TemporaryDirectory(prefix="xent-scores-", ignore_cleanup_errors=True)
         try:
             self.job = job_pool.POOL.submit(self._analyse)
-        except job_pool.Full:
+        except job_pool.QueueFull:
             self._folder.cleanup()
             raise
 
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def summary(self) -> DumpSummary:
-        """What the dump says, or its first rows if the run was stopped. Raises: what the analysis raised; NotBegun."""
+        """What the dump says, or its first rows if the run was stopped. Raises: what `Job.result` does."""
         return self.job.result()
 
     def selection(self, choice: Choice) -> Selection:
@@ -148,7 +148,7 @@ class Run:
             return sheet
 
     def look(self, label: int, prediction: int) -> None:
-        """Begins to look into the block of these two groups of classes, which reads the dump again. Raises: Full."""
+        """Begins to look into the block of two groups of classes, which reads the dump again. Raises: QueueFull."""
         if self.inside is not None:
             self.inside.job.stop()
             self.inside = None
@@ -184,7 +184,7 @@ class Run:
 
 
 class Look:
-    """The classes inside one block of the matrices, counted in a thread. Raises: Full.
+    """The classes inside one block of the matrices, counted in a thread. Raises: QueueFull.
 
     Attributes:
       labels, logits: the classes of its rows and columns.

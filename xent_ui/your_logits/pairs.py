@@ -12,16 +12,16 @@ import streamlit as st
 from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
 from xent_ui.figures import theme
 from xent_ui.figures.heatmap import Cell
-from xent_ui.server import job_pool
+from xent_ui.server.job_pool import QueueFull
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
+from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import Look, Run
 from xent_ui.your_logits.suspects import LABEL, PREDICTION, RANGES, bound_key, choice_of
 
 SHOWN_CLASSES, SHOWN_PAIRS = 20, 200
-LOOK_SECONDS = 0.4
 
 
 def pairs(run: Run) -> None:
@@ -191,8 +191,7 @@ def _inside(run: Run) -> None:
                 args=(run, label, prediction),
             )
             return
-        if not look.job.is_done(LOOK_SECONDS):
-            st.fragment(_looking, run_every=LOOK_SECONDS)(look)
+        if not job_progress.is_done(look.job, partial(_progress, look)):
             return
         try:
             detail = look.job.result()
@@ -210,15 +209,13 @@ def _inside(run: Run) -> None:
 def _look(run: Run, label: int, prediction: int) -> None:
     try:
         run.look(label, prediction)
-    except job_pool.Full:
-        st.toast(job_pool.full_words(), icon=":material/hourglass_disabled:")
+    except QueueFull:
+        st.toast(job_progress.queue_full_words(), icon=":material/hourglass_disabled:")
 
 
-def _looking(look: Look) -> None:
-    if look.job.is_done(0):
-        st.rerun()
-    text = job_pool.queue_words(look.job) or _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
-    st.progress(min(look.rows / max(look.total_rows, 1), 1.0), text=text)
+def _progress(look: Look) -> tuple[float, str]:
+    words = _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
+    return look.rows / max(look.total_rows, 1), words
 
 
 def _detail(detail: PairDetail, summary: DumpSummary) -> None:

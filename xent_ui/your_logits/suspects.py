@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects
+from xent_core.spreadsheets import harmless
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
 from xent_ui.table.options import decimals
@@ -184,7 +185,7 @@ def suspect_table(summary: DumpSummary, chosen: Suspects, rank: np.ndarray) -> p
 def csv_of(table: pd.DataFrame) -> str:
     """The table as CSV, every number exactly."""
     names = [str(name) for name in table.columns]
-    texts = [[number_tables.harmless(str(value)) if isinstance(value, str) else repr(value) for value in row]
+    texts = [[harmless(str(value)) if isinstance(value, str) else repr(value) for value in row]
              for row in table.to_numpy(dtype=object).tolist()]  # fmt: skip
     return number_tables.csv_text([row[0] for row in texts], names[1:], [row[1:] for row in texts], corner=names[0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,11 @@ import xent_core
 from xent_core import REDUCTIONS
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump
 from xent_core.parse import InvalidText, parse_number
-from xent_ui.server import job_pool
-from xent_ui.server.job_pool import NotBegun
 from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits import suspects
@@ -28,7 +28,6 @@ from xent_ui.your_logits.analysis import Question, Run
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
 SOURCE, RUN, LOGITS_ARE = "dump_source", "dump_run", "dump_logits_are"
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
-FIRST_WAIT_SECONDS, LOOK_SECONDS = 0.5, 0.4
 
 SNIPPET = """\
 with torch.no_grad():  # on examples that the model has not been trained on
@@ -149,27 +148,26 @@ def run_of(asked: Question | None) -> Run | None:
     if asked is None:
         return None
     if run is None:
-        try:
-            run = Run(asked)
-        except job_pool.Full:
-            st.warning(job_pool.full_words(), icon=":material/hourglass_disabled:")
+        run = job_progress.submitted(lambda: Run(asked))
+        if run is None:
             return None
         session.keep(RUN, run)
         suspects.forget()
-    if not run.job.is_done(FIRST_WAIT_SECONDS):
-        st.fragment(_progress, run_every=LOOK_SECONDS)(run)
-        return None
     try:
-        summary = run.summary
-    except NotBegun:
-        st.info(_("Stopped before it began."), icon=":material/stop_circle:")
-        st.button(_("Start"), icon=":material/play_arrow:", key="dump_start", on_click=session.keep, args=(RUN, None))
-        return None
+        summary = job_progress.result(
+            run.job,
+            partial(_progress, run),
+            key="dump",
+            on_start=partial(session.keep, RUN, None),
+            below=partial(_rows_so_far, run),
+        )
     except InvalidDump as error:
         _refusal(error, asked)
         return None
     except (OSError, MemoryError) as error:
         st.error(_("The files could not be read to their end: {error}").format(error=markdown_escaped(str(error))))
+        return None
+    if summary is None:
         return None
     if not summary.kept:
         st.warning(_("All {rows} rows are ignored, so there is nothing to count.").format(rows=summary.rows))
@@ -177,18 +175,15 @@ def run_of(asked: Question | None) -> Run | None:
     return run
 
 
-def _progress(run: Run) -> None:
-    if run.job.is_done(0):
-        st.rerun()
+def _progress(run: Run) -> tuple[float, str]:
     told = run.progress
-    bar, button = st.columns([5, 1], vertical_alignment="center")
     if told is None:
-        bar.progress(0.0, text=job_pool.queue_words(run.job) or _("opening the file"))
-    else:
-        words = {"rows": _("row {done} of {rows}"), "temperature": _("best temperature: row {done} of {rows}")}
-        text = words[told.stage].format(done=told.rows, rows=told.total_rows)
-        bar.progress(min(told.rows / max(told.total_rows, 1), 1.0), text=text)
-    button.button(_("Stop"), icon=":material/stop:", key="dump_stop", on_click=run.job.stop, width="stretch")
+        return 0.0, _("opening the file")
+    words = {"rows": _("row {done} of {rows}"), "temperature": _("best temperature: row {done} of {rows}")}
+    return told.rows / max(told.total_rows, 1), words[told.stage].format(done=told.rows, rows=told.total_rows)
+
+
+def _rows_so_far(run: Run) -> None:
     if run.partial is not None:
         _metrics(run.partial)
         st.caption(_("Of the rows so far."))

@@ -1,0 +1,71 @@
+"""The parser of the command line, and `main`, which runs one command; COMMANDS lists them.
+
+A new command is a module with the function that adds its arguments and the one that runs it, and an entry of COMMANDS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from xent_core.cli import analyse_command, doctor_command, problem_commands
+from xent_core.language import N_, _
+
+
+class Command(NamedTuple):
+    """One subcommand: what it does in a sentence, its arguments, and what it prints.
+
+    `run` returns the text for stdout, with the exit code if that is not always 0.
+    A ValueError or OSError from it is printed as one line, with exit code 2.
+    """
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], str | tuple[str, int]]
+
+
+COMMANDS = {
+    "show": Command(
+        N_("print the loss, the gradient and what leads to them"), problem_commands.add_source, problem_commands.show
+    ),
+    "script": Command(
+        N_("print a program that computes the same and asserts it"),
+        problem_commands.add_script_arguments,
+        problem_commands.script,
+    ),
+    "doctor": Command(
+        N_("say what is wrong with logits and labels; exit code 1 if something is"),
+        doctor_command.add_arguments,
+        doctor_command.run,
+    ),
+    "analyse": Command(
+        N_("say which examples, classes and pairs carry the gradient of the logits in a file"),
+        analyse_command.add_arguments,
+        analyse_command.run,
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or what the command says, or 2 for input that cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m xent_core", description=_("Softmax cross-entropy and its gradient, in a terminal.")
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        command.add_arguments(subparsers.add_parser(name, help=_(command.help), description=_(command.help)))
+    arguments = parser.parse_args(argv)
+    try:
+        output = COMMANDS[arguments.command].run(arguments)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:  # safetensors need a package of their own
+        words = _("This needs the package {name}: pip install {name}").format(name=error.name)
+        print(f"{parser.prog}: {words}", file=sys.stderr)
+        return 2
+    text, code = (output, 0) if isinstance(output, str) else output
+    print(text.rstrip("\n"))
+    return code

@@ -1,0 +1,48 @@
+"""python -m xent_core show and script: a Problem out of a file or a link's token, as tables or as a program."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xent_core.cli.terminal import evaluation_text
+from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_script
+from xent_core.language import _
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a Problem."""
+    parser.add_argument(
+        "source", metavar="FILE|TOKEN", help=_("a .json, .csv, .npz or .safetensors file, or the p= part of a link")
+    )
+
+
+def add_script_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `script`."""
+    add_source(parser)
+    parser.add_argument("--framework", choices=("torch", "jax"), default="torch", help=_("torch unless said"))
+
+
+def show(arguments: argparse.Namespace) -> str:
+    """The evaluation of a Problem, as tables."""
+    return evaluation_text(document_of(arguments.source))
+
+
+def script(arguments: argparse.Namespace) -> str:
+    """A Problem as a program."""
+    return to_script(document_of(arguments.source).problem, framework=arguments.framework)
+
+
+def document_of(source: str) -> Document:
+    """The Problem in a file, or else in a token. Raises: InvalidFile, InvalidToken, OSError."""
+    path = Path(source)
+    try:
+        is_file = path.is_file()
+    except (OSError, ValueError):  # a token is too long for a file name
+        is_file = False
+    if is_file:
+        with path.open("rb") as file:
+            return read_file(path.name, file.read(MAX_FILE_BYTES + 1))
+    if path.suffix and len(source) <= MAX_TOKEN:
+        raise FileNotFoundError(_("There is no file {name!r}.").format(name=source))
+    return Document(from_token(source))

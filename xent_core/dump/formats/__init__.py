@@ -1,0 +1,25 @@
+"""Files of logits and labels, one module for each kind of file: .npy, .npz, .safetensors, .parquet and .csv.
+
+They are opened without trust: what a header says is checked against the file before a number is read.
+A format is added in `opening.KINDS`.
+"""
+
+from xent_core.dump.formats.arrays import Array, MemoryArray, OpenFile, Shards
+from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, need_pyarrow
+from xent_core.dump.formats.npy_file import npy_array
+from xent_core.dump.formats.opening import FORMATS, open_file
+from xent_core.dump.formats.tables import ROLES
+
+__all__ = [
+    "FORMATS",
+    "MAX_CLASSES",
+    "ROLES",
+    "Array",
+    "InvalidDump",
+    "MemoryArray",
+    "OpenFile",
+    "Shards",
+    "need_pyarrow",
+    "npy_array",
+    "open_file",
+]

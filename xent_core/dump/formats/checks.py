@@ -1,0 +1,108 @@
+"""InvalidDump, and the checks that files of several kinds share: dtype, shape, size against the header."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from typing import Any
+
+import numpy as np
+
+from xent_core.errors import InvalidInput
+from xent_core.language import _
+
+MAX_CLASSES = 2_000_000
+MAX_MEMBERS = 1_000
+MAX_HEADER_BYTES = 16 * 2**20
+# numbers of a real model compress two- or threefold; a hundredfold is zeros, or a trap
+MAX_RATIO = 100
+RATIO_FREE_BYTES = 64 * 2**20
+
+
+class InvalidDump(InvalidInput):
+    """A dump that cannot be read as logits and labels.
+
+    Attributes:
+      code: a short name of the mistake, such as "file-truncated"; those of InvalidProblem keep theirs.
+    """
+
+    def __init__(self, code: str, came: str, expected: str, fix: str) -> None:
+        super().__init__(came, expected, fix)
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InvalidDump, (self.code, self.came, self.expected, self.fix)  # it travels between processes
+
+
+def need_pyarrow(what: str) -> None:
+    """Raises: InvalidDump if the package that knows tables is not installed; `what` needs it."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InvalidDump(
+            "no-pyarrow",
+            _("{name} is a table").format(name=what),
+            _("the package pyarrow, which knows them"),
+            "pip install pyarrow",
+        )
+
+
+def dtype_name(stored: np.dtype[Any], name: str) -> str:
+    check_dtype(name, stored)
+    return "text" if stored.kind in "US" else stored.newbyteorder("=").name
+
+
+def check_dtype(name: str, stored: np.dtype[Any]) -> None:
+    if stored.kind not in "fiuUS" or stored.itemsize > (8 if stored.kind in "fiu" else 4096) or not stored.itemsize:
+        raise InvalidDump(
+            "dtype",
+            _("{name} has dtype {dtype}").format(name=name, dtype=str(stored)[:80]),
+            _("numbers: float64, float32, float16, or integers for labels"),
+            _("Convert it before it is saved: logits.astype(np.float32), target.astype(np.int64)."),
+        )
+
+
+def check_shape(name: str, shape: tuple[Any, ...]) -> None:
+    if not 1 <= len(shape) <= 3 or not all(type(size) is int and size >= 0 for size in shape):
+        raise InvalidDump(
+            "shape",
+            _("{name} has shape {shape}").format(name=name, shape=str(shape)[:80]),
+            _("logits (N, C) or (B, T, V), labels (N,) or (B, T)"),
+            _("Reshape it before it is saved: logits.reshape(-1, C)."),
+        )
+
+
+def check_bytes(name: str, shape: tuple[int, ...], item_bytes: int, size_bytes: int) -> None:
+    if math.prod(shape) * item_bytes != size_bytes:
+        raise InvalidDump(
+            "header-lies",
+            _("{name} says that its shape is {shape}, which takes {needed} bytes, and has {size}").format(
+                name=name, shape=shape, needed=math.prod(shape) * item_bytes, size=max(size_bytes, 0)
+            ),
+            _("as many bytes as the header says"),
+            _("The file was cut off, or its header is wrong: write or copy it again."),
+        )
+
+
+def check_ratio(name: str, unpacked_bytes: int, packed_bytes: int) -> None:
+    if unpacked_bytes > max(MAX_RATIO * packed_bytes, RATIO_FREE_BYTES):
+        raise InvalidDump(
+            "bomb",
+            _("{name} would grow from {packed} to {unpacked} bytes").format(
+                name=name, packed=packed_bytes, unpacked=unpacked_bytes
+            ),
+            _("at most {ratio} times its size, as the logits of a model do").format(ratio=MAX_RATIO),
+            _("If the numbers are real, save them unpacked: np.save or np.savez."),
+        )
+
+
+def too_short(name: str, needed: int, came: int) -> InvalidDump:
+    return InvalidDump(
+        "header-lies",
+        _("{name} ends at {came} where its header promises {needed}").format(name=name, came=came, needed=needed),
+        _("as much as the header says"),
+        _("The file was cut off, or its header is wrong: write or copy it again."),
+    )
+
+
+def first_line(error: BaseException) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:200]

@@ -1,0 +1,46 @@
+"""Opens a .npy file, as np.save writes it."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import numpy as np
+
+from xent_core.dump.formats.arrays import OpenFile, RawArray, RawFile
+from xent_core.dump.formats.checks import InvalidDump, check_bytes, check_dtype, check_shape, first_line
+from xent_core.language import _
+
+
+def open_npy(raw: RawFile) -> OpenFile:
+    """The only array of a .npy file, named ""."""
+    return OpenFile(raw.name, {"": npy_array(raw.name, raw.file, raw.size_bytes)}, close=raw.file.close)
+
+
+def npy_array(name: str, file: IO[bytes], size_bytes: int) -> RawArray:
+    """The array of an open .npy file of this many bytes, after its header has been checked against them."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, transposed, stored = read_header(file)
+    except Exception as error:  # a hostile header may break NumPy's parser anywhere
+        raise InvalidDump(
+            "header-broken",
+            _("{name} has a header that NumPy cannot read ({reason})").format(name=name, reason=first_line(error)),
+            _("a file written by np.save"),
+            _("Write it again: np.save(path, logits)."),
+        ) from error
+    check_dtype(name, stored)
+    check_shape(name, shape)
+    check_bytes(name, shape, stored.itemsize, size_bytes - file.tell())
+    transposed = transposed and len(shape) > 1
+    if transposed and len(shape) > 2:
+        raise InvalidDump(
+            "fortran-order",
+            _("{name} has {axes} axes in Fortran's order").format(name=name, axes=len(shape)),
+            _("C order, rows one after another"),
+            _("Save np.ascontiguousarray(logits)."),
+        )
+    return RawArray(name, file, file.tell(), shape, stored, transposed=transposed)

@@ -1,0 +1,55 @@
+"""Opens a .npz file: a zip of .npy files, as np.savez writes it."""
+
+from __future__ import annotations
+
+import zipfile
+
+from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
+from xent_core.dump.formats.checks import MAX_MEMBERS, InvalidDump, check_ratio, first_line
+from xent_core.dump.formats.npy_file import npy_array
+from xent_core.language import _
+
+
+class PickleFound(Exception):
+    """The archive is one of torch.save, with a pickle in it."""
+
+
+def open_npz(raw: RawFile) -> OpenFile:
+    """The .npy files in the archive, by name; none is unpacked before it is read. Raises: PickleFound."""
+    name, file = raw.name, raw.file
+    try:
+        archive = zipfile.ZipFile(file)
+        members = archive.infolist()
+    except Exception as error:  # zipfile raises many kinds for a broken directory
+        raise InvalidDump(
+            "file-truncated",
+            _("{name} is a broken zip file ({reason})").format(name=name, reason=first_line(error)),
+            _("a file written by np.savez"),
+            _("Write or copy it again."),
+        ) from error
+    if any(member.filename.endswith("data.pkl") for member in members):
+        raise PickleFound
+    if len(members) > MAX_MEMBERS:
+        raise InvalidDump(
+            "npz-members",
+            _("{name} holds {count} files").format(name=name, count=len(members)),
+            _("at most {limit}").format(limit=MAX_MEMBERS),
+            _("Save only the arrays that belong to the dump."),
+        )
+    arrays: dict[str, Array] = {}
+    for member in members:
+        if not member.filename.endswith(".npy"):
+            continue
+        key = member.filename.removesuffix(".npy")
+        check_ratio(f"{name}: {key}", member.file_size, member.compress_size)
+        try:
+            stream = archive.open(member)
+        except Exception as error:  # encrypted, or packed by a method that this Python lacks
+            raise InvalidDump(
+                "npz-member",
+                _("{key} in {name} cannot be unpacked ({reason})").format(key=key, name=name, reason=first_line(error)),
+                _("a file written by np.savez or np.savez_compressed"),
+                _("Write it again."),
+            ) from error
+        arrays[key] = npy_array(f"{name}: {key}", stream, member.file_size)
+    return OpenFile(name, arrays, close=file.close)
