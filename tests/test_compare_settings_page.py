@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS
-from xent_ui.compare_settings.view import EXAMPLES
+from xent_ui.compare_settings.examples import EXAMPLES
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 from xent_ui.widgets.pinned_settings import Settings, settings_of, with_settings
 

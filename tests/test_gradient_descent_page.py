@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from tests.tolerances import assert_agree
-from xent_core import PRESETS, descend
-from xent_ui.gradient_descent import view as descent
-from xent_ui.gradient_descent.figures import frame_points
+from xent_core import PRESETS, descend, evaluate
+from xent_ui.gradient_descent import descent_run
+from xent_ui.gradient_descent.figures.player import frame_points
 from xent_ui.state.sheet import Sheet, sheet_of_preset
+from xent_ui.text import number
 from xent_ui.widgets import job_progress
 
 APP = str(Path(__file__).parents[1] / "app.py")
@@ -108,6 +109,7 @@ def test_every_frame_holds_what_torch_optim_gives(optimizer: str) -> None:
         assert on_curve(frames[step], "y3")["x"] == step
     assert metrics(app)[0] == "1.4076"
     assert float(metrics(app)[1].replace("−", "-")) == pytest.approx(by_hand(optimizer, 0.7, 20)[2], abs=1e-4)
+    assert "Stopped after" not in words(app)
 
 
 def test_hard_labels_are_said_to_run_off() -> None:
@@ -167,9 +169,13 @@ def test_no_frame_moves_a_trace_that_takes_the_heatmaps_off_their_axes() -> None
 def test_odd_batches_are_descended(changes: dict[str, Any]) -> None:
     sheet = replace(WORKED, **changes)
 
-    open_page(sheet)
-    open_page(sheet.resized(1, 1))
-    open_page(sheet.resized(5, 2))
+    for odd in (sheet, sheet.resized(1, 1), sheet.resized(5, 2)):
+        app = open_page(odd)
+        start = evaluate(odd.to_problem())
+
+        assert metrics(app)[0] == number(float(start.row_loss.sum() if odd.reduction == "none" else start.loss), 4)
+        shown = array(spec(app)["frames"][0]["data"][0]["z"])
+        np.testing.assert_allclose(shown, start.probs.float().numpy(), atol=1e-6)
 
 
 def test_losses_near_the_largest_number_do_not_break_the_picture() -> None:
@@ -259,7 +265,7 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
         return descend(problem, progress=held, **options)
 
     monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(descent, "descend", slow)
+    monkeypatch.setattr(descent_run, "descend", slow)
     app = open_page()
     assert waits.wait(60)
     run(app)

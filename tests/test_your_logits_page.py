@@ -22,7 +22,8 @@ from xent_ui.your_logits import analysis as dump_run
 from xent_ui.your_logits import pairs as dump_pairs
 from xent_ui.your_logits import suspects as dump_suspects
 from xent_ui.your_logits import view as your_logits
-from xent_ui.your_logits.analysis import MAX_WIDE_ROWS, Question, Run, sheet_of_rows, story_of
+from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
+from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, row_detail, sheet_of_rows
 
 APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/apply/your_logits.py"
@@ -200,6 +201,13 @@ def test_names_are_shown_as_they_are() -> None:
     assert set(app.dataframe[0].value["label"]) <= set(names)
 
 
+def grad_norms(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """‖p − y‖ of every row."""
+    gradient = torch.tensor(logits).double().softmax(1).numpy()
+    gradient[np.arange(len(target)), target] -= 1
+    return np.linalg.norm(gradient, axis=1)
+
+
 def test_the_suspects_are_the_rows_of_smallest_margin() -> None:
     logits, target = draw(200, 6)
     app = upload(npz(logits=logits, target=target))
@@ -224,6 +232,16 @@ def test_a_filter_keeps_the_suspects_of_a_pair() -> None:
     assert sorted(app.dataframe[0].value["row"]) == expected.tolist()
 
 
+def test_the_fields_offer_the_labels_and_the_predictions_that_occur() -> None:
+    """Labels 0 and 1, predictions 1 and 2; the first suspect is told by how much the model prefers another class."""
+    logits = np.array([[0, 2, 1], [0, 1, 2], [0, 1.5, 1]], np.float32)
+    app = upload(npz(logits=logits, target=np.array([0, 1, 1])))
+
+    assert app.selectbox(key="dump_label").options == ["0", "1"]
+    assert app.selectbox(key="dump_prediction").options == ["1", "2"]
+    assert "the model prefers 1: e^2.00 = 7.4 times as probable" in said(app)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("weight", [None, (1.0, 2.0, 0.5, 3.0)])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -235,19 +253,19 @@ def test_what_a_change_of_a_row_would_do_is_what_pytorch_gives(
     options: dict[str, Any] = {"reduction": reduction, "label_smoothing": smoothing}
     summary = analyse(z, y, weight=weight, **options)
     row = int(summary.suspects.row[0])
-    story = story_of(open_dump(z, y), row, summary)
-    assert story is not None
+    detail = row_detail(open_dump(z, y), row, summary)
+    assert detail is not None
     if weight is not None:
         options["weight"] = torch.tensor(weight, dtype=torch.float64)
 
     relabelled = y.clone()
     relabelled[row] = z[row].argmax()
     rest = torch.arange(30) != row
-    assert story.whole_relabelled == pytest.approx(float(F.cross_entropy(z, relabelled, **options)), rel=1e-12)
-    assert story.whole_dropped == pytest.approx(float(F.cross_entropy(z[rest], y[rest], **options)), rel=1e-12)
+    assert detail.whole_relabelled == pytest.approx(float(F.cross_entropy(z, relabelled, **options)), rel=1e-12)
+    assert detail.whole_dropped == pytest.approx(float(F.cross_entropy(z[rest], y[rest], **options)), rel=1e-12)
     one = z[row : row + 1].clone().requires_grad_()
     F.cross_entropy(one, y[row : row + 1], **{**options, "reduction": "sum"}).backward()
-    assert story.scores.grad[0].tolist() == pytest.approx(one.grad[0].tolist(), abs=1e-12)
+    assert detail.scores.grad[0].tolist() == pytest.approx(one.grad[0].tolist(), abs=1e-12)
 
 
 def test_a_row_opens_in_one_example() -> None:
@@ -487,7 +505,9 @@ def test_the_fields_choose_among_all_rows_not_among_the_first_suspects() -> None
     assert 0 < len(wanted) < 1000
     table = app.dataframe[0].value
     assert table["row"].tolist() == wanted[np.argsort(margin[wanted], kind="stable")].tolist()
-    assert f"{len(wanted)} of 4000 rows are chosen" in said(app)
+    shares = grad_norms(logits, target)
+    share = 100 * shares[wanted].sum() / shares.sum()
+    assert f"{len(wanted)} of 4000 rows are chosen; they carry {share:.1f} % of the gradient." in said(app)
     exported = dump_suspects._csv_of_choice(app.session_state["dump_run"], Choice(range(1, 2), margin=(2.5, np.inf)))
     assert len(exported.splitlines()) == 1 + len(wanted)
     app.button(key="dump_all_rows").click()
@@ -542,16 +562,17 @@ def test_a_pair_of_groups_is_looked_into_class_by_class(monkeypatch: pytest.Monk
     detail = pair_detail(
         open_dump(logits, target), range(3, 6), range(0, 3), app.session_state["dump_run"].summary.options
     )
+    assert table["rows"].tolist() == sorted(table["rows"], reverse=True)
     first = table.iloc[0]
     assert first["mean gradient"] == detail.mean_gradient[int(first["label"]) - 3, int(first["prediction"])]
 
 
 def test_what_a_run_has_written_goes_with_it() -> None:
     logits, target = draw(30, 3)
-    run_of_it = Run(Question("dump", ("dump",), logits, target, None, ()))
-    assert run_of_it.selection(Choice(label=range(0, 1))).rows == (target == 0).sum()
-    folder = Path(run_of_it._folder.name)
+    analysis = DumpAnalysis(AnalysisRequest("dump", ("dump",), logits, target, None, ()))
+    assert analysis.selection(Choice(label=range(0, 1))).rows == (target == 0).sum()
+    folder = Path(analysis._folder.name)
     assert folder.exists()
-    run_of_it.end()
+    analysis.end()
 
     assert not folder.exists()

@@ -4,30 +4,29 @@ import streamlit as st
 
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
-from xent_ui.your_logits import pairs, suspects
-from xent_ui.your_logits import view as your_logits
+from xent_ui.your_logits import distributions, pairs, suspects, view
 
 st.subheader(_("Which examples carry the gradient of your model?"), anchor=False)
 st.markdown(_("Its logits and labels in; its gradient budget, suspects, confusions and calibration out."))
 with st.container(key="source"):
-    asked = your_logits.question()
+    request = view.dump_and_loss()
 with st.container(key="analysis"):
-    run = your_logits.run_of(asked)
-if run is not None:
+    analysis = view.analysis_of(request)
+if analysis is not None:
     with st.container(key="budget"):
-        your_logits.budget(run)
+        view.budget(analysis)
     st.markdown(f"#### {_('Suspects')}")
     with st.container(key="suspects"):
-        row = suspects.suspects(run)
+        row = suspects.ranking(analysis)
     with st.container(key="why"):
-        suspects.why(run, row)
+        suspects.why(analysis, row)
     st.markdown(f"#### {_('Classes and pairs')}")
     with st.container(key="pairs"):
-        pairs.pairs(run)
+        pairs.matrix_and_table(analysis)
     st.markdown(f"#### {_('Loss, gradient norm and calibration')}")
     with st.container(key="distributions"):
-        pairs.distributions(run, row)
+        distributions.histograms_and_calibration(analysis, row)
 st.markdown(f"#### {_('In your training loop')}")
 with st.container(key="snippet"):
-    your_logits.snippet()
+    view.snippet()
 tab_storage.keep_in_tab()

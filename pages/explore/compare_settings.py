@@ -2,18 +2,19 @@
 
 import streamlit as st
 
-from xent_ui.compare_settings import view
+from xent_ui.compare_settings import examples, micro_batches, two_gradients, view
+from xent_ui.compare_settings.state import SETTINGS
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.text import _
 
 st.subheader(_("Two settings, one batch"), anchor=False)
 with st.container(key="examples"):
-    view.examples()
+    examples.example_buttons()
 shown = view.view_chooser()
 
 
-def settings() -> None:
+def two_settings() -> None:
     """A is pinned, B is what is on the table."""
     with st.container(key="options"):
         view.both_option_bars()
@@ -22,46 +23,46 @@ def settings() -> None:
     with st.container(key="loss"):
         view.readouts_of(result)
     with st.container(key="words"):
-        view.show_words(view.words(result, sheet))
+        two_gradients.show_words(view.words(result, sheet))
     with st.container(key="grad"):
         titles = (_("gradient of A"), _("gradient of B"), _("B − A"))
-        bound = view.gradient_bound(result.a, result.b)
-        view.heatmaps(result.gradients, sheet, titles, bound, result.b)
+        bound = two_gradients.gradient_bound(result.a, result.b)
+        two_gradients.heatmaps(result.gradients, sheet, titles, bound, result.b)
     with st.container(key="pulls"):
-        view.by_row_and_class(result.gradients, sheet, (result.a.row_loss, result.b.row_loss))
+        two_gradients.by_row_and_class(result.gradients, sheet, (result.a.row_loss, result.b.row_loss))
     with st.container(key="sweep"):
         view.sweep(result)
     with st.container(key="numbers"):
-        view.numbers(result.gradients, sheet)
+        two_gradients.numbers(result.gradients, sheet)
 
 
-def micro_batches() -> None:
+def batch_and_micro_batches() -> None:
     """Gradient accumulation: the mean of the means of micro-batches is not the mean of the batch."""
     sheet = session.visit().sheet
     parts, table = st.columns([1, 2], gap="medium")
     with parts, st.container(key="options"):
-        count = view.parts_slider(sheet)
-    result = view.accumulation(sheet, count)
+        count = micro_batches.count_slider(sheet)
+    result = micro_batches.accumulated(sheet, count)
     with table, st.container(key="micro_batches"):
-        view.parts_table(result, sheet)
+        micro_batches.micro_batch_table(result, sheet)
     with st.container(key="loss"):
-        view.accumulation_readouts(result)
+        micro_batches.readouts(result)
     with st.container(key="words"):
-        view.show_words(view.accumulation_words(result, sheet))
+        two_gradients.show_words(micro_batches.words(result, sheet))
     with st.container(key="right_way"):
-        view.right_way()
+        micro_batches.right_way()
     with st.container(key="grad"):
         titles = (_("A: of the whole batch"), _("B: of the mean of means"), _("B − A"))
-        bound = view.gradient_bound(result.whole, *result.parts)
-        view.heatmaps(result.gradients, sheet, titles, bound, result.whole)
+        bound = two_gradients.gradient_bound(result.whole, *result.parts)
+        two_gradients.heatmaps(result.gradients, sheet, titles, bound, result.whole)
     with st.container(key="pulls"):
-        view.by_row_and_class(result.gradients, sheet)
+        two_gradients.by_row_and_class(result.gradients, sheet)
     with st.container(key="numbers"):
-        view.numbers(result.gradients, sheet)
+        two_gradients.numbers(result.gradients, sheet)
 
 
-if shown == view.SETTINGS:
-    settings()
+if shown == SETTINGS:
+    two_settings()
 else:
-    micro_batches()
+    batch_and_micro_batches()
 tab_storage.keep_in_tab()

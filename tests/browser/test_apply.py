@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 from harness.browser import IDLE_MS, Journal, go_to, open_page, wait_idle
 from xent_core.doctor.findings import TITLES
 from xent_core.doctor.pitfalls import PITFALLS
-from xent_ui.compare_settings.view import EXAMPLES
+from xent_ui.compare_settings.examples import EXAMPLES
 
 
 def test_a_pasted_error_message_leads_to_its_pitfall(page: Page, app_url: str, journal: Journal) -> None:

@@ -11,6 +11,8 @@ from xent_ui.figures.theme import BLUE, FONT, GREY, OUTLINE, layout
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 260
+ROOM_BELOW, ROOM_ABOVE = 0.15, 0.3  # of the curve's height; above for the letters A and B
+FLAT = 1e-3  # relative: a curve that varies by less is drawn flat, as rounding alone makes it uneven
 
 
 def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_title: str) -> go.Figure:
@@ -41,11 +43,11 @@ def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_t
     ends = [(0, "A", "circle"), (-1, "B", "square")]
     figure.add_trace(
         go.Scatter(
-            x=[x[place] for place, _name, _symbol in ends],
-            y=[shown[place] for place, _name, _symbol in ends],
+            x=[x[index] for index, _name, _symbol in ends],
+            y=[shown[index] for index, _name, _symbol in ends],
             mode="markers+text",
-            marker={"color": OUTLINE, "size": 11, "symbol": [symbol for _place, _name, symbol in ends]},
-            text=[name for _place, name, _symbol in ends],
+            marker={"color": OUTLINE, "size": 11, "symbol": [symbol for _index, _name, symbol in ends]},
+            text=[name for _index, name, _symbol in ends],
             textposition="top center",
             textfont={"size": 14},
             hoverinfo="skip",
@@ -54,8 +56,7 @@ def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_t
     )
     finite = [value for value in shown if value is not None]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    # a line that rounding alone makes uneven is drawn flat
-    room = max(high - low, 1e-3 * max(abs(high), abs(low)), 1e-12)
+    height = max(high - low, FLAT * max(abs(high), abs(low)), 1e-12)
     ticks = {"tickmode": "array", "tickvals": x, "ticktext": texts} if words else {}
     figure.update_layout(
         layout(HEIGHT),
@@ -73,7 +74,7 @@ def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_t
             "gridcolor": GREY,
             "griddash": "dot",
             "tickfont": {"size": 12, **FONT},
-            "range": [low - 0.15 * room, high + 0.3 * room],
+            "range": [low - ROOM_BELOW * height, high + ROOM_ABOVE * height],
         },
     )
     if words:

@@ -1,29 +1,22 @@
-"""The gradient descent page: what is asked, the run behind it, and the path that it gave."""
+"""The page Gradient descent: optimizer and steps, the path as a picture that plays, what it shows, its numbers."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from functools import partial
 
 import pandas as pd
 import streamlit as st
 from torch import Tensor
 
-from xent_core import (
-    OPTIMIZERS,
-    Descent,
-    Limit,
-    Problem,
-    descend,
-    equilibrium_gap,
-    evaluate,
-    limit_of,
-)
-from xent_ui.gradient_descent import figures as descent_figures
-from xent_ui.gradient_descent.figures import Held, Moving, Words
-from xent_ui.server import job_pool
-from xent_ui.server.job_pool import Job
+from xent_core.cross_entropy import evaluate
+from xent_core.descent import OPTIMIZERS, Descent, Limit, limit_of
+from xent_core.experiments import equilibrium_gap
+from xent_core.problem import Problem
+from xent_ui.gradient_descent.descent_run import DescentRun, DescentSettings
+from xent_ui.gradient_descent.figures import player as player_figure
+from xent_ui.gradient_descent.figures.path_values import FrameConstants, Labels, PathValues
+from xent_ui.gradient_descent.state import LEARNING_RATE, NUM_STEPS, OPTIMIZER, RUN, STEP
 from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text, number_texts
@@ -32,68 +25,44 @@ from xent_ui.text import _, number, short, short_names
 from xent_ui.widgets import job_progress, matrices, number_tables
 from xent_ui.widgets.matrices import CHART_CONFIG
 
-OPTIMIZER, LEARNING_RATE, STEPS = "descent_optimizer", "descent_learning_rate", "descent_steps"
-RUN, STEP = "descent_run", "descent_step"
 MAX_STEPS = 10_000
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What is asked of a descent, under the names of `descend`."""
-
-    optimizer: str
-    learning_rate: float
-    steps: int
-
-
-@dataclass(eq=False)
-class Run:
-    """A descent in a thread of its own, so that a page can show how far it is, and stop it. Raises: QueueFull."""
-
-    problem: Problem
-    settings: Settings
-    done: int = 0
-    job: Job[Descent] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.job = job_pool.POOL.submit(self._descend)
-
-    def _descend(self, job: Job[Descent]) -> Descent:
-        def note(done: int) -> bool:
-            self.done = done
-            return not job.should_stop()
-
-        asked = self.settings
-        return descend(
-            self.problem,
-            learning_rate=asked.learning_rate,
-            steps=asked.steps,
-            optimizer=asked.optimizer,
-            progress=note,
-        )
-
-
-def settings(sheet: Sheet) -> Settings:
+def settings(sheet: Sheet) -> DescentSettings:
     """Optimizer, learning rate and number of steps."""
     most = max_steps(sheet)
-    session.begin(OPTIMIZER, "SGD")
-    session.begin(LEARNING_RATE, 1.0)
-    session.begin(STEPS, min(50, most))
-    session.keep(STEPS, min(int(session.kept(STEPS)), most))
+    session.begin(OPTIMIZER, OPTIMIZER.default)
+    session.begin(LEARNING_RATE, LEARNING_RATE.default)
+    session.begin(NUM_STEPS, min(NUM_STEPS.default, most))
+    session.keep(NUM_STEPS, min(int(session.kept(NUM_STEPS)), most))
     which, rate, count = st.columns([2, 1, 1], vertical_alignment="bottom")
     optimizer = which.segmented_control(
-        _("optimizer (torch.optim)"), list(OPTIMIZERS), required=True, key=OPTIMIZER, persist_state="session",
-        help=_("momentum is SGD with momentum=0.9; everything else as torch.optim has it."),
-    )  # fmt: skip
-    learning_rate = rate.number_input(
-        _("learning rate η"), min_value=0.0, max_value=1e9, step=0.5, format="%g", key=LEARNING_RATE,
+        _("optimizer (torch.optim)"),
+        list(OPTIMIZERS),
+        required=True,
+        key=OPTIMIZER.name,
         persist_state="session",
-    )  # fmt: skip
+        help=_("momentum is SGD with momentum=0.9; everything else as torch.optim has it."),
+    )
+    learning_rate = rate.number_input(
+        _("learning rate η"),
+        min_value=0.0,
+        max_value=1e9,
+        step=0.5,
+        format="%g",
+        key=LEARNING_RATE.name,
+        persist_state="session",
+    )
     steps = count.number_input(
-        _("steps"), min_value=1, max_value=most, step=50, key=STEPS, persist_state="session",
+        _("steps"),
+        min_value=1,
+        max_value=most,
+        step=50,
+        key=NUM_STEPS.name,
+        persist_state="session",
         help=_("At most {most} for a batch of this size. Go on from where they end.").format(most=most),
-    )  # fmt: skip
-    return Settings(str(optimizer), float(learning_rate), int(steps))
+    )
+    return DescentSettings(str(optimizer), float(learning_rate), int(steps))
 
 
 def max_steps(sheet: Sheet) -> int:
@@ -101,7 +70,7 @@ def max_steps(sheet: Sheet) -> int:
     return min(MAX_STEPS, limits().path_cells // (sheet.num_rows * sheet.num_classes))
 
 
-def rule(asked: Settings) -> None:
+def rule(asked: DescentSettings) -> None:
     """What one step does."""
     formulas = {
         "SGD": r"z \leftarrow z - \eta\, g, \qquad g = \partial L / \partial z",
@@ -111,13 +80,13 @@ def rule(asked: Settings) -> None:
     st.latex(formulas[asked.optimizer])
 
 
-def path_of(problem: Problem, asked: Settings) -> Descent | None:
+def path_of(problem: Problem, asked: DescentSettings) -> Descent | None:
     """The path that was asked for; while it is on its way None, with a bar and a button to stop it."""
-    run: Run | None = session.kept(RUN)
+    run = session.kept(RUN)
     if run is None or run.settings != asked or run.problem != problem or run.job.was_left:
         if run is not None:
             run.job.stop()
-        run = job_progress.submitted(lambda: Run(problem, asked))
+        run = job_progress.submitted(lambda: DescentRun(problem, asked))
         session.keep(RUN, run)
         if run is None:
             return None
@@ -126,32 +95,36 @@ def path_of(problem: Problem, asked: Settings) -> Descent | None:
     return job_progress.result(run.job, partial(_progress, run), key="descent", on_start=start_again)
 
 
-def _progress(run: Run) -> tuple[float, str]:
+def _progress(run: DescentRun) -> tuple[float, str]:
     words = _("step {done} of {steps}").format(done=run.done, steps=run.settings.steps)
     return run.done / run.settings.steps, words
 
 
 def summary(path: Descent) -> None:
     """The loss at the start and at the end, where it tends to, and the gradient that is left."""
-    places, limit = decimals(), limit_of(path.problem)
+    limit = limit_of(path.problem)
     start, reached = float(path.loss[0]), float(path.loss[-1])
     with st.container(horizontal=True, gap="medium"):
         with st.container(key="loss", width="content"):
-            st.metric(_("loss at the start"), number(start, places), width="content")
+            st.metric(_("loss at the start"), number(start, decimals()), width="content")
         name = _("after {steps} steps") if path.steps != 1 else _("after {steps} step")
-        st.metric(name.format(steps=path.steps), number(reached, places), width="content")
+        st.metric(name.format(steps=path.steps), number(reached, decimals()), width="content")
         if limit is not None:
             st.metric(
-                _("its limit"), number(limit.loss, places), width="content",
+                _("its limit"),
+                number(limit.loss, decimals()),
+                width="content",
                 help=_("The floor of the loss: the entropy of the target, reached only where p = v/S."),
-            )  # fmt: skip
+            )
         st.metric(
-            _("gradient norm"), number(float(path.grad_norm[-1]), places), width="content",
+            _("gradient norm"),
+            number(float(path.grad_norm[-1]), decimals()),
+            width="content",
             help=_("‖∂L/∂z‖ over all logits, after the last step"),
-        )  # fmt: skip
+        )
 
 
-def findings(path: Descent, asked: Settings) -> None:
+def findings(path: Descent, asked: DescentSettings) -> None:
     """What happened on the way, in plain sentences."""
     if path.steps < asked.steps:
         st.info(
@@ -233,9 +206,9 @@ def _largest_gap(logits: Tensor) -> float:
 
 def player(path: Descent, sheet: Sheet) -> None:
     """The whole path in one figure that the browser plays."""
-    points = descent_figures.frame_points(path.steps, sheet.num_rows, sheet.num_classes)
+    points = player_figure.frame_points(path.steps, sheet.num_rows, sheet.num_classes)
     limit, start = limit_of(path.problem), evaluate(path.problem)
-    moving = Moving(
+    values = PathValues(
         points,
         path.probs_at(points),
         path.grad_logits[points],
@@ -244,7 +217,7 @@ def player(path: Descent, sheet: Sheet) -> None:
         path.actual_change.tolist(),
         path.predicted_change.tolist(),
     )
-    held = Held(
+    constants = FrameConstants(
         short_names(sheet.row_names),
         short_names(sheet.class_names),
         start.gradient_bound,
@@ -254,7 +227,7 @@ def player(path: Descent, sheet: Sheet) -> None:
         decimals(),
     )
     st.plotly_chart(
-        descent_figures.player(moving, held, _words()),
+        player_figure.player(values, constants, _labels()),
         key="descent_player",
         config=CHART_CONFIG,
         alt=_("Probabilities, gradient, loss and norm of the gradient at every step; their numbers are in the tables"),
@@ -267,9 +240,9 @@ def player(path: Descent, sheet: Sheet) -> None:
         )
 
 
-def _words() -> Words:
+def _labels() -> Labels:
     actual, predicted = _("actual"), _("predicted")
-    return Words(
+    return Labels(
         probabilities=f"<b>{_('probabilities')}</b>",
         gradient=f"<b>{_('gradient')}</b>",
         simplex=f"<b>{_('simplex')}</b>: {_('◯ limit')}",
@@ -292,10 +265,12 @@ def continue_from(path: Descent, sheet: Sheet) -> bool:
     with choice:
         step = _chosen_step(path)
     if button.button(
-        _("Continue from here"), icon=":material/arrow_forward:", key="descent_continue",
+        _("Continue from here"),
+        icon=":material/arrow_forward:",
+        key="descent_continue",
         disabled=session.is_locked("logits"),
         help=_("Puts the logits of this step on the batch page. Undo brings the former ones back."),
-    ):  # fmt: skip
+    ):
         session.put(sheet.with_logits(number_texts(path.logits[step])))
         return True
     return False
@@ -304,7 +279,7 @@ def continue_from(path: Descent, sheet: Sheet) -> bool:
 def _chosen_step(path: Descent) -> int:
     kept = session.kept(STEP)
     session.keep(STEP, path.steps if kept is None else min(int(kept), path.steps))
-    return int(st.number_input(_("step"), min_value=0, max_value=path.steps, key=STEP, persist_state="session"))
+    return int(st.number_input(_("step"), min_value=0, max_value=path.steps, key=STEP.name, persist_state="session"))
 
 
 def tables(path: Descent, sheet: Sheet) -> None:
@@ -312,7 +287,8 @@ def tables(path: Descent, sheet: Sheet) -> None:
     opened = st.expander(_("The numbers, as tables and CSV"), key="descent_tables", on_change="rerun")
     if not opened.open:
         return
-    step = int(session.kept(STEP))
+    kept = session.kept(STEP)
+    step = path.steps if kept is None else kept
     with opened:
         names = [_("path"), *(_("{name}, step {step}").format(name=name, step=step) for name in _matrices(path, step))]
         whole, *others = st.tabs(names)

@@ -1,1 +1,1 @@
-"""What several pages show: formulas with numbers, tables of numbers, matrices, the choice of a row, a job at work."""
+"""What several pages show: formulas, number tables, matrices, choosers, pinned settings, the progress of a job."""

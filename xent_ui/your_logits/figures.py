@@ -17,7 +17,13 @@ from xent_ui.text import number, plotly_escaped
 HEIGHT, LORENZ_HEIGHT = 300, 230
 BARS = 40
 MAX_POINTS = 200
+WIDER_THAN_SHARES = [-0.04, 1.04]  # whole marks at 0 and 1
 DENSE_ROW_HEIGHT, UPRIGHT = 22, 40  # pixels
+AXES_HEIGHT, BAR_HEIGHT, LABEL_OUTLINE = 90, 28, 3  # pixels
+MIN_MARK, MAX_MARK = 8, 24  # pixels, by the rows in a bin
+MANY_TICKS = 100  # from the last edge to the first: an axis that wide is ticked at powers of ten alone
+ROOM_FOR_NUMBERS = 0.25  # beside the bars, as a share of them all
+MAX_NAME_CHARACTERS = 24
 MAX_LEVEL_CHARACTERS = 40  # in the names of all columns, on the width of a phone
 
 
@@ -27,15 +33,15 @@ def lorenz(curve: LorenzCurve, *, examples: str, gradient: str) -> go.Figure:
     Args: examples, gradient: what the axes are called.
     """
     x, y = thinned(curve)
-    figure = go.Figure(data=[_even(), _curve(x, y, fill="tonexty")])
-    return _laid_out(figure, x_title=examples, y_title=gradient, shares=True).update_layout(height=LORENZ_HEIGHT)
+    figure = go.Figure(data=[_diagonal(), _curve(x, y, fill="tonexty")])
+    return _with_axes(figure, x_title=examples, y_title=gradient, shares=True).update_layout(height=LORENZ_HEIGHT)
 
 
 def thinned(curve: LorenzCurve) -> tuple[list[float], list[float]]:
     """At most MAX_POINTS points of the curve, closer together where it is steep."""
     last = len(curve.examples) - 1
-    places = np.unique((np.linspace(0, 1, MAX_POINTS) ** 2 * last).round().astype(int))
-    return curve.examples[places].tolist(), curve.gradient[places].tolist()
+    indices = np.unique((np.linspace(0, 1, MAX_POINTS) ** 2 * last).round().astype(int))
+    return curve.examples[indices].tolist(), curve.gradient[indices].tolist()
 
 
 def histogram(
@@ -52,30 +58,36 @@ def histogram(
     Args:
       chosen: those of the rows that are chosen, drawn in front; None if all are.
       within: the chosen range, which is shaded.
-      mark: the value of the row that is looked at.
+      mark: the value of the row whose numbers are shown.
     """
-    found = bars(values)
-    figure = _laid_out(go.Figure(), x_title=title, y_title=rows)
+    steps = bars(values)
+    figure = _with_axes(go.Figure(), x_title=title, y_title=rows)
     figure.update_xaxes(type="log", exponentformat="power")
-    if not found:
+    if not steps:
         return figure
-    edges = [*(low for low, _high, _count in found), found[-1][1]]
-    if edges[-1] > 100 * edges[0]:
+    edges = [*(low for low, _high, _count in steps), steps[-1][1]]
+    if edges[-1] > MANY_TICKS * edges[0]:
         figure.update_xaxes(dtick=1)  # powers of ten alone
-    heights = [count for _low, _high, count in found]
+    heights = [count for _low, _high, count in steps]
     is_faint = chosen is not None
     figure.add_trace(_steps(edges, heights, LINE if is_faint else MADE))
     if chosen is not None:
         figure.add_trace(_steps(edges, chosen.coarser(BARS, like=values)[1].tolist(), MADE))
-    middles = [math.sqrt(low * high) for low, high, _count in found]
-    said = [f"{number(low)} … {number(high)}: {count}" for low, high, count in found]
-    unseen = {"marker": {"opacity": 0}}
+    middles = [math.sqrt(low * high) for low, high, _count in steps]
+    texts = [f"{number(low)} … {number(high)}: {count}" for low, high, count in steps]
+    invisible = {"marker": {"opacity": 0}}
     figure.add_trace(
         go.Scatter(
-            x=middles, y=heights, mode="markers", customdata=said, hovertemplate="%{customdata}<extra></extra>",
-            marker={"opacity": 0, "size": 12, "color": MADE}, selected=unseen, unselected=unseen,
+            x=middles,
+            y=heights,
+            mode="markers",
+            customdata=texts,
+            hovertemplate="%{customdata}<extra></extra>",
+            marker={"opacity": 0, "size": 12, "color": MADE},
+            selected=invisible,
+            unselected=invisible,
         )
-    )  # fmt: skip
+    )
     figure.update_layout(dragmode="select", selectdirection="h", hovermode="x")
     if within is not None:
         low, high = max(within[0], edges[0]), min(within[1], edges[-1])
@@ -92,7 +104,7 @@ def _steps(edges: list[float], heights: list[int], colour: str) -> go.Scatter:
 
 
 def bars(values: Histogram) -> list[tuple[float, float, int]]:
-    """The steps of that picture: from, to, rows; none if every value is 0, which a logarithm has no place for."""
+    """The steps of that picture: from, to, rows; none if every value is 0, which a logarithmic axis cannot show."""
     if not values.counts[1:].any():
         return []
     edges, counts = values.coarser(BARS)
@@ -102,7 +114,7 @@ def bars(values: Histogram) -> list[tuple[float, float, int]]:
 def reliability(bins: Reliability, *, confidence: str, accuracy: str) -> go.Figure:
     """The accuracy of every bin of the confidence; the more rows in it, the larger its mark."""
     used = np.flatnonzero(bins.counts)
-    size = 8 + 16 * np.sqrt(bins.counts[used] / max(int(bins.counts.max(initial=1)), 1))
+    size = MIN_MARK + (MAX_MARK - MIN_MARK) * np.sqrt(bins.counts[used] / max(int(bins.counts.max(initial=1)), 1))
     marks = go.Scatter(
         x=bins.confidence[used].tolist(),
         y=bins.accuracy[used].tolist(),
@@ -112,16 +124,19 @@ def reliability(bins: Reliability, *, confidence: str, accuracy: str) -> go.Figu
         customdata=bins.counts[used].tolist(),
         hovertemplate="%{x:.3f}, %{y:.3f}: %{customdata}<extra></extra>",
     )
-    figure = _laid_out(go.Figure(data=[_even(), marks]), x_title=confidence, y_title=accuracy, shares=True)
-    return figure.update_layout({"xaxis.range": [-0.04, 1.04], "yaxis.range": [-0.04, 1.04]})  # whole marks at the ends
+    figure = _with_axes(go.Figure(data=[_diagonal(), marks]), x_title=confidence, y_title=accuracy, shares=True)
+    return figure.update_layout({"xaxis.range": WIDER_THAN_SHARES, "yaxis.range": WIDER_THAN_SHARES})
 
 
 def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, title: str) -> go.Figure:
     """A few logits of one row and the gradient on each; the bar of the label has an outline."""
-    widths = [3 if place == label else 0 for place in range(len(names))]
+    widths = [LABEL_OUTLINE if index == label else 0 for index in range(len(names))]
     bar = go.Bar(
         x=list(values),
-        y=[plotly_escaped(name if len(name) <= 24 else name[:23] + "…") for name in names],
+        y=[
+            plotly_escaped(name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…")
+            for name in names
+        ],
         orientation="h",
         marker={
             "color": [MADE if value < 0 else OUTLINE for value in values],
@@ -132,10 +147,10 @@ def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, t
         insidetextfont={"color": DARK_INK},
         hoverinfo="skip",
     )
-    figure = _laid_out(go.Figure(data=[bar]), x_title=title, y_title="")
-    figure.update_layout(height=90 + 28 * len(names))
+    figure = _with_axes(go.Figure(data=[bar]), x_title=title, y_title="")
+    figure.update_layout(height=AXES_HEIGHT + BAR_HEIGHT * len(names))
     finite = [0.0, *(value for value in values if math.isfinite(value))]
-    room = 0.25 * (max(finite) - min(finite))  # for the numbers beside the bars
+    room = ROOM_FOR_NUMBERS * (max(finite) - min(finite))
     figure.update_xaxes(range=[min(finite) - room, max(finite) + room] if room else None)
     return figure.update_yaxes(autorange="reversed", type="category")
 
@@ -155,7 +170,7 @@ def pair_matrix(
     Args:
       row_names, column_names: of the classes; plain text.
       others: the name of the last column, and of the last row if there is one more than `row_names`, which stand for
-        everything else; the scale is that of the others' fellows alone. None if nothing is left out.
+        all classes that have no column of their own; they have no part in the scale. None if there are none.
     """
     own = np.abs(values[: len(row_names), : len(column_names)])
     rest = [] if others is None else [others]
@@ -179,27 +194,35 @@ def pair_matrix(
 
 
 def _clickable(rows: int, columns: int) -> go.Scatter:
-    """Unseen marks on the cells, for a heatmap reports no clicks."""
-    unseen = {"marker": {"opacity": 0}}
+    """Invisible marks on the cells, for a heatmap reports no clicks."""
+    invisible = {"marker": {"opacity": 0}}
     return go.Scatter(
-        x=np.tile(np.arange(columns), rows).tolist(), y=np.repeat(np.arange(rows), columns).tolist(), mode="markers",
-        marker={"opacity": 0, "size": DENSE_ROW_HEIGHT, "symbol": "square"}, hoverinfo="none",
-        selected=unseen, unselected=unseen,
-    )  # fmt: skip
+        x=np.tile(np.arange(columns), rows).tolist(),
+        y=np.repeat(np.arange(rows), columns).tolist(),
+        mode="markers",
+        marker={"opacity": 0, "size": DENSE_ROW_HEIGHT, "symbol": "square"},
+        hoverinfo="none",
+        selected=invisible,
+        unselected=invisible,
+    )
 
 
-def _even() -> go.Scatter:
+def _diagonal() -> go.Scatter:
     return go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": LINE, "dash": "dash"}, hoverinfo="skip")
 
 
 def _curve(x: list[float], y: list[float], *, fill: str) -> go.Scatter:
     return go.Scatter(
-        x=x, y=y, mode="lines", line={"color": MADE, "width": 3}, fill=fill,
+        x=x,
+        y=y,
+        mode="lines",
+        line={"color": MADE, "width": 3},
+        fill=fill,
         hovertemplate="%{x:.2%}: %{y:.1%}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
-def _laid_out(figure: go.Figure, *, x_title: str, y_title: str, shares: bool = False) -> go.Figure:
+def _with_axes(figure: go.Figure, *, x_title: str, y_title: str, shares: bool = False) -> go.Figure:
     scale = {"range": [0, 1.02], "tickformat": ".0%"} if shares else {}
     axis = {"fixedrange": True, "zeroline": False, "tickfont": FONT, **scale}
     figure.update_layout(

@@ -1,15 +1,14 @@
-"""Pairs of classes and distributions of a dump, both tied to the choice of rows: each shows it, and can change it."""
+"""Pairs of label and prediction: which carry the gradient, as a matrix and a table, and the classes inside a group."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from xent_core.dump import DumpSummary, Histogram, InvalidDump, PairDetail, Selection
+from xent_core.dump import DumpSummary, InvalidDump, PairDetail, Selection
 from xent_ui.figures import theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.server.job_pool import QueueFull
@@ -18,34 +17,41 @@ from xent_ui.text import _, markdown_escaped
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
-from xent_ui.your_logits.analysis import Look, Run
-from xent_ui.your_logits.suspects import LABEL, PREDICTION, RANGES, bound_key, choice_of
+from xent_ui.your_logits.analysis import DumpAnalysis, PairDetailRun
+from xent_ui.your_logits.choice import choice_of
+from xent_ui.your_logits.state import LABEL, PAIR_MATRIX, PAIR_TABLE, PREDICTION, QUANTITY, RANGES
 
 SHOWN_CLASSES, SHOWN_PAIRS = 20, 200
+TABLE_HEIGHT = 360  # pixels
 
 
-def pairs(run: Run) -> None:
+def matrix_and_table(analysis: DumpAnalysis) -> None:
     """Which labels and predictions carry the gradient, as a matrix of the classes that matter most and as a table."""
-    summary, found = run.summary, run.selection(choice_of(run.summary))
+    summary, found = analysis.summary, analysis.selection(choice_of(analysis.summary))
     titles = {
         "share": _("share of the gradient"),
         "confusion": _("number of rows"),
         "gradient": _("mean gradient"),
     }
-    session.begin("dump_quantity", "share")
+    session.begin(QUANTITY, QUANTITY.default)
     quantity = str(
         st.segmented_control(
-            _("What the matrix shows"), list(titles), format_func=titles.__getitem__, required=True,
-            key="dump_quantity", persist_state="session", label_visibility="collapsed",
+            _("What the matrix shows"),
+            list(titles),
+            format_func=titles.__getitem__,
+            required=True,
+            key=QUANTITY.name,
+            persist_state="session",
+            label_visibility="collapsed",
         )
-    )  # fmt: skip
+    )
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _pair_matrix(summary, found, quantity, titles[quantity])
     with right:
         _pair_table(summary, found)
     if summary.groups.size > 1:
-        _inside(run)
+        _inside_groups(analysis)
 
 
 def _total_norm(summary: DumpSummary) -> float:
@@ -62,7 +68,9 @@ def _pair_matrix(summary: DumpSummary, found: Selection, quantity: str, title: s
     }[quantity]
     names = [summary.name_of_group(group) for group in groups]
     label, prediction = session.kept(LABEL), session.kept(PREDICTION)
-    is_shown = quantity != "gradient" and label in groups and prediction in groups
+    selected = None
+    if quantity != "gradient" and label in groups and prediction in groups:
+        selected = Cell(groups.index(label), groups.index(prediction))
     st.plotly_chart(
         dump_figures.pair_matrix(
             condensed(source.astype(np.float64), groups, rows_too=quantity != "gradient"),
@@ -71,9 +79,9 @@ def _pair_matrix(summary: DumpSummary, found: Selection, quantity: str, title: s
             column_names=names,
             others=others,
             decimals=0 if quantity == "confusion" else 3,
-            selected=Cell(groups.index(label), groups.index(prediction)) if is_shown else None,
+            selected=selected,
         ),
-        key="pair_matrix",
+        key=PAIR_MATRIX.name,
         config=CHART_CONFIG,
         on_select=partial(_take_cell, groups),
         selection_mode="points",
@@ -114,7 +122,7 @@ def condensed(matrix: np.ndarray, groups: list[int], *, rows_too: bool) -> np.nd
 def _pair_table(summary: DumpSummary, found: Selection) -> None:
     norms = found.pair_norm.ravel()
     order = np.argsort(-norms, kind="stable")[:SHOWN_PAIRS] if norms.size <= SHOWN_PAIRS else _largest(norms)
-    shown = [divmod(int(place), summary.groups.count) for place in order if norms[place] > 0]
+    shown = [divmod(int(index), summary.groups.count) for index in order if norms[index] > 0]
     table = pd.DataFrame(
         {
             _("label"): [summary.name_of_group(label) for label, _prediction in shown],
@@ -125,9 +133,9 @@ def _pair_table(summary: DumpSummary, found: Selection) -> None:
     )
     st.dataframe(
         table,
-        key="pair_table",
+        key=PAIR_TABLE.name,
         hide_index=True,
-        height=360,
+        height=TABLE_HEIGHT,
         on_select=partial(_take_pair, shown),
         selection_mode="single-row",
         column_config={_("share of the gradient"): st.column_config.NumberColumn(format="percent")},
@@ -142,7 +150,7 @@ def _largest(shares: np.ndarray) -> np.ndarray:
 
 
 def _take_pair(shown: list[tuple[int, int]]) -> None:
-    chosen = session.kept("pair_table").selection.rows
+    chosen = session.kept(PAIR_TABLE).selection.rows
     label, prediction = shown[chosen[0]] if chosen and chosen[0] < len(shown) else (None, None)
     session.keep(LABEL, label)
     session.keep(PREDICTION, prediction)
@@ -150,7 +158,7 @@ def _take_pair(shown: list[tuple[int, int]]) -> None:
 
 def _take_cell(groups: list[int]) -> None:
     """A click into the matrix chooses that pair; the label alone in the column of all others; a second one, all."""
-    points = session.kept("pair_matrix").selection.points
+    points = session.kept(PAIR_MATRIX).selection.points
     if points:
         label, prediction = int(points[0]["y"]), int(points[0]["x"])
         asked = (
@@ -163,9 +171,9 @@ def _take_cell(groups: list[int]) -> None:
         session.keep(PREDICTION, asked[1])
 
 
-def _inside(run: Run) -> None:
-    """The single classes of a block of groups, which reads the dump again."""
-    summary, label, prediction = run.summary, session.kept(LABEL), session.kept(PREDICTION)
+def _inside_groups(analysis: DumpAnalysis) -> None:
+    """The single classes inside the chosen pair of groups, which reads the dump again."""
+    summary, label, prediction = analysis.summary, session.kept(LABEL), session.kept(PREDICTION)
     with st.container(key="inside"):
         st.markdown(f"**{_('Inside a pair of groups')}**")
         if label is None or prediction is None:
@@ -176,9 +184,9 @@ def _inside(run: Run) -> None:
             )
             return
         members = summary.groups.members
-        look = run.inside
-        is_other = look is not None and (look.labels, look.logits) != (members(label), members(prediction))
-        if look is None or is_other or look.job.was_left:
+        counting = analysis.pair_detail
+        is_other = counting is not None and (counting.labels, counting.logits) != (members(label), members(prediction))
+        if counting is None or is_other or counting.job.was_left:
             st.button(
                 _("Look inside: {label} × {prediction}").format(
                     label=markdown_escaped(summary.name_of_group(label)),
@@ -187,45 +195,47 @@ def _inside(run: Run) -> None:
                 icon=":material/zoom_in:",
                 help=_("Reads the dump once more."),
                 key="dump_look",
-                on_click=_look,
-                args=(run, label, prediction),
+                on_click=_start_pair_detail,
+                args=(analysis, label, prediction),
             )
             return
-        if not job_progress.is_done(look.job, partial(_progress, look)):
+        if not job_progress.is_done(counting.job, partial(_progress, counting)):
             return
         try:
-            detail = look.job.result()
+            detail = counting.job.result()
         except (InvalidDump, OSError) as error:
             st.error(_("The dump cannot be read again: {error}").format(error=markdown_escaped(str(error))))
             return
-        if look.job.timed_out:
+        if counting.job.timed_out:
             st.info(
-                _("Stopped: these are the first {rows} of {total} rows.").format(rows=look.rows, total=look.total_rows),
+                _("Stopped: these are the first {rows} of {total} rows.").format(
+                    rows=counting.rows, total=counting.total_rows
+                ),
                 icon=":material/stop_circle:",
             )
-        _detail(detail, summary)
+        _single_classes(detail, summary)
 
 
-def _look(run: Run, label: int, prediction: int) -> None:
+def _start_pair_detail(analysis: DumpAnalysis, label: int, prediction: int) -> None:
     try:
-        run.look(label, prediction)
+        analysis.start_pair_detail(label, prediction)
     except QueueFull:
         st.toast(job_progress.queue_full_words(), icon=":material/hourglass_disabled:")
 
 
-def _progress(look: Look) -> tuple[float, str]:
-    words = _("row {done} of {rows}").format(done=look.rows, rows=look.total_rows)
-    return look.rows / max(look.total_rows, 1), words
+def _progress(counting: PairDetailRun) -> tuple[float, str]:
+    words = _("row {done} of {rows}").format(done=counting.rows, rows=counting.total_rows)
+    return counting.rows / max(counting.total_rows, 1), words
 
 
-def _detail(detail: PairDetail, summary: DumpSummary) -> None:
+def _single_classes(detail: PairDetail, summary: DumpSummary) -> None:
     """The rows and the mean gradient of single classes, those that matter most."""
     weight = np.abs(np.nan_to_num(detail.mean_gradient)) * detail.support[:, None]
     labels = np.sort(np.argsort(-weight.sum(1), kind="stable")[:SHOWN_CLASSES])
     logits = np.sort(np.argsort(-weight.sum(0), kind="stable")[:SHOWN_CLASSES])
     block = np.ix_(labels, logits)
-    row_names = [summary.name_of(detail.labels[place]) for place in labels]
-    column_names = [summary.name_of(detail.logits[place]) for place in logits]
+    row_names = [summary.name_of(detail.labels[index]) for index in labels]
+    column_names = [summary.name_of(detail.logits[index]) for index in logits]
     for title, values, scale, column in zip(
         (_("mean gradient"), _("number of rows")),
         (detail.mean_gradient, detail.confusion),
@@ -263,110 +273,3 @@ def _detail(detail: PairDetail, summary: DumpSummary) -> None:
     )
     if max(detail.confusion.shape) > SHOWN_CLASSES:
         st.caption(_("Drawn: the {count} labels and logits with the most gradient.").format(count=SHOWN_CLASSES))
-
-
-def distributions(run: Run, row: int) -> None:
-    """Histograms of loss and gradient norm, of all rows and of the chosen ones, and the reliability diagram."""
-    summary, choice = run.summary, choice_of(run.summary)
-    found = run.selection(choice)
-    loss, norm, calibration = st.columns(3, gap="medium")
-    try:
-        story = run.story(row)
-    except (InvalidDump, OSError):
-        story = None  # said where the row itself is shown
-    for column, name, whole, chosen, title, alt in (
-        (loss, "loss", summary.loss_histogram, found.loss_histogram, _("loss of a row"),
-         _("How many rows have which loss")),
-        (norm, "grad_norm", summary.grad_norm_histogram, found.grad_norm_histogram, _("gradient norm of a row"),
-         _("How many rows have which gradient norm")),
-    ):  # fmt: skip
-        column.plotly_chart(
-            dump_figures.histogram(
-                whole,
-                None if choice.is_everything else chosen,
-                title=title,
-                rows=_("rows"),
-                within=getattr(choice, name),
-                mark=None if story is None else float(getattr(story.scores, name)),
-            ),
-            key=f"{name}_histogram",
-            config=CHART_CONFIG,
-            on_select=partial(_take_range, name, dump_figures.bars(whole)),
-            selection_mode=("points", "box"),
-            alt=alt,
-        )
-    calibration.plotly_chart(
-        dump_figures.reliability(summary.reliability, confidence=_("confidence"), accuracy=_("accuracy")),
-        key="reliability",
-        config=CHART_CONFIG,
-        alt=_("Accuracy by confidence; on the dashed line they agree"),
-    )
-    st.caption(
-        _(
-            "Drag over a histogram to choose a range: table and matrix follow. "
-            "Strong colour: the chosen rows. Dashed: the row that is looked at."
-        )
-    )
-    opened = st.expander(_("The numbers, as tables"), key="dump_tables", on_change="rerun")
-    if opened.open:
-        with opened:
-            _tables(summary)
-
-
-def _take_range(name: str, bars: list[tuple[float, float, int]]) -> None:
-    """The bars under the hand become the range."""
-    places = [point["point_index"] for point in session.kept(f"{name}_histogram").selection.points]
-    if places and max(places) < len(bars):
-        session.keep(bound_key(name, "from"), bars[min(places)][0])
-        session.keep(bound_key(name, "to"), bars[max(places)][1])
-
-
-def _tables(summary: DumpSummary) -> None:
-    names = (_("classes"), _("gradient budget"), _("loss"), _("gradient norm"), _("calibration"))
-    classes, lorenz, loss, norm, calibration = st.tabs(names)
-    order = np.argsort(-np.nan_to_num(summary.class_share), kind="stable")[:1000]
-    classes.dataframe(
-        pd.DataFrame(
-            {
-                _("class"): [summary.name_of(int(c)) for c in order],
-                _("rows"): summary.support[order],
-                _("right"): summary.correct[order],
-                _("predicted"): summary.predicted[order],
-                _("mean loss"): summary.class_loss[order],
-                _("share of the gradient"): summary.class_share[order],
-                _("net push"): summary.net_push[order],
-            }
-        ),
-        hide_index=True,
-        alt=_("Every class: rows, right ones, predictions, loss, share of the gradient and net push"),
-    )
-    x, y = dump_figures.thinned(summary.lorenz)
-    lorenz.dataframe(
-        pd.DataFrame({_("share of the examples"): x, _("share of the gradient"): y}),
-        hide_index=True,
-        alt=_("Points of the Lorenz curve"),
-    )
-    _histogram_table(loss, summary.loss_histogram)
-    _histogram_table(norm, summary.grad_norm_histogram)
-    bins = summary.reliability
-    calibration.dataframe(
-        pd.DataFrame(
-            {
-                _("from"): bins.edges[:-1],
-                _("to"): bins.edges[1:],
-                _("rows"): bins.counts,
-                _("confidence"): bins.confidence,
-                _("accuracy"): bins.accuracy,
-            }
-        ),
-        hide_index=True,
-        alt=_("Rows, confidence and accuracy of every bin"),
-    )
-
-
-def _histogram_table(place: Any, values: Histogram) -> None:
-    place.dataframe(
-        pd.DataFrame(dump_figures.bars(values), columns=[_("from"), _("to"), _("rows")]),
-        hide_index=True,
-        alt=_("Rows by value"),
-    )

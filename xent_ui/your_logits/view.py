@@ -1,4 +1,4 @@
-"""The page about the logits of a real model: what is asked, its gradient budget, and the snippet that writes one."""
+"""The page Your logits: which dump and which loss, the wait for its analysis, its gradient budget, and a snippet."""
 
 from __future__ import annotations
 
@@ -22,11 +22,24 @@ from xent_ui.text import _, markdown_escaped, number, short
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
-from xent_ui.your_logits import suspects
-from xent_ui.your_logits.analysis import Question, Run
+from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
+from xent_ui.your_logits.choice import forget_choice
+from xent_ui.your_logits.state import (
+    ANALYSIS,
+    EXAMPLE,
+    IGNORE_INDEX,
+    LOGITS_ARE,
+    LOGITS_PATH,
+    PATH,
+    REDUCTION,
+    SMOOTHING,
+    SOURCE,
+    TARGET_PATH,
+    TEMPERATURE,
+    UPLOAD,
+    WEIGHT,
+)
 
-EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
-SOURCE, RUN, LOGITS_ARE = "dump_source", "dump_run", "dump_logits_are"
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
 
 SNIPPET = """\
@@ -36,38 +49,44 @@ numpy.savez("dump.npz", logits=torch.cat(logits).numpy(), target=torch.cat(targe
 """
 
 
-def question() -> Question | None:
+def dump_and_loss() -> AnalysisRequest | None:
     """Which dump and which loss; None while there is none."""
     titles = {EXAMPLE: _("Example: handwritten digits"), UPLOAD: _("Upload"), PATH: _("File on this computer")}
     sources = [EXAMPLE, UPLOAD, *([] if limits().is_public else [PATH])]
-    session.begin(SOURCE, EXAMPLE)
+    session.begin(SOURCE, SOURCE.default)
     source = st.segmented_control(
-        _("Where the logits come from"), sources, format_func=titles.__getitem__, required=True, key=SOURCE,
-        persist_state="session", label_visibility="collapsed", wrap=True,
-    )  # fmt: skip
+        _("Where the logits come from"),
+        sources,
+        format_func=titles.__getitem__,
+        required=True,
+        key=SOURCE.name,
+        persist_state="session",
+        label_visibility="collapsed",
+        wrap=True,
+    )
     found = {EXAMPLE: _of_example, UPLOAD: _of_upload, PATH: _of_path}[str(source)]()
     options = _options()
     if found is None or options is None:
         return None
-    answered = dict(session.kept(LOGITS_ARE, {}))
-    return replace(found, logits_are=answered.get(found.identity), options=tuple(options.items()))
+    logits_are = session.kept(LOGITS_ARE).get(found.identity)
+    return replace(found, logits_are=logits_are, options=tuple(options.items()))
 
 
-def _asked(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> Question:
-    return Question(name, identity, logits, target, None, ())
+def _request(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> AnalysisRequest:
+    return AnalysisRequest(name, identity, logits, target, None, ())
 
 
-def _of_example() -> Question:
+def _of_example() -> AnalysisRequest:
     st.caption(
         _(
             "1797 images, each with the logits of a small network that was not trained on it. "
             "A tenth of the labels was flipped on purpose: see whether they are found."
         )
     )
-    return _asked("digits", (EXAMPLE,), DIGITS)
+    return _request("digits", (EXAMPLE,), DIGITS)
 
 
-def _of_upload() -> Question | None:
+def _of_upload() -> AnalysisRequest | None:
     left, right = st.columns(2)
     logits = left.file_uploader(
         _("Logits, with or without labels: {formats}").format(formats=", ".join(FORMATS)),
@@ -86,44 +105,47 @@ def _of_upload() -> Question | None:
         return None
     logits, target = (sorted(files, key=lambda file: file.name) for files in (logits, target))
     identity = (UPLOAD, *(file.file_id for file in logits), "", *(file.file_id for file in target))
-    return _asked(logits[0].name, identity, logits, target or None)
+    return _request(logits[0].name, identity, logits, target or None)
 
 
-def _of_path() -> Question | None:
+def _of_path() -> AnalysisRequest | None:
     left, right = st.columns(2)
-    session.begin("dump_logits_path", "")
-    session.begin("dump_target_path", "")
+    session.begin(LOGITS_PATH, LOGITS_PATH.default)
+    session.begin(TARGET_PATH, TARGET_PATH.default)
     logits = left.text_input(
-        _("Path of the logits"), key="dump_logits_path", persist_state="session", placeholder="dump.npz, logits-*.npy",
+        _("Path of the logits"),
+        key=LOGITS_PATH.name,
+        persist_state="session",
+        placeholder="dump.npz, logits-*.npy",
         help=_("Read piece by piece, of any size; a pattern stands for several shards."),
-    )  # fmt: skip
+    )
     target = right.text_input(
-        _("Path of the labels, if they lie in another file"), key="dump_target_path", persist_state="session"
+        _("Path of the labels, if they lie in another file"), key=TARGET_PATH.name, persist_state="session"
     )
     if not (logits or "").strip():
         return None
     paths = [path.strip() for path in (logits, target or "")]
     changed = (str(os.stat(path).st_mtime_ns) for path in paths if os.path.isfile(path))
-    return _asked(Path(paths[0]).name, (PATH, *paths, *changed), paths[0], paths[1] or None)
+    return _request(Path(paths[0]).name, (PATH, *paths, *changed), paths[0], paths[1] or None)
 
 
 def _options() -> dict[str, Any] | None:
     """The options of the loss, under their names in `analyse`; None if they cannot be read."""
     with st.expander(_("Options of the loss"), icon=":material/tune:"):
         first, second, third, fourth = st.columns(4)
-        for key, value in (
-            ("dump_reduction", "mean"), ("dump_smoothing", 0.0), ("dump_temperature", 1.0),
-            ("dump_ignore_index", -100), ("dump_weight", ""),
-        ):  # fmt: skip
-            session.begin(key, value)
+        session.begin(REDUCTION, REDUCTION.default)
+        session.begin(SMOOTHING, SMOOTHING.default)
+        session.begin(TEMPERATURE, TEMPERATURE.default)
+        session.begin(IGNORE_INDEX, IGNORE_INDEX.default)
+        session.begin(WEIGHT, WEIGHT.default)
         keep: dict[str, Any] = {"persist_state": "session"}
-        reduction = first.selectbox("reduction", REDUCTIONS, key="dump_reduction", **keep)
-        smoothing = second.number_input("label_smoothing", 0.0, 1.0, step=0.05, key="dump_smoothing", **keep)
+        reduction = first.selectbox("reduction", REDUCTIONS, key=REDUCTION.name, **keep)
+        smoothing = second.number_input("label_smoothing", 0.0, 1.0, step=0.05, key=SMOOTHING.name, **keep)
         temperature = third.number_input(
-            _("temperature T"), min_value=1e-6, max_value=1e6, step=0.1, format="%g", key="dump_temperature", **keep
+            _("temperature T"), min_value=1e-6, max_value=1e6, step=0.1, format="%g", key=TEMPERATURE.name, **keep
         )
-        ignored = fourth.number_input("ignore_index", step=1, key="dump_ignore_index", **keep)
-        text = str(st.text_input(_("weight per class"), key="dump_weight", placeholder="1, 2, 0.5", **keep) or "")
+        ignored = fourth.number_input("ignore_index", step=1, key=IGNORE_INDEX.name, **keep)
+        text = str(st.text_input(_("weight per class"), key=WEIGHT.name, placeholder="1, 2, 0.5", **keep) or "")
         try:
             weight = tuple(parse_number(part) for part in text.replace(",", " ").split())
         except InvalidText as error:
@@ -138,31 +160,31 @@ def _options() -> dict[str, Any] | None:
     }
 
 
-def run_of(asked: Question | None) -> Run | None:
-    """The run that answers the question, once it has ended well; while it is on its way, how far it is."""
-    run: Run | None = session.kept(RUN)
-    if run is not None and (asked is None or run.asked != asked or run.job.was_left):
-        run.end()
-        run = None
-        session.keep(RUN, None)
-    if asked is None:
+def analysis_of(request: AnalysisRequest | None) -> DumpAnalysis | None:
+    """The analysis of that dump once it has ended well; until then None, and progress or complaint on screen."""
+    analysis = session.kept(ANALYSIS)
+    if analysis is not None and (request is None or analysis.request != request or analysis.job.was_left):
+        analysis.end()
+        analysis = None
+        session.keep(ANALYSIS, None)
+    if request is None:
         return None
-    if run is None:
-        run = job_progress.submitted(lambda: Run(asked))
-        if run is None:
+    if analysis is None:
+        analysis = job_progress.submitted(lambda: DumpAnalysis(request))
+        if analysis is None:
             return None
-        session.keep(RUN, run)
-        suspects.forget()
+        session.keep(ANALYSIS, analysis)
+        forget_choice()
     try:
         summary = job_progress.result(
-            run.job,
-            partial(_progress, run),
+            analysis.job,
+            partial(_progress, analysis),
             key="dump",
-            on_start=partial(session.keep, RUN, None),
-            below=partial(_rows_so_far, run),
+            on_start=partial(session.keep, ANALYSIS, None),
+            below=partial(_rows_so_far, analysis),
         )
     except InvalidDump as error:
-        _refusal(error, asked)
+        _refusal(error, request)
         return None
     except (OSError, MemoryError) as error:
         st.error(_("The files could not be read to their end: {error}").format(error=markdown_escaped(str(error))))
@@ -172,24 +194,25 @@ def run_of(asked: Question | None) -> Run | None:
     if not summary.kept:
         st.warning(_("All {rows} rows are ignored, so there is nothing to count.").format(rows=summary.rows))
         return None
-    return run
+    return analysis
 
 
-def _progress(run: Run) -> tuple[float, str]:
-    told = run.progress
-    if told is None:
+def _progress(analysis: DumpAnalysis) -> tuple[float, str]:
+    progress = analysis.progress
+    if progress is None:
         return 0.0, _("opening the file")
     words = {"rows": _("row {done} of {rows}"), "temperature": _("best temperature: row {done} of {rows}")}
-    return told.rows / max(told.total_rows, 1), words[told.stage].format(done=told.rows, rows=told.total_rows)
+    text = words[progress.stage].format(done=progress.rows, rows=progress.total_rows)
+    return progress.rows / max(progress.total_rows, 1), text
 
 
-def _rows_so_far(run: Run) -> None:
-    if run.partial is not None:
-        _metrics(run.partial)
+def _rows_so_far(analysis: DumpAnalysis) -> None:
+    if analysis.partial is not None:
+        _metrics(analysis.partial)
         st.caption(_("Of the rows so far."))
 
 
-def _refusal(error: InvalidDump, asked: Question) -> None:
+def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
     """One message, and for what looks like probabilities the question which they are."""
     if error.code == "looks-like-probabilities":
         with st.container(key="dump_probabilities"):
@@ -199,7 +222,7 @@ def _refusal(error: InvalidDump, asked: Question) -> None:
                     ("probabilities", _("Probabilities: take their logarithm")),
                     ("logits", _("Logits: take them as they are")),
                 ):
-                    st.button(label, key=f"dump_are_{answer}", on_click=_answer, args=(asked, answer))
+                    st.button(label, key=f"dump_are_{answer}", on_click=_answer, args=(request, answer))
         return
     first, _newline, code = str(error).partition("\n")
     st.error(markdown_escaped(first), icon=":material/error:")
@@ -207,18 +230,18 @@ def _refusal(error: InvalidDump, asked: Question) -> None:
         st.code(code)
 
 
-def _answer(asked: Question, answer: str) -> None:
-    session.keep(LOGITS_ARE, {asked.identity: answer})
+def _answer(request: AnalysisRequest, answer: str) -> None:
+    session.keep(LOGITS_ARE, {request.identity: answer})
 
 
-def budget(run: Run) -> None:
+def budget(analysis: DumpAnalysis) -> None:
     """The numbers of the whole, and how unevenly the gradient is spread."""
-    summary = run.summary
+    summary = analysis.summary
     if not summary.complete:
         stopped = _("Stopped: these are the first {rows} of {total} rows.").format(
             rows=summary.rows, total=summary.total_rows
         )
-        if run.job.timed_out:
+        if analysis.job.timed_out:
             stopped += " " + _("An analysis may take {seconds} seconds on this server.").format(
                 seconds=round(limits().work_seconds)
             )
@@ -257,26 +280,31 @@ def budget(run: Run) -> None:
 
 
 def _metrics(summary: DumpSummary) -> None:
-    places = decimals()
+    digits = decimals()
     with st.container(horizontal=True, gap="medium"):
         rows = f"{summary.kept}" if summary.kept == summary.rows else f"{summary.kept} / {summary.rows}"
         st.metric(_("rows"), rows, width="content", help=_("rows that count / all rows, with the ignored ones"))
         st.metric(_("classes"), f"{summary.classes}", width="content")
         with st.container(key="dump_loss", width="content"):
             name = _("loss, summed (nats)") if summary.options.reduction != "mean" else _("loss (nats)")
-            st.metric(name, number(summary.loss, places), width="content")
+            st.metric(name, number(summary.loss, digits), width="content")
         st.metric(_("accuracy"), f"{summary.accuracy:.2%}", width="content")
         st.metric(
-            _("calibration error"), number(summary.expected_calibration_error, places), width="content",
+            _("calibration error"),
+            number(summary.expected_calibration_error, digits),
+            width="content",
             help=_("Expected calibration error: the mean gap of confidence and accuracy, over 15 bins."),
-        )  # fmt: skip
+        )
         if summary.best is not None:
             st.metric(
-                _("best temperature"), short(summary.best_temperature, 3), width="content",
-                delta=_("loss −{gain}").format(gain=number(summary.temperature_gain, places)), delta_color="off",
+                _("best temperature"),
+                short(summary.best_temperature, 3),
+                width="content",
+                delta=_("loss −{gain}").format(gain=number(summary.temperature_gain, digits)),
+                delta_color="off",
                 delta_arrow="off",
                 help=_("The T at which the loss of logits / T is least, to 1 %."),
-            )  # fmt: skip
+            )
 
 
 def snippet() -> None:

@@ -1,0 +1,110 @@
+"""A path of gradient descent in, one Plotly figure out that plays it in the browser, every picture at the same step.
+
+One figure, because the frames of a figure move all that is in it and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import plotly.graph_objects as go
+
+from xent_ui.figures import heatmap
+from xent_ui.figures.theme import OUTLINE
+from xent_ui.gradient_descent.figures.path_traces import (
+    CHANGE_AXIS,
+    LOSS_AXIS,
+    NORM_AXIS,
+    CurveTraces,
+    MatrixTraces,
+    SimplexTraces,
+    is_drawable,
+)
+from xent_ui.gradient_descent.figures.path_values import FrameConstants, Labels, PathValues
+from xent_ui.gradient_descent.figures.player_layout import PlayerLayout
+from xent_ui.text import number
+
+MAX_FRAMES = 51
+# of the frames, so that a page of 64×64 stays below two megabytes
+MAX_FRAME_BYTES = 1_500_000
+# what a cell takes in the page: a float32 in base 64, and its printed number
+CELL_BYTES, TEXT_BYTES = 16 / 3, 10
+DOT = 6  # Plotly's arrowhead
+
+
+def frame_points(steps: int, num_rows: int, num_classes: int) -> list[int]:
+    """Which points of a path are drawn as frames: all, or as many as the page can carry, evenly spread."""
+    cell_bytes = CELL_BYTES + (TEXT_BYTES if heatmap.prints_numbers(num_rows, num_classes) else 0)
+    room = int(MAX_FRAME_BYTES / (2 * num_rows * num_classes * cell_bytes))
+    count = min(steps + 1, MAX_FRAMES, max(2, room))
+    return sorted({round(i * steps / max(count - 1, 1)) for i in range(count)})
+
+
+def player(path: PathValues, constants: FrameConstants, labels: Labels) -> go.Figure:
+    """The whole path, to be played."""
+    arrangement = PlayerLayout(len(constants.row_names), len(constants.class_names))
+    parts = [
+        MatrixTraces(path, constants),
+        SimplexTraces(path, constants) if arrangement.has_simplex else None,
+        CurveTraces(path, constants, labels),
+    ]
+    traces: list[dict[str, Any]] = []
+    moving_indices: list[int] = []  # of the traces that change
+    changes: list[list[list[dict[str, Any]]]] = []  # per part, per frame
+    for part in parts:
+        if part is not None:
+            moving_indices += [len(traces) + index for index in part.moving_indices]
+            traces += part.traces
+            changes.append(part.frames)
+    layout = arrangement.layout(path, constants, labels)
+    titles: list[dict[str, Any]] = [{}] * len(layout["annotations"])
+    layout["annotations"] += _current_step_marks(path, path.points[0], labels, constants.decimals)
+    frames = [
+        {
+            "name": str(point),
+            "data": [trace for frames_of_part in changes for trace in frames_of_part[index]],
+            "traces": moving_indices,
+            "layout": {"annotations": titles + _current_step_marks(path, point, labels, constants.decimals)},
+        }
+        for index, point in enumerate(path.points)
+    ]
+    return go.Figure(data=traces, layout=layout, frames=frames)
+
+
+def _current_step_marks(path: PathValues, point: int, labels: Labels, decimals: int) -> list[dict[str, Any]]:
+    """A dot on each curve at the current step, with its number, as annotations."""
+    has_change = point < len(path.actual)
+    change = ""
+    if has_change:
+        change = (
+            f"{labels.actual} {number(path.actual[point], decimals)}, "
+            f"{labels.predicted} {number(path.predicted[point], decimals)}"
+        )
+    values = [
+        (LOSS_AXIS, path.loss[point], number(path.loss[point], decimals)),
+        (CHANGE_AXIS, path.actual[point] if has_change else math.nan, change),
+        (NORM_AXIS, path.grad_norm[point], number(path.grad_norm[point], decimals)),
+    ]
+    is_left = point <= len(path.loss) / 2
+    return [
+        {
+            "x": point,
+            # what is no number is still marked on the axis of steps
+            "y": value if is_drawable(value) else 0.0,
+            "xref": f"x{axis}",
+            "yref": f"y{axis}",
+            "text": text,
+            "visible": bool(text),
+            "showarrow": True,
+            "arrowhead": DOT,
+            "arrowsize": 1.5,
+            "arrowwidth": 2,
+            "arrowcolor": OUTLINE,
+            "ax": 8 if is_left else -8,
+            "ay": -6,
+            "xanchor": "left" if is_left else "right",
+            "yanchor": "bottom",
+        }
+        for axis, value, text in values
+    ]

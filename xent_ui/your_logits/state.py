@@ -1,0 +1,39 @@
+"""What the page Your logits keeps between runs: the names, types and defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xent_ui.state.kept import Kept
+from xent_ui.your_logits.analysis import DumpAnalysis
+
+EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
+RANGES = ("loss", "grad_norm", "margin")  # of a row; fields of Choice
+ENDS = ("from", "to")
+
+SOURCE = Kept[str]("dump_source", EXAMPLE)
+LOGITS_PATH = Kept[str]("dump_logits_path", "")
+TARGET_PATH = Kept[str]("dump_target_path", "")
+# what the visitor has said of each dump whose logits look like probabilities
+LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
+
+REDUCTION = Kept[str]("dump_reduction", "mean")
+SMOOTHING = Kept[float]("dump_smoothing", 0.0)
+TEMPERATURE = Kept[float]("dump_temperature", 1.0)
+IGNORE_INDEX = Kept[int]("dump_ignore_index", -100)
+WEIGHT = Kept[str]("dump_weight", "")
+
+ANALYSIS = Kept[DumpAnalysis | None]("dump_run", None)
+
+ROW = Kept[int | None]("dump_row", None)  # that is looked at
+# which rows are chosen; None: all
+LABEL = Kept[int | None]("dump_label", None)
+PREDICTION = Kept[int | None]("dump_prediction", None)
+BOUNDS = {(name, end): Kept[float | None](f"dump_{name}_{end}", None) for name in RANGES for end in ENDS}
+
+QUANTITY = Kept[str]("dump_quantity", "share")  # that the matrix of pairs shows
+# what is selected in the pictures and tables, as Streamlit gives it
+SUSPECT_TABLE = Kept[Any]("suspect_table", None)
+PAIR_TABLE = Kept[Any]("pair_table", None)
+PAIR_MATRIX = Kept[Any]("pair_matrix", None)
+HISTOGRAM = {name: Kept[Any](f"{name}_histogram", None) for name in ("loss", "grad_norm")}
