@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.test_sheet import sheets
 from xent_core import IMPLEMENTATIONS, PRESETS, Problem
 from xent_core.codec import TokenTooLong, to_token
-from xent_ui.implementations import view as implementations
-from xent_ui.precision import view as precision
+from xent_ui.implementations import state as implementations
+from xent_ui.precision.state import PROBLEM, YOUR_BATCH
 from xent_ui.state.link import (
     FIRST_PRESET,
     HIDEABLE,
@@ -24,7 +24,7 @@ from xent_ui.state.link import (
     opening_of,
 )
 from xent_ui.state.sheet import CLASS_INDEX, InvalidSheet, Sheet, sheet_of_preset
-from xent_ui.step_by_step import view as steps
+from xent_ui.step_by_step.state import STAGE
 from xent_ui.table import options
 from xent_ui.widgets import row_chooser
 
@@ -140,13 +140,19 @@ def test_a_query_with_too_many_fields_asks_for_nothing() -> None:
 
 
 def test_the_widgets_of_a_link_are_those_of_the_pages() -> None:
-    keys = {options.DECIMALS.name, row_chooser.ROW.name, steps.STAGE, implementations.SCALE, implementations.ROUTE}
-    keys |= {implementations.ROW, precision.CHOICE}
+    keys = {
+        options.DECIMALS.name,
+        row_chooser.ROW.name,
+        STAGE.name,
+        implementations.SCALE.name,
+        implementations.ROUTE.name,
+    }
+    keys |= {implementations.WORKED_ROW.name, PROBLEM.name}
 
     assert set(WIDGETS) == keys
-    assert tuple(WIDGETS[implementations.SCALE].values) == implementations.SCALES
-    assert len(WIDGETS[implementations.ROUTE].values) == len(IMPLEMENTATIONS)
-    assert WIDGETS[precision.CHOICE].default == precision.YOUR_BATCH
+    assert tuple(WIDGETS[implementations.SCALE.name].values) == implementations.SCALES
+    assert len(WIDGETS[implementations.ROUTE.name].values) == len(IMPLEMENTATIONS)
+    assert WIDGETS[PROBLEM.name].default == YOUR_BATCH
 
 
 def test_a_token_wins_over_a_preset() -> None:

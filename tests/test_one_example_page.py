@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS
 from xent_ui.one_example import live
-from xent_ui.one_example import view as one_example
+from xent_ui.one_example.state import DRAFT, FRESH_CLASSES, LIVE_ROW
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.text import number
 from xent_ui.widgets import row_chooser
@@ -48,10 +48,10 @@ def frame(app: AppTest) -> dict[str, Any]:
 
 def send(app: AppTest, **changes: Any) -> AppTest:
     """Let the hand change the row."""
-    kept = app.session_state[one_example.DRAFT]
+    kept = app.session_state[DRAFT.name]
     state = live.frame(kept)["state"]
     message = {"generation": kept.generation, "sequence": kept.sequence + 1, "moved": None, "share": "0", **state}
-    app.session_state[live.KEY] = {"edit": {**message, **changes}}
+    app.session_state[LIVE_ROW.name] = {"edit": {**message, **changes}}
     return run(app)
 
 
@@ -151,9 +151,9 @@ def test_a_hand_that_rests_when_the_page_has_gone_shows_no_error() -> None:
     def another_page() -> None:
         import streamlit as st
 
-        from xent_ui.one_example import view as one_example
+        from xent_ui.one_example import view
 
-        st.button("rested", on_click=one_example._take_rest)
+        st.button("rested", on_click=view._take_rest)
 
     app = run(AppTest.from_function(another_page, default_timeout=60))
     app.button[0].click()
@@ -163,8 +163,8 @@ def test_a_hand_that_rests_when_the_page_has_gone_shows_no_error() -> None:
 
 def test_another_row_begins_anew_and_late_messages_of_the_former_are_left_out() -> None:
     app = open_page()
-    late = {**live.frame(app.session_state[one_example.DRAFT])["state"], "logits": ["9", "9", "9"]}
-    app.session_state[live.KEY] = {"edit": {"generation": 0, "sequence": 7, "moved": None, "share": "0", **late}}
+    late = {**live.frame(app.session_state[DRAFT.name])["state"], "logits": ["9", "9", "9"]}
+    app.session_state[LIVE_ROW.name] = {"edit": {"generation": 0, "sequence": 7, "moved": None, "share": "0", **late}}
     app.session_state[row_chooser.ROW.name] = 2
     app = run(app)
 
@@ -174,7 +174,7 @@ def test_another_row_begins_anew_and_late_messages_of_the_former_are_left_out() 
 def test_a_fresh_row_has_as_many_classes_as_asked_for_and_can_become_the_batch() -> None:
     app = open_page()
     app.session_state[row_chooser.SOURCE.name] = row_chooser.FRESH
-    app.session_state[one_example.CLASSES] = 5
+    app.session_state[FRESH_CLASSES.name] = 5
     app = run(app)
     fresh = frame(app)
 
@@ -231,7 +231,7 @@ def test_logits_too_large_for_a_picture_have_their_curve_as_numbers() -> None:
 @pytest.mark.parametrize("junk", [None, 7, "x", [], {}, {"generation": 0}, {"generation": 0, "logits": ["1"] * 10_000}])
 def test_a_hostile_state_of_the_component_shows_no_exception(junk: Any) -> None:
     app = open_page()
-    app.session_state[live.KEY] = {"edit": junk, "rested": junk}
+    app.session_state[LIVE_ROW.name] = {"edit": junk, "rested": junk}
 
     assert frame(run(app))["loss"] == "0.4076"
 

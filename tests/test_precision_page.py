@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from tests import pages
 from xent_core import PRECISION_PRESETS, PRESETS
 from xent_core.problem import DTYPES
-from xent_ui.figures.curves import Curve, error_curves
+from xent_ui.precision.figures import Curve, error_curves
 from xent_ui.state.sheet import sheet_of_preset
 
 PAGE = "pages/understand/precision.py"

@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 from xent_core import PRESETS, trace
 from xent_ui.figures import bars
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
-from xent_ui.step_by_step import view as steps
+from xent_ui.step_by_step import stage as stages
+from xent_ui.step_by_step.state import PLAYING, STAGE
+from xent_ui.step_by_step.step_formulas import step_formula
 from xent_ui.text import number
 from xent_ui.widgets import row_chooser
 
@@ -24,7 +26,7 @@ DECORATION = re.compile(r":[a-z]+(?:-background)?\[|\]|\*\*")
 def opened(preset: str = "worked-batch", *, stage: int = 0, row: int = 0) -> AppTest:
     page = AppTest.from_file(str(PAGE), default_timeout=60)
     page.query_params["preset"] = preset
-    page.session_state[steps.STAGE] = stage
+    page.session_state[STAGE.name] = stage
     page.session_state[row_chooser.ROW.name] = row
     return page.run()
 
@@ -32,7 +34,7 @@ def opened(preset: str = "worked-batch", *, stage: int = 0, row: int = 0) -> App
 def opened_with(change: Callable[[Sheet], Sheet], *, stage: int = 0, preset: str = "worked-batch") -> AppTest:
     page = opened(preset)
     page.session_state["visit"].sheet = change(page.session_state["visit"].sheet)
-    page.session_state[steps.STAGE] = stage
+    page.session_state[STAGE.name] = stage
     return page.run()
 
 
@@ -122,8 +124,8 @@ def test_play_begins_anew_at_the_end_and_can_be_paused() -> None:
 
 def test_playing_stops_at_the_end() -> None:
     page = opened()
-    page.session_state[steps.PLAYING] = True
-    page.session_state[steps.STAGE] = LAST
+    page.session_state[PLAYING.name] = True
+    page.session_state[STAGE.name] = LAST
     page.run()
 
     assert page.button(key="step_play").label == "Play"
@@ -189,9 +191,9 @@ def test_odd_problems_have_a_formula_with_numbers_at_every_step(name: str) -> No
     chain_of_row = trace(sheet.to_problem())
 
     for index in range(LAST + 1):
-        stage = steps.stage_at(chain_of_row, index)
+        stage = stages.stage_at(chain_of_row, index)
         for k in range(sheet.num_classes):
-            formula = steps.numbers_in(chain_of_row, stage, k)
+            formula = step_formula(chain_of_row, stage.step, k, backward=stage.backward)
             assert formula.count("{") == formula.count("}"), formula
             assert "nan" not in formula
             assert "inf" not in formula.replace(r"\infty", "")
@@ -230,9 +232,9 @@ def test_many_classes_are_cut_to_the_label_and_the_most_probable() -> None:
     sheet = sheet_of_preset(PRESETS["worked-row-0"]).resized(1, 64).with_random_logits(3, 1)
     steps_of_row = trace(sheet.to_problem())
 
-    shown = steps.shown_classes(steps_of_row)
+    shown = stages.shown_classes(steps_of_row)
 
-    assert len(shown) == steps.MAX_SHOWN
+    assert len(shown) == stages.MAX_SHOWN
     assert 0 in shown
     assert int(steps_of_row["softmax"].value.argmax()) in shown
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from xent_ui.one_example import experiments, view
+from xent_ui.one_example import label_experiments, view
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.table import options
@@ -25,5 +25,5 @@ view.tools()
 view.rested_part()
 st.markdown(f"#### {_('What labels do')}")
 with st.container(key="experiments"):
-    experiments.section(sheet, row_chooser.chosen_row(sheet))
+    label_experiments.section(sheet, row_chooser.chosen_row(sheet))
 tab_storage.keep_in_tab()

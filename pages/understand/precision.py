@@ -3,6 +3,7 @@
 import streamlit as st
 
 from xent_ui.precision import view
+from xent_ui.precision.state import YOUR_BATCH
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.table import options
@@ -11,7 +12,7 @@ from xent_ui.text import _
 st.subheader(_("What each dtype makes of it"), anchor=False)
 choice = view.preset_chooser()
 with st.container(key="options"):
-    if choice == view.YOUR_BATCH:
+    if choice == YOUR_BATCH:
         options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet
 runs = view.runs_of(choice, sheet)

@@ -5,7 +5,7 @@ import streamlit as st
 from xent_core import trace
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
-from xent_ui.step_by_step import view
+from xent_ui.step_by_step import chain_table, stepper, view
 from xent_ui.table import options
 from xent_ui.text import _
 from xent_ui.widgets import row_chooser
@@ -21,7 +21,7 @@ sheet = session.visit().sheet
 chain = trace(sheet.to_problem(), row_chooser.chosen_row(sheet))
 
 with st.container(key="stepper"):
-    stage = view.stepper(chain)
+    stage = stepper.controls(chain)
 with st.container(key="findings"):
     view.notes(chain, sheet)
 beside = view.fits_beside(sheet)
@@ -29,7 +29,7 @@ step, whole = st.columns([9, 14], gap="medium") if beside else (st.container(), 
 with step, st.container(key="step"):
     view.current_step(chain, stage, sheet)
 with whole, st.container(key="chain"):
-    view.chain(chain, stage, sheet)
+    chain_table.chain_table(chain, stage, sheet)
 
 st.markdown(f"#### {_('Why p − y: the Jacobian and the quotient cancel')}")
 if beside:

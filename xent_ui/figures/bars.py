@@ -1,23 +1,17 @@
-"""The pictures of the step by step page: the numbers of one step as bars, and the chain as a computational graph.
-
-Colours come from `xent_ui.figures.heatmap`; texts and thin lines take the reader's theme.
-"""
+"""A bar for each class with its number on it, as a Plotly figure whose bars can be clicked."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.theme import FONT, LINE, MADE, NEGATIVE, POSITIVE, USED, layout
-from xent_ui.text import number, plotly_escaped
+from xent_ui.figures.heatmap import ticks
+from xent_ui.figures.theme import LINE, MADE, NEGATIVE, NO_AXIS, POSITIVE, USED, axis, layout
+from xent_ui.text import number
 
 BAR_HEIGHT = 190
-ROW_PITCH = 88
-BOX_HEIGHT = 66
-_NO_AXIS = {"visible": False, "fixedrange": True}
 
 
 def bars(
@@ -37,7 +31,6 @@ def bars(
     """
     finite = [value if math.isfinite(value) else 0.0 for value in values]
     colours = [(POSITIVE if value > 0 else NEGATIVE) if is_gradient else MADE for value in finite]
-    labels = [plotly_escaped(name if len(name) <= 12 else name[:11] + "…") for name in names]
     low, high = min([0.0, *finite]), max([0.0, *finite])
     room = 0.24 * ((high - low) or 1.0)
     figure = go.Figure(
@@ -51,7 +44,7 @@ def bars(
             cliponaxis=False,
             marker={
                 "color": colours,
-                "line": {"color": USED, "width": [3 if place == selected else 0 for place in range(len(finite))]},
+                "line": {"color": USED, "width": [3 if k == selected else 0 for k in range(len(finite))]},
             },
             hoverinfo="none",
             width=0.62,
@@ -60,19 +53,9 @@ def bars(
     figure.update_layout(
         layout(BAR_HEIGHT, left=2, right=2, top=2, bottom=22),
         showlegend=False,
-        xaxis={
-            "fixedrange": True,
-            "showgrid": False,
-            "zeroline": False,
-            "tickmode": "array",
-            "tickvals": list(range(len(labels))),
-            "ticktext": labels,
-            "tickangle": 0,
-            "tickfont": FONT,
-            "range": [-0.6, len(labels) - 0.4],
-        },
+        xaxis=axis(showgrid=False, zeroline=False, range=[-0.6, len(names) - 0.4], **ticks(names, 12)),
         yaxis={
-            **_NO_AXIS,
+            **NO_AXIS,
             "range": [low - room if low < 0 else low, high + room if high > 0 or not low else high + room / 3],
         },
         shapes=[
@@ -81,96 +64,3 @@ def bars(
         uniformtext={"minsize": 9, "mode": "show"},
     )
     return figure
-
-
-@dataclass(frozen=True)
-class Node:
-    """A box of the graph.
-
-    Attributes:
-      title: its formula, as plain text.
-      values, gradients: its numbers, as plain text.
-      level: the row it stands in, from 0 at the top; may end half way between two rows.
-      side: whether it stands beside the main column.
-      levels: how many rows high it is.
-      role: "made", "used" or "".
-    """
-
-    name: str
-    title: str
-    values: str
-    gradients: str
-    level: float
-    side: bool = False
-    levels: float = 1
-    role: str = ""
-
-
-def graph(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], *, backward: bool, levels: int) -> go.Figure:
-    """The computational graph, top to bottom: in each box its formula, its value, and ∂L/∂ of it.
-
-    Args:
-      edges: pairs of names, from what is used to what is made of it; a box without a level in between is fine.
-      backward: the arrows point the way of the gradients.
-      levels: height of the picture in rows, so that two graphs line up.
-    """
-    by_name = {node.name: node for node in nodes}
-    has_side = any(node.side for node in nodes)
-    figure = go.Figure()
-    for start, end in edges:
-        _arrow(figure, by_name[start], by_name[end], has_side, backward)
-    for node in nodes:
-        left, right = _extent(node, has_side)
-        top, bottom = _top(node), _bottom(node)
-        colour, width = {"made": (MADE, 3), "used": (USED, 3)}.get(node.role, (LINE, 1))
-        figure.add_shape(
-            type="rect", x0=left, x1=right, y0=top, y1=bottom, line={"color": colour, "width": width}, layer="below"
-        )
-        mark = {"made": "▶ ", "used": "• "}.get(node.role, "")
-        lines = [
-            f"<b>{mark}{plotly_escaped(node.title)}</b>",
-            plotly_escaped(node.values),
-            plotly_escaped(node.gradients),
-        ]
-        figure.add_annotation(
-            x=(left + right) / 2, y=(top + bottom) / 2, text="<br>".join(lines), showarrow=False, font={"size": 12.5}
-        )
-    height = ROW_PITCH * levels
-    figure.update_layout(
-        layout(height, left=2, right=2, top=2, bottom=2),
-        showlegend=False,
-        xaxis={**_NO_AXIS, "range": [0, 1]},
-        yaxis={**_NO_AXIS, "range": [height, 0]},
-    )
-    return figure
-
-
-def _extent(node: Node, has_side: bool) -> tuple[float, float]:
-    if not has_side:
-        return 0.12, 0.88
-    return (0.68, 0.99) if node.side else (0.01, 0.6)
-
-
-def _top(node: Node) -> float:
-    return node.level * ROW_PITCH + (ROW_PITCH - BOX_HEIGHT) / 2
-
-
-def _bottom(node: Node) -> float:
-    return _top(node) + (node.levels - 1) * ROW_PITCH + BOX_HEIGHT
-
-
-def _arrow(figure: go.Figure, start: Node, end: Node, has_side: bool, backward: bool) -> None:
-    (left_a, right_a), (left_b, right_b) = _extent(start, has_side), _extent(end, has_side)
-    middle = (0.01 + 0.6) / 2 if has_side else 0.5
-    if start.side == end.side:
-        tail, head = (middle, _bottom(start)), (middle, _top(end))
-    elif end.side:
-        tail, head = (right_a, (_top(start) + _bottom(start)) / 2), ((left_b + right_b) / 2, _top(end))
-    else:
-        tail, head = ((left_a + right_a) / 2, _bottom(start)), (right_b, (_top(end) + _bottom(end)) / 2)
-    if backward:
-        tail, head = head, tail
-    figure.add_annotation(
-        x=head[0], y=head[1], ax=tail[0], ay=tail[1], xref="x", yref="y", axref="x", ayref="y", text="",
-        showarrow=True, arrowhead=2, arrowsize=1.1, arrowwidth=1.4, arrowcolor=LINE,
-    )  # fmt: skip

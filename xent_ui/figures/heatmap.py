@@ -1,4 +1,4 @@
-"""Values in, Plotly figures out; the only place that knows colours and pixels of pictures.
+"""A matrix as a heatmap with its numbers in the cells, as a Plotly figure.
 
 A matrix is drawn with row 0 on top and every row ROW_HEIGHT pixels high, so that it lines up with an editor beside it.
 Probabilities have one sequential scale, always [0, 1]; gradients a diverging one, symmetric about 0 and white there.
@@ -16,7 +16,7 @@ import numpy as np
 import plotly.graph_objects as go
 from torch import Tensor
 
-from xent_ui.figures.theme import DARK_INK, FONT, LIGHT_INK, OUTLINE, SELECTION, Scale, layout
+from xent_ui.figures.theme import DARK_INK, LIGHT_INK, OUTLINE, SELECTION, Scale, axis, layout
 from xent_ui.text import number, plotly_escaped
 
 ROW_HEIGHT = 36
@@ -29,14 +29,7 @@ MAX_PARTED = 32  # rows or classes; of more, the lines between cells would be as
 MAX_SIGNED_CLASSES = 5
 
 # labels may overflow: asking each whether it does costs more than drawing it
-PLAIN_AXIS = {
-    "showgrid": False,
-    "zeroline": False,
-    "fixedrange": True,
-    "ticks": "",
-    "ticklabeloverflow": "allow",
-    "tickfont": FONT,
-}
+PLAIN_AXIS = axis(showgrid=False, zeroline=False, ticks="", ticklabeloverflow="allow")
 
 
 @dataclass(frozen=True)
@@ -178,9 +171,14 @@ def _frame(cells: Sequence[Cell], colour: str, width: float, dash: str = "solid"
     return {"type": "path", "path": path, "line": {"color": colour, "width": width, "dash": dash}}
 
 
+def cut_name(name: str, length: int) -> str:
+    """A name for a picture: cut to a length, and no markup."""
+    return plotly_escaped(name if len(name) <= length else name[: length - 1] + "…")
+
+
 def ticks(names: Sequence[str], length: int, *, most: int = 33) -> dict[str, Any]:
     """An axis that says these names, cut to a length, or `most` of them, evenly spread."""
-    labels = [plotly_escaped(name if len(name) <= length else name[: length - 1] + "…") for name in names]
+    labels = [cut_name(name, length) for name in names]
     every = 1 + (len(names) - 1) // most
     return {
         "tickmode": "array",

@@ -40,6 +40,26 @@ USED = OUTLINE
 NEGATIVE, POSITIVE = sample_colorscale(GRADIENT.colours, [0.15, 0.85])
 
 
+NO_AXIS = {"visible": False, "fixedrange": True}
+
+
+def axis(title: str = "", *, standoff: int | None = None, **more: Any) -> dict[str, Any]:
+    """An axis that cannot be dragged, its title and its numbers in the theme's text.
+
+    Args:
+      title: plain text; "" for none.
+      standoff: pixels between title and numbers.
+      more: whatever else Plotly's axis takes; what is given here wins.
+    """
+    named = {"title": {"text": title, "font": FONT, "standoff": standoff}} if title else {}
+    return {"fixedrange": True, "tickfont": FONT, **named, **more}
+
+
+def legend_below(y: float) -> dict[str, Any]:
+    """A legend in lines under the picture, its top at `y`, below 0, in heights of the drawing."""
+    return {"orientation": "h", "y": y, "yanchor": "top", "x": 0}
+
+
 def layout(height: int, *, left: int = 8, right: int = 8, top: int = 8, bottom: int = 8, **more: Any) -> dict[str, Any]:
     """What every picture's layout begins with: its size in pixels, the theme's text, no ground, no dragging.
 

@@ -1,4 +1,4 @@
-"""The implementations page: every route on the problem at hand, its code and gradient, and one row worked by hand."""
+"""The page Implementations: every route on the problem at hand, its code and gradient, and one row worked by hand."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
 from xent_core.implementations import REASONS, Entry, Reason, RowWorked
 from xent_ui.figures import heatmap
+from xent_ui.implementations.state import ROUTE, SCALE, SCALES, WORKED_ROW
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.table.options import decimals
@@ -19,16 +20,14 @@ from xent_ui.text import MINUS, _, latex, markdown_escaped, number, short, size_
 from xent_ui.widgets.matrices import gradient_heatmap
 from xent_ui.widgets.number_tables import markdown_table
 
-SCALES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-SCALE, ROUTE, ROW = "logit_scale", "implementation", "worked_row"
 MAX_TERMS = 6  # of a sum with numbers in it
 YES, NO = ":green[✓]", ":red[✗]"
 
 
 def scale_slider() -> int:
     """The factor on all logits."""
-    session.begin(SCALE, 1)
-    scale = st.select_slider(_("all logits ×"), SCALES, key=SCALE, persist_state="session")
+    session.begin(SCALE, SCALE.default)
+    scale = st.select_slider(_("all logits ×"), SCALES, key=SCALE.name, persist_state="session")
     return int(scale)
 
 
@@ -142,16 +141,16 @@ def break_map(problem: Problem) -> None:
 
 def route_chooser(entries: Sequence[Entry]) -> int:
     """Which route to look at."""
-    broken = next((place for place, entry in enumerate(entries) if not entry.agrees), 0)
+    broken = next((index for index, entry in enumerate(entries) if not entry.agrees), 0)
     session.begin(ROUTE, broken)
-    place = st.selectbox(
+    index = st.selectbox(
         _("Route"),
         range(len(IMPLEMENTATIONS)),
-        format_func=lambda place: f"{'✓' if entries[place].agrees else '✗'} {name_of(entries[place])}",
-        key=ROUTE,
+        format_func=lambda index: f"{'✓' if entries[index].agrees else '✗'} {name_of(entries[index])}",
+        key=ROUTE.name,
         persist_state="session",
     )
-    return int(place)
+    return int(index)
 
 
 def code(entry: Entry) -> None:
@@ -178,11 +177,15 @@ def gradient(entry: Entry, problem: Problem, sheet: Sheet) -> None:
 
 def row_chooser(sheet: Sheet) -> int:
     """Which row to work by hand."""
-    if int(session.kept(ROW, 0)) >= sheet.num_rows:
-        session.keep(ROW, 0)
-    session.begin(ROW, 0)
+    if session.kept(WORKED_ROW) >= sheet.num_rows:
+        session.keep(WORKED_ROW, 0)
+    session.begin(WORKED_ROW, 0)
     row = st.selectbox(
-        _("Row"), range(sheet.num_rows), format_func=sheet.row_names.__getitem__, key=ROW, persist_state="session"
+        _("Row"),
+        range(sheet.num_rows),
+        format_func=sheet.row_names.__getitem__,
+        key=WORKED_ROW.name,
+        persist_state="session",
     )
     return int(row)
 
@@ -190,8 +193,7 @@ def row_chooser(sheet: Sheet) -> int:
 def worked_row(problem: Problem, row: int, sheet: Sheet) -> None:
     """exp, sum, softmax and their logarithm of one row, by hand and by PyTorch, class by class."""
     worked = row_worked(problem, row)
-    places = decimals()
-    st.latex(sum_latex(worked, places))
+    st.latex(sum_latex(worked, decimals()))
     softmax = {
         "z" if problem.temperature == 1 else "z/T": _numbers(worked.logits),
         "exp": _numbers(worked.exp),
@@ -222,12 +224,12 @@ def worked_row(problem: Problem, row: int, sheet: Sheet) -> None:
         )
 
 
-def sum_latex(worked: RowWorked, places: int = 4) -> str:
+def sum_latex(worked: RowWorked, digits: int = 4) -> str:
     """The sum of the exponentials with its numbers."""
     exps = heatmap.as_array(worked.exp).tolist()
-    terms = [latex(value, places) for value in exps[:MAX_TERMS]]
+    terms = [latex(value, digits) for value in exps[:MAX_TERMS]]
     terms += [r"\cdots"] if len(exps) > MAX_TERMS else []
-    return rf"\sum_k e^{{z_k}} = {' + '.join(terms)} = {latex(float(worked.exp_sum), places)}"
+    return rf"\sum_k e^{{z_k}} = {' + '.join(terms)} = {latex(float(worked.exp_sum), digits)}"
 
 
 def _numbers(values: Tensor) -> list[str]:

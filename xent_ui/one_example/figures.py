@@ -1,23 +1,44 @@
-"""The pictures of one row: its loss along a logit with the tangent, and the simplex of three probabilities.
-
-Colours come from `xent_ui.figures.heatmap`; the axes take the reader's theme.
-"""
+"""The loss along a logit with its tangent, the simplex of three probabilities, and sweeps, as Plotly figures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 from torch import Tensor
 
 from xent_core import LossCurve, SimplexField
-from xent_ui.figures.heatmap import as_array
-from xent_ui.figures.theme import FONT, LINE, MADE, TRANSPARENT, USED, layout
+from xent_ui.figures.heatmap import as_array, cut_name
+from xent_ui.figures.theme import (
+    BLUE,
+    FONT,
+    GREEN,
+    GREY,
+    GRID,
+    LINE,
+    MADE,
+    OUTLINE,
+    PURPLE,
+    RED,
+    TRANSPARENT,
+    USED,
+    ZERO_LINE,
+    axis,
+    layout,
+    legend_below,
+)
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 320
 ARROW = 0.1  # of the simplex, the longest arrow of the field
+# each line has its colour, dash and a name at its end, so that colour is never the only signal
+COLOURS = (BLUE, OUTLINE, PURPLE, GREEN, RED, GREY)
+DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot", "dot")
+SWEEP_HEIGHT = 300
+MAX_NAME = 14
 
 
 def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
@@ -52,15 +73,10 @@ def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
     room = 0.08 * ((high - low) or 1.0)
     figure.update_layout(
         layout(HEIGHT),
-        legend={"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0},
-        xaxis={
-            "fixedrange": True,
-            "title": {"text": f"z, {plotly_escaped(name)}", "standoff": 4, "font": FONT},
-            "zeroline": False,
-            "tickfont": FONT,
-        },
+        legend=legend_below(-0.16),
+        xaxis=axis(f"z, {plotly_escaped(name)}", standoff=4, zeroline=False),
         # the tangent may leave the picture, the curve may not
-        yaxis={"fixedrange": True, "range": [low - room, high + room], "zeroline": False, "tickfont": FONT},
+        yaxis=axis(range=[low - room, high + room], zeroline=False),
     )
     return figure
 
@@ -77,7 +93,7 @@ def simplex(
       names: plain text.
       velocity: where descent moves the row's own probabilities.
     """
-    names = [plotly_escaped(name if len(name) <= 12 else name[:11] + "…") for name in names]
+    names = [cut_name(name, 12) for name in names]
     figure = go.Figure()
     longest = float(field.velocity.norm(dim=1).max()) or 1.0
     # by the root of its size, so that the slow ones can be seen as well
@@ -86,8 +102,8 @@ def simplex(
     points: list[list[float | None]] = [[], [], []]
     sizes: list[int] = []
     for start, move in zip(field.probs.tolist(), moves.tolist(), strict=True):
-        for axis in range(3):
-            points[axis] += [start[axis], start[axis] + move[axis], None]
+        for corner in range(3):
+            points[corner] += [start[corner], start[corner] + move[corner], None]
         sizes += [0, 7, 0]
     figure.add_trace(_ternary(points, mode="lines+markers", line={"color": LINE, "width": 1.5}, sizes=sizes))
     if velocity is not None and float(velocity.norm()) > 0:
@@ -128,3 +144,61 @@ def _ternary(
     a, b, c = points
     marker = {"symbol": "arrow", "angleref": "previous", "size": sizes, "color": line["color"], "line": {"width": 0}}
     return go.Scatterternary(a=a, b=b, c=c, mode=mode, line=line, marker=marker, hoverinfo="skip", cliponaxis=False)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a sweep: its name, its numbers, one for each x, and whether it is what another one tends to."""
+
+    name: str
+    y: tuple[float, ...]
+    is_limit: bool = False
+
+
+def sweep_lines(
+    x: Sequence[float], drawn: Sequence[Line], *, here: float | None = None, log_x: bool = False
+) -> go.Figure:
+    """What one option does to a loss or a gradient: a line for each number over the values that were swept.
+
+    Args:
+      here: the value in use, marked by a vertical line.
+      log_x: a logarithmic axis; then all of x is above 0.
+    """
+    traces = []
+    whole = [line for line in drawn if not line.is_limit]
+    for line in drawn:
+        # a limit has the colour of the line that it follows
+        index = len([before for before in drawn[: drawn.index(line)] if not before.is_limit])
+        index = max(index - 1, 0) if line.is_limit else index
+        values = np.array(line.y, dtype=np.float64)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": plotly_escaped(line.name[:MAX_NAME]),
+                "x": np.array(x, dtype=np.float64),
+                "y": np.where(np.isfinite(values), values, np.nan),
+                "line": {
+                    "color": COLOURS[index % len(COLOURS)],
+                    "width": 1.5 if line.is_limit else 2,
+                    "dash": "dot" if line.is_limit else DASHES[index % len(DASHES)],
+                },
+                "showlegend": not line.is_limit and len(whole) > 1,
+                "hovertemplate": f"{plotly_escaped(line.name)}<br>%{{x:.4g}}: %{{y}}<extra></extra>",
+            }
+        )
+    shapes = []
+    if here is not None:
+        mark = {"color": OUTLINE, "width": 1.5, "dash": "dash"}
+        shapes.append({"type": "line", "x0": here, "x1": here, "y0": 0, "y1": 1, "yref": "paper", "line": mark})
+    grid = axis(gridcolor=GRID, zerolinecolor=ZERO_LINE)
+    return go.Figure(
+        data=traces,
+        layout=layout(
+            SWEEP_HEIGHT,
+            legend=legend_below(-0.15),
+            xaxis={**grid, "type": "log" if log_x else "linear"},
+            yaxis={**grid, "zeroline": True},
+            shapes=shapes,
+        ),
+    )

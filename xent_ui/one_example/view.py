@@ -1,4 +1,4 @@
-"""The one example page: a row to play with, apart from the batch; and what follows from it when the hand rests."""
+"""The page One example: a row to try out apart from the batch, and what follows from it when the hand rests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ from streamlit.errors import StreamlitAPIException
 from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
 from xent_ui.figures import bars, heatmap, theme
 from xent_ui.figures.heatmap import Cell
-from xent_ui.one_example import figures as row_figures
-from xent_ui.one_example import live
+from xent_ui.one_example import figures, live, row_draft
+from xent_ui.one_example.row_draft import Draft
+from xent_ui.one_example.state import (
+    CURVE_CLASS,
+    CURVE_CLASS_BOX,
+    DRAFT,
+    FRESH_CLASSES,
+    FRESH_CLASSES_BOX,
+    LIVE_ROW,
+    SOURCE_CHOICE,
+)
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, Sheet, number_text
 from xent_ui.table.options import decimals
@@ -24,7 +33,6 @@ from xent_ui.widgets import row_chooser
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.row_chooser import FRESH, FROM_BATCH, SOURCE
 
-DRAFT, CLASSES, CURVE_CLASS = "one_example_draft", "fresh_classes", "curve_class"
 RESTED = "one_example_rested"  # the fragment that follows when the hand rests
 CURVE_POINTS = 121
 FIELD_POINTS = 9
@@ -37,47 +45,50 @@ def source_chooser(sheet: Sheet) -> None:
     """A row of the batch, or a fresh one of so many classes."""
     source, which = st.columns([1.3, 1], vertical_alignment="bottom")
     names = {FROM_BATCH: _("row of the batch"), FRESH: _("fresh row")}
-    session.begin("example_source", session.kept(SOURCE))
+    session.begin(SOURCE_CHOICE, session.kept(SOURCE))
     source.segmented_control(
         _("what to try out"),
         list(names),
         format_func=names.__getitem__,
-        key="example_source",
+        key=SOURCE_CHOICE.name,
         required=True,
-        on_change=lambda: session.keep(SOURCE, session.kept("example_source")),
+        on_change=lambda: session.keep(SOURCE, session.kept(SOURCE_CHOICE)),
     )
     with which:
         if _is_fresh():
-            session.begin("example_classes", session.kept(CLASSES, sheet.num_classes))
+            session.begin(FRESH_CLASSES_BOX, session.kept(FRESH_CLASSES) or sheet.num_classes)
             st.number_input(
-                _("classes"), 1, MAX_CLASSES, key="example_classes",
-                on_change=lambda: session.keep(CLASSES, int(session.kept("example_classes"))),
-            )  # fmt: skip
+                _("classes"),
+                1,
+                MAX_CLASSES,
+                key=FRESH_CLASSES_BOX.name,
+                on_change=lambda: session.keep(FRESH_CLASSES, session.kept(FRESH_CLASSES_BOX)),
+            )
         else:
             row_chooser.row_chooser(sheet)
 
 
-def draft(sheet: Sheet) -> live.Draft:
+def draft(sheet: Sheet) -> Draft:
     """The row that is being tried out; it begins anew when its row of the batch, or an option, has changed."""
     origin, kept = _origin(sheet), session.kept(DRAFT)
-    if not isinstance(kept, live.Draft):
-        kept = live.begin(origin)
+    if not isinstance(kept, Draft):
+        kept = row_draft.begin(origin)
     elif kept.origin != origin:
-        kept = live.begin(origin, after=kept)
-    message = session.kept(live.KEY, {}).get("edit")
-    taken = live.take(kept, message)
+        kept = row_draft.begin(origin, after=kept)
+    message = session.kept(LIVE_ROW).get("edit")
+    taken = row_draft.take(kept, message)
     session.keep(DRAFT, taken)
     return taken
 
 
 def _is_fresh() -> bool:
-    return bool(session.kept(SOURCE) == FRESH)
+    return session.kept(SOURCE) == FRESH
 
 
 def _origin(sheet: Sheet) -> Sheet:
     if not _is_fresh():
         return sheet.only_row(row_chooser.chosen_row(sheet))
-    count = int(session.kept(CLASSES, sheet.num_classes))
+    count = session.kept(FRESH_CLASSES) or sheet.num_classes
     row = sheet.only_row(0).resized(1, count)
     zeros, first = (("0",) * count,), (("1",) + ("0",) * (count - 1),)
     row = row.with_logits(zeros).with_probabilities(first).with_labels((0,))
@@ -113,10 +124,10 @@ def live_part() -> None:
 
 
 def _take_rest() -> None:
-    told = session.kept(live.KEY, {}).get("rested")
+    rested = session.kept(LIVE_ROW).get("rested")
     current = session.kept(DRAFT)
-    if isinstance(told, dict) and isinstance(current, live.Draft):
-        label = told.get("label")
+    if isinstance(rested, dict) and isinstance(current, Draft):
+        label = rested.get("label")
         if type(label) is int and 0 <= label < current.sheet.num_classes:
             session.keep(CURVE_CLASS, label)
     with suppress(StreamlitAPIException):  # the hand has left the page meanwhile, and its pictures with it
@@ -129,25 +140,34 @@ def tools() -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="row_tools"):
         if _is_fresh():
             st.button(
-                _("Open as a batch"), icon=":material/grid_on:", key="use_row", on_click=_open_as_batch,
+                _("Open as a batch"),
+                icon=":material/grid_on:",
+                key="use_row",
+                on_click=_open_as_batch,
                 disabled=is_fixed,
                 help=_("The whole batch becomes this one row. Undo brings the former back."),
-            )  # fmt: skip
+            )
         else:
             st.button(
-                _("Use this row in the batch"), icon=":material/grid_on:", key="use_row", on_click=_use_row,
+                _("Use this row in the batch"),
+                icon=":material/grid_on:",
+                key="use_row",
+                on_click=_use_row,
                 disabled=is_fixed,
                 help=_(
                     "Logits and label replace those of the row; the options of the batch stay, ε too. "
                     "A soft label makes every target of the batch probabilities."
                 ),
-            )  # fmt: skip
+            )
         st.button(_("Start again"), icon=":material/restart_alt:", key="restart_row", on_click=_restart)
         if not session.is_hidden("tools"):
             st.button(
-                _("Undo in the batch"), icon=":material/undo:", key="undo_row", on_click=session.undo,
+                _("Undo in the batch"),
+                icon=":material/undo:",
+                key="undo_row",
+                on_click=session.undo,
                 disabled=session.is_locked("tools"),
-            )  # fmt: skip
+            )
     for message in session.visit().refused:
         st.warning(markdown_escaped(message), icon=":material/edit_off:")
 
@@ -160,7 +180,7 @@ def _use_row() -> None:
     if changed.has_boxes != sheet.has_boxes:
         session.refuse(_("The label is soft, so the targets of the batch are probabilities now. Undo takes that back."))
     # the batch now holds what is on screen, so there is nothing to begin anew
-    session.keep(DRAFT, live.rebased(current, _origin(changed)))
+    session.keep(DRAFT, row_draft.rebased(current, _origin(changed)))
 
 
 def _open_as_batch() -> None:
@@ -168,13 +188,13 @@ def _open_as_batch() -> None:
     row = draft(sheet).sheet
     session.put(row.resized(1, row.num_classes))
     session.keep(SOURCE, FROM_BATCH)
-    session.keep("example_source", FROM_BATCH)
+    session.keep(SOURCE_CHOICE, FROM_BATCH)
     session.keep(row_chooser.ROW, 0)
 
 
 def _restart() -> None:
     current = draft(session.visit().sheet)
-    session.keep(DRAFT, live.begin(current.origin, after=current))
+    session.keep(DRAFT, row_draft.begin(current.origin, after=current))
 
 
 def rested_part() -> None:
@@ -187,13 +207,13 @@ def _rested() -> None:
     evaluation = evaluate(current.sheet.to_problem())
     names = short_names(current.sheet.class_names)
     has_simplex = len(names) == 3
-    places = st.columns(3 if has_simplex else 2, gap="medium")
-    with places[0], st.container(key="loss_along"):
+    columns = st.columns(3 if has_simplex else 2, gap="medium")
+    with columns[0], st.container(key="loss_along"):
         _loss_along(current, evaluation)
-    with places[1], st.container(key="what_if"):
+    with columns[1], st.container(key="what_if"):
         _what_if(evaluation, names)
     if has_simplex:
-        with places[2], st.container(key="simplex"):
+        with columns[2], st.container(key="simplex"):
             _simplex(evaluation, names)
     if len(names) <= SIDE_BY_SIDE:
         with st.container(key="each_label"):
@@ -202,15 +222,18 @@ def _rested() -> None:
         _table(current, evaluation)
 
 
-def _loss_along(current: live.Draft, evaluation: Evaluation) -> None:
+def _loss_along(current: Draft, evaluation: Evaluation) -> None:
     names = current.sheet.class_names
-    label = min(int(session.kept(CURVE_CLASS, 0)), len(names) - 1)
-    session.keep("curve_choice", label)
+    label = min(session.kept(CURVE_CLASS), len(names) - 1)
+    session.keep(CURVE_CLASS_BOX, label)
     st.markdown(f"**{_('The gradient is the slope')}** ∂ℓ/∂z")
     st.selectbox(
-        _("along the logit of"), range(len(names)), format_func=names.__getitem__, key="curve_choice",
-        on_change=lambda: session.keep(CURVE_CLASS, int(session.kept("curve_choice"))),
-    )  # fmt: skip
+        _("along the logit of"),
+        range(len(names)),
+        format_func=names.__getitem__,
+        key=CURVE_CLASS_BOX.name,
+        on_change=lambda: session.keep(CURVE_CLASS, session.kept(CURVE_CLASS_BOX)),
+    )
     values = torch.linspace(-current.bound, current.bound, CURVE_POINTS, dtype=torch.float64)
     curve = loss_along(evaluation.problem, label, values)
     if not bool(curve.loss.isfinite().any()):
@@ -220,7 +243,7 @@ def _loss_along(current: live.Draft, evaluation: Evaluation) -> None:
         st.info(_("These logits are too large for a picture; below are the numbers."))
     else:
         st.plotly_chart(
-            row_figures.loss_curve(curve, names[label], decimals=decimals()),
+            figures.loss_curve(curve, names[label], decimals=decimals()),
             key="loss_curve",
             config=CHART_CONFIG,
             alt=_("Loss of the row along the logit of {name}, with its tangent").format(name=names[label]),
@@ -228,7 +251,7 @@ def _loss_along(current: live.Draft, evaluation: Evaluation) -> None:
     with st.expander(_("Numbers of the curve"), on_change="rerun", key="curve_numbers") as opened:
         if opened.open:
             rows = zip(curve.values.tolist(), curve.loss.tolist(), curve.slope.tolist(), strict=True)
-            _frame([[number(x, decimals()) for x in row] for row in rows], ["z", "ℓ", "∂ℓ/∂z"], alt=_("The curve"))
+            _text_table([[number(x, decimals()) for x in row] for row in rows], ["z", "ℓ", "∂ℓ/∂z"], alt=_("The curve"))
 
 
 def _what_if(evaluation: Evaluation, names: list[str]) -> None:
@@ -264,7 +287,7 @@ def _what_if(evaluation: Evaluation, names: list[str]) -> None:
                 for name, loss, grad in zip(names, losses, by_label.grad_logits.tolist(), strict=True)
             ]
             header = [_("label"), _("loss"), *(f"∂ℓ/∂z {name}" for name in names)]
-            _frame(rows, header, alt=_("Loss and gradient for each possible label"))
+            _text_table(rows, header, alt=_("Loss and gradient for each possible label"))
 
 
 def _each_label(evaluation: Evaluation, names: list[str]) -> None:
@@ -295,7 +318,7 @@ def _simplex(evaluation: Evaluation, names: list[str]) -> None:
     inside = bool((probs > 0).all())
     own = simplex_field(problem, probs.unsqueeze(0)).velocity[0] if inside else None
     st.plotly_chart(
-        row_figures.simplex(field, probs, target / mass, names, velocity=own),
+        figures.simplex(field, probs, target / mass, names, velocity=own),
         key="simplex_figure",
         config=CHART_CONFIG,
         alt=_("The probabilities {probs} in the triangle of three classes; arrows show where descent leads").format(
@@ -305,17 +328,17 @@ def _simplex(evaluation: Evaluation, names: list[str]) -> None:
     st.caption(_("Diamond: the probabilities. Star: the target. Arrows: where a small step of descent leads."))
 
 
-def _table(current: live.Draft, evaluation: Evaluation) -> None:
+def _table(current: Draft, evaluation: Evaluation) -> None:
     """The numbers of the component once more, for who cannot use it."""
-    sheet, places = current.sheet, decimals()
+    sheet, digits = current.sheet, decimals()
     columns: dict[str, Any] = {
         _("class"): [markdown_escaped(name) for name in sheet.class_names],
-        "z": [number(x, places) for x in evaluation.problem.logits[0].tolist()],
-        "p": [number(x, places) for x in evaluation.probs[0].tolist()],
-        "v": [number(x, places) for x in evaluation.effective_target[0].tolist()],
-        "∂ℓ/∂z": [number(x, places, sign=True) for x in evaluation.grad_logits[0].tolist()],
+        "z": [number(x, digits) for x in evaluation.problem.logits[0].tolist()],
+        "p": [number(x, digits) for x in evaluation.probs[0].tolist()],
+        "v": [number(x, digits) for x in evaluation.effective_target[0].tolist()],
+        "∂ℓ/∂z": [number(x, digits, sign=True) for x in evaluation.grad_logits[0].tolist()],
     }
-    loss = number(float(evaluation.row_loss[0]), places)
+    loss = number(float(evaluation.row_loss[0]), digits)
     st.markdown(f"**{_('The row as a table')}** ℓ = {loss}")
     st.table(pd.DataFrame(columns), hide_index=True, border="horizontal", alt=_("The numbers of the row"))
     typed = ", ".join(number_text(float(x)) for x in evaluation.problem.logits[0].double().tolist()[:8])
@@ -323,7 +346,7 @@ def _table(current: live.Draft, evaluation: Evaluation) -> None:
         st.caption(_("Tried out: [{typed}]. The batch keeps its own row until you use this one.").format(typed=typed))
 
 
-def _frame(rows: list[list[str]], header: list[str], *, alt: str) -> None:
+def _text_table(rows: list[list[str]], header: list[str], *, alt: str) -> None:
     st.dataframe(
         pd.DataFrame(rows, columns=header),
         hide_index=True,

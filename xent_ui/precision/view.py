@@ -1,4 +1,4 @@
-"""The precision page: one problem in four dtypes, what each loses, and how that grows."""
+"""The page Precision: one problem in four dtypes, what each loses, and how that grows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from xent_core import PRECISION_PRESETS, Problem, in_every_dtype, row_sweep, sca
 from xent_core.distance import largest
 from xent_core.precision import LOG_OF_SOFTMAX, MEAN_IN_FLOAT32, ErrorLine, InDtype, Rounded, ulp
 from xent_ui.figures import heatmap, theme
-from xent_ui.figures.curves import Curve, error_curves
+from xent_ui.precision.figures import Curve, error_curves
+from xent_ui.precision.state import PROBLEM, QUANTITY, YOUR_BATCH
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS, Sheet, number_text
 from xent_ui.table.options import decimals
@@ -23,23 +24,27 @@ from xent_ui.text import MINUS, _, latex, number, power_of_ten, short, short_nam
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.number_tables import markdown_table
 
-YOUR_BATCH = "your-batch"
-CHOICE, QUANTITY = "precision_preset", "precision_quantity"
 MAX_DECIMALS = 10
 Runs = dict[str, InDtype]
 
 
 def preset_chooser() -> str:
     """Your own batch, or a problem that one dtype cannot hold."""
-    session.begin(CHOICE, YOUR_BATCH)
+    session.begin(PROBLEM, PROBLEM.default)
     titles = {
         YOUR_BATCH: _("Your batch"),
         **{name: _(preset.title) for name, preset in PRECISION_PRESETS.items()},
     }
     choice = st.segmented_control(
-        _("Numbers"), list(titles), format_func=titles.__getitem__, required=True, key=CHOICE, persist_state="session",
-        label_visibility="collapsed", wrap=True,
-    )  # fmt: skip
+        _("Numbers"),
+        list(titles),
+        format_func=titles.__getitem__,
+        required=True,
+        key=PROBLEM.name,
+        persist_state="session",
+        label_visibility="collapsed",
+        wrap=True,
+    )
     return str(choice)
 
 
@@ -89,10 +94,10 @@ def _loss(loss: Rounded) -> str:
 
 def _digits(value: float) -> str:
     """A number with four digits that are not leading zeros, so that the dtypes can be told apart."""
-    return number(value, _places(abs(value))) if not 0 < abs(value) < 1e-6 else short(value)
+    return number(value, _decimals_for(abs(value))) if not 0 < abs(value) < 1e-6 else short(value)
 
 
-def _places(size: float) -> int:
+def _decimals_for(size: float) -> int:
     """The decimals that numbers of this size need."""
     leading_zeros = -math.floor(math.log10(size)) - 1 if 0 < size < 0.1 else 0
     return min(decimals() + leading_zeros, MAX_DECIMALS)
@@ -196,7 +201,7 @@ def ulp_formula(runs: Runs) -> None:
     if not math.isfinite(exact) or exact == 0:
         st.latex(r"\mathrm{ulp}(x) = 2^{\lfloor \log_2 |x| \rfloor}\, \varepsilon")
         return
-    size = latex(abs(exact), _places(abs(exact)))
+    size = latex(abs(exact), _decimals_for(abs(exact)))
     exponent = math.floor(math.log2(abs(exact)))
     st.latex(
         rf"\mathrm{{ulp}}({size}) = 2^{{\lfloor \log_2 {size} \rfloor}}\, \varepsilon = 2^{{{exponent}}}\, \varepsilon"
@@ -216,13 +221,18 @@ def matrices(runs: Runs, choice: str, sheet: Sheet) -> None:
         "gradient": _("gradient"),
         "probability": _("probabilities"),
     }
-    session.begin(QUANTITY, "error")
+    session.begin(QUANTITY, QUANTITY.default)
     quantity = str(
         st.segmented_control(
-            _("Matrix"), list(titles), format_func=titles.__getitem__, required=True, key=QUANTITY,
-            persist_state="session", label_visibility="collapsed",
+            _("Matrix"),
+            list(titles),
+            format_func=titles.__getitem__,
+            required=True,
+            key=QUANTITY.name,
+            persist_state="session",
+            label_visibility="collapsed",
         )
-    )  # fmt: skip
+    )
     problem = runs["float64"].evaluation.problem
     if choice == YOUR_BATCH:
         rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
@@ -230,11 +240,11 @@ def matrices(runs: Runs, choice: str, sheet: Sheet) -> None:
         rows, classes = list(map(str, range(problem.num_rows))), list(map(str, range(problem.num_classes)))
     below = [run for name, run in runs.items() if name != "float64" or quantity in ("gradient", "probability")]
     exact_sizes = runs["float64"].evaluation.grad_logits.nan_to_num(0.0, 0.0, 0.0).abs()
-    places = _places(largest(exact_sizes)) if quantity == "gradient" else decimals()
+    digits = _decimals_for(largest(exact_sizes)) if quantity == "gradient" else decimals()
     columns = st.columns(len(below)) if problem.num_classes <= 5 else st.columns(1) * len(below)
     for column, run in zip(columns, below, strict=True):
         values, scale, bound = _matrix_of(run, quantity)
-        figure = heatmap.matrix(values, scale, row_names=rows, class_names=classes, bound=bound, decimals=places)
+        figure = heatmap.matrix(values, scale, row_names=rows, class_names=classes, bound=bound, decimals=digits)
         with column:
             st.markdown(f"**{run.name}**")
             st.plotly_chart(

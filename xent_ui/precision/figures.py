@@ -1,4 +1,4 @@
-"""Curves in, Plotly figures out: how an error grows, on logarithmic axes.
+"""How the error of each dtype grows, on logarithmic axes, as a Plotly figure.
 
 Every line has its own colour, dash and marker, so that colour is never the only signal.
 What a logarithm has no place for is drawn at the edges: 0 at the bottom, NaN and infinity on top.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.theme import BLUE, FONT, GREY, ORANGE, PURPLE, layout
+from xent_ui.figures.theme import BLUE, FONT, GREY, ORANGE, PURPLE, axis, layout, legend_below
 from xent_ui.text import plotly_escaped, power_of_ten, short
 
 COLOURS = {"float64": GREY, "float32": BLUE, "bfloat16": ORANGE, "float16": PURPLE}
@@ -29,7 +29,7 @@ class Curve:
     Attributes:
       name: plain text, seen under the pointer.
       dtype: chooses colour and marker, and is what the legend says.
-      dash: a place in DASHES.
+      dash: an index into DASHES.
       x, y: x > 0; y ≥ 0, inf where there is no number.
     """
 
@@ -93,24 +93,18 @@ def error_curves(curves: Sequence[Curve], *, zero: str, broken: str) -> go.Figur
     decades = range(low, high + 1, step)
     for edge in (bottom, top):
         figure.add_hline(y=edge, line={"color": GREY, "width": 1, "dash": "dash"}, opacity=0.5)
+    tickfont = {"size": 12, **FONT}
     figure.update_layout(
         layout(HEIGHT),
-        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0},
-        xaxis={
-            "type": "log",
-            "fixedrange": True,
-            "dtick": 1,
-            "tickfont": {"size": 12, **FONT},
-            "exponentformat": "power",
-        },
-        yaxis={
-            "type": "log",
-            "fixedrange": True,
-            "tickfont": {"size": 12, **FONT},
-            "range": [low - 1.4 * gap, high + 1.4 * gap],
-            "tickvals": [bottom, *(10.0**decade for decade in decades), top],
-            "ticktext": [zero, *(_power(10.0**decade) for decade in decades), broken],
-        },
+        legend=legend_below(-0.1),
+        xaxis=axis(type="log", tickfont=tickfont, dtick=1, exponentformat="power"),
+        yaxis=axis(
+            type="log",
+            tickfont=tickfont,
+            range=[low - 1.4 * gap, high + 1.4 * gap],
+            tickvals=[bottom, *(10.0**decade for decade in decades), top],
+            ticktext=[zero, *(_power(10.0**decade) for decade in decades), broken],
+        ),
     )
     return figure
 

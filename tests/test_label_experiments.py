@@ -18,11 +18,11 @@ EXPERIMENTS = ("smoothing", "mix", "flip", "weight", "temperature")
 
 
 def page() -> None:
-    from xent_ui.one_example import experiments
+    from xent_ui.one_example import label_experiments
     from xent_ui.state import session
 
     session.enter("experiments", {"experiments": "Experiments"})
-    experiments.section(session.visit().sheet, 0)
+    label_experiments.section(session.visit().sheet, 0)
 
 
 def open_section(experiment: str, sheet: Sheet | None = None) -> AppTest:

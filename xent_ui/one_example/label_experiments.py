@@ -21,17 +21,17 @@ from xent_core import (
     sweep_weight,
 )
 from xent_ui.figures import heatmap, theme
-from xent_ui.one_example import experiment_figures
-from xent_ui.one_example.experiment_figures import Line
+from xent_ui.one_example import figures
+from xent_ui.one_example.figures import Line
+from xent_ui.one_example.state import EXPERIMENT, FLIPPED_TO, MIXED_FIRST, MIXED_SECOND, WEIGHTED
 from xent_ui.state import session
+from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import Sheet, number_text
 from xent_ui.table.options import decimals
 from xent_ui.text import _, number, short, short_names
 from xent_ui.widgets import number_tables
 from xent_ui.widgets.matrices import CHART_CONFIG
 
-CHOICE = "experiment"
-FIRST, SECOND, FLIPPED, WEIGHTED = "mix_first", "mix_second", "flip_to", "weight_of"
 MAX_SHOWN = 6  # classes with a line of their own
 USUAL_SMOOTHING = 0.1
 
@@ -45,11 +45,17 @@ def section(sheet: Sheet, row: int) -> None:
         "weight": (_("Class weight"), _weight),
         "temperature": (_("Temperature"), _temperature),
     }
-    session.begin(CHOICE, "smoothing")
+    session.begin(EXPERIMENT, EXPERIMENT.default)
     choice = st.segmented_control(
-        _("Experiment"), list(shown), format_func=lambda name: shown[name][0], required=True, key=CHOICE,
-        persist_state="session", label_visibility="collapsed", wrap=True,
-    )  # fmt: skip
+        _("Experiment"),
+        list(shown),
+        format_func=lambda name: shown[name][0],
+        required=True,
+        key=EXPERIMENT.name,
+        persist_state="session",
+        label_visibility="collapsed",
+        wrap=True,
+    )
     with st.container(key="experiment_result"):
         shown[str(choice)][1](sheet, sheet.to_problem(), row)
 
@@ -92,13 +98,13 @@ def _mix(sheet: Sheet, problem: Problem, row: int) -> None:
 
 def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
     _label, other = _label_and_other(problem, row)
-    chosen = _class_chooser(sheet, FLIPPED, _("its label becomes"), other)
+    chosen = _class_chooser(sheet, FLIPPED_TO, _("its label becomes"), other)
     flip = flip_label(problem, row, chosen)
     before, after = float(flip.before.denominator), float(flip.after.denominator)
-    places = decimals()
+    digits = decimals()
     with st.container(horizontal=True, gap="medium"):
-        st.metric(_("loss"), number(float(flip.after.loss.sum()), places), width="content")
-        st.metric(_("change of the loss"), number(flip.loss_change, places, sign=True), width="content")
+        st.metric(_("loss"), number(float(flip.after.loss.sum()), digits), width="content")
+        st.metric(_("change of the loss"), number(flip.loss_change, digits, sign=True), width="content")
         st.metric(_("divides by"), f"{short(before)} → {short(after)}", width="content")
     if before != after:
         st.markdown(
@@ -119,7 +125,7 @@ def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
                 row_names=rows,
                 class_names=classes,
                 bound=2 * max(flip.before.gradient_bound, flip.after.gradient_bound),
-                decimals=places,
+                decimals=digits,
             ),
             key="flip_gradient",
             config=CHART_CONFIG,
@@ -170,9 +176,15 @@ def _temperature(sheet: Sheet, problem: Problem, row: int) -> None:
         )
     )
     _show(
-        sweep, sheet, row, x_name="T", here=problem.temperature, log_x=True,
-        factors=sweep.values, limits=hot_gradient(evaluate(problem))[row].tolist(),
-    )  # fmt: skip
+        sweep,
+        sheet,
+        row,
+        x_name="T",
+        here=problem.temperature,
+        log_x=True,
+        factors=sweep.values,
+        limits=hot_gradient(evaluate(problem))[row].tolist(),
+    )
 
 
 def _show(
@@ -211,7 +223,7 @@ def _show(
         with column:
             st.markdown(f"**{_('{y}, by {x}').format(y=title, x=x_name)}**")
             st.plotly_chart(
-                experiment_figures.lines(x, shown, here=here, log_x=log_x),
+                figures.sweep_lines(x, shown, here=here, log_x=log_x),
                 key=f"experiment_{name}",
                 config=CHART_CONFIG,
                 alt=_("{y}, by {x}; the numbers are in the table below").format(y=title, x=x_name),
@@ -238,22 +250,22 @@ def _label_and_other(problem: Problem, row: int) -> tuple[int, int]:
     return label, next((k for k in ranked if k != label), label)
 
 
-def _class_chooser(sheet: Sheet, key: str, label: str, first: int) -> int:
-    session.begin(key, first)
-    if int(session.kept(key)) >= sheet.num_classes:
-        session.keep(key, first)
+def _class_chooser(sheet: Sheet, entry: Kept[int], label: str, first: int) -> int:
+    session.begin(entry, first)
+    if session.kept(entry) >= sheet.num_classes:
+        session.keep(entry, first)
     choices = range(sheet.num_classes)
     return int(
-        st.selectbox(label, choices, format_func=sheet.class_names.__getitem__, key=key, persist_state="session")
+        st.selectbox(label, choices, format_func=sheet.class_names.__getitem__, key=entry.name, persist_state="session")
     )
 
 
 def _two_classes(sheet: Sheet, first: int, second: int) -> tuple[int, int]:
     left, right = st.columns(2)
     with left:
-        a = _class_chooser(sheet, FIRST, _("λ of"), first)
+        a = _class_chooser(sheet, MIXED_FIRST, _("λ of"), first)
     with right:
-        b = _class_chooser(sheet, SECOND, _("1 − λ of"), second)
+        b = _class_chooser(sheet, MIXED_SECOND, _("1 − λ of"), second)
     return a, b
 
 

@@ -1,0 +1,109 @@
+"""The table of the chain: every value down and every gradient up, and the formula behind each of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from xent_core import Step, Trace
+from xent_ui.state import session
+from xent_ui.state.sheet import Sheet
+from xent_ui.step_by_step.stage import LINE_NAMES, Stage, chosen_class, floats, headers, nowrap, shown_classes, title_of
+from xent_ui.step_by_step.state import CELL_IS_GRADIENT
+from xent_ui.step_by_step.step_formulas import step_formula
+from xent_ui.table.options import decimals
+from xent_ui.text import _, markdown_escaped, number, short
+
+MAX_BOTH = 6  # classes whose values and gradients fit side by side
+
+
+def chain_table(trace: Trace, stage: Stage, sheet: Sheet) -> None:
+    """Every number of the chain: values down, gradients up; what the stage uses and what it makes are marked."""
+    shown = shown_classes(trace)
+    sides = [False, True] if len(shown) <= MAX_BOTH else [stage.backward]
+    header: list[str] = []
+    rows: list[list[str]] = [[] for _step in trace]
+    for side, gradient in enumerate(sides):
+        # a table has no two columns of one name, and no class has this space in its name
+        apart = "\u200b" * side
+        header += [
+            (_("gradient ↑") if gradient else _("value ↓")) + "\u200b\u200b",
+            *(h + apart for h in headers(trace, sheet)),
+        ]
+        for row, step in zip(rows, trace, strict=True):
+            mark = "▶\u00a0" if step.name == stage.step.name and gradient == stage.backward else ""
+            row.append(mark + (nowrap(LINE_NAMES[step.name]) if side == 0 else ""))
+            row += _cells(trace, stage, step, gradient, shown)
+    st.table(pd.DataFrame(rows, columns=header), hide_index=True, border="horizontal", alt=_("The chain of steps"))
+    legend = [f":orange-background[{_('used')}] → :blue-background[**{_('made')}**]"]
+    if len(shown) < sheet.num_classes:
+        legend.append(
+            _("{shown} of {count} classes; the sums run over all").format(shown=len(shown), count=sheet.num_classes)
+        )
+    st.caption(" · ".join(legend))
+    target = "[" + ", ".join(short(float(trace.target[c])) for c in shown) + "]"
+    st.caption(
+        _("v = {target} is the target, smoothed and weighted. S = {mass} is its sum.").format(
+            target=markdown_escaped(target), mass=short(trace.mass)
+        )
+        + " "
+        + _("D = {denominator} is what the reduction divides by, T = {temperature} the temperature.").format(
+            denominator=short(trace.denominator), temperature=short(trace.temperature)
+        )
+    )
+    _formula_of_any_cell(trace, sheet)
+
+
+def _formula_of_any_cell(trace: Trace, sheet: Sheet) -> None:
+    """A button that opens the formula behind any cell of the table, wherever the stepper stands."""
+    with st.popover(_("Why this number?"), icon=":material/function:", key="any_sum"):
+        sides = {False: _("value ↓"), True: _("gradient ↑")}
+        session.begin(CELL_IS_GRADIENT, False)
+        gradient = bool(
+            st.segmented_control(
+                _("which side"),
+                list(sides),
+                format_func=sides.__getitem__,
+                required=True,
+                key=CELL_IS_GRADIENT.name,
+                label_visibility="collapsed",
+            )
+        )
+        line, label = st.columns(2)
+        names = [step.name for step in trace]
+        step = trace[line.selectbox(_("line"), names, format_func=LINE_NAMES.__getitem__, key="sum_line")]
+        k = chosen_class(trace)
+        if not step.is_scalar:
+            k = label.selectbox(
+                _("class"),
+                range(sheet.num_classes),
+                index=k,
+                format_func=sheet.class_names.__getitem__,
+                key="sum_class",
+            )
+        st.latex(step_formula(trace, step, k, backward=gradient))
+        st.caption(_(step.rule) if gradient else title_of(step))
+
+
+def _cells(trace: Trace, stage: Stage, step: Step, gradient: bool, shown: Sequence[int]) -> list[str]:
+    """The numbers of one side of one step; a single one stands in the middle, with lines to both sides."""
+    style = _style(trace, stage, step, gradient=gradient)
+    numbers = floats(step, gradient=gradient)
+    if not step.is_scalar:
+        return [style.format(number(numbers[c], decimals())) for c in shown]
+    cells = [":gray[──]"] * len(shown)
+    cells[(len(shown) - 1) // 2] = style.format(number(numbers[0], decimals()))
+    return cells
+
+
+def _style(trace: Trace, stage: Stage, step: Step, *, gradient: bool) -> str:
+    """Markdown around a number: made, used, already there, or yet to come."""
+    if step.name == stage.step.name and gradient == stage.backward:
+        return ":blue-background[**{}**]"
+    if step.name in (stage.used_gradients if gradient else stage.used_values):
+        return ":orange-background[{}]"
+    index = [one.name for one in trace].index(step.name)
+    made_at = 2 * len(trace) - 1 - index if gradient else index
+    return "{}" if made_at < stage.index else ":gray[{}]"
