@@ -10,7 +10,7 @@ TABLE, PASTE, FILE, MESSAGE = SOURCES = ("table", "paste", "file", "message")
 SOURCE = Kept[str]("doctor_source", TABLE)
 LOGITS, TARGET = Kept[str]("doctor_logits", ""), Kept[str]("doctor_target", "")
 LOGITS_DTYPE, TARGET_DTYPE = Kept[str]("doctor_logits_dtype", "float32"), Kept[str]("doctor_target_dtype", "int64")
-OPTIONS = loss_option_entries("doctor_", label_smoothing="smoothing")
+OPTIONS = loss_option_entries("doctor_", "reduction", "label_smoothing", "ignore_index", "weight")
 ERROR_MESSAGE = Kept[str]("doctor_message", "")
 MATCHED = Kept[str | None]("doctor_matched", None)  # the message for which a pitfall was chosen
 PITFALL = Kept[str]("doctor_pitfall", next(iter(PITFALLS)))

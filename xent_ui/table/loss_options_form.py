@@ -15,21 +15,18 @@ from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import OPTION_RANGES
 from xent_ui.text import _
 
+DEFAULTS: dict[str, Any] = {
+    "reduction": "mean",
+    "label_smoothing": 0.0,
+    "temperature": 1.0,
+    "ignore_index": -100,
+    "weight": "",
+}
 
-def loss_option_entries(prefix: str, **names: str) -> dict[str, Kept[Any]]:
-    """Where a page keeps the options that its visitor chooses, by option, PyTorch's defaults to begin with.
 
-    Args: names: in the session, after the prefix, for options that are not kept under their own name.
-    """
-    defaults: dict[str, Any] = {
-        "reduction": "mean",
-        "label_smoothing": 0.0,
-        "temperature": 1.0,
-        "ignore_index": -100,
-        "weight": "",
-        "dtype": "float32",
-    }
-    return {option: Kept(prefix + names.get(option, option), default) for option, default in defaults.items()}
+def loss_option_entries(prefix: str, *options: str) -> dict[str, Kept[Any]]:
+    """Where a page keeps the options that its visitor chooses, by option, PyTorch's defaults to begin with."""
+    return {option: Kept(prefix + option, DEFAULTS[option]) for option in options}
 
 
 @dataclass(frozen=True)
