@@ -195,7 +195,7 @@ def enter(page: str, titles: dict[str, str]) -> None:
 
 
 def goes_home() -> bool:
-    """Whether to show the page of the link now, in place of the one at hand; true once."""
+    """Whether to switch to the page of the link now; true once."""
     current = visit()
     answer, current.goes_home = current.goes_home, False
     return answer and home() in current.pages
@@ -262,7 +262,7 @@ def kept(entry: Kept[Any] | str, default: Any = None) -> Any:
 
 
 def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tuple[int, str, Any]] | None:
-    """What a table of so many rows holds beyond its base, as (row, column, value).
+    """The edits of an editor of so many rows since it was last drawn anew, as (row, column, value).
 
     A cell that is typed back to what the base holds is no edit, so edits go on top of `editor_base`, not of the sheet.
     None if the table is not on screen yet, or if its state is none that our table sends: then it is drawn anew.
@@ -289,13 +289,13 @@ def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tupl
     return edits
 
 
-def has_failed_before(place: str) -> bool:
-    """Whether a page of this visit has failed at this place already; notes that it has now."""
+def has_failed_before(location: str) -> bool:
+    """Whether a page of this visit has failed at this line of code already; notes that it has now."""
     current = st.session_state.get("visit")
     if current is None:
         return False
-    answer = place in current.failures
-    current.failures.add(place)
+    answer = location in current.failures
+    current.failures.add(location)
     return answer
 
 
@@ -317,13 +317,13 @@ def forget_widgets() -> None:
 
 
 def saved(visit: Visit) -> str:
-    """What the browser's tab keeps, to survive a reload: the link, what the visit began with, the sheet, and A."""
+    """The text that the browser's tab keeps over a reload: the link, what it opened, the sheet, the pinned sheet."""
     lines = [visit.link, visit.opened.query(), visit.sheet.to_json()]
     return "\n".join(lines if visit.pinned is None else [*lines, visit.pinned.to_json()])
 
 
 def restore(text: str) -> None:
-    """Take back what the tab kept; what cannot be read is left out."""
+    """Restore the state from the text that the tab kept; what cannot be read is left out."""
     link, opened, sheet, pinned, *_others = [*text.split("\n"), "", "", ""]
     try:
         put(Sheet.from_json(sheet))

@@ -1,4 +1,4 @@
-"""The tables that a person types into, and the tools that change them as a whole."""
+"""The editors of logits and target, and the toolbar that changes the whole table: undo, paste, random, size."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CLASS_NAMES = Kept[str | None]("class_names", None)
 
 
 def take_edits() -> None:
-    """Take what was typed and ticked into the sheet, or refuse it by cell; before anything is drawn of it."""
+    """Apply to the sheet what was typed and ticked, and refuse bad cells by name; called before anything is drawn."""
     _take_number_edits("logits", lambda sheet: sheet.logits, Sheet.with_logits)
     kind = session.visit().sheet.target_kind
     if kind == ONE_HOT:
@@ -218,7 +218,7 @@ def _refuse(editor: str, refusals: list[str]) -> None:
 
 
 def toolbar() -> None:
-    """Undo, reset, and the tools that change the whole table."""
+    """The buttons above the table: undo, reset, paste, random logits, rows and classes."""
     if session.is_hidden("tools"):
         return
     # not disabled while there is nothing to undo: what is typed into a cell runs only the part that depends on it

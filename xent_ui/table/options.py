@@ -1,4 +1,4 @@
-"""The options of the loss: those of torch.nn.functional.cross_entropy, the temperature and the dtype."""
+"""The option bar of the table: preset, the options of the loss, class weights, dtype, and decimals on screen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLASS_COLUMN, WEIGHT_COLUMN = "class", "weight"
 
 
 def option_bar() -> None:
-    """Preset, reduction, form of the target, and the rarer options behind a button."""
+    """Preset, reduction and kind of target in a row; all other options behind a button."""
     take_weights()
     if not _is_shown():
         return
@@ -44,11 +44,11 @@ def option_bar() -> None:
     with target:
         form.choice("target_kind", _("target"), TARGET_KINDS)
     with more, st.popover(_("More options"), width="stretch"):
-        _rare_options(form)
+        _more_options(form)
 
 
 def folded_option_bar(label: str) -> None:
-    """The same behind a line of text, for pages that are about something else."""
+    """The option bar inside an expander, for pages that are about something else."""
     if _is_shown():
         with st.expander(label, icon=":material/tune:"):
             option_bar()
@@ -59,7 +59,7 @@ def _is_shown() -> bool:
 
 
 def decimals() -> int:
-    """How many decimals the pictures print."""
+    """How many decimals are printed on every page."""
     return int(session.kept(DECIMALS))
 
 
@@ -108,7 +108,7 @@ def _take_option(name: str, entry: Kept[Any]) -> None:
 
 
 def take_target_kind(current: Sheet, kind: str) -> None:
-    """Put the target into another form, and say what the form cannot hold."""
+    """Convert the target to one-hot, class index or probabilities, with a message if that loses something."""
     loses = kind != PROBABILITIES == current.target_kind and current.is_soft()
     ignored = kind == PROBABILITIES != current.target_kind and None in current.labels
     session.edit(current.with_target_kind(kind))
@@ -121,7 +121,7 @@ def take_target_kind(current: Sheet, kind: str) -> None:
         )
 
 
-def _rare_options(form: LossOptionsForm) -> None:
+def _more_options(form: LossOptionsForm) -> None:
     smoothing = form.entries["label_smoothing"]
     st.slider(
         _("label_smoothing ε"),
@@ -172,7 +172,7 @@ def _take_weight_switch(switch: Kept[bool]) -> None:
 
 
 def take_weights() -> None:
-    """Take what was typed into the table of the class weights, or refuse it by name.
+    """Apply to the sheet the weights that were typed into their table, and refuse bad ones by the name of the class.
 
     A page that computes before it draws the options calls this first.
     """
@@ -215,7 +215,7 @@ def option_words(sheet: Sheet) -> list[str]:
 
 
 def problem_words(sheet: Sheet) -> str:
-    """The options in use, in a line."""
+    """The options in use in a line: the label of the folded option bar."""
     used = [sheet.reduction, sheet.dtype]
     used += [f"T = {sheet.temperature:g}"] if sheet.temperature != 1 else []
     used += [f"ε = {sheet.label_smoothing:g}"] if sheet.label_smoothing else []

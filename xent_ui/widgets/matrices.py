@@ -40,7 +40,7 @@ def gradient_heatmap(
 
 
 def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
-    """Where the target lies, with its share of the row; for many cells only the largest of each row."""
+    """The cells of the target, each with its share of the row; of large tables only the largest of each row."""
     target, kept = evaluation.problem.target, evaluation.problem.kept().tolist()
     if not evaluation.problem.has_probabilities:
         return [(Cell(i, label), 1.0) for i, label in enumerate(target.tolist()) if kept[i]]

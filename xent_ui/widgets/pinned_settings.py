@@ -51,7 +51,7 @@ def with_settings(sheet: Sheet, settings: Settings) -> Sheet:
 
 
 def pinned() -> Settings:
-    """A: what was pinned; before that, PyTorch's defaults in the dtype and the form of the table."""
+    """The pinned settings; before any are, PyTorch's defaults in the dtype and the form of the table."""
     current = session.visit()
     if current.pinned is None:
         return Settings(form=settings_of(current.sheet).form, dtype=current.sheet.dtype)
@@ -59,13 +59,13 @@ def pinned() -> Settings:
 
 
 def keep_pinned(settings: Settings) -> None:
-    """Let these settings be A, on the numbers of the table: what the tab keeps is a table."""
+    """Pin these settings, as a table with the present numbers, since the browser's tab keeps tables."""
     current = session.visit()
     current.pinned = with_settings(current.sheet, settings)
 
 
 def pin_button() -> None:
-    """Pin what is on screen as A, with one click."""
+    """A button that pins the settings on screen as A."""
     st.button(
         _("Pin as A"),
         icon=":material/keep:",
