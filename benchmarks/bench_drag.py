@@ -7,26 +7,20 @@ The sides take turns, so that a slow machine is slow for all. Dash and Gradio ar
 
 import contextlib
 import importlib.util
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from harness.browser import DESKTOP, ROOT, drag_fast, go_to, launch, open_page, serve, wait_idle
-from harness.ratios import Result
+from harness.browser import desktop_page, drag_fast, free_port, go_to, launch, open_page, serve, serve_module, wait_idle
+from harness.ratios import Result, alternate
 
 STEPS = 20
 EVENTS, DRAG_SECONDS = 200, 2.0
 AIM_MS = 60
-START_SECONDS = 60
 TRIES = 5
 SLIDER = ".st-key-live [role=slider]"
 
@@ -54,17 +48,10 @@ def measure() -> list[Result]:
             if importlib.util.find_spec(name) is None:
                 print(f"{title} is left out: not installed, see requirements-bench.txt", file=sys.stderr)
             else:
-                url = stack.enter_context(_serve_other(f"benchmarks.{name}_app"))
-                sides[title] = open_side(browser, url)
-        taken: dict[str, list[float]] = {name: [] for name in sides}
-        for i in range(-3, STEPS):  # the negative ones warm up
-            for name in sorted(sides, reverse=i % 2 == 1):
-                try:
-                    milliseconds = sides[name](i + 3)
-                except Error as error:
-                    raise RuntimeError(f"{name}: {error.message}") from error
-                if i >= 0:
-                    taken[name].append(milliseconds)
+                port = free_port()
+                other = stack.enter_context(serve_module([f"benchmarks.{name}_app", str(port)], port))
+                sides[title] = open_side(browser, other.url)
+        taken = alternate(STEPS, sides, lambda step, i: step(i), warm_up=3)
         median = {name: statistics.median(values) for name, values in taken.items()}
         results = [
             Result("drag step to new numbers, over 60 ms", median["ours"] / AIM_MS, 2, f"{median['ours']:.0f} ms", 1)
@@ -79,8 +66,7 @@ def measure() -> list[Result]:
 
 
 def _page(browser: Browser, url: str) -> Page:
-    width, height = DESKTOP
-    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page = desktop_page(browser)
     page.goto(url)
     return page
 
@@ -173,27 +159,3 @@ def _cpu_seconds(pid: int) -> float:
     """User and system time that a process has taken, on Linux."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100  # ticks of 10 ms
-
-
-@contextlib.contextmanager
-def _serve_other(module: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([sys.executable, "-m", module, str(port)], cwd=ROOT, stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while True:
-                with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                    urllib.request.urlopen(url, timeout=5).close()
-                    break
-                if process.poll() is not None or time.monotonic() > deadline:
-                    log.seek(0)
-                    raise RuntimeError(f"{module} does not answer. Its log:\n{log.read().decode(errors='replace')}")
-                time.sleep(0.2)  # between two questions to a server that starts
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=10)

@@ -9,8 +9,8 @@ import statistics
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from harness.browser import DESKTOP, ROOT, editor, launch, open_page, serve, type_into_cell, wait_idle
-from harness.ratios import Result
+from harness.browser import ROOT, desktop_page, editor, launch, open_page, serve, type_into_cell, wait_idle
+from harness.ratios import Result, alternate
 
 EDITS = 20
 VISITS = 5
@@ -56,23 +56,14 @@ def measure() -> list[Result]:
         browser = launch(playwright)
         for url in urls.values():
             _first_paint(browser, url)  # the server's own first run, with its imports, is not what is compared
-        paints = _alternate(VISITS, urls, lambda url, _: _first_paint(browser, url))
+        paints = alternate(VISITS, urls, lambda url, _: _first_paint(browser, url))
         pages = {name: _open(browser, url) for name, url in urls.items()}
-        edits = _alternate(EDITS, pages, _edit)
+        edits = alternate(EDITS, pages, _edit)
         browser.close()
     return [
         _result("edit to new picture", edits, limit=0.85, aim=0.75),
         _result("first paint", paints, limit=1.15),
     ]
-
-
-def _alternate(times, sides, measure_one):
-    """Each side in turn, `times` times; the side that begins changes every time."""
-    taken = {name: [] for name in sides}
-    for i in range(times):
-        for name in sorted(sides, reverse=i % 2 == 1):
-            taken[name].append(measure_one(sides[name], i))
-    return taken
 
 
 def _result(name: str, taken: dict[str, list[float]], *, limit: float, aim: float | None = None) -> Result:
@@ -82,20 +73,17 @@ def _result(name: str, taken: dict[str, list[float]], *, limit: float, aim: floa
 
 def _first_paint(browser: Browser, url: str) -> float:
     """Milliseconds from the start of the navigation, with nothing in the browser's cache."""
-    width, height = DESKTOP
-    context = browser.new_context(viewport={"width": width, "height": height})
-    page = context.new_page()
+    page = desktop_page(browser)
     page.set_default_timeout(WAIT_MS)
     page.add_init_script(DRAWN_Z + NOTE_FIRST_PAINT)
     page.goto(url, wait_until="commit")
     milliseconds: float = page.evaluate("() => window.firstPaint")
-    context.close()
+    page.context.close()
     return milliseconds
 
 
 def _open(browser: Browser, url: str) -> Page:
-    width, height = DESKTOP
-    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page = desktop_page(browser)
     page.add_init_script(DRAWN_Z)
     open_page(page, url)
     page.wait_for_function("() => window.drawnZ()", timeout=WAIT_MS)

@@ -61,7 +61,7 @@ SEARCH_FOR_THE_ROOT = re.compile(r"//[^/]+/[^/]+/_stcore/(health|host-config)$")
 
 @dataclass(frozen=True)
 class Server:
-    """A running `streamlit run`, and where it writes its log."""
+    """A running server, and where it writes its log."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -83,26 +83,34 @@ def serve(script: Path = ROOT / "app.py", *options: str, folder: Path = ROOT, po
     Raises: RuntimeError with the server's log if it does not answer.
     """
     port = port or free_port()
+    command = [
+        *("streamlit", "run", str(script)),
+        f"--server.port={port}",
+        "--server.address=127.0.0.1",
+        "--server.headless=true",
+        "--server.fileWatcherType=none",
+        "--browser.gatherUsageStats=false",
+        *options,
+    ]
+    with serve_module(command, port, folder=folder, health="/_stcore/health") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serve_module(command: list[str], port: int, *, folder: Path = ROOT, health: str = "/") -> Iterator[Server]:
+    """What `python -m` with this command serves on the port, once the address `health` answers, until the block ends.
+
+    Raises: RuntimeError with the server's log if it does not answer.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         log_file = Path(scratch) / "server.log"
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "streamlit", "run", str(script)),
-                    f"--server.port={port}",
-                    "--server.address=127.0.0.1",
-                    "--server.headless=true",
-                    "--server.fileWatcherType=none",
-                    "--browser.gatherUsageStats=false",
-                    *options,
-                ],
-                cwd=folder,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                [sys.executable, "-m", *command], cwd=folder, stdout=log, stderr=subprocess.STDOUT
             )
         server = Server(f"http://127.0.0.1:{port}", process, log_file)
         try:
-            _wait_until_healthy(server)
+            _wait_until_healthy(server, health)
             yield server
         finally:
             _end(process)
@@ -116,12 +124,12 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_healthy(server: Server) -> None:
+def _wait_until_healthy(server: Server, health: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.process.poll() is None:
         with (
             contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=2) as answer,
+            urllib.request.urlopen(server.url + health, timeout=2) as answer,
         ):
             if answer.status == 200:
                 return
@@ -161,6 +169,12 @@ def launch(playwright: Playwright) -> Browser:
     if path is None:
         raise FileNotFoundError(NO_CHROMIUM)
     return playwright.chromium.launch(executable_path=path, headless=True, args=CHROMIUM_FLAGS)
+
+
+def desktop_page(browser: Browser) -> Page:
+    """An empty page of a visitor whom the browser does not know, as large as DESKTOP."""
+    width, height = DESKTOP
+    return browser.new_context(viewport={"width": width, "height": height}).new_page()
 
 
 @dataclass

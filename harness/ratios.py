@@ -3,8 +3,10 @@
 import gc
 import statistics
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Result(NamedTuple):
@@ -61,3 +63,25 @@ def in_turn(
             if i >= 0:
                 seconds.append(end - start)
     return statistics.median(our_seconds), statistics.median(their_seconds)
+
+
+def alternate(
+    times: int, sides: Mapping[str, T], measure_one: Callable[[T, int], float], *, warm_up: int = 0
+) -> dict[str, list[float]]:
+    """What is measured of each side in turn; the side that begins changes every time.
+
+    Args:
+      measure_one: gives the measure of a side; it is told how often each has had its turn.
+      warm_up: turns before the first that counts.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for i in range(warm_up + times):
+        for name in sorted(sides, reverse=i % 2 == 1):
+            try:
+                value = measure_one(sides[name], i)
+            except Exception as error:
+                error.add_note(f"while measuring {name}")
+                raise
+            if i >= warm_up:
+                taken[name].append(value)
+    return taken

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.doctor.symptoms import NEGATIVE_TOLERANCE, SUM_TOLERANCE, WEIGHT_TOLERANCE
+from xent_core.doctor.symptoms.denominator import WEIGHT_TOLERANCE
+from xent_core.probability_tolerances import NEGATIVE_TOLERANCE, SUM_TOLERANCE
 
 INF, NAN = math.inf, math.nan
 T = torch.tensor

@@ -1,10 +1,8 @@
 """The batch page, driven through Streamlit's AppTest: what is typed, ticked and chosen, and what it shows."""
 
-import base64
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,74 +10,22 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
+from harness.app_test import (
+    choose,
+    editor_key,
+    heatmap,
+    loss,
+    open_app,
+    press,
+    run,
+    table,
+    type_cell,
+    type_cells,
+    warnings,
+)
 from tests.tolerances import assert_agree
 from xent_core import PRESETS
 from xent_ui.figures.heatmap import Cell
-
-APP = str(Path(__file__).parents[1] / "app.py")
-
-
-def open_app(**query: str) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=60)
-    for name, value in query.items():
-        at.query_params[name] = value
-    return run(at)
-
-
-def run(at: AppTest) -> AppTest:
-    at.run()
-    assert not at.exception, at.exception[0].message
-    return at
-
-
-def heatmap(at: AppTest, quantity: str) -> np.ndarray:
-    """The numbers of a heatmap as the browser gets them."""
-    for chart in at.get("plotly_chart"):
-        if f"{quantity}_matrix" in chart.proto.id:
-            z = json.loads(chart.proto.spec)["data"][0]["z"]
-            flat = np.frombuffer(base64.b64decode(z["bdata"]), dtype=np.dtype(z["dtype"]).newbyteorder("<"))
-            return flat.reshape([int(n) for n in z["shape"].split(",")])
-    raise AssertionError(f"no heatmap of the {quantity}")
-
-
-def type_cell(at: AppTest, row: int, column: str, value: object, editor: str = "logits") -> AppTest:
-    """Type into an editor that was just drawn anew."""
-    return type_cells(at, {row: {column: value}}, editor)
-
-
-def type_cells(at: AppTest, edits: dict[int, dict[str, object]], editor: str = "logits") -> AppTest:
-    at.session_state[editor_key(at, editor)] = {"edited_rows": edits, "added_rows": [], "deleted_rows": []}
-    return run(at)
-
-
-def editor_key(at: AppTest, editor: str) -> str:
-    return f"{editor}_editor_{at.session_state['visit'].revision[editor]}"
-
-
-def loss(at: AppTest) -> str:
-    return at.metric[0].value
-
-
-def warnings(at: AppTest) -> str:
-    return "\n".join(element.value for element in at.warning).replace("\\", "")
-
-
-def choose(at: AppTest, label: str, value: object) -> AppTest:
-    next(box for box in at.selectbox if box.label == label).set_value(value)
-    return run(at)
-
-
-def press(at: AppTest, label: str) -> AppTest:
-    next(button for button in at.button if button.label == label).click()
-    return run(at)
-
-
-def table(at: AppTest, editor: str) -> list[list[object]]:
-    """The table that an editor was drawn with."""
-    for grid in at.data_editor:
-        if f"{editor}_editor" in grid.proto.id:
-            return grid.value.to_numpy().tolist()
-    raise AssertionError(f"no editor of the {editor}")
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,6 @@ def refusal(name: str, data: bytes) -> InvalidFile:
     return caught.value
 
 
-# There and back
-
-
 @pytest.mark.parametrize("kind", WRITERS)
 @given(call=valid_calls(odd=True, min_size=0))
 @settings(max_examples=150)
@@ -133,9 +130,6 @@ def test_safetensors_of_others_are_read() -> None:
     data = safetensors.torch.save({"logits": BATCH.logits, "target": BATCH.target}, metadata={"format": "pt"})
 
     assert read_file("a.safetensors", data) == Document(BATCH)
-
-
-# From strangers
 
 
 def json_with(**changes: Any) -> bytes:

@@ -32,9 +32,6 @@ def refusal(token: str) -> InvalidToken:
     return caught.value
 
 
-# There and back
-
-
 @given(valid_calls(odd=True, min_size=0))
 @settings(max_examples=500)
 def test_a_token_gives_the_problem_back(call: Call) -> None:
@@ -91,9 +88,6 @@ def test_a_large_problem_says_that_a_file_can_carry_it() -> None:
 def test_a_token_is_safe_in_an_address() -> None:
     for preset in PRESETS.values():
         assert re.fullmatch(r"[A-Za-z0-9_-]+", to_token(preset.problem))
-
-
-# From strangers
 
 
 def mutated(count: int) -> list[str]:

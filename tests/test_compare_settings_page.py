@@ -1,33 +1,22 @@
 """The page that compares two settings: the examples, both sides, pinning, micro-batches, and odd problems."""
 
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from harness import app_test
+from harness.app_test import open_app, run
 from xent_core import PRESETS
 from xent_ui.compare_settings.examples import EXAMPLES
-from xent_ui.state.sheet import Sheet, sheet_of_preset
+from xent_ui.state.sheet import sheet_of_preset
 
-APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/explore/compare_settings.py"
 WORKED = sheet_of_preset(PRESETS["worked-batch"])
 
 
-def open_page(preset: str = "worked-batch", sheet: Sheet | None = None) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["preset"] = preset
-    app.run()
-    if sheet is not None:
-        app.session_state["visit"].sheet = sheet
-    return run(app.switch_page(PAGE))
-
-
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception[0].message
-    return app
+open_page = partial(app_test.open_page, PAGE)
 
 
 def example(app: AppTest, name: str) -> AppTest:
@@ -126,9 +115,7 @@ def test_a_weight_that_is_no_number_is_refused_and_stays_as_typed() -> None:
 
 
 def test_the_batch_page_pins_what_is_on_screen() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["preset"] = "class-weights"
-    run(app)
+    app = open_app(preset="class-weights")
     next(button for button in app.button if button.label == "Pin as A").click()
     run(app)
     next(box for box in app.selectbox if box.label == "reduction").set_value("sum")

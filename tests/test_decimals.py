@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.problems import FLOATS
-from xent_core.decimals import number_texts
+from xent_core.decimals import shortest_decimals
 
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -17,7 +17,7 @@ def test_every_number_reads_back_bit_for_bit(dtype: torch.dtype, seed: int) -> N
     values = torch.from_numpy(bits).view(dtype)
     values = values[~values.isnan()]
 
-    again = torch.tensor([float(text) for text in number_texts(values)], dtype=torch.float64).to(dtype)
+    again = torch.tensor([float(text) for text in shortest_decimals(values)], dtype=torch.float64).to(dtype)
 
     assert torch.equal(again.view(BITS[dtype.itemsize]), values.view(BITS[dtype.itemsize]))
 
@@ -26,7 +26,7 @@ def test_every_bfloat16_is_short() -> None:
     values = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
     values = values[values.isfinite()]
 
-    texts = number_texts(values)
+    texts = shortest_decimals(values)
 
     assert all(
         float(torch.tensor(float(text), dtype=torch.bfloat16)) == value
@@ -39,8 +39,8 @@ def test_every_bfloat16_is_short() -> None:
 def test_numbers_are_written_as_python_writes_them(dtype: torch.dtype) -> None:
     values = torch.tensor([0.1, 1, -0.0, float("inf"), -float("inf"), float("nan")], dtype=dtype)
 
-    assert number_texts(values) == ["0.1", "1.0", "-0.0", "inf", "-inf", "nan"]
+    assert shortest_decimals(values) == ["0.1", "1.0", "-0.0", "inf", "-inf", "nan"]
 
 
 def test_no_number_has_no_text() -> None:
-    assert number_texts(torch.zeros(0, 3)) == []
+    assert shortest_decimals(torch.zeros(0, 3)) == []

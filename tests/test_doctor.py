@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests import problems
 from tests.doctor_cases import CASES, ERRORS, Call, Case
 from tests.problems import any_calls, call_of
 from xent_core import Finding, InvalidProblem, Problem, diagnose
@@ -134,6 +135,7 @@ def test_a_mistaken_option_is_not_blamed_on_empty_logits():
 
 
 @given(any_calls())
+@example(problems.Call(torch.zeros(1, 3, 2), torch.tensor([[0, 2]]), {"weight": torch.ones(1, 3)}))
 @settings(max_examples=300)
 def test_an_error_is_found_exactly_where_pytorch_raises(call):
     found = diagnose(call.logits, call.target, **call.options)
@@ -237,6 +239,8 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING, ANYTHING, ANYTHING, ANYTHING)
+@example([[1.0, 2.0]], [0], None, None)
+@example([[1.0, 2.0]], [0], [1.0, 1.0], None)
 @settings(max_examples=200)
 def test_anything_gives_findings_or_a_problem(logits, target, weight, option):
     options = {"weight": weight, "ignore_index": option, "reduction": option, "label_smoothing": option}

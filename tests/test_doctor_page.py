@@ -1,31 +1,22 @@
 """The doctor's page: the table, pasted numbers, error messages, and every pitfall."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from harness import app_test
+from harness.app_test import open_app, run
 from xent_core import diagnose
 from xent_core.doctor.pitfalls import PITFALLS
 from xent_ui.text import markdown_escaped
 
-APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/apply/doctor.py"
 
 
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception[0].message
-    return app
-
-
 def open_page(source: str = "table", preset: str = "worked-batch") -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["preset"] = preset
-    app.run()
-    app = run(app.switch_page(PAGE))
+    app = app_test.open_page(PAGE, preset)
     app.button_group(key="doctor_source").set_value(source)
     return run(app)
 
@@ -132,8 +123,7 @@ def test_every_batch_is_examined(preset: str) -> None:
 
 
 def test_the_batch_page_names_what_the_doctor_warns_of() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
-    run(app)
+    app = open_app()
     assert not app.warning
 
     sheet = app.session_state["visit"].sheet

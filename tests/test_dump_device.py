@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from xent_core.dump import DumpSummary, InvalidDump, LossOptions, analyse, analysis, open_dump, score
-from xent_core.dump.analysis import on_device
+from xent_core.dump import DumpSummary, InvalidDump, LossOptions, analyse, open_dump, passes, score
+from xent_core.dump.passes import on_device
 
 STAND_IN = "meta"  # a device that every build of PyTorch knows by name
 OPTIONS = [
@@ -30,9 +30,13 @@ class Elsewhere(Tensor):
     @staticmethod
     def __new__(cls, inner: Tensor) -> "Elsewhere":
         made: Elsewhere = Tensor._make_wrapper_subclass(
-            cls, inner.shape, strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
+            cls,
+            inner.shape,
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
             device=STAND_IN,
-        )  # fmt: skip
+        )
         made.inner = inner
         return made
 
@@ -121,7 +125,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 def test_an_accelerator_is_used_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device(STAND_IN))
     seen: list[str] = []
-    monkeypatch.setattr(analysis, "on_device", lambda batch, device: seen.append(device) or on_device(batch, device))
+    monkeypatch.setattr(passes, "on_device", lambda batch, device: seen.append(device) or on_device(batch, device))
 
     with Device():
         found = analyse(*draw())

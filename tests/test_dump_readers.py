@@ -196,9 +196,6 @@ def test_probabilities_are_asked_about(tmp_path: Path) -> None:
     assert analyse(probs, TARGET, logits_are="logits").loss != pytest.approx(analyse(LOGITS, TARGET).loss)
 
 
-# What is no dump
-
-
 def _npy(header: str, data: bytes = b"") -> bytes:
     text = header.encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + data

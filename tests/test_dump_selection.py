@@ -20,9 +20,13 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DumpSummar
     path = tmp_path_factory.mktemp("selection") / "s.parquet"
     names = [f"example {row}" for row in range(ROWS)]
     summary = analyse(
-        logits, chance.integers(0, CLASSES, ROWS), scores=path, fit_temperature=False,
-        ids=np.array(names), features=chance.normal(size=(ROWS, 3)),
-    )  # fmt: skip
+        logits,
+        chance.integers(0, CLASSES, ROWS),
+        scores=path,
+        fit_temperature=False,
+        ids=np.array(names),
+        features=chance.normal(size=(ROWS, 3)),
+    )
     return path, summary, pd.read_parquet(path)
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
-from tests.test_batch_page import open_app, press, run
+from harness.app_test import open_app, press, run
 from xent_core import PRESETS, Problem, evaluate
 from xent_core.codec import to_csv, to_json, to_npz, to_safetensors, to_script
 from xent_ui.export.html_page import html_page

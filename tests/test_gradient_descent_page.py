@@ -3,7 +3,6 @@
 import base64
 import json
 from dataclasses import replace
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -13,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
+from harness import app_test
+from harness.app_test import run
 from tests.tolerances import assert_agree
 from xent_core import PRESETS, descend, evaluate
 from xent_ui.gradient_descent import descent_run
@@ -21,7 +22,6 @@ from xent_ui.state.sheet import Sheet, sheet_of_preset
 from xent_ui.text import number
 from xent_ui.widgets import job_progress
 
-APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/explore/gradient_descent.py"
 WORKED = sheet_of_preset(PRESETS["worked-batch"])
 
@@ -33,17 +33,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_page(sheet: Sheet = WORKED) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=90)
-    app.run()
-    app.session_state["visit"].sheet = sheet
-    app.switch_page(PAGE)
-    return run(app)
-
-
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception[0].message
-    return app
+    return app_test.open_page(PAGE, sheet=sheet)
 
 
 def ask(app: AppTest, *, optimizer: str = "SGD", learning_rate: float = 1.0, steps: int = 100) -> AppTest:

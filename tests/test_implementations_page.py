@@ -7,14 +7,14 @@ from functools import partial
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests import pages
+from harness import app_test
 from xent_core import IMPLEMENTATIONS, PRESETS, compare
 from xent_ui.state.sheet import sheet_of_preset
 
 PAGE = "pages/understand/implementations.py"
 
 
-open_page = partial(pages.open_page, PAGE)
+open_page = partial(app_test.open_page, PAGE)
 
 
 def metrics(app: AppTest) -> list[str]:

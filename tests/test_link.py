@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.test_sheet import sheets
+from tests.sheets import sheets
 from xent_core import IMPLEMENTATIONS, PRESETS, Problem
 from xent_core.codec import TokenTooLong, to_token
 from xent_ui.implementations import state as implementations

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
+from harness.app_test import open_app, run
 from xent_core import PRESETS
 from xent_ui.one_example import live
 from xent_ui.one_example.state import DRAFT, FRESH_CLASSES, LIVE_ROW
@@ -18,25 +18,16 @@ from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.text import number
 from xent_ui.widgets import row_chooser
 
-APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/explore/one_example.py"
 
 
 def open_page(preset: str = "worked-batch", change: Callable[[Sheet], Sheet] | None = None, row: int = 0) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["preset"] = preset
-    app.run()
+    app = open_app(preset=preset)
     if change is not None:
         app.session_state["visit"].sheet = change(app.session_state["visit"].sheet)
     app.session_state[row_chooser.ROW.name] = row
     app.switch_page(PAGE)
     return run(app)
-
-
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception[0].message
-    return app
 
 
 def frame(app: AppTest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests import pages
+from harness import app_test
 from xent_core import PRECISION_PRESETS, PRESETS
 from xent_core.problem import DTYPES
 from xent_ui.precision.figures import Curve, error_curves
@@ -16,7 +16,7 @@ from xent_ui.state.sheet import sheet_of_preset
 PAGE = "pages/understand/precision.py"
 
 
-open_page = partial(pages.open_page, PAGE)
+open_page = partial(app_test.open_page, PAGE)
 
 
 def choose(app: AppTest, preset: str) -> AppTest:

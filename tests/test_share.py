@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.test_batch_page import heatmap, loss, open_app, press, run, warnings
+from harness.app_test import heatmap, loss, open_app, press, run, warnings
 from xent_core import PRESETS, evaluate
 from xent_ui.state import session
 from xent_ui.state.link import Link, link_of_query, link_to, opening_of

@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.problems import FLOATS, assert_same_bits
-from xent_core import DTYPES, PRESETS, REDUCTIONS, InvalidProblem, Problem, evaluate
+from tests.sheets import sheets
+from xent_core import DTYPES, PRESETS, InvalidProblem, Problem, evaluate
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.state.sheet import (
     CLASS_INDEX,
@@ -17,7 +18,6 @@ from xent_ui.state.sheet import (
     MAX_ROWS,
     ONE_HOT,
     PROBABILITIES,
-    TARGET_KINDS,
     InvalidSheet,
     Sheet,
     number_text,
@@ -31,34 +31,6 @@ SHEET = Sheet(
     labels=(2, None),
     probabilities=(("0.2", "0.3", "0.5"), ("0", "0", "0")),
 )
-NUMBERS = st.one_of(
-    st.sampled_from(["0", "-0", "0.10", "1e308", "-inf", "inf", "nan", "007", ".5", "−3"]),
-    st.floats(width=32).map(repr),
-)
-NAMES = st.text("abcdefgh ÄΩ漢", min_size=1, max_size=8).filter(str.strip)
-
-
-@st.composite
-def sheets(draw) -> Sheet:
-    n, c = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    cells = st.tuples(*[st.tuples(*[NUMBERS] * c)] * n)
-    kind = draw(st.sampled_from(TARGET_KINDS))
-    return Sheet(
-        logits=draw(cells),
-        class_names=tuple(draw(st.lists(NAMES, min_size=c, max_size=c, unique=True))),
-        row_names=tuple(draw(st.lists(NAMES, min_size=n, max_size=n))),
-        labels=tuple(draw(st.lists(st.one_of(st.none(), st.integers(0, c - 1)), min_size=n, max_size=n))),
-        probabilities=draw(cells),
-        target_kind=kind,
-        weight=draw(st.one_of(st.none(), st.tuples(*[NUMBERS] * c))),
-        ignore_index=-100 if kind == PROBABILITIES else draw(st.sampled_from([-100, -1, 0, 1, 255])),
-        reduction=draw(st.sampled_from(REDUCTIONS)),
-        label_smoothing=draw(st.sampled_from([0.0, 0.1, 1.0])),
-        temperature=draw(st.sampled_from([1.0, 0.5, 1e-3])),
-        dtype=draw(st.sampled_from(list(DTYPES))),
-    )
-
-
 # The Problem that the texts mean
 
 

@@ -10,7 +10,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from xent_core import PRESETS, trace
-from xent_ui.figures import bars
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
 from xent_ui.step_by_step import stage as stages
 from xent_ui.step_by_step.state import PLAYING, STAGE
@@ -237,13 +236,6 @@ def test_many_classes_are_cut_to_the_label_and_the_most_probable() -> None:
     assert len(shown) == stages.MAX_SHOWN
     assert 0 in shown
     assert int(steps_of_row["softmax"].value.argmax()) in shown
-
-
-def test_bars_write_down_what_cannot_be_drawn() -> None:
-    figure = bars.bars([float("nan"), float("-inf"), 1e-9], ["<b>a", "b", "c"], is_gradient=True)
-
-    assert list(figure.data[0].text) == ["NaN", "−inf", "+1.0e−09"]
-    assert figure.layout.xaxis.ticktext[0] == "&lt;b&gt;a"
 
 
 @pytest.mark.parametrize(

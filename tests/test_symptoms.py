@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.doctor_cases import NAN, T
 from tests.problems import valid_calls
 from xent_core import diagnose
-from xent_core.doctor.symptoms import VANISHED_SHARE
+from xent_core.doctor.symptoms.half_precision import VANISHED_SHARE
 
 
 def clean_calls() -> st.SearchStrategy[Any]:

@@ -13,13 +13,16 @@ from xent_core.doctor.torch_messages import PATTERNS, recognise
 # what only a GPU or an older version writes
 QUOTED = [
     ("RuntimeError: CUDA error: device-side assert triggered", "target-out-of-range"),
-    ("../aten/src/ATen/native/cuda/Loss.cu:250: nll_loss_forward_reduce_cuda_kernel_2d: block: [0,0,0], thread: "
-     "[1,0,0] Assertion `t >= 0 && t < n_classes` failed.", "target-out-of-range"),
-    ('RuntimeError: "nll_loss_out_frame" not implemented for \'Int\'', "target-dtype"),
-    ('RuntimeError: "nll_loss_forward_reduce_cuda_kernel_2d_index" not implemented for \'Int\'', "target-dtype"),
+    (
+        "../aten/src/ATen/native/cuda/Loss.cu:250: nll_loss_forward_reduce_cuda_kernel_2d: block: [0,0,0], thread: "
+        "[1,0,0] Assertion `t >= 0 && t < n_classes` failed.",
+        "target-out-of-range",
+    ),
+    ("RuntimeError: \"nll_loss_out_frame\" not implemented for 'Int'", "target-dtype"),
+    ("RuntimeError: \"nll_loss_forward_reduce_cuda_kernel_2d_index\" not implemented for 'Int'", "target-dtype"),
     ("RuntimeError: expected scalar type Long but found Float", "target-dtype"),
     ("RuntimeError: weight tensor should be defined either for all or no classes", "weight-shape"),
-]  # fmt: skip
+]
 
 
 def message_of(arguments, options):

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
+from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
 from xent_core.loss_options import LossOptions
 from xent_ui.server import job_pool, limits
@@ -26,7 +27,6 @@ from xent_ui.your_logits import view as your_logits
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, row_detail, sheet_of_rows
 
-APP = str(Path(__file__).parents[1] / "app.py")
 PAGE = "pages/apply/your_logits.py"
 
 
@@ -48,16 +48,8 @@ def npz(**arrays: Any) -> bytes:
     return file.getvalue()
 
 
-def run(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception, app.exception[0].message
-    return app
-
-
 def open_page() -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=90)
-    app.run()
-    return run(app.switch_page(PAGE))
+    return run(open_app().switch_page(PAGE))
 
 
 def upload(data: bytes, name: str = "dump.npz", *, target: tuple[str, bytes] | None = None) -> AppTest:

@@ -8,10 +8,14 @@ from torch import Tensor
 _BFLOAT16_DIGITS = 4  # no bfloat16 needs more
 
 
-def number_texts(values: Tensor) -> list[str]:
+def shortest_decimals(values: Tensor) -> list[str]:
     """Every number, in row-major order, as Python and JSON write a float: "1.0", "-0.25", "1e-30", "inf", "nan".
 
     `torch.tensor(float(text), dtype=values.dtype)` is that number again, bit for bit unless it is NaN.
+
+    Example:
+      >>> number_texts(torch.tensor([0.1, -2.5, 1e-30]))
+      ['0.1', '-2.5', '1e-30']
     """
     flat = values.detach().reshape(-1)
     # NumPy writes the shortest decimal of a type; it has no bfloat16

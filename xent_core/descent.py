@@ -140,7 +140,10 @@ def descend(
         If it returns False, the descent ends there, and what has been reached is returned.
     Returns: the points 0 to `steps`, bit for bit what torch.optim gives.
     Raises: InvalidProblem if an argument is none of these, or if the path would not fit into memory.
-    Example: logits [0, 0], label 0, one step of SGD with η = 1 → logits [0.5, −0.5], loss 0.6931 → 0.3133.
+    Example:
+      >>> path = descend(Problem([0, 0], 0), learning_rate=1.0, steps=1)
+      >>> path.logits[-1], path.loss
+      (tensor([ 0.5000, -0.5000]), tensor([0.6931, 0.3133]))
     """
     _check(problem, learning_rate, steps, optimizer)
     shape, dtype, options = problem.logits.shape, problem.logits.dtype, problem.options
@@ -177,7 +180,9 @@ def limit_of(problem: Problem) -> Limit | None:
     None if the loss is not a number, if it has no lower bound (negative v or D),
     or if a class that the target wants has a logit from which no step leads away (±∞, NaN).
 
-    Example: label 0 of three, ε = 0.1 → p = [0.9333, 0.0333, 0.0333], loss 0.2911.
+    Example:
+      >>> limit_of(Problem([0, 0, 0], 0, label_smoothing=0.1)).probs
+      tensor([0.9333, 0.0333, 0.0333], dtype=torch.float64)
     """
     evaluation = evaluate(problem)
     axis = problem.class_axis

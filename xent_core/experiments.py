@@ -192,7 +192,9 @@ def equilibrium_gap(num_classes: int, label_smoothing: float, temperature: float
 
     Infinite for ε = 0: hard labels never rest. Class weights shift it: then it is T·ln(v_y/v_c).
 
-    Example: C = 3, ε = 0.1 → ln 28 = 3.3322.
+    Example:
+      >>> round(equilibrium_gap(3, 0.1), 4)  # ln 28
+      3.3322
     """
     if label_smoothing <= 0:
         return math.inf

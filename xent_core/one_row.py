@@ -113,7 +113,9 @@ def if_label_were(problem: Problem, row: int = 0) -> IfLabelWere:
     Where k is ignore_index, loss and gradient are 0.
 
     Args: as in `row_problem`.
-    Example: logits [1, 2, 3] → loss [2.4076, 1.4076, 0.4076], gradient [[−0.9100, 0.2447, 0.6652], …].
+    Example:
+      >>> if_label_were(Problem([[1, 2, 3]], [0])).loss
+      tensor([2.4076, 1.4076, 0.4076])
     """
     alone = row_problem(problem, row)
     evaluation = evaluate(every_label(alone, alone.logits[0]))
@@ -128,7 +130,10 @@ def loss_along(problem: Problem, label: int, values: Tensor, row: int = 0) -> Lo
       values: shape (K,), taken in the dtype of the logits.
       problem, row: as in `row_problem`.
     Raises: IndexError if there is no such class; as `row_problem`.
-    Example: logits [1, 2, 3], label 0, along class 0 → at 1 the loss is 2.4076 and the slope −0.9100.
+    Example:
+      >>> curve = loss_along(Problem([[1, 2, 3]], [0]), 0, torch.tensor([0.0, 1.0]))
+      >>> curve.loss, curve.slope
+      (tensor([3.3490, 2.4076]), tensor([-0.9649, -0.9100]))
     """
     alone = row_problem(problem, row)
     if not 0 <= label < alone.num_classes:
@@ -146,7 +151,9 @@ def simplex_grid(count: int, num_classes: int = 3) -> Tensor:
     """Probabilities that lie evenly inside the simplex, none of them 0; shape (K, C), float64.
 
     Args: count: points along each edge, at least one; three classes have count·(count + 1)/2 points in all.
-    Example: simplex_grid(1) → [[1/3, 1/3, 1/3]].
+    Example:
+      >>> simplex_grid(1)
+      tensor([[0.3333, 0.3333, 0.3333]], dtype=torch.float64)
     """
     steps = torch.arange(count)
     places = torch.cartesian_prod(*[steps] * num_classes).reshape(-1, num_classes)
@@ -181,7 +188,9 @@ def with_share(probs: Tensor, label: int, share: float) -> Tensor:
     To six decimals, and adding up to 1: the largest of the others takes what rounding leaves over.
     Where the others had nothing, or no numbers, they share alike.
 
-    Example: [0.5, 0.3, 0.2], class 0, share 0.8 → [0.8, 0.12, 0.08].
+    Example:
+      >>> with_share(torch.tensor([0.5, 0.3, 0.2]), 0, 0.8)
+      tensor([0.8000, 0.1200, 0.0800], dtype=torch.float64)
     """
     if len(probs) == 1:
         return torch.ones(1, dtype=torch.float64)

@@ -44,7 +44,9 @@ def ulp(values: Tensor, dtype: torch.dtype) -> Tensor:
     Below the smallest normal number it stays what it is there; above the largest number it is that of the largest.
     NaN where the value is not finite.
 
-    Example: at 1 it is eps, at 0 the smallest number above 0.
+    Example:
+      >>> ulp(torch.tensor([1.0, 1024.0, 0.0]), torch.float16)
+      tensor([9.7656e-04, 1.0000e+00, 5.9605e-08], dtype=torch.float64)
     """
     info = torch.finfo(dtype)
     size = values.double().abs().clamp(info.smallest_normal, info.max)
@@ -155,7 +157,10 @@ def in_every_dtype(problem: Problem) -> dict[str, InDtype]:
 
     Its numbers are rounded to each dtype first, so the errors contain that of the logits.
 
-    Example: logits [8, 0, 0], label 0 → the gradient at the label is −0.000670, in bfloat16 0.
+    Example:
+      >>> in_every = in_every_dtype(Problem([[8, 0, 0]], [0]))
+      >>> [round(float(in_every[name].evaluation.grad_logits[0, 0]), 6) for name in ("float32", "bfloat16")]
+      [-0.00067, 0.0]
     """
     exact = evaluate(problem.to(torch.float64))
     result = {}

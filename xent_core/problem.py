@@ -37,7 +37,10 @@ class Problem:
     `==` compares dtype, shape and bits; NaN equals NaN.
 
     Raises: InvalidProblem for whatever PyTorch would refuse.
-    Example: Problem([[1, 2, 3]], [0]) is one row with label 0, whose loss is 2.4076.
+    Example:
+      >>> problem = Problem([[1, 2, 3]], [0])
+      >>> problem.num_rows, problem.num_classes, problem.logits.dtype
+      (1, 3, torch.float32)
     """
 
     logits: Tensor

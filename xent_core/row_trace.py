@@ -117,7 +117,11 @@ class Trace:
     def underflowed(self) -> Tensor:
         """Classes whose probability is too small for the dtype: 0 or subnormal, though the logit is finite.
 
-        Bool, shape (C,). Example: logits [200, 0, 0] in float32 → [False, True, True].
+        Bool, shape (C,).
+
+        Example:
+          >>> trace(Problem([200, 0, 0], 0)).underflowed
+          tensor([False,  True,  True])
         """
         probs = self["softmax"].value
         too_small = (probs < torch.finfo(probs.dtype).tiny) & self["logits"].value.isfinite()
@@ -149,7 +153,9 @@ class Trace:
     def unshifted_exp(self) -> Tensor:
         """exp(z/T) without the shift by the maximum, which overflows early; shape (C,).
 
-        Example: [1, 2, 3] → [2.7183, 7.3891, 20.0855], whose sum is 30.1929.
+        Example:
+          >>> trace(Problem([1, 2, 3], 0)).unshifted_exp
+          tensor([ 2.7183,  7.3891, 20.0855])
         """
         return self["scaled"].value.exp()
 
@@ -191,8 +197,10 @@ def trace(problem: Problem, row: int = 0, *, evaluation: Evaluation | None = Non
       evaluation: of the same Problem, if it is at hand.
     Returns: a Trace; the gradient of its first step is that row of `evaluate(problem).grad_logits`.
     Raises: IndexError if there is no such row.
-    Example: logits [1, 2, 3], label 0 → softmax [0.0900, 0.2447, 0.6652], row_loss 2.4076,
-      gradient of the logits [−0.9100, 0.2447, 0.6652].
+    Example:
+      >>> steps = trace(Problem([1, 2, 3], 0))
+      >>> steps["softmax"].value, steps["logits"].gradient
+      (tensor([0.0900, 0.2447, 0.6652]), tensor([-0.9100,  0.2447,  0.6652]))
     """
     if not 0 <= row < problem.num_rows:
         raise IndexError(

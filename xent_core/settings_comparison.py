@@ -13,6 +13,7 @@ from torch import Tensor
 
 from xent_core.autograd import loss_and_gradient
 from xent_core.cross_entropy import TOLERANCE_IN_EPS, Evaluation, evaluate, nll_of_log_probs
+from xent_core.errors import InvalidInput
 from xent_core.presets import Preset
 from xent_core.problem import DTYPES, Problem
 
@@ -123,14 +124,16 @@ def compare_settings(a: Problem, b: Problem) -> Comparison:
     Args:
       a, b: Problems with logits of one shape; meant for the same logits and labels, with other options,
         another dtype, or the labels once as class indices and once as probabilities.
-    Raises: ValueError if the shapes differ.
-    Example: three rows [1, 2, 3] with "mean" and with "sum" → losses 1.4076 and 4.2228, factor 3.
+    Raises: InvalidInput if the shapes differ.
+    Example:
+      >>> mean, total = (Problem([[1, 2, 3]] * 3, [2, 1, 0], reduction=word) for word in ("mean", "sum"))
+      >>> compared = compare_settings(mean, total)
+      >>> compared.differing, round(compared.gradients.factor, 4)
+      (('reduction',), 3.0)
     """
     if a.logits.shape != b.logits.shape:
-        raise ValueError(
-            f"logits have shapes {tuple(a.logits.shape)} and {tuple(b.logits.shape)}, expected the same shape. "
-            "Compare two settings on the same logits."
-        )
+        came = f"logits have shapes {tuple(a.logits.shape)} and {tuple(b.logits.shape)}"
+        raise InvalidInput(came, "the same shape", "Compare two settings on the same logits.")
     first, second = evaluate(a), evaluate(b)
     gradients = GradientPair(first.grad_logits, second.grad_logits, a.class_axis)
     return Comparison(first, second, gradients, differing_options(a, b))
@@ -204,12 +207,12 @@ def sweep_option(a: Problem, b: Problem, option: str, points: int = SWEEP_POINTS
     label_smoothing and weight move in equal steps (no weight counts as ones), the temperature by equal factors,
     the dtype through those between the two; every other option has no between, and two points.
 
-    Raises: ValueError if there are fewer than two points, or no such option.
+    Raises: InvalidInput if there are fewer than two points, or no such option.
     """
     if option not in OPTIONS:
-        raise ValueError(f"option is {option!r}, expected one of {', '.join(OPTIONS)}. Choose one of them.")
+        raise InvalidInput(f"option is {option!r}", f"one of {', '.join(OPTIONS)}", "Choose one of them.")
     if points < 2:
-        raise ValueError(f"points is {points}, expected at least 2. The ends of the sweep are two.")
+        raise InvalidInput(f"points is {points}", "at least 2", "The ends of the sweep are two.")
     end = with_option_of(a, b, option)
     shares = [step / (points - 1) for step in range(1, points - 1)]
     values: list[float | int | str]
@@ -277,12 +280,17 @@ def accumulate(problem: Problem, num_parts: int) -> Accumulation:
     Args:
       problem: its reduction is taken as "mean".
       num_parts: K, into which the rows are split in order, the first ones larger by one where they do not divide.
-    Raises: ValueError if the logits have no axis of rows, or fewer rows than parts.
-    Example: rows [2, −100], [0, 1] of logits [1, 2, 3]: (0.4076 + 1.9076)/2 = 1.1576 against 4.2228/3 = 1.4076.
+    Raises: InvalidInput if the logits have no axis of rows, or fewer rows than parts.
+    (0.4076 + 1.9076)/2 = 1.1576 is not 4.2228/3 = 1.4076:
+
+    Example:
+      >>> parts = accumulate(Problem([[1, 2, 3]] * 4, [2, -100, 0, 1]), 2)
+      >>> parts.mean_of_means, parts.summed
+      (tensor(1.1576), tensor(1.4076))
     """
     rows = len(problem.logits) if problem.logits.dim() > 1 else 1
     if not 1 <= num_parts <= rows:
-        raise ValueError(f"num_parts is {num_parts}, expected 1 to {rows}, as there are rows. Take fewer parts.")
+        raise InvalidInput(f"num_parts is {num_parts}", f"1 to {rows}, as there are rows", "Take fewer parts.")
     mean = replace(problem, reduction="mean")
     whole = evaluate(mean)
     parts = [replace(mean, logits=z, target=y) for z, y in _split(mean, num_parts)]

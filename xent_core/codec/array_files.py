@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.lib import format as npy
 from torch import Tensor
 
 from xent_core.codec.document import (
@@ -30,6 +29,13 @@ from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import is_shape
 from xent_core.language import _
 from xent_core.problem import Problem
+from xent_core.tensor_headers import (
+    HeaderLength,
+    InvalidHeader,
+    first_line,
+    read_npy_header,
+    read_safetensors_header,
+)
 
 MAX_UNPACKED = 64 * 2**20  # bytes of all members of an NPZ
 MAX_RATIO = 200  # how far a member of more than a mebibyte may have been packed
@@ -135,11 +141,11 @@ def read_safetensors(data: bytes) -> Document:
 
 
 def _safetensors_header(data: bytes) -> dict[str, Any]:
-    size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or not 2 <= size <= min(MAX_HEADER, len(data) - 8):
-        raise _broken("safetensors", ValueError(_("a header of {size} bytes").format(size=f"{size:,}")))
     try:
-        text = data[8 : 8 + size].decode("utf-8")
+        text = read_safetensors_header(io.BytesIO(data), len(data), limit=MAX_HEADER).decode("utf-8")
+    except HeaderLength as error:
+        reason = _("a header of {size} bytes").format(size=f"{error.header_bytes:,}")
+        raise _broken("safetensors", ValueError(reason)) from error
     except UnicodeDecodeError as error:
         raise _broken("safetensors", error) from error
     header = parsed_json(text)
@@ -186,10 +192,8 @@ def _array(info: zipfile.ZipInfo, data: bytes) -> np.ndarray:
     name = info.filename.removesuffix(".npy")
     stream = io.BytesIO(data)
     try:
-        version = npy.read_magic(stream)
-        read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-        shape, is_fortran, dtype = read_header(stream)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        shape, is_fortran, dtype = read_npy_header(stream)
+    except InvalidHeader as error:
         raise _broken(f"{name}.npy", error) from error
     if dtype.hasobject:
         raise InvalidFile(
@@ -243,9 +247,8 @@ def _wrong_dtype(name: str, dtype: object, expected: str) -> InvalidFile:
 
 
 def _broken(kind: str, error: Exception) -> InvalidFile:
-    why = (str(error).splitlines() or [type(error).__name__])[0][:200]
     return InvalidFile(
-        _("a file that cannot be read as {kind} ({why})").format(kind=kind, why=why),
+        _("a file that cannot be read as {kind} ({why})").format(kind=kind, why=first_line(error)),
         _("a whole one"),
         _("The file is damaged or of another kind: save it again."),
     )

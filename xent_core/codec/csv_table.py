@@ -16,7 +16,7 @@ from torch import Tensor
 from xent_core.codec.document import Document, document_from, shown, too_large
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
-from xent_core.decimals import number_texts
+from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
 from xent_core.problem import Problem
@@ -65,12 +65,16 @@ def read_csv(text: str) -> Document:
         raise InvalidFile(_("a table with a header alone"), _("a row for each example"), _("Add the rows."))
     has_rows = header[0].strip() in ("", ROW)
     row_names = [_unquote(row[0]) for row in rows] if has_rows else []
-    places = {name: place for place, name in enumerate(header) if place or not has_rows}
-    classes = {_unquote(name): place for name, place in places.items() if name != LABEL and not name.startswith(TARGET)}
+    positions = {name: position for position, name in enumerate(header) if position or not has_rows}
+    classes = {
+        _unquote(name): position
+        for name, position in positions.items()
+        if name != LABEL and not name.startswith(TARGET)
+    }
     if not classes:
         raise InvalidFile(_("a table without a column of logits"), _("a column for each class"), _("Add the logits."))
-    targets = {name.removeprefix(TARGET): place for name, place in places.items() if name.startswith(TARGET)}
-    if (LABEL in places) == bool(targets):
+    targets = {name.removeprefix(TARGET): position for name, position in positions.items() if name.startswith(TARGET)}
+    if (LABEL in positions) == bool(targets):
         raise InvalidFile(
             _("a table with both label and target columns") if targets else _("a table without labels"),
             _("a column 'label', or a column 'target:NAME' for each class"),
@@ -86,7 +90,7 @@ def read_csv(text: str) -> Document:
     if targets:
         target = _numbers(rows, header, [targets[name] for name in classes])
     else:
-        target = torch.tensor([_label(row[places[LABEL]], index, list(classes)) for index, row in enumerate(rows)])
+        target = torch.tensor([_label(row[positions[LABEL]], index, list(classes)) for index, row in enumerate(rows)])
     names = tuple(classes)
     return document_from(
         {"logits": _numbers(rows, header, list(classes.values())), "target": target},
@@ -137,9 +141,9 @@ def _cells(text: str) -> list[list[str]]:
     return rows
 
 
-def _numbers(rows: Sequence[Sequence[str]], header: Sequence[str], places: Sequence[int]) -> Tensor:
-    texts = [[row[place].strip() for place in places] for row in rows]
-    values = np.empty((len(rows), len(places)))
+def _numbers(rows: Sequence[Sequence[str]], header: Sequence[str], positions: Sequence[int]) -> Tensor:
+    texts = [[row[position].strip() for position in positions] for row in rows]
+    values = np.empty((len(rows), len(positions)))
     for index, row in enumerate(texts):
         for column, text in enumerate(row):
             try:
@@ -147,7 +151,7 @@ def _numbers(rows: Sequence[Sequence[str]], header: Sequence[str], places: Seque
             except InvalidText as error:
                 raise InvalidFile(
                     _("row {index}, column {name}: {error}").format(
-                        index=index, name=shown(header[places[column]]), error=str(error).rstrip(".")
+                        index=index, name=shown(header[positions[column]]), error=str(error).rstrip(".")
                     ),
                     _("a number in each cell"),
                     _("Write nan where there is none."),
@@ -159,9 +163,9 @@ def _numbers(rows: Sequence[Sequence[str]], header: Sequence[str], places: Seque
 def _holds(narrow: Tensor, values: np.ndarray, texts: Sequence[Sequence[str]]) -> bool:
     """Whether float32 loses nothing: each number is one of its own, or is what it writes for the number."""
     lost = ~((narrow.double().numpy() == values) | np.isnan(values))
-    places = np.argwhere(lost).tolist()
-    shortest = number_texts(narrow[torch.from_numpy(lost)])
-    for (row, column), short in zip(places, shortest, strict=True):
+    cells = np.argwhere(lost).tolist()
+    shortest = shortest_decimals(narrow[torch.from_numpy(lost)])
+    for (row, column), short in zip(cells, shortest, strict=True):
         text = texts[row][column].replace("\u2212", "-")
         if "inf" in short or Decimal(short) != Decimal(text):
             return False
@@ -169,7 +173,7 @@ def _holds(narrow: Tensor, values: np.ndarray, texts: Sequence[Sequence[str]]) -
 
 
 def _columns(names: Iterable[str], values: Tensor) -> list[list[str]]:
-    shortest = number_texts(values if values.dtype == torch.float64 else values.float())
+    shortest = shortest_decimals(values if values.dtype == torch.float64 else values.float())
     if values.dtype == torch.float64:
         # a short decimal would be taken for float32, which is another number
         is_narrow = (values == values.float().double()).reshape(-1).tolist()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xent_core.codec.refusals import InvalidFile, RefusedProblem
 from xent_core.codec.tensors import DTYPE_NAMES, DTYPES_BY_NAME, MAX_AXES, MAX_NUMBERS, is_shape, range_of
-from xent_core.decimals import number_texts
+from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.problem import InvalidProblem, Problem
 
@@ -186,7 +186,7 @@ def nested(texts: Sequence[str], shape: Sequence[int]) -> str:
 
 def _tensor_json(tensor: Tensor) -> str:
     if tensor.is_floating_point():
-        texts = [f'"{text}"' if text[-1] in "fn" else text for text in number_texts(tensor)]
+        texts = [f'"{text}"' if text[-1] in "fn" else text for text in shortest_decimals(tensor)]
     else:
         texts = [json.dumps(value) for value in tensor.reshape(-1).tolist()]
     shape = list(tensor.shape)

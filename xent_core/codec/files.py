@@ -1,4 +1,4 @@
-"""Problems in files, by the name of the file: what is known of each kind, and what is refused unread."""
+"""Reads a Problem from a file, whose name says of which kind it is; other kinds are refused unread."""
 
 from __future__ import annotations
 

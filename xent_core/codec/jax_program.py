@@ -9,7 +9,7 @@ from xent_core.codec.literals import assignment, number
 from xent_core.codec.program import Program, call, tensor
 from xent_core.codec.refusals import UnsupportedInJax
 from xent_core.cross_entropy import Evaluation
-from xent_core.decimals import number_texts
+from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.problem import Problem
 
@@ -132,7 +132,7 @@ def _check(name: str, values: Tensor, result: Evaluation) -> list[str]:
     if values.dim():
         expected = assignment(f"expected_{name}", "np.array", wide, [], module="np")
     else:
-        expected = f"expected_{name} = {number(number_texts(wide)[0])}"
+        expected = f"expected_{name} = {number(shortest_decimals(wide)[0])}"
     return [expected, call("np.testing.assert_allclose", arguments)]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from xent_core.codec.tensors import DTYPE_NAMES
-from xent_core.decimals import number_texts
+from xent_core.decimals import shortest_decimals
 
 WIDTH = 88
 
@@ -51,7 +51,7 @@ def dtype_argument(tensor: Tensor, module: str) -> list[str]:
 def _texts(values: Tensor, module: str) -> list[str]:
     if not values.is_floating_point():
         return [repr(value) for value in values.reshape(-1).tolist()]
-    return [number(text, module) for text in number_texts(values)]
+    return [number(text, module) for text in shortest_decimals(values)]
 
 
 def _nested(texts: Sequence[str], shape: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from xent_core.codec.script import torch_program
 from xent_core.cross_entropy import Evaluation, evaluate
-from xent_core.decimals import number_texts
+from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.problem import Problem
 
@@ -106,7 +106,7 @@ def _denominator_words(result: Evaluation) -> list[str]:
         return [_('`reduction="none"` keeps one loss for each row, so that the denominator is $D = 1$.')]
     if problem.reduction == "sum":
         return [_('`reduction="sum"` adds the rows up, so that the denominator is $D = 1$: $L = \\sum_i \\ell_i$.')]
-    value = number_texts(result.denominator)[0].removesuffix(".0")
+    value = shortest_decimals(result.denominator)[0].removesuffix(".0")
     if problem.has_probabilities:
         why = _("With probabilities PyTorch divides by the number of rows, whatever the weights are")
     elif problem.weight is not None:

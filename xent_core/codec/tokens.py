@@ -32,7 +32,7 @@ from torch import Tensor
 
 from xent_core.codec.refusals import InvalidToken, TokenTooLong
 from xent_core.codec.tensors import is_shape, range_of
-from xent_core.decimals import number_texts
+from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.problem import InvalidProblem, Problem
 
@@ -183,7 +183,7 @@ def _tensor_text(tensor: Tensor, shape: Sequence[int] = ()) -> str:
     head = _LETTERS[tensor.dtype] + ",".join(map(str, shape))
     if tensor.is_floating_point():
         bits = tensor.contiguous().view(_BITS[tensor.element_size()]).reshape(-1).tolist()
-        forms = [head + form for form in _decimal_forms(number_texts(tensor))]
+        forms = [head + form for form in _decimal_forms(shortest_decimals(tensor))]
         read = (_read_tensor(form, None if shape else tensor.shape) for form in forms)
         exact = [form for form, other in zip(forms, read, strict=True) if _same_bits(tensor, other)]
         forms = [*exact, f"{head}x{_hexadecimal(bits, 2 * tensor.element_size())}"]

@@ -1,1 +1,1 @@
-"""What is wrong with logits, labels and options: findings with their evidence, fixes, and the pitfalls behind them."""
+"""The doctor: what is wrong with logits and labels, in words, with the fix; `diagnose` is the call to make."""

@@ -1,4 +1,4 @@
-"""diagnose: what is wrong with these logits and labels, in words that help."""
+"""diagnose: what is wrong with logits, target and options of F.cross_entropy, in words, with the fix as code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from xent_core.codec import read_file
 from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
 from xent_core.doctor.fixes import fix_of, fix_of_unreadable
-from xent_core.doctor.symptoms import Call, symptoms
+from xent_core.doctor.symptoms.call import Call
+from xent_core.doctor.symptoms.search import find_symptoms
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossOptions
@@ -44,12 +45,14 @@ def diagnose(
 
     Args: as for `Problem`, but valid or not, of any shape and dtype; nothing is changed, and tensors are not copied.
     Returns: findings, the worst first; see `Finding` and TITLES.
-    Example: diagnose([[1, 2, 3]], [7])[0].code is "target-out-of-range".
+    Example:
+      >>> [one.code for one in diagnose([[1, 2, 3]], [7])]
+      ['target-out-of-range']
     """
     try:
-        z = _seen(logits, as_logits)
-        y = _seen(target, lambda data: as_target(data, z.dtype))
-        w = None if weight is None else _seen(weight, lambda data: as_weight(data, z.dtype))
+        z = _as_tensor(logits, as_logits)
+        y = _as_tensor(target, lambda data: as_target(data, z.dtype))
+        w = None if weight is None else _as_tensor(weight, lambda data: as_weight(data, z.dtype))
         index, smoothing = as_ignore_index(ignore_index), as_label_smoothing(label_smoothing)
     except InvalidProblem as error:
         came = {"logits-type": logits, "target-type": target, "weight-type": weight}.get(error.code)
@@ -58,11 +61,11 @@ def diagnose(
     errors = list(violations(z, y, options)) or list(_refused_by_backward(z, y))
     if errors:
         return [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
-    found = symptoms(Call.of(z, y, **options.torch_keywords()))
+    found = find_symptoms(Call.of(z, y, **options.torch_keywords()))
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
 
 
-def _seen(data: Any, read: Callable[[Any], Tensor]) -> Tensor:
+def _as_tensor(data: Any, read: Callable[[Any], Tensor]) -> Tensor:
     """A tensor itself, without a copy; anything else as `Problem` reads it."""
     if isinstance(data, Tensor) and data.device.type == "cpu" and not data.is_nested:
         return data.detach()

@@ -46,7 +46,9 @@ def recognise(message: str) -> tuple[str, ...]:
     """The codes of TITLES that fit an error message of PyTorch, best first; empty if none does.
 
     Args: message: one line, a whole traceback, or a log; its case and line breaks do not matter.
-    Example: recognise("IndexError: Target 3 is out of bounds.") → ("target-out-of-range", "class-axis").
+    Example:
+      >>> recognise("IndexError: Target 3 is out of bounds.")
+      ('target-out-of-range', 'class-axis')
     """
     text = " ".join(message[-LONGEST:].split())
     found = [codes for pattern, codes in PATTERNS if re.search(pattern, text, re.IGNORECASE)]

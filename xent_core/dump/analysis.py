@@ -2,133 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 
+from xent_core.dump.cluster import Cluster
 from xent_core.dump.formats import InvalidDump
-from xent_core.dump.readers import Batch, Dump, DumpSource, of_problem, open_dump, sampled_rows
+from xent_core.dump.passes import Local, Runner, Stopped, Work, on_device
+from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
 from xent_core.dump.scores import Scores, score
-from xent_core.dump.scores_table import ScoresFile, columns_of
+from xent_core.dump.scores_table import ScoresFile
 from xent_core.dump.statistics import Computed, Statistics
-from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature, slope_of
+from xent_core.dump.summary import DumpSummary
+from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossKeywords, LossOptions
 from xent_core.validation import as_loss_options, check_options
-
-QUANTILES = (0.5, 0.9, 0.99, 0.999)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class DumpSummary(Computed):
-    """What a whole dump says; made by `analyse`. Arrays are NumPy's, gradients are ∂ℓ_i/∂z_i of each row's own loss.
-
-    Attributes:
-      rows: how many were read, the ignored ones too.
-      kept: rows whose target is not ignore_index; all that follows is about these.
-      unpredicted: kept rows with a NaN among their logits; they count as wrong.
-      nonfinite: kept rows whose gradient is not finite; they are left out of the sums of gradients alone.
-      loss: under the options, in nats: `F.cross_entropy` of the whole, NaN and infinity as it gives them.
-      denominator: D of "mean", otherwise 1.
-      accuracy: share of the kept rows whose prediction is the label.
-      support, correct, predicted: kept rows of each label, how many of them are right, and rows by prediction; (C,).
-      class_loss: mean row loss of each label, (C,); NaN where there is none.
-      class_share: each label's share of Σ‖g_i‖, (C,).
-      net_push: Σ_i g_ij / D, (C,): the gradient of the loss with respect to a bias on class j.
-      groups: which classes share a row of the matrices: each its own up to 2000 classes.
-      mean_gradient: mean over the rows of label i of the gradient on logit j, (G, G);
-        for groups, the sum over the logits of group j.
-      confusion: rows by label and prediction, (G, G).
-      pair_share: share of Σ‖g_i‖ by label and prediction, (G, G).
-      loss_histogram, grad_norm_histogram: fixed bins, with quantiles.
-      lorenz: which share of the gradient the largest examples carry.
-      reliability: confidence against accuracy, and the expected calibration error.
-      suspects: the first thousand rows of the ranking.
-      complete: whether every row was read.
-      total_rows: of the dump.
-      classes, class_names, dtype: of the logits.
-      options: of the loss.
-      seconds: what reading and counting took, without the temperature.
-      best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
-    """
-
-    complete: bool
-    total_rows: int
-    classes: int
-    class_names: tuple[str, ...] | None
-    dtype: str
-    options: LossOptions
-    seconds: float
-    best: BestTemperature | None
-
-    @property
-    def expected_calibration_error(self) -> float:
-        """Σ_b n_b/N·|accuracy_b − confidence_b| over 15 equal bins of the confidence."""
-        return self.reliability.expected_calibration_error
-
-    @property
-    def best_temperature(self) -> float:
-        """The temperature that minimises the loss, to 1 %; NaN if it is not known."""
-        return self.best.temperature if self.best else math.nan
-
-    @property
-    def temperature_gain(self) -> float:
-        """How much smaller the loss is at the best temperature, over the rows whose loss is finite; NaN if unknown."""
-        if self.best is None:
-            return math.nan
-        scale = self.best.mass if self.options.reduction == "mean" else 1.0
-        now = math.fsum(self.loss_histogram.sums)
-        return (now - self.best.loss) / scale if scale else math.nan
-
-    def name_of(self, class_index: int) -> str:
-        """The name of a class, or its number."""
-        return self.class_names[class_index] if self.class_names else str(class_index)
-
-    def name_of_group(self, group: int) -> str:
-        """The name of a group's class, or of its first and last."""
-        members = self.groups.members(group)
-        first, last = self.name_of(members[0]), self.name_of(members[-1])
-        return first if len(members) == 1 else f"{first} … {last}"
-
-    def as_json(self) -> str:
-        """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings."""
-        weight = self.options.weight
-        numbers = {
-            "rows": self.rows,
-            "kept": self.kept,
-            "classes": self.classes,
-            "complete": self.complete,
-            "total_rows": self.total_rows,
-            "dtype": self.dtype,
-            "loss": self.loss,
-            "denominator": self.denominator,
-            "accuracy": self.accuracy,
-            "expected_calibration_error": self.expected_calibration_error,
-            "best_temperature": self.best_temperature if self.best else None,
-            "best_temperature_at_bound": self.best.at_bound if self.best else None,
-            "temperature_gain": self.temperature_gain if self.best else None,
-            "unpredicted_rows": self.unpredicted,
-            "nonfinite_rows": self.nonfinite,
-            "loss_quantiles": {str(q): self.loss_histogram.quantile(q) for q in QUANTILES},
-            "grad_norm_quantiles": {str(q): self.grad_norm_histogram.quantile(q) for q in QUANTILES},
-            "gradient_carried_by": {str(share): self.lorenz.carried_by(share) for share in (0.01, 0.1, 0.5)},
-            "options": {
-                "weight": None if weight is None else weight.tolist(),
-                "ignore_index": self.options.ignore_index,
-                "reduction": self.options.reduction,
-                "label_smoothing": self.options.label_smoothing,
-                "temperature": self.options.temperature,
-            },
-            "seconds": round(self.seconds, 3),
-        }
-        return json.dumps(_without_nan(numbers), ensure_ascii=False, indent=2, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -159,96 +54,7 @@ class Progress:
         return (self.total_rows - self.rows) / self.rate if self.rows else math.nan
 
 
-Report = Callable[[Progress], object]
-
-
-class Stopped(Exception):  # not a mistake
-    """Somebody asked for the pass to end here."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What every worker needs to know: which dump, which options, how many rows at a time, on which device."""
-
-    source: DumpSource
-    options: LossOptions
-    batch_rows: int
-    device: str
-
-
-Columns = dict[str, np.ndarray]
-StatisticsReport = Callable[[int, Callable[[], Statistics]], None]
-
-
-class Runner(Protocol):
-    """Where the rows are counted: in this process, or on a cluster."""
-
-    def statistics(
-        self, dump: Dump, work: Work, write: Callable[[Columns], None] | None, report: StatisticsReport
-    ) -> Statistics:
-        """One pass over all rows; `write` gets the columns of the scores in the order of the dump."""
-        ...
-
-    def slope(self, dump: Dump, work: Work, beta: float, report: Callable[[int], None]) -> Slope:
-        """One pass over all rows for the temperature."""
-        ...
-
-    def close(self) -> None:
-        """Ends what was begun for this run."""
-        ...
-
-
-class Local:
-    """Counts in this process, batch by batch."""
-
-    def statistics(
-        self, dump: Dump, work: Work, write: Callable[[Columns], None] | None, report: StatisticsReport
-    ) -> Statistics:
-        """One pass over all rows, or as many as there were before somebody asked to stop."""
-        return count(dump, work, 0, dump.rows, write, report)
-
-    def slope(self, dump: Dump, work: Work, beta: float, report: Callable[[int], None]) -> Slope:
-        """One pass over all rows."""
-        return slope_between(dump, work, 0, dump.rows, beta, report)
-
-    def close(self) -> None:
-        """Nothing was begun."""
-
-
-def count(
-    dump: Dump,
-    work: Work,
-    start: int,
-    stop: int,
-    write: Callable[[Columns], None] | None = None,
-    report: StatisticsReport | None = None,
-) -> Statistics:
-    """The statistics of rows start … stop − 1; whole batches only, when `report` asks to stop."""
-    statistics = Statistics(dump.classes, work.device)
-    scratch: dict[str, torch.Tensor] = {}
-    try:
-        for batch in dump.batches(work.batch_rows, start, stop):
-            scores = score(on_device(batch, work.device), work.options, scratch=scratch)
-            statistics.update(len(batch.rows), scores)
-            if write is not None:
-                write(columns_of(scores))
-            if report is not None:
-                report(int(batch.rows[-1]) + 1, lambda: statistics)
-    except Stopped:
-        pass
-    return statistics
-
-
-def slope_between(
-    dump: Dump, work: Work, start: int, stop: int, beta: float, report: Callable[[int], None] | None = None
-) -> Slope:
-    """The sums for the temperature over rows start … stop − 1."""
-    total = Slope()
-    for batch in dump.batches(work.batch_rows, start, stop):
-        total += slope_of(on_device(batch, work.device), work.options, beta)
-        if report is not None:
-            report(int(batch.rows[-1]) + 1)
-    return total
+ProgressCallback = Callable[[Progress], object]
 
 
 @dataclass(frozen=True)
@@ -293,7 +99,7 @@ def analyse(
     device: str | None = None,
     cluster: Any = None,
     limits: DumpLimits | None = None,
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
     **keywords: Unpack[LossKeywords],
 ) -> DumpSummary:
     """Which examples, classes and class pairs carry the gradient of a model, from its logits and labels on disk.
@@ -339,11 +145,7 @@ def analyse(
             limits.check(dump)
         _check_options(options, dump.classes)
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device)
-        runner: Runner = Local()
-        if cluster is not None:
-            from xent_core.dump.cluster import Cluster
-
-            runner = Cluster(cluster)
+        runner: Runner = Local() if cluster is None else Cluster(cluster)
         try:
             return _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
         finally:
@@ -377,20 +179,22 @@ def _check_options(options: LossOptions, classes: int) -> None:
 class _Analysis:
     """One run of `analyse`: the pass for the statistics, then those for the temperature."""
 
-    def __init__(self, dump: Dump, work: Work, runner: Runner, progress: Report | None) -> None:
+    def __init__(self, dump: Dump, work: Work, runner: Runner, progress: ProgressCallback | None) -> None:
         self._dump, self._work, self._runner, self._progress = dump, work, runner, progress
 
     def run(self, scores: Any, fit_temperature: bool) -> DumpSummary:
         """The summary; the table of scores is finished before the temperature is looked for."""
         started = time.perf_counter()
 
-        def report(rows: int, so_far: Callable[[], Statistics]) -> None:
+        def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
             seconds = time.perf_counter() - started
             self._report("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
 
         table = None if scores is None else ScoresFile(scores)
         try:
-            statistics = self._runner.statistics(self._dump, self._work, None if table is None else table.write, report)
+            statistics = self._runner.statistics(
+                self._dump, self._work, None if table is None else table.write, on_progress
+            )
             if table is not None:
                 table.finish()
         finally:
@@ -411,13 +215,13 @@ class _Analysis:
         sample = on_device(sampled_rows(dump, count), work.device)
         started = time.perf_counter()
 
-        def report(rows: int) -> None:
+        def on_progress(rows: int) -> None:
             self._report("temperature", rows, time.perf_counter() - started, lambda: summary)
 
         def everything(beta: float) -> Slope:
             nonlocal started
             started = time.perf_counter()
-            return self._runner.slope(dump, work, beta, report)
+            return self._runner.slope(dump, work, beta, on_progress)
 
         return best_temperature(sample, work.options, None if dump.rows <= count else everything)
 
@@ -466,24 +270,6 @@ def check_device(device: str) -> None:
             _("one that this PyTorch can use, with float64"),
             _("Use cpu, or install PyTorch for that device."),
         ) from error
-
-
-def on_device(batch: Batch, device: str) -> Batch:
-    """The batch where it is computed; its rows' numbers and names stay behind."""
-    if device == "cpu":
-        return batch
-
-    def there(part: torch.Tensor | None) -> torch.Tensor | None:
-        return None if part is None else part.to(device)
-
-    return Batch(
-        batch.rows.to(device),
-        batch.logits.to(device),
-        batch.target.to(device),
-        there(batch.features),
-        there(batch.sample_weight),
-        batch.ids,
-    )
 
 
 def scores_of_rows(dump: Dump, rows: list[int], options: LossOptions) -> Scores:
@@ -539,18 +325,14 @@ def pair_detail(
     return PairDetail(labels, logits, mean, confusion.numpy(), support.numpy())
 
 
-def _only(batch: Batch, places: torch.Tensor) -> Batch:
+def _only(batch: Batch, positions: torch.Tensor) -> Batch:
     def of(part: torch.Tensor | None) -> torch.Tensor | None:
-        return None if part is None else part[places]
+        return None if part is None else part[positions]
 
     return Batch(
-        batch.rows[places], batch.logits[places], batch.target[places], of(batch.features), of(batch.sample_weight)
+        batch.rows[positions],
+        batch.logits[positions],
+        batch.target[positions],
+        of(batch.features),
+        of(batch.sample_weight),
     )
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(entry) for entry in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-from xent_core.dump.analysis import Columns, Stopped, Work, count, slope_between
 from xent_core.dump.formats import InvalidDump
+from xent_core.dump.passes import Columns, StatisticsCallback, Stopped, Work, count, slope_between
 from xent_core.dump.readers import Dump, open_dump
 from xent_core.dump.statistics import Statistics
 from xent_core.dump.temperature import Slope
@@ -48,11 +48,7 @@ class Cluster:
             ) from error
 
     def statistics(
-        self,
-        dump: Dump,
-        work: Work,
-        write: Callable[[Columns], None] | None,
-        report: Callable[[int, Callable[[], Statistics]], None],
+        self, dump: Dump, work: Work, write: Callable[[Columns], None] | None, on_progress: StatisticsCallback
     ) -> Statistics:
         """One pass over all rows, or the ranges that were counted before somebody asked to stop."""
         ranges = _ranges(dump, work)
@@ -68,20 +64,20 @@ class Cluster:
                     for columns in self._client.submit(_second, task, pure=False).result():
                         write(columns)
                 done.append(part)
-                report(stop, lambda: self._tree(_merge, done).result())
+                on_progress(stop, lambda: self._tree(_merge, done).result())
         except Stopped:
             whole = self._tree(_merge, done)
         statistics: Statistics = whole.result()
         return statistics
 
-    def slope(self, dump: Dump, work: Work, beta: float, report: Callable[[int], None]) -> Slope:
+    def slope(self, dump: Dump, work: Work, beta: float, on_progress: Callable[[int], None]) -> Slope:
         """One pass over all rows."""
         ranges = _ranges(dump, work)
         tasks = [self._client.submit(_slope, work, *part, beta, pure=False) for part in ranges]
         total = Slope()
         for (_start, stop), task in zip(ranges, tasks, strict=True):
             total += task.result()
-            report(stop)
+            on_progress(stop)
         return total
 
     def close(self) -> None:

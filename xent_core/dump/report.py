@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from xent_core.dump.analysis import QUANTILES, DumpSummary
+from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
 
 SHOWN_SUSPECTS = 100

@@ -210,5 +210,5 @@ def _without_formulas(table: Any) -> Any:
 
     if "id" not in table.column_names:
         return table
-    place = table.column_names.index("id")
-    return table.set_column(place, "id", pa.array([harmless(name) for name in table["id"].to_pylist()], pa.string()))
+    column = table.column_names.index("id")
+    return table.set_column(column, "id", pa.array([harmless(name) for name in table["id"].to_pylist()], pa.string()))

@@ -62,15 +62,15 @@ class Histogram:
             return math.nan
         reached = np.cumsum(self.counts)
         # the value of the given rank, as numpy.quantile(..., method="inverted_cdf") has it
-        place = int(np.searchsorted(reached, max(math.ceil(share * self.total), 1)))
-        low, high = self._edges_of(place)
+        bin_index = int(np.searchsorted(reached, max(math.ceil(share * self.total), 1)))
+        low, high = self._edges_of(bin_index)
         middle = (low + high) / 2 if math.isfinite(high) else self.largest
         return float(min(max(middle, self.smallest), self.largest))
 
-    def _edges_of(self, place: int) -> tuple[float, float]:
+    def _edges_of(self, bin_index: int) -> tuple[float, float]:
         edges = self.edges
-        low = float(edges[place - 1]) if place else min(self.smallest, 0.0)
-        return low, float(edges[place]) if place <= HISTOGRAM_BINS else math.inf
+        low = float(edges[bin_index - 1]) if bin_index else min(self.smallest, 0.0)
+        return low, float(edges[bin_index]) if bin_index <= HISTOGRAM_BINS else math.inf
 
     def merged(self, other: Histogram) -> Histogram:
         """Both together."""
@@ -96,8 +96,8 @@ class Histogram:
         first = max(int(used[0]), 1, last - 20 * STEPS_PER_OCTAVE)
         width = max(math.ceil((last - first + 1) / bins), 1)
         count = math.ceil((last - first + 1) / width)
-        place = np.clip((np.arange(len(self.counts)) - first) // width, 0, count - 1)
-        counts = np.bincount(place, weights=self.counts, minlength=count).astype(np.int64)
+        bin_index = np.clip((np.arange(len(self.counts)) - first) // width, 0, count - 1)
+        counts = np.bincount(bin_index, weights=self.counts, minlength=count).astype(np.int64)
         at = np.minimum(first - 1 + width * np.arange(count + 1), HISTOGRAM_BINS)
         return self.edges[at], counts
 
@@ -445,10 +445,10 @@ def _add_to_bins(values: Tensor, counts: Tensor, sums: Tensor, nan: Tensor) -> N
         nan += int(is_nan.sum())
         values = values[~is_nan]
     # the leading bits of a float64 are its logarithm in steps: no logarithm is rounded, and bins nest exactly
-    place = (values.clamp(min=0.0).view(torch.int64) >> _MANTISSA_SHIFT) - (_FIRST_BIN - 1)
-    place = place.clamp(0, HISTOGRAM_BINS + 1)
-    counts.index_add_(0, place, torch.ones_like(place))
-    sums.index_add_(0, place, values.where(values.isfinite(), 0.0))
+    bin_index = (values.clamp(min=0.0).view(torch.int64) >> _MANTISSA_SHIFT) - (_FIRST_BIN - 1)
+    bin_index = bin_index.clamp(0, HISTOGRAM_BINS + 1)
+    counts.index_add_(0, bin_index, torch.ones_like(bin_index))
+    sums.index_add_(0, bin_index, values.where(values.isfinite(), 0.0))
 
 
 def _wider(extremes: tuple[float, float], values: Tensor) -> tuple[float, float]:

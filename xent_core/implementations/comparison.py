@@ -57,7 +57,9 @@ def compare(problem: Problem) -> list[Entry]:
 
     A route gets the options that it knows. One that cannot run on this Problem says so, and nothing is raised.
 
-    Example: three rows [1, 2, 3], labels 2, 1, 0 → all agree on 1.4076.
+    Example:
+      >>> all(entry.agrees for entry in compare(Problem([[1, 2, 3]] * 3, [2, 1, 0])))
+      True
     """
     case = Case(_with_rows(problem))
     return [_entry(implementation, problem, case) for implementation in IMPLEMENTATIONS]

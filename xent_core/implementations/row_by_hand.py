@@ -60,7 +60,10 @@ def row_worked(problem: Problem, row: int) -> RowWorked:
 
     Args: row: for logits of shape (N, C, d1, …), a row of the N·d1·….
 
-    Example: [1, 2, 3] → exp [2.7183, 7.3891, 20.0855], sum 30.1929, softmax [0.0900, 0.2447, 0.6652].
+    Example:
+      >>> worked = row_worked(Problem([[1, 2, 3]], [0]), 0)
+      >>> worked.exp, worked.exp_sum, worked.softmax
+      (tensor([ 2.7183,  7.3891, 20.0855]), tensor(30.1929), tensor([0.0900, 0.2447, 0.6652]))
     """
     logits = rows_of(problem.logits, problem)[row] / problem.temperature
     exp = logits.exp()

@@ -168,7 +168,7 @@ def _choice(label: str, entry: Kept[str], choices: tuple[str, ...]) -> str:
 
 
 def _target(pasted: TextTensor, dtype: torch.dtype, logits: Tensor) -> Tensor:
-    """The target: brackets say its shape; one row or column of a table is a label per row, unless shaped like logits."""
+    """Brackets say the shape; one row or column of a table is a label per row, unless it is shaped like the logits."""
     target = _tensor(pasted, dtype)
     if not pasted.is_table or 1 not in target.shape or (target.shape == logits.shape and target.numel() > 1):
         return target

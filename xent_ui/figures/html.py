@@ -1,4 +1,4 @@
-"""Values in, HTML out: the loss between its marks on a line, and a table whose rows line up with a matrix."""
+"""The loss between its marks on a line, and a table whose rows line up with a heatmap, as HTML."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from xent_ui.text import number
 
 @dataclass(frozen=True)
 class _Label:
-    """Words at a place of the gauge, in percent of its width, which at its usual 320 pixels holds 53 letters."""
+    """Words on the gauge; `x` is where, in percent of its width, which at its usual 320 pixels holds 53 letters."""
 
     x: float
     words: str
 
     @property
     def shift(self) -> int:
-        """How much of the words lies left of the place, in percent."""
+        """How much of the words lies left of x, in percent."""
         return 0 if self.x < 25 else 100 if self.x > 75 else 50
 
     def overlaps(self, other: _Label) -> bool:
@@ -45,7 +45,7 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     low, high = min([0.0, *finite]), max([0.0, *finite])
     width = (high - low) or 1.0
 
-    def place(value: float) -> float:
+    def position(value: float) -> float:
         return 2 + 96 * ((value - low) / width)
 
     parts = [
@@ -55,7 +55,7 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     for index, (name, value) in enumerate(marks):
         if not math.isfinite(value):
             continue
-        label_here = _Label(place(value), f"{name} {number(value)}")
+        label_here = _Label(position(value), f"{name} {number(value)}")
         parts.append(
             f'<div style="position:absolute;left:{label_here.x:.2f}%;top:22px;width:1px;height:20px;'
             'background:currentColor"></div>'
@@ -73,7 +73,7 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
         ]
     if math.isfinite(loss):
         parts.append(
-            f'<div style="position:absolute;left:{place(loss):.2f}%;top:26px;width:12px;height:12px;'
+            f'<div style="position:absolute;left:{position(loss):.2f}%;top:26px;width:12px;height:12px;'
             f'background:{OUTLINE};transform:translateX(-50%) rotate(45deg)"></div>'
         )
     return (

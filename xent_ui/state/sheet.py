@@ -304,7 +304,7 @@ def _with(values: tuple[T, ...], index: int, value: T) -> tuple[T, ...]:
 
 def number_texts(matrix: torch.Tensor) -> Cells:
     """A matrix as cells that read back as its values."""
-    return tuple(tuple(text.removesuffix(".0") for text in decimals.number_texts(row)) for row in matrix)
+    return tuple(tuple(text.removesuffix(".0") for text in decimals.shortest_decimals(row)) for row in matrix)
 
 
 def _numbers(cells: Cells) -> np.ndarray:

@@ -101,8 +101,3 @@ def too_short(name: str, needed: int, came: int) -> InvalidDump:
         _("as much as the header says"),
         _("The file was cut off, or its header is wrong: write or copy it again."),
     )
-
-
-def first_line(error: BaseException) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:200]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import IO
 
-import numpy as np
-
 from xent_core.dump.formats.arrays import OpenFile, RawArray, RawFile
-from xent_core.dump.formats.checks import InvalidDump, check_bytes, check_dtype, check_shape, first_line
+from xent_core.dump.formats.checks import InvalidDump, check_bytes, check_dtype, check_shape
 from xent_core.language import _
+from xent_core.tensor_headers import InvalidHeader, read_npy_header
 
 
 def open_npy(raw: RawFile) -> OpenFile:
@@ -19,16 +18,11 @@ def open_npy(raw: RawFile) -> OpenFile:
 def npy_array(name: str, file: IO[bytes], size_bytes: int) -> RawArray:
     """The array of an open .npy file of this many bytes, after its header has been checked against them."""
     try:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, transposed, stored = read_header(file)
-    except Exception as error:  # a hostile header may break NumPy's parser anywhere
+        shape, transposed, stored = read_npy_header(file)
+    except InvalidHeader as error:
         raise InvalidDump(
             "header-broken",
-            _("{name} has a header that NumPy cannot read ({reason})").format(name=name, reason=first_line(error)),
+            _("{name} has a header that NumPy cannot read ({reason})").format(name=name, reason=error),
             _("a file written by np.save"),
             _("Write it again: np.save(path, logits)."),
         ) from error

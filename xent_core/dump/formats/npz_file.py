@@ -5,9 +5,10 @@ from __future__ import annotations
 import zipfile
 
 from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
-from xent_core.dump.formats.checks import MAX_MEMBERS, InvalidDump, check_ratio, first_line
+from xent_core.dump.formats.checks import MAX_MEMBERS, InvalidDump, check_ratio
 from xent_core.dump.formats.npy_file import npy_array
 from xent_core.language import _
+from xent_core.tensor_headers import first_line
 
 
 class PickleFound(Exception):

@@ -1,4 +1,4 @@
-"""Opens a file of any kind, told by its first bytes: the place where a format is added."""
+"""Opens a file of any kind, told by its first bytes: a new format is added here."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from xent_core.dump.formats.arrays import OpenFile, RawFile
-from xent_core.dump.formats.checks import InvalidDump, first_line
+from xent_core.dump.formats.checks import InvalidDump
 from xent_core.dump.formats.csv_file import open_csv
 from xent_core.dump.formats.npy_file import open_npy
 from xent_core.dump.formats.npz_file import PickleFound, open_npz
 from xent_core.dump.formats.parquet_file import open_parquet
 from xent_core.dump.formats.safetensors_file import open_safetensors
 from xent_core.language import _
+from xent_core.tensor_headers import first_line
 
 
 class Format(NamedTuple):

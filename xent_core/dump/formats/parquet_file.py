@@ -6,9 +6,10 @@ import shutil
 import tempfile
 
 from xent_core.dump.formats.arrays import OpenFile, RawFile
-from xent_core.dump.formats.checks import InvalidDump, check_ratio, first_line, need_pyarrow
+from xent_core.dump.formats.checks import InvalidDump, check_ratio, need_pyarrow
 from xent_core.dump.formats.tables import Table, open_table
 from xent_core.language import _
+from xent_core.tensor_headers import first_line
 
 
 def open_parquet(raw: RawFile) -> OpenFile:
@@ -17,7 +18,7 @@ def open_parquet(raw: RawFile) -> OpenFile:
     need_pyarrow(name)
     import pyarrow as pa
 
-    from xent_core.dump.formats.parquet_process import ParquetReader
+    from xent_core.dump.formats.parquet_process import ParquetReader  # imports pyarrow
 
     copy = None
     if path is None:

@@ -73,12 +73,12 @@ class ParquetReader:
         assert process.stdout is not None
         try:
             with _in_time(process):
-                said = json.loads(process.stdout.readline() or "null")
-                if said is None:
+                answer = json.loads(process.stdout.readline() or "null")
+                if answer is None:
                     raise pa.ArrowInvalid("its reader died")
-                if "error" in said:
-                    raise ValueError(said["error"])
-                self.group_rows, self.numbers = said["group_rows"], said["numbers"]
+                if "error" in answer:
+                    raise ValueError(answer["error"])
+                self.group_rows, self.numbers = answer["group_rows"], answer["numbers"]
                 return pa.ipc.open_stream(process.stdout)
         except BaseException:
             self.close()
@@ -131,8 +131,8 @@ def send(path: str, group: int, sink: IO[bytes]) -> None:
     except Exception as error:  # to be told by whoever asked
         sink.write(json.dumps({"error": str(error)}).encode() + b"\n")
         return
-    said = {"group_rows": [one.num_rows for one in groups], "numbers": numbers}
-    sink.write(json.dumps(said).encode() + b"\n")
+    answer = {"group_rows": [one.num_rows for one in groups], "numbers": numbers}
+    sink.write(json.dumps(answer).encode() + b"\n")
     sink.flush()
     batch_size = max(NUMBERS_AT_A_TIME // max(numbers // max(metadata.num_rows, 1), 1), 1)
     with pa.ipc.new_stream(sink, schema) as stream:

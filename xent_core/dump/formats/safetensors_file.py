@@ -13,10 +13,10 @@ from xent_core.dump.formats.checks import (
     InvalidDump,
     check_bytes,
     check_shape,
-    first_line,
     too_short,
 )
 from xent_core.language import _
+from xent_core.tensor_headers import first_line, read_safetensors_header
 
 _SAFETENSORS_DTYPES = {
     "F64": "<f8",
@@ -38,10 +38,8 @@ def open_safetensors(raw: RawFile) -> OpenFile:
     """The tensors of floating numbers and integers, by name."""
     name, file, size_bytes, _path = raw
     try:
-        header_bytes = int.from_bytes(file.read(8), "little")
-        if not 2 <= header_bytes <= min(size_bytes - 8, MAX_HEADER_BYTES):
-            raise ValueError(_("the header would have {count} bytes").format(count=header_bytes))
-        header = json.loads(file.read(header_bytes))
+        header_text = read_safetensors_header(file, size_bytes, limit=MAX_HEADER_BYTES)
+        header = json.loads(header_text)
         header.pop("__metadata__", None)
         entries = {
             str(key): (str(entry["dtype"]), tuple(entry["shape"]), tuple(entry["data_offsets"]))
@@ -57,7 +55,7 @@ def open_safetensors(raw: RawFile) -> OpenFile:
             _('Write it again: safetensors.torch.save_file({"logits": logits, "target": target}, path).'),
         ) from error
     arrays: dict[str, Array] = {}
-    data_start = 8 + header_bytes
+    data_start = 8 + len(header_text)
     for key, (code, shape, offsets) in entries.items():
         if code not in _SAFETENSORS_DTYPES:
             continue  # booleans and eight-bit floats are neither logits nor labels

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from xent_core.dump.formats.arrays import Array, OpenFile
-from xent_core.dump.formats.checks import InvalidDump, first_line, too_short
+from xent_core.dump.formats.checks import InvalidDump, too_short
 from xent_core.language import _
+from xent_core.tensor_headers import first_line
 
 # the names under which the parts of a dump are looked for, the first of them ours
 ROLES = {

@@ -1,7 +1,6 @@
-"""Pictures as values: scales, printed numbers, outlines, and what is not finite."""
+"""A matrix as a heatmap: scales, printed numbers, outlines, and what is not finite."""
 
 import math
-import re
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from plotly.colors import sample_colorscale
 
 from xent_core import PRESETS, Evaluation, Problem, evaluate
-from xent_ui.figures import heatmap, html, theme
+from xent_ui.figures import heatmap, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.figures.theme import GRADIENT, PROBABILITY
 
@@ -120,41 +119,3 @@ def test_names_and_hover_texts_are_no_markup() -> None:
     assert "<b>" not in text.replace("\\u003c", "<")
     assert "<a" not in text.replace("\\u003c", "<")
     assert figure.data[1].customdata[0] == "&lt;a href='x'&gt;<br>second line"
-
-
-def test_the_gauge_holds_its_marks_and_no_markup_of_others() -> None:
-    page = html.loss_gauge(1.4076, [("<b>uniform</b>", 1.0986), ("nothing", math.nan)], label='a "label"')
-
-    assert "1.0986" in page
-    assert "<b>" not in page
-    assert "nothing" not in page
-    assert 'aria-label="a &quot;label&quot;"' in page
-
-
-def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> None:
-    page = html.aligned_table({"loss": ["0.4076"], "<th>": ["<b>4</b> ✓"]}, row_names=['<i>"'], label="<rows>")
-
-    assert re.findall(r"<t[dh] [^>]*>(.*?)</t[dh]>", page) == ["loss", "&lt;th&gt;", "0.4076", "&lt;b&gt;4&lt;/b&gt; ✓"]
-    assert "<b>" not in page
-    assert 'title="&lt;i&gt;&quot;"' in page
-    assert 'aria-label="&lt;rows&gt;"' in page
-
-
-def test_a_loss_that_is_nan_is_not_placed_on_the_gauge() -> None:
-    assert "rotate" not in html.loss_gauge(math.nan, [("uniform", 1.0)], label="")
-
-
-@pytest.mark.parametrize("loss", [3.0, 1e308])
-def test_marks_of_the_gauge_that_lie_close_share_a_line_of_words(loss: float) -> None:
-    page = html.loss_gauge(loss, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
-
-    assert ">floor 0.0000 · uniform guess 1.0986<" in page
-    assert page.count("height:20px") == 3
-    assert "left:98.00%;top:26px" in page  # the loss, at the right end
-
-
-def test_marks_of_the_gauge_that_lie_apart_have_words_each() -> None:
-    page = html.loss_gauge(1.4, [("floor", 0.0), ("softmax twice", 0.5514), ("uniform guess", 1.0986)], label="")
-
-    assert ">floor 0.0000<" in page
-    assert ">uniform guess 1.0986<" in page

@@ -1,0 +1,52 @@
+"""find_symptoms: every warning and note about a call that PyTorch takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from xent_core.doctor.findings import Finding
+from xent_core.doctor.symptoms.call import Call
+from xent_core.doctor.symptoms.denominator import all_ignored, weight_values, weighted_mean
+from xent_core.doctor.symptoms.half_precision import lost_in_half_precision
+from xent_core.doctor.symptoms.logits import (
+    already_normalised,
+    ambiguous_axis,
+    ignored_class,
+    masked_classes,
+    not_finite,
+    saturated,
+    single_class,
+)
+from xent_core.doctor.symptoms.measures import measure
+from xent_core.doctor.symptoms.target import soft_target
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+@torch.no_grad()
+def find_symptoms(call: Call) -> Iterator[Finding]:
+    """Warnings and notes about a call that PyTorch takes, in no particular order."""
+    if call.weight is not None:
+        yield from weight_values(call)
+    if call.num_kept == 0 or call.logits.numel() == 0:
+        yield from all_ignored(call)
+        return
+    if call.num_classes == 1:
+        yield from single_class(call)
+    yield from ambiguous_axis(call)
+    if call.soft:
+        yield from soft_target(call)
+    elif call.weight is not None and call.reduction == "mean":
+        yield from weighted_mean(call)
+    measures = measure(call)
+    yield from not_finite(call, measures)
+    yield from masked_classes(call, measures)
+    if call.num_classes > 1:
+        yield from already_normalised(call, measures)
+        yield from saturated(call, measures)
+    if measures.share_of_ignored > 0:
+        yield from ignored_class(call, measures)
+    if call.logits.dtype in HALF:
+        yield from lost_in_half_precision(call, measures)

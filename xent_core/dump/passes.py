@@ -1,0 +1,125 @@
+"""One pass over the rows of a dump: what is counted batch by batch, in this process or for a part of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from xent_core.dump.readers import Batch, Dump
+from xent_core.dump.scores import score
+from xent_core.dump.scores_table import columns_of
+from xent_core.dump.sources import DumpSource
+from xent_core.dump.statistics import Statistics
+from xent_core.dump.temperature import Slope, slope_of
+from xent_core.loss_options import LossOptions
+
+
+class Stopped(Exception):  # not a mistake
+    """Somebody asked for the pass to end here."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every worker needs to know: which dump, which options, how many rows at a time, on which device."""
+
+    source: DumpSource
+    options: LossOptions
+    batch_rows: int
+    device: str
+
+
+Columns = dict[str, np.ndarray]
+StatisticsCallback = Callable[[int, Callable[[], Statistics]], None]
+
+
+class Runner(Protocol):
+    """Where the rows are counted: in this process, or on a cluster."""
+
+    def statistics(
+        self, dump: Dump, work: Work, write: Callable[[Columns], None] | None, on_progress: StatisticsCallback
+    ) -> Statistics:
+        """One pass over all rows; `write` gets the columns of the scores in the order of the dump."""
+        ...
+
+    def slope(self, dump: Dump, work: Work, beta: float, on_progress: Callable[[int], None]) -> Slope:
+        """One pass over all rows for the temperature."""
+        ...
+
+    def close(self) -> None:
+        """Ends what was begun for this run."""
+        ...
+
+
+class Local:
+    """Counts in this process, batch by batch."""
+
+    def statistics(
+        self, dump: Dump, work: Work, write: Callable[[Columns], None] | None, on_progress: StatisticsCallback
+    ) -> Statistics:
+        """One pass over all rows, or as many as there were before somebody asked to stop."""
+        return count(dump, work, 0, dump.rows, write, on_progress)
+
+    def slope(self, dump: Dump, work: Work, beta: float, on_progress: Callable[[int], None]) -> Slope:
+        """One pass over all rows."""
+        return slope_between(dump, work, 0, dump.rows, beta, on_progress)
+
+    def close(self) -> None:
+        """Nothing was begun."""
+
+
+def count(
+    dump: Dump,
+    work: Work,
+    start: int,
+    stop: int,
+    write: Callable[[Columns], None] | None = None,
+    on_progress: StatisticsCallback | None = None,
+) -> Statistics:
+    """The statistics of rows start … stop − 1; whole batches only, when `on_progress` asks to stop."""
+    statistics = Statistics(dump.classes, work.device)
+    scratch: dict[str, torch.Tensor] = {}
+    try:
+        for batch in dump.batches(work.batch_rows, start, stop):
+            scores = score(on_device(batch, work.device), work.options, scratch=scratch)
+            statistics.update(len(batch.rows), scores)
+            if write is not None:
+                write(columns_of(scores))
+            if on_progress is not None:
+                on_progress(int(batch.rows[-1]) + 1, lambda: statistics)
+    except Stopped:
+        pass
+    return statistics
+
+
+def slope_between(
+    dump: Dump, work: Work, start: int, stop: int, beta: float, on_progress: Callable[[int], None] | None = None
+) -> Slope:
+    """The sums for the temperature over rows start … stop − 1."""
+    total = Slope()
+    for batch in dump.batches(work.batch_rows, start, stop):
+        total += slope_of(on_device(batch, work.device), work.options, beta)
+        if on_progress is not None:
+            on_progress(int(batch.rows[-1]) + 1)
+    return total
+
+
+def on_device(batch: Batch, device: str) -> Batch:
+    """The batch where it is computed; its rows' numbers and names stay behind."""
+    if device == "cpu":
+        return batch
+
+    def moved(part: torch.Tensor | None) -> torch.Tensor | None:
+        return None if part is None else part.to(device)
+
+    return Batch(
+        batch.rows.to(device),
+        batch.logits.to(device),
+        batch.target.to(device),
+        moved(batch.features),
+        moved(batch.sample_weight),
+        batch.ids,
+    )

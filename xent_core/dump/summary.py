@@ -1,0 +1,127 @@
+"""DumpSummary: what `analyse` says of a whole dump, and its numbers as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from xent_core.dump.statistics import Computed
+from xent_core.dump.temperature import BestTemperature
+from xent_core.loss_options import LossOptions
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DumpSummary(Computed):
+    """What a whole dump says; made by `analyse`. Arrays are NumPy's, gradients are ∂ℓ_i/∂z_i of each row's own loss.
+
+    Attributes:
+      rows: how many were read, the ignored ones too.
+      kept: rows whose target is not ignore_index; all that follows is about these.
+      unpredicted: kept rows with a NaN among their logits; they count as wrong.
+      nonfinite: kept rows whose gradient is not finite; they are left out of the sums of gradients alone.
+      loss: under the options, in nats: `F.cross_entropy` of the whole, NaN and infinity as it gives them.
+      denominator: D of "mean", otherwise 1.
+      accuracy: share of the kept rows whose prediction is the label.
+      support, correct, predicted: kept rows of each label, how many of them are right, and rows by prediction; (C,).
+      class_loss: mean row loss of each label, (C,); NaN where there is none.
+      class_share: each label's share of Σ‖g_i‖, (C,).
+      net_push: Σ_i g_ij / D, (C,): the gradient of the loss with respect to a bias on class j.
+      groups: which classes share a row of the matrices: each its own up to 2000 classes.
+      mean_gradient: mean over the rows of label i of the gradient on logit j, (G, G);
+        for groups, the sum over the logits of group j.
+      confusion: rows by label and prediction, (G, G).
+      pair_share: share of Σ‖g_i‖ by label and prediction, (G, G).
+      loss_histogram, grad_norm_histogram: fixed bins, with quantiles.
+      lorenz: which share of the gradient the largest examples carry.
+      reliability: confidence against accuracy, and the expected calibration error.
+      suspects: the first thousand rows of the ranking.
+      complete: whether every row was read.
+      total_rows: of the dump.
+      classes, class_names, dtype: of the logits.
+      options: of the loss.
+      seconds: what reading and counting took, without the temperature.
+      best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
+    """
+
+    complete: bool
+    total_rows: int
+    classes: int
+    class_names: tuple[str, ...] | None
+    dtype: str
+    options: LossOptions
+    seconds: float
+    best: BestTemperature | None
+
+    @property
+    def expected_calibration_error(self) -> float:
+        """Σ_b n_b/N·|accuracy_b − confidence_b| over 15 equal bins of the confidence."""
+        return self.reliability.expected_calibration_error
+
+    @property
+    def best_temperature(self) -> float:
+        """The temperature that minimises the loss, to 1 %; NaN if it is not known."""
+        return self.best.temperature if self.best else math.nan
+
+    @property
+    def temperature_gain(self) -> float:
+        """How much smaller the loss is at the best temperature, over the rows whose loss is finite; NaN if unknown."""
+        if self.best is None:
+            return math.nan
+        scale = self.best.mass if self.options.reduction == "mean" else 1.0
+        now = math.fsum(self.loss_histogram.sums)
+        return (now - self.best.loss) / scale if scale else math.nan
+
+    def name_of(self, class_index: int) -> str:
+        """The name of a class, or its number."""
+        return self.class_names[class_index] if self.class_names else str(class_index)
+
+    def name_of_group(self, group: int) -> str:
+        """The name of a group's class, or of its first and last."""
+        members = self.groups.members(group)
+        first, last = self.name_of(members[0]), self.name_of(members[-1])
+        return first if len(members) == 1 else f"{first} … {last}"
+
+    def as_json(self) -> str:
+        """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings."""
+        weight = self.options.weight
+        numbers = {
+            "rows": self.rows,
+            "kept": self.kept,
+            "classes": self.classes,
+            "complete": self.complete,
+            "total_rows": self.total_rows,
+            "dtype": self.dtype,
+            "loss": self.loss,
+            "denominator": self.denominator,
+            "accuracy": self.accuracy,
+            "expected_calibration_error": self.expected_calibration_error,
+            "best_temperature": self.best_temperature if self.best else None,
+            "best_temperature_at_bound": self.best.at_bound if self.best else None,
+            "temperature_gain": self.temperature_gain if self.best else None,
+            "unpredicted_rows": self.unpredicted,
+            "nonfinite_rows": self.nonfinite,
+            "loss_quantiles": {str(q): self.loss_histogram.quantile(q) for q in QUANTILES},
+            "grad_norm_quantiles": {str(q): self.grad_norm_histogram.quantile(q) for q in QUANTILES},
+            "gradient_carried_by": {str(share): self.lorenz.carried_by(share) for share in (0.01, 0.1, 0.5)},
+            "options": {
+                "weight": None if weight is None else weight.tolist(),
+                "ignore_index": self.options.ignore_index,
+                "reduction": self.options.reduction,
+                "label_smoothing": self.options.label_smoothing,
+                "temperature": self.options.temperature,
+            },
+            "seconds": round(self.seconds, 3),
+        }
+        return json.dumps(_without_nan(numbers), ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(entry) for entry in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
