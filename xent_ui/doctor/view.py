@@ -13,22 +13,7 @@ from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.parse import InvalidText, TextTensor, parse_number, parse_tensor
-from xent_ui.doctor.state import (
-    ERROR_MESSAGE,
-    FILE,
-    LOGITS,
-    LOGITS_DTYPE,
-    MATCHED,
-    MESSAGE,
-    OPTIONS,
-    PASTE,
-    PITFALL,
-    SOURCE,
-    SOURCES,
-    TABLE,
-    TARGET,
-    TARGET_DTYPE,
-)
+from xent_ui.doctor import state
 from xent_ui.figures import heatmap, theme
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
@@ -64,18 +49,18 @@ for finding in diagnose(logits, target):  # one batch is enough
 def source_chooser() -> str:
     """A row of buttons: the table, pasted numbers, a file, or an error message."""
     titles = {
-        TABLE: _("Your batch"),
-        PASTE: _("Paste logits and target"),
-        FILE: _("Open a file"),
-        MESSAGE: _("Paste an error message"),
+        state.TABLE: _("Your batch"),
+        state.PASTE: _("Paste logits and target"),
+        state.FILE: _("Open a file"),
+        state.MESSAGE: _("Paste an error message"),
     }
-    session.begin(SOURCE)
+    session.begin(state.SOURCE)
     source = st.segmented_control(
         _("What is examined"),
-        SOURCES,
+        state.SOURCES,
         format_func=titles.__getitem__,
         required=True,
-        key=SOURCE.name,
+        key=state.SOURCE.name,
         persist_state="session",
         label_visibility="collapsed",
         wrap=True,
@@ -92,12 +77,12 @@ def of_paste() -> list[Finding] | None:
     """The findings of pasted numbers; None while there are none, or they cannot be read."""
     left, right = st.columns(2, gap="medium")
     with left:
-        logits_text = _text(_("Logits"), LOGITS, "1, 2, 3\n1, 2, 3")
-        logits_dtype = _choice(_("dtype of the logits"), LOGITS_DTYPE, tuple(LOGIT_DTYPES))
+        logits_text = _text(_("Logits"), state.LOGITS, "1, 2, 3\n1, 2, 3")
+        logits_dtype = _choice(_("dtype of the logits"), state.LOGITS_DTYPE, tuple(LOGIT_DTYPES))
     with right:
-        target_text = _text(_("Target"), TARGET, "[2, 1]")
-        target_dtype = _choice(_("dtype of the target"), TARGET_DTYPE, tuple(TARGET_DTYPES))
-    form = LossOptionsForm(OPTIONS, persists=True)
+        target_text = _text(_("Target"), state.TARGET, "[2, 1]")
+        target_dtype = _choice(_("dtype of the target"), state.TARGET_DTYPE, tuple(TARGET_DTYPES))
+    form = LossOptionsForm(state.OPTIONS, persists=True)
     form.begin()
     columns = st.columns(4, vertical_alignment="bottom")
     with columns[0]:
@@ -209,7 +194,9 @@ def show_findings(found: list[Finding]) -> None:
 
 def message_lookup() -> None:
     """The pitfall behind an error message."""
-    text = _text(_("Error message, or the whole traceback"), ERROR_MESSAGE, "IndexError: Target 3 is out of bounds.")
+    text = _text(
+        _("Error message, or the whole traceback"), state.ERROR_MESSAGE, "IndexError: Target 3 is out of bounds."
+    )
     if not text.strip():
         st.caption(_("Paste what PyTorch wrote. The last lines are enough."))
         return
@@ -220,21 +207,21 @@ def message_lookup() -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=f"match_{code}"):
             st.markdown(f"**{markdown_escaped(_(TITLES[code]))}** · {markdown_escaped(code)}", width="content")
             if code in PITFALLS:
-                st.button(_("Show it"), key=f"show_{code}", on_click=session.keep, args=(PITFALL, code))
+                st.button(_("Show it"), key=f"show_{code}", on_click=session.keep, args=(state.PITFALL, code))
     known = [code for code in codes if code in PITFALLS]
-    if known and session.kept(MATCHED) != text:
-        session.keep(MATCHED, text)
-        session.keep(PITFALL, known[0])
+    if known and session.kept(state.MATCHED) != text:
+        session.keep(state.MATCHED, text)
+        session.keep(state.PITFALL, known[0])
 
 
 def pitfall_chooser() -> str:
     """Which pitfall is shown."""
-    session.begin(PITFALL)
+    session.begin(state.PITFALL)
     code = st.selectbox(
         _("Pitfall"),
         list(PITFALLS),
         format_func=lambda code: _(TITLES[code]),
-        key=PITFALL.name,
+        key=state.PITFALL.name,
         persist_state="session",
     )
     return str(code)
