@@ -463,10 +463,12 @@ def test_a_name_that_no_row_can_have_leaves_the_row_its_name(value: object) -> N
 def test_an_option_that_no_widget_offers_is_refused_and_the_table_stays(name: str, value: object) -> None:
     def crafted(name: str, value: object) -> None:
         from xent_ui.state import session
+        from xent_ui.state.kept import Kept
         from xent_ui.table import options
 
-        session.keep("crafted", value)
-        options._take_option(name, "crafted")
+        entry = Kept[object]("crafted", None)
+        session.keep(entry, value)
+        options._take_option(name, entry)
 
     at = run(AppTest.from_function(crafted, args=(name, value), default_timeout=60))
 
@@ -504,16 +506,18 @@ def test_a_column_is_as_wide_as_its_longest_number() -> None:
 
 def test_boxes_and_choices_that_are_gone_change_nothing() -> None:
     def crafted() -> None:
-        from xent_ui.batch import view as readouts
+        from xent_ui.batch import why
         from xent_ui.state import session
+        from xent_ui.state.kept import Kept
         from xent_ui.table import editors
 
+        gone = Kept[int | None]("gone", None)
         session.visit()
-        session.keep("gone", 3)  # of three rows and classes, those after the last
-        editors._take_size("gone", "and this one too")
-        editors._remove_row("gone")
-        editors._remove_class("gone")
-        readouts._take_choice()
+        session.keep(gone, 3)  # of three rows and classes, those after the last
+        editors._take_size(gone, Kept("and this one too", None))
+        editors._remove_row(gone)
+        editors._remove_class(gone)
+        why._take_choice()
 
     at = run(AppTest.from_function(crafted, default_timeout=60))
 

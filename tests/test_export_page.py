@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from harness.app_test import open_app, press, run
 from xent_core import PRESETS, Problem, evaluate
 from xent_core.codec import to_csv, to_json, to_npz, to_safetensors, to_script
-from xent_ui.export.html_page import report_html
+from xent_ui.export.html_page import html_page
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 
 PROBLEM = Problem([[0.1, 2, -3], [1, float("-inf"), 4]], [1, -100], weight=[1, 2, 0.5], label_smoothing=0.1)
@@ -119,11 +119,11 @@ def test_another_dtype_of_the_weight_is_announced() -> None:
     assert "float64" in at.warning[0].value
 
 
-def test_the_report_holds_the_numbers_and_no_markup_of_names() -> None:
+def test_the_page_of_html_holds_the_numbers_and_no_markup_of_names() -> None:
     sheet = sheet_of_preset(PRESETS["worked-batch"]).with_names(
         ("<script>alert(1)</script>", "</script><b>", '"><img src=x>'), ("a&b", "b", "c")
     )
-    text = report_html(evaluate(sheet.to_problem()), sheet, link="http://x/?p=1&note='\"<b>")
+    text = html_page(evaluate(sheet.to_problem()), sheet, link="http://x/?p=1&note='\"<b>")
 
     assert ">1.4076<" in text
     assert "−0.3033" in text

@@ -140,7 +140,13 @@ def test_a_query_with_too_many_fields_asks_for_nothing() -> None:
 
 
 def test_the_widgets_of_a_link_are_those_of_the_pages() -> None:
-    keys = {options.DECIMALS, row_chooser.ROW.name, STAGE.name, implementations.SCALE.name, implementations.ROUTE.name}
+    keys = {
+        options.DECIMALS.name,
+        row_chooser.ROW.name,
+        STAGE.name,
+        implementations.SCALE.name,
+        implementations.ROUTE.name,
+    }
     keys |= {implementations.WORKED_ROW.name, PROBLEM.name}
 
     assert set(WIDGETS) == keys

@@ -48,7 +48,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tests/test_batch_page.py": (
         "the table is a part of the page, typed into and read there",
-        ("xent_ui/table/editors.py", "xent_ui/table/layout.py", "xent_ui/table/options.py"),
+        ("xent_ui/batch/why.py", "xent_ui/table/editors.py", "xent_ui/table/layout.py", "xent_ui/table/options.py"),
     ),
     "tests/test_figures.py": (
         "one contract for what pages draw",
@@ -70,7 +70,17 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/your_logits/suspects.py",
         ),
     ),
-    "tests/test_export_page.py": ("offered by its page", ("xent_ui/export/html_page.py",)),
+    "tests/test_export_page.py": ("offered by its page", ("xent_ui/export/figures.py", "xent_ui/export/html_page.py")),
+    "tests/test_kept.py": (
+        "names, types and defaults alone",
+        tuple(
+            f"xent_ui/{page}/state.py"
+            for page in (
+                *("batch", "compare_settings", "doctor", "export", "gradient_descent", "implementations"),
+                *("one_example", "precision", "step_by_step", "your_logits"),
+            )
+        ),
+    ),
     "tests/test_public.py": (
         "what a server for strangers adds is one promise",
         (

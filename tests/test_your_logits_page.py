@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
+from xent_core.loss_options import LossOptions
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
 from xent_ui.state.sheet import InvalidSheet
@@ -115,7 +116,7 @@ def test_labels_may_lie_in_another_file() -> None:
 def test_the_options_are_those_of_pytorch() -> None:
     logits, target = draw(80, 3)
     app = upload(npz(logits=logits, target=target))
-    app.number_input(key="dump_smoothing").set_value(0.1)
+    app.number_input(key="dump_label_smoothing").set_value(0.1)
     app.number_input(key="dump_temperature").set_value(2.0)
     app.text_input(key="dump_weight").set_value("1, 2, 0.5")
     app = run(app)
@@ -561,7 +562,7 @@ def test_a_pair_of_groups_is_looked_into_class_by_class(monkeypatch: pytest.Monk
 
 def test_what_a_run_has_written_goes_with_it() -> None:
     logits, target = draw(30, 3)
-    analysis = DumpAnalysis(AnalysisRequest("dump", ("dump",), logits, target, None, ()))
+    analysis = DumpAnalysis(AnalysisRequest("dump", ("dump",), logits, target, None, LossOptions()))
     assert analysis.selection(Choice(label=range(0, 1))).rows == (target == 0).sum()
     folder = Path(analysis._folder.name)
     assert folder.exists()

@@ -1,4 +1,4 @@
-"""Words and numbers as a person reads them: translation, formatting, and user's text made harmless."""
+"""Text on screen: translation, number formats, and a user's text escaped for Markdown, LaTeX and Plotly."""
 
 from __future__ import annotations
 

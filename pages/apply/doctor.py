@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from xent_ui.doctor import view
+from xent_ui.doctor import state, view
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
 
 st.subheader(_("What is wrong with my loss?"), anchor=False)
 source = view.source_chooser()
 with st.container(key="source"):
-    if source == view.MESSAGE:
+    if source == state.MESSAGE:
         view.message_lookup()
         found = None
     else:
-        found = {view.TABLE: view.of_table, view.PASTE: view.of_paste, view.FILE: view.of_file}[source]()
+        found = {state.TABLE: view.of_table, state.PASTE: view.of_paste, state.FILE: view.of_file}[source]()
 with st.container(key="findings"):
     if found is not None:
         view.show_findings(found)

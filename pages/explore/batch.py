@@ -3,7 +3,7 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui.batch import view as readouts
+from xent_ui.batch import view, why
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.table import editors, layout, options
@@ -28,10 +28,10 @@ def table_and_picture() -> None:
     # the picture first, so that it answers an edit before the rest does
     with probs, st.container(key="probs"):
         st.markdown(f"**{_('probabilities')}** p = softmax(z)")
-        readouts.matrix(evaluation, sheet, "probability")
+        view.matrix(evaluation, sheet, "probability")
     with grad, st.container(key="grad"):
         st.markdown(f"**{_('gradient')}** ∂L/∂z = {formulas.gradient_formula(evaluation)}")
-        readouts.matrix(evaluation, sheet, "gradient")
+        view.matrix(evaluation, sheet, "gradient")
     with logits, st.container(key="logits"):
         st.markdown(f"**{_('logits')}** z")
         editors.logits_editor()
@@ -39,21 +39,21 @@ def table_and_picture() -> None:
         st.markdown(f"**{_('target')}** y")
         editors.target_editor()
     with summary:
-        readouts.summary(evaluation)
+        view.summary(evaluation)
     with rows:
         st.markdown(f"**{_('row loss')}**")
-        readouts.row_table(evaluation, sheet)
+        view.row_table(evaluation, sheet)
     with st.container(key="findings"):
-        readouts.findings(sheet, evaluation)
+        view.findings(sheet, evaluation)
         warnings.warnings_line(evaluation.problem)
     with st.container(key="effective_target"):
-        readouts.effective_target(evaluation, sheet)
+        view.effective_target(evaluation, sheet)
     with st.container(key="check"):
-        readouts.check(evaluation, sheet)
+        view.check(evaluation, sheet)
     with st.container(key="why"):
-        readouts.why(evaluation, sheet)
+        why.explanation(evaluation, sheet)
     with st.container(key="numbers"):
-        readouts.tables(evaluation, sheet)
+        view.tables(evaluation, sheet)
     tab_storage.keep_in_tab()
 
 

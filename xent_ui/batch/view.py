@@ -1,4 +1,4 @@
-"""What a page shows of an Evaluation: the loss, the matrices, why a number is what it is, the check, the tables."""
+"""The parts of the batch page but the editors: loss, heatmaps, rows, the check of the gradient, exact tables, notes."""
 
 from __future__ import annotations
 
@@ -6,43 +6,35 @@ import math
 
 import streamlit as st
 
-from xent_core import (
-    CellArithmetic,
-    Evaluation,
-    GradientCheck,
-    cell_arithmetic,
-    gradient_check,
-    reference_losses,
-)
+from xent_core import Evaluation, GradientCheck, gradient_check, reference_losses
 from xent_core.parse import parse_number
+from xent_ui.batch import why
+from xent_ui.batch.state import CLICKS
 from xent_ui.figures import heatmap, html, theme
-from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.table.options import decimals, option_words
 from xent_ui.text import _, markdown_escaped, number, power_of_ten, short, short_names
-from xent_ui.widgets.formulas import denominator_help, denominator_words, gradient_latex, hover_texts, probability_latex
+from xent_ui.widgets.formulas import denominator_help, denominator_words, hover_texts
 from xent_ui.widgets.matrices import CHART_CONFIG, target_cells
 from xent_ui.widgets.number_tables import number_tabs
-
-SELECTED = "selected_cell"
 
 
 def loss_readout(evaluation: Evaluation) -> None:
     """The loss as a metric."""
-    problem, places = evaluation.problem, decimals()
+    problem = evaluation.problem
     if problem.reduction == "none":
         st.metric(
             _("sum of the row losses (nats)"),
-            number(float(evaluation.loss.sum()), places),
+            number(float(evaluation.loss.sum()), decimals()),
             help=_("reduction='none' gives one loss per row; the gradient is that of their sum."),
         )
         return
-    st.metric(_("loss (nats)"), number(float(evaluation.loss), places))
+    st.metric(_("loss (nats)"), number(float(evaluation.loss), decimals()))
 
 
 def summary(evaluation: Evaluation) -> None:
-    """The loss, the same in other units, what it is divided by, the accuracy, and its marks."""
+    """The numbers above the tables: loss, bits, perplexity, divisor, accuracy, and a line with reference losses."""
     loss, others, marks = st.columns([1, 2.8, 1.8])
     with loss, st.container(key="loss"):
         loss_readout(evaluation)
@@ -66,7 +58,7 @@ def other_readouts(evaluation: Evaluation) -> None:
 
 
 def gauge(evaluation: Evaluation) -> None:
-    """The loss between the losses that one compares it with."""
+    """The loss on a line with reference losses: a uniform guess, the lowest possible, softmax applied twice."""
     names = {
         "uniform": _("uniform guess"),
         "floor": _("floor"),
@@ -83,12 +75,8 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
     """The probabilities or the gradient as a heatmap; a click on a cell asks why."""
     is_gradient = quantity == "gradient"
     values = evaluation.grad_logits if is_gradient else evaluation.probs
-    hover = None
-    if heatmap.prints_numbers(sheet.num_rows, sheet.num_classes):
-        hover = hover_texts(evaluation, sheet, is_gradient)
     rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
-    key = f"{quantity}_matrix"
-    selected = selected_cell(evaluation)
+    selected = why.selected_cell(evaluation)
     figure = heatmap.matrix(
         values,
         theme.GRADIENT if is_gradient else theme.PROBABILITY,
@@ -97,15 +85,15 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
         bound=evaluation.gradient_bound if is_gradient else 1.0,
         outlines=target_cells(evaluation),
         selected=selected[1] if selected[0] == quantity else None,
-        hover=hover,
+        hover=hover_texts(evaluation, sheet, quantity),
         decimals=decimals(),
     )
     name = _("Gradient of the loss by the logits") if is_gradient else _("Softmax probabilities")
     st.plotly_chart(
         figure,
-        key=key,
+        key=CLICKS[quantity].name,
         config=CHART_CONFIG,
-        on_select=lambda: _select(quantity, key),
+        on_select=lambda: why.select_clicked(quantity),
         selection_mode="points",
         alt=_("{name}, {n} rows by {c} classes; the numbers are in the tables below").format(
             name=name, n=sheet.num_rows, c=sheet.num_classes
@@ -114,7 +102,7 @@ def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
 
 
 def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
-    """What the loss really compares with, where weights or smoothing make it differ from the target."""
+    """The target after label smoothing and class weights, where these change it."""
     problem = evaluation.problem
     if problem.weight is None and problem.smoothing == 0:
         return
@@ -152,9 +140,9 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
 
 def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     """The loss and the prediction of every row; the sum of the row for probabilities."""
-    places = decimals()
     kept = evaluation.problem.kept().tolist()
-    columns = {_("loss"): [number(loss, places) for loss in heatmap.as_array(evaluation.row_loss).tolist()]}
+    losses = heatmap.as_array(evaluation.row_loss).tolist()
+    columns = {_("loss"): [number(loss, decimals()) for loss in losses]}
     classes = short_names(sheet.class_names)
     predicted = []
     for row, (label, right) in enumerate(
@@ -166,94 +154,6 @@ def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     if sheet.target_kind == PROBABILITIES:
         columns[_("Σy")] = [short(total) for total in evaluation.problem.target.double().sum(1).tolist()]
     st.html(html.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
-
-
-def selected_cell(evaluation: Evaluation) -> tuple[str, Cell]:
-    """The cell that is being asked about: the one chosen, or the largest entry of the gradient."""
-    n, c = evaluation.probs.shape
-    chosen = session.kept(SELECTED)
-    if chosen is not None and chosen[1].row in range(n) and chosen[1].label in range(c):
-        result: tuple[str, Cell] = chosen
-        return result
-    place = int(evaluation.grad_logits.double().nan_to_num(0.0).abs().argmax())
-    return "gradient", Cell(place // c, place % c)
-
-
-def _select(quantity: str, key: str) -> None:
-    points = session.kept(key, {}).get("selection", {}).get("points", [])
-    if points:
-        cell = Cell(row=int(points[0]["y"]), label=int(points[0]["x"]))
-        session.keep(SELECTED, (quantity, cell))
-        for name, value in (("why_quantity", quantity), ("why_row", cell.row), ("why_class", cell.label)):
-            session.keep(name, value)
-
-
-def _take_choice() -> None:
-    quantity, row, label = (session.kept(name) for name in ("why_quantity", "why_row", "why_class"))
-    if None not in (quantity, row, label):
-        session.keep(SELECTED, (quantity, Cell(row, label)))
-
-
-def why(evaluation: Evaluation, sheet: Sheet) -> None:
-    """Why a cell holds its number: the formula with the cell's own numbers in it."""
-    quantity, cell = selected_cell(evaluation)
-    for name, value in (("why_quantity", quantity), ("why_row", cell.row), ("why_class", cell.label)):
-        session.keep(name, value)
-    st.markdown(f"**{_('Why this number?')}** " + _("Click a cell of a heatmap, or choose it here."))
-    choices = st.columns([1.2, 1, 1, 2.4])
-    names = {"gradient": _("gradient"), "probability": _("probability")}
-    choices[0].selectbox(
-        _("quantity"), list(names), format_func=names.__getitem__, key="why_quantity", on_change=_take_choice
-    )
-    choices[1].selectbox(
-        _("row"), range(sheet.num_rows), format_func=sheet.row_names.__getitem__, key="why_row", on_change=_take_choice
-    )
-    choices[2].selectbox(
-        _("class"), range(sheet.num_classes), format_func=sheet.class_names.__getitem__, key="why_class",
-        on_change=_take_choice,
-    )  # fmt: skip
-    arithmetic = cell_arithmetic(evaluation, cell.row, cell.label)
-    places = decimals()
-    if quantity == "gradient":
-        st.latex(gradient_latex(arithmetic, evaluation, cell, places))
-    st.latex(probability_latex(arithmetic, cell, places))
-    st.markdown("\n".join(f"- {line}" for line in _origins(arithmetic, evaluation, sheet, cell, quantity)))
-
-
-def _origins(a: CellArithmetic, evaluation: Evaluation, sheet: Sheet, cell: Cell, quantity: str) -> list[str]:
-    """Where each number of the formula comes from."""
-    problem = evaluation.problem
-    row, name = markdown_escaped(sheet.row_names[cell.row]), markdown_escaped(sheet.class_names[cell.label])
-    lines = [
-        _("z = {z} is the logit of {name} in {row}; m = {peak} is the row's largest, so that no exponential overflows.")
-        .format(z=short(a.logit), name=name, row=row, peak=short(a.peak))
-    ]  # fmt: skip
-    if quantity != "gradient":
-        return lines
-    if not a.kept:
-        lines.append(_("The row is ignored, so its loss is 0 and nothing pulls on its logits."))
-        return lines
-    lines.append(target_words(a, problem.smoothing, sheet, cell))
-    if a.mass != 1:
-        lines.append(_("S = {mass} is the sum of v over the row.").format(mass=short(a.mass)))
-    lines.append(f"D = {short(a.denominator)}: " + markdown_escaped(denominator_help(evaluation)))
-    return lines
-
-
-def target_words(a: CellArithmetic, smoothing: float, sheet: Sheet, cell: Cell) -> str:
-    """Where the target of one cell comes from."""
-    name = markdown_escaped(sheet.class_names[cell.label])
-    if sheet.target_kind == PROBABILITIES:
-        origin = _("the target gives {name} {y}").format(name=name, y=sheet.probabilities[cell.row][cell.label])
-    elif sheet.labels[cell.row] == cell.label:
-        origin = _("{name} is the label of the row: y = 1").format(name=name)
-    else:
-        origin = _("{name} is not the label of the row: y = 0").format(name=name)
-    if smoothing:
-        origin += _(", smoothed to (1 − ε)·y + ε/C with ε = {smoothing}").format(smoothing=short(smoothing))
-    if sheet.weight is not None:
-        origin += _(", times its weight {weight}").format(weight=sheet.weight[cell.label])
-    return _("v = {target}: {origin}.").format(target=short(a.target), origin=origin)
 
 
 def check(evaluation: Evaluation, sheet: Sheet) -> None:
@@ -268,7 +168,7 @@ def check(evaluation: Evaluation, sheet: Sheet) -> None:
 
 
 def check_words(result: GradientCheck) -> str:
-    """The verdict of the check in a line."""
+    """Whether the three gradients agree, in a line, with their largest difference."""
     if bool(result.uncheckable.all()):
         return _("No finite loss: nothing to check")
     words = _("autograd = closed form = finite differences") if result.agrees else _("The three gradients DISAGREE")
@@ -316,7 +216,7 @@ def tables(evaluation: Evaluation, sheet: Sheet) -> None:
 
 
 def findings(sheet: Sheet, evaluation: Evaluation) -> None:
-    """What was refused, and what is worth knowing about the numbers in use."""
+    """Messages: inputs that were refused, and what the options in use do."""
     for message in session.visit().refused:
         st.warning(markdown_escaped(message), icon=":material/edit_off:")
     for message in notes(sheet, evaluation):
@@ -324,7 +224,7 @@ def findings(sheet: Sheet, evaluation: Evaluation) -> None:
 
 
 def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
-    """What the options in use do, where it may surprise."""
+    """What the options in use do to the loss, where it may surprise."""
     problem = evaluation.problem
     found = []
     if words := option_words(sheet):

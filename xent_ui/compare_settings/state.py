@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 from xent_ui.state.kept import Kept
 from xent_ui.widgets.pinned_settings import Settings
@@ -14,10 +15,9 @@ VIEW = Kept[str]("compare_view", SETTINGS)
 SWEPT_OPTION = Kept[str | None]("compare_option", None)
 NUM_MICRO_BATCHES = Kept[int]("compare_parts", 2)
 # the widgets of A and of B, by the names of the settings
-SETTING_OF_SIDE = {
-    (side, setting.name): Kept[object](f"compare_{side}_{setting.name}", setting.default)
+SETTINGS_OF_SIDE = {
+    side: {setting.name: Kept[Any](f"compare_{side}_{setting.name}", setting.default) for setting in fields(Settings)}
     for side in SIDES
-    for setting in fields(Settings)
 }
 # weights as they were typed, and why they were refused
 REFUSED_WEIGHT = {side: Kept[tuple[str, str] | None](f"compare_{side}_refused", None) for side in SIDES}

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from xent_core.cross_entropy import Evaluation
-from xent_core.parse import InvalidText, parse_matrix
-from xent_core.problem import DTYPES, REDUCTIONS
+from xent_core.parse import InvalidText
 from xent_core.settings_comparison import CONTINUOUS_OPTIONS, Comparison, compare_settings, sweep_option, total_loss
 from xent_ui.compare_settings.figures import option_curve
 from xent_ui.compare_settings.state import (
     MICRO_BATCHES,
     REFUSED_WEIGHT,
-    SETTING_OF_SIDE,
     SETTINGS,
+    SETTINGS_OF_SIDE,
     SWEPT_OPTION,
     VIEW,
     VIEWS,
 )
 from xent_ui.compare_settings.two_gradients import gradient_words
 from xent_ui.state import session
+from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import CLASS_INDEX, PROBABILITIES, Sheet, number_text
+from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.table.options import decimals, take_target_kind
 from xent_ui.text import _, markdown_escaped, number, short
 from xent_ui.widgets import formulas, matrices
@@ -74,73 +77,43 @@ def _swap() -> None:
 
 
 def _option_bar(side: str, settings: Settings) -> None:
-    reduction, form, smoothing, more = st.columns([1, 1.25, 1, 0.9], vertical_alignment="bottom")
+    form = LossOptionsForm(SETTINGS_OF_SIDE[side], on_change=partial(_take, side), side=side)
+    has_probabilities = settings.form == PROBABILITIES
+    refused = session.kept(REFUSED_WEIGHT[side])
+    shown = asdict(settings) | {"weight": refused[0] if refused else ", ".join(settings.weight or ())}
+    if has_probabilities:
+        shown["ignore_index"] = min(settings.ignore_index, -1)
+    for name, entry in form.entries.items():
+        session.keep(entry, shown[name])
+    reduction, target, smoothing, more = st.columns([1, 1.25, 1, 0.9], vertical_alignment="bottom")
     with reduction:
-        _choice(side, settings, "reduction", "reduction", REDUCTIONS)
-    with form:
-        _choice(side, settings, "form", _("target"), FORMS)
+        form.reduction()
+    with target:
+        form.choice("form", _("target"), FORMS)
     with smoothing:
-        _number(side, settings, "label_smoothing", _("smoothing ε"), 0.0, 1.0, 0.05)
+        form.label_smoothing(_("smoothing ε"))
     with more, st.popover(_("More"), width="stretch"):
-        _weights(side, settings)
-        _number(side, settings, "temperature", _("temperature T"), 1e-6, 1e6, 0.1)
-        _choice(side, settings, "dtype", "dtype", tuple(DTYPES))
-        last = -1 if settings.form == PROBABILITIES else 2**53 - 1
-        key = _begin(side, "ignore_index", min(settings.ignore_index, last))
-        st.number_input(
-            "ignore_index", min_value=1 - 2**53, max_value=last, key=key, on_change=_take, args=(side, "ignore_index")
-        )
+        form.weight(_("weight per class, such as 1, 2, 0.5; empty for none"))
+        if refused:
+            st.error(markdown_escaped(refused[1]), icon=":material/edit_off:")
+        form.temperature()
+        form.dtype()
+        form.ignore_index(has_probabilities=has_probabilities)
     if words := _rare_words(settings):
         st.caption(markdown_escaped(words))
 
 
-def _begin(side: str, name: str, value: object) -> str:
-    """Give the widget of a setting its value; gives the widget's key."""
-    entry = SETTING_OF_SIDE[side, name]
-    session.keep(entry, value)
-    return entry.name
-
-
-def _choice(side: str, settings: Settings, name: str, label: str, choices: tuple[str, ...]) -> None:
-    key = _begin(side, name, getattr(settings, name))
-    st.selectbox(f"{label} {side}", choices, key=key, on_change=_take, args=(side, name))
-
-
-def _number(side: str, settings: Settings, name: str, label: str, least: float, most: float, step: float) -> None:
-    key = _begin(side, name, getattr(settings, name))
-    st.number_input(f"{label} {side}", least, most, step=step, format="%g", key=key, on_change=_take, args=(side, name))
-
-
-def _weights(side: str, settings: Settings) -> None:
-    refused = session.kept(REFUSED_WEIGHT[side])
-    key = _begin(side, "weight", refused[0] if refused else ", ".join(settings.weight or ()))
-    st.text_input(
-        _("weight per class, such as 1, 2, 0.5; empty for none"), key=key, on_change=_take_weight, args=(side,)
-    )
-    if refused:
-        st.error(markdown_escaped(refused[1]), icon=":material/edit_off:")
-
-
-def _take(side: str, name: str) -> None:
-    value = session.kept(SETTING_OF_SIDE[side, name])
-    if value is not None:
+def _take(side: str, name: str, entry: Kept[Any]) -> None:
+    value = session.kept(entry)
+    if name == "weight":
+        text = str(value or "").strip()
+        session.keep(REFUSED_WEIGHT[side], None)
+        try:
+            _change(side, name, weights_of(text, num_classes=session.visit().sheet.num_classes))
+        except InvalidText as error:
+            session.keep(REFUSED_WEIGHT[side], (text, str(error)))
+    elif value is not None:
         _change(side, name, value)
-
-
-def _take_weight(side: str) -> None:
-    text = str(session.kept(SETTING_OF_SIDE[side, "weight"])).strip()
-    count = session.visit().sheet.num_classes
-    session.keep(REFUSED_WEIGHT[side], None)
-    try:
-        weight = parse_matrix(text, max_rows=1, max_columns=count).cells[0] if text else None
-        if weight is not None and len(weight) != count:
-            raise InvalidText(
-                _("{came} weights came, expected {count}, one per class.").format(came=len(weight), count=count)
-            )
-    except InvalidText as error:
-        session.keep(REFUSED_WEIGHT[side], (text, str(error)))
-        return
-    _change(side, "weight", weight)
 
 
 def _change(side: str, name: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""The doctor's page: what is pasted or on the table, its findings, an error message looked up, and every pitfall."""
+"""The parts of the doctor's page: the source of the tensors, its findings, error messages, and every pitfall."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from xent_core import DTYPES, REDUCTIONS, Finding, diagnose, recognise
+from xent_core import DTYPES, Finding, diagnose, recognise
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
-from xent_core.parse import InvalidText, TextTensor, parse_tensor
+from xent_core.parse import InvalidText, TextTensor, parse_number, parse_tensor
+from xent_ui.doctor import state
 from xent_ui.figures import heatmap, theme
 from xent_ui.state import session
+from xent_ui.state.kept import Kept
+from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.text import _, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.warnings import findings_of
 
-SOURCE, PITFALL = "doctor_source", "doctor_pitfall"
-TABLE, PASTE, FILE, MESSAGE = SOURCES = ("table", "paste", "file", "message")
 TARGET_DTYPES = {
-    "int64": torch.int64, "int32": torch.int32, "uint8": torch.uint8, "bool": torch.bool, "float32": torch.float32,
-}  # fmt: skip
+    "int64": torch.int64,
+    "int32": torch.int32,
+    "uint8": torch.uint8,
+    "bool": torch.bool,
+    "float32": torch.float32,
+}
 LOGIT_DTYPES = {**DTYPES, "int64": torch.int64}
 
 COMMAND = "python -m xent_core doctor FILE"
@@ -42,18 +47,24 @@ for finding in diagnose(logits, target):  # one batch is enough
 
 
 def source_chooser() -> str:
-    """What is examined: the table, pasted numbers, or an error message."""
+    """A row of buttons: the table, pasted numbers, a file, or an error message."""
     titles = {
-        TABLE: _("Your batch"),
-        PASTE: _("Paste logits and target"),
-        FILE: _("Open a file"),
-        MESSAGE: _("Paste an error message"),
+        state.TABLE: _("Your batch"),
+        state.PASTE: _("Paste logits and target"),
+        state.FILE: _("Open a file"),
+        state.MESSAGE: _("Paste an error message"),
     }
-    session.begin(SOURCE, TABLE)
+    session.begin(state.SOURCE)
     source = st.segmented_control(
-        _("What is examined"), SOURCES, format_func=titles.__getitem__, required=True, key=SOURCE,
-        persist_state="session", label_visibility="collapsed", wrap=True,
-    )  # fmt: skip
+        _("What is examined"),
+        state.SOURCES,
+        format_func=titles.__getitem__,
+        required=True,
+        key=state.SOURCE.name,
+        persist_state="session",
+        label_visibility="collapsed",
+        wrap=True,
+    )
     return str(source)
 
 
@@ -66,20 +77,22 @@ def of_paste() -> list[Finding] | None:
     """The findings of pasted numbers; None while there are none, or they cannot be read."""
     left, right = st.columns(2, gap="medium")
     with left:
-        logits_text = _text(_("Logits"), "doctor_logits", "1, 2, 3\n1, 2, 3")
-        logits_dtype = _choice(_("dtype of the logits"), "doctor_logits_dtype", tuple(LOGIT_DTYPES), "float32")
+        logits_text = _text(_("Logits"), state.LOGITS, "1, 2, 3\n1, 2, 3")
+        logits_dtype = _choice(_("dtype of the logits"), state.LOGITS_DTYPE, tuple(LOGIT_DTYPES))
     with right:
-        target_text = _text(_("Target"), "doctor_target", "[2, 1]")
-        target_dtype = _choice(_("dtype of the target"), "doctor_target_dtype", tuple(TARGET_DTYPES), "int64")
-    reduction, smoothing, ignored, weight = st.columns(4, vertical_alignment="bottom")
-    with reduction:
-        chosen = _choice("reduction", "doctor_reduction", REDUCTIONS, "mean")
-    session.begin("doctor_smoothing", 0.0)
-    session.begin("doctor_ignore_index", -100)
-    session.begin("doctor_weight", "")
-    label_smoothing = smoothing.number_input("label_smoothing", step=0.05, key="doctor_smoothing", format="%g")
-    ignore_index = ignored.number_input("ignore_index", step=1, key="doctor_ignore_index")
-    weight_text = weight.text_input(_("weight per class"), key="doctor_weight", placeholder="1, 2, 0.5")
+        target_text = _text(_("Target"), state.TARGET, "[2, 1]")
+        target_dtype = _choice(_("dtype of the target"), state.TARGET_DTYPE, tuple(TARGET_DTYPES))
+    form = LossOptionsForm(state.OPTIONS, persists=True)
+    form.begin()
+    columns = st.columns(4, vertical_alignment="bottom")
+    with columns[0]:
+        reduction = form.reduction()
+    with columns[1]:
+        label_smoothing = form.label_smoothing(bounded=False)
+    with columns[2]:
+        ignore_index = form.ignore_index()
+    with columns[3]:
+        weight_text = form.weight(_("weight per class"), placeholder="1, 2, 0.5")
     if not (logits_text.strip() and target_text.strip()):
         st.caption(
             _(
@@ -91,12 +104,13 @@ def of_paste() -> list[Finding] | None:
 
     def tensors() -> tuple[Tensor, Tensor, Tensor | None]:
         logits = _tensor(parse_tensor(logits_text), LOGIT_DTYPES[logits_dtype])
-        factors = _tensor(parse_tensor(weight_text), logits.dtype).reshape(-1) if weight_text.strip() else None
-        return logits, _target(parse_tensor(target_text), TARGET_DTYPES[target_dtype], logits), factors
+        weights = weights_of(weight_text)
+        weight = None if weights is None else _values(weights, logits.dtype)
+        return logits, _target(parse_tensor(target_text), TARGET_DTYPES[target_dtype], logits), weight
 
     try:
         size_bytes = len(logits_text) + len(target_text) + len(weight_text)
-        logits, target, factors = job_progress.run_and_wait(tensors, size_bytes=size_bytes)
+        logits, target, weight = job_progress.run_and_wait(tensors, size_bytes=size_bytes)
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -104,10 +118,10 @@ def of_paste() -> list[Finding] | None:
     return diagnose(
         logits,
         target,
-        weight=factors,
-        ignore_index=int(ignore_index),
-        reduction=chosen,
-        label_smoothing=float(label_smoothing),
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
     )
 
 
@@ -127,14 +141,15 @@ def of_file() -> list[Finding] | None:
         return None
 
 
-def _text(label: str, key: str, placeholder: str) -> str:
-    session.begin(key, "")
-    return str(st.text_area(label, key=key, height=160, placeholder=placeholder, persist_state="session") or "")
+def _text(label: str, entry: Kept[str], placeholder: str) -> str:
+    session.begin(entry)
+    text = st.text_area(label, key=entry.name, height=160, placeholder=placeholder, persist_state="session")
+    return str(text or "")
 
 
-def _choice(label: str, key: str, choices: tuple[str, ...], first: str) -> str:
-    session.begin(key, first)
-    return str(st.selectbox(label, choices, key=key, persist_state="session"))
+def _choice(label: str, entry: Kept[str], choices: tuple[str, ...]) -> str:
+    session.begin(entry)
+    return str(st.selectbox(label, choices, key=entry.name, persist_state="session"))
 
 
 def _target(pasted: TextTensor, dtype: torch.dtype, logits: Tensor) -> Tensor:
@@ -146,8 +161,11 @@ def _target(pasted: TextTensor, dtype: torch.dtype, logits: Tensor) -> Tensor:
 
 
 def _tensor(pasted: TextTensor, dtype: torch.dtype) -> Tensor:
-    values = torch.tensor([float(text.replace("−", "-")) for text in pasted.numbers], dtype=torch.float64)
-    values = values.reshape(pasted.shape)
+    return _values(pasted.numbers, dtype).reshape(pasted.shape)
+
+
+def _values(numbers: tuple[str, ...], dtype: torch.dtype) -> Tensor:
+    values = torch.tensor([parse_number(text) for text in numbers], dtype=torch.float64)
     whole = not dtype.is_floating_point
     if whole and not bool((values.isfinite() & (values == values.round()) & (values.abs() < 2**53)).all()):
         raise ValueError(
@@ -162,13 +180,13 @@ def show_findings(found: list[Finding]) -> None:
     """The findings, the worst first: what it is, why, and the fix as code."""
     if not found:
         st.success(_("Nothing is wrong here."), icon=":material/check_circle:")
-    for place, one in enumerate(found):
+    for index, one in enumerate(found):
         show, icon, word = {
             "error": (st.error, ":material/error:", _("Error")),
             "warning": (st.warning, ":material/warning:", _("Warning")),
             "note": (st.info, ":material/info:", _("Note")),
         }[one.severity]
-        with st.container(key=f"finding_{place}"):
+        with st.container(key=f"finding_{index}"):
             words = f"**{word}: {markdown_escaped(one.title)}** · {markdown_escaped(one.code)}"
             show(f"{words}  \n{markdown_escaped(one.explanation)}", icon=icon)
             st.code(one.fix)
@@ -176,7 +194,9 @@ def show_findings(found: list[Finding]) -> None:
 
 def message_lookup() -> None:
     """The pitfall behind an error message."""
-    text = _text(_("Error message, or the whole traceback"), "doctor_message", "IndexError: Target 3 is out of bounds.")
+    text = _text(
+        _("Error message, or the whole traceback"), state.ERROR_MESSAGE, "IndexError: Target 3 is out of bounds."
+    )
     if not text.strip():
         st.caption(_("Paste what PyTorch wrote. The last lines are enough."))
         return
@@ -187,18 +207,22 @@ def message_lookup() -> None:
         with st.container(horizontal=True, vertical_alignment="center", key=f"match_{code}"):
             st.markdown(f"**{markdown_escaped(_(TITLES[code]))}** · {markdown_escaped(code)}", width="content")
             if code in PITFALLS:
-                st.button(_("Show it"), key=f"show_{code}", on_click=session.keep, args=(PITFALL, code))
+                st.button(_("Show it"), key=f"show_{code}", on_click=session.keep, args=(state.PITFALL, code))
     known = [code for code in codes if code in PITFALLS]
-    if known and session.kept("doctor_matched") != text:
-        session.keep("doctor_matched", text)
-        session.keep(PITFALL, known[0])
+    if known and session.kept(state.MATCHED) != text:
+        session.keep(state.MATCHED, text)
+        session.keep(state.PITFALL, known[0])
 
 
 def pitfall_chooser() -> str:
     """Which pitfall is shown."""
-    session.begin(PITFALL, next(iter(PITFALLS)))
+    session.begin(state.PITFALL)
     code = st.selectbox(
-        _("Pitfall"), list(PITFALLS), format_func=lambda code: _(TITLES[code]), key=PITFALL, persist_state="session"
+        _("Pitfall"),
+        list(PITFALLS),
+        format_func=lambda code: _(TITLES[code]),
+        key=state.PITFALL.name,
+        persist_state="session",
     )
     return str(code)
 
@@ -209,8 +233,11 @@ def pitfall(code: str) -> None:
         if words := _words_on(PITFALLS[code]):
             st.markdown(markdown_escaped(words))
     both = PITFALLS[code].wrong, PITFALLS[code].right
-    finite = [float(call.grad_logits.double().nan_to_num(0.0, 0.0, 0.0).abs().max()) for call in both
-              if call.grad_logits is not None]  # fmt: skip
+    finite = [
+        float(call.grad_logits.double().nan_to_num(0.0, 0.0, 0.0).abs().max())
+        for call in both
+        if call.grad_logits is not None
+    ]
     bound = max(finite, default=1.0)
     titles = (f":red[✗] {_('Wrong')}", f":green[✓] {_('Right')}")
     for column, name, title, call in zip(st.columns(2, gap="medium"), ("wrong", "right"), titles, both, strict=True):
@@ -238,9 +265,12 @@ def _show_call(call: PitfallCall, name: str, bound: float) -> None:
     rows = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
     st.markdown(f"**{_('gradient')}**")
     figure = heatmap.matrix(
-        rows, theme.GRADIENT, row_names=list(map(str, range(len(rows)))),
-        class_names=list(map(str, range(rows.shape[1]))), bound=bound,
-    )  # fmt: skip
+        rows,
+        theme.GRADIENT,
+        row_names=list(map(str, range(len(rows)))),
+        class_names=list(map(str, range(rows.shape[1]))),
+        bound=bound,
+    )
     st.plotly_chart(figure, key=f"pitfall_{name}_matrix", config=CHART_CONFIG, alt=_("Gradient by the logits"))
     opened = st.expander(_("The numbers, as a table"), key=f"pitfall_{name}_table", on_change="rerun")
     if opened.open:

@@ -1,4 +1,4 @@
-"""The whole screen as one HTML file that opens without a server and asks nobody for anything."""
+"""The whole screen as one HTML file that opens without a server and sends no request."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 from torch import Tensor
 
 from xent_core import Evaluation
 from xent_core.codec import to_script
-from xent_ui.figures import heatmap, theme
+from xent_ui.export import figures
+from xent_ui.figures import theme
+from xent_ui.figures.heatmap import Cell
 from xent_ui.state.sheet import Sheet, number_text
-from xent_ui.text import _, number, short_names
+from xent_ui.text import _, number
 from xent_ui.widgets import formulas
 from xent_ui.widgets.matrices import target_cells
 
-TITLE_HEIGHT = 34  # pixels, also room for the buttons that save the picture
 STYLE = f"""
 :root {{ color-scheme: light; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem;
@@ -48,7 +47,7 @@ for (const element of document.querySelectorAll(".figure")) {
 """
 
 
-def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimals: int = 4) -> str:
+def html_page(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimals: int = 4) -> str:
     """Loss, options, matrices as tables and as pictures with hover, the program, and the link back.
 
     A policy in the file allows only its own two scripts, and no request.
@@ -58,7 +57,7 @@ def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimal
       link: the address that opens the same table; left out if there is none.
     """
     problem = evaluation.problem
-    library = get_plotlyjs()
+    library = figures.plotly_library()
     policy = (
         f"default-src 'none'; script-src {_digest(library)} {_digest(DRAW)}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -81,8 +80,8 @@ def report_html(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimal
         f"<p>{escape(formulas.denominator_help(evaluation))}</p>",
         _options(sheet),
         '<div class="side">',
-        _figure("probabilities", picture(evaluation, sheet, "probability", decimals)),
-        _figure("gradient", picture(evaluation, sheet, "gradient", decimals)),
+        _figure("probabilities", "probability", evaluation, sheet, decimals),
+        _figure("gradient", "gradient", evaluation, sheet, decimals),
         "</div>",
         _table(_("row losses"), rows, [_("loss")], evaluation.row_loss.unsqueeze(1), decimals),
         *(_table(heading, rows, classes, values, decimals, labels) for heading, values in matrices),
@@ -119,34 +118,15 @@ def _options(sheet: Sheet) -> str:
     return f'<div class="wide"><table id="options"><tr>{heads}</tr><tr>{cells}</tr></table></div>'
 
 
-def picture(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int = 4) -> go.Figure:
-    """The probabilities or the gradient on white, as a picture to keep."""
-    is_gradient = quantity == "gradient"
-    hover = None
-    if heatmap.prints_numbers(sheet.num_rows, sheet.num_classes):
-        hover = formulas.hover_texts(evaluation, sheet, is_gradient)
-    figure = heatmap.matrix(
-        evaluation.grad_logits if is_gradient else evaluation.probs,
-        theme.GRADIENT if is_gradient else theme.PROBABILITY,
-        row_names=short_names(sheet.row_names),
-        class_names=short_names(sheet.class_names),
-        bound=evaluation.gradient_bound if is_gradient else 1.0,
+def _figure(key: str, quantity: str, evaluation: Evaluation, sheet: Sheet, decimals: int) -> str:
+    figure = figures.picture(
+        evaluation,
+        sheet,
+        quantity,
         outlines=target_cells(evaluation),
-        hover=hover,
+        hover=formulas.hover_texts(evaluation, sheet, quantity),
         decimals=decimals,
     )
-    title = _("gradient") + " ∂L/∂z" if is_gradient else _("probabilities") + " p"
-    return figure.update_layout(
-        title={"text": title, "x": 0.01, "y": 1, "yanchor": "top", "pad": {"t": 8}, "font": {"size": 15}},
-        height=figure.layout.height + TITLE_HEIGHT,
-        margin_t=figure.layout.margin.t + TITLE_HEIGHT,
-        paper_bgcolor=theme.PAGE_GROUND,
-        plot_bgcolor=theme.PAGE_GROUND,
-        font={"color": theme.PAGE_INK},
-    )
-
-
-def _figure(key: str, figure: go.Figure) -> str:
     # in an element that no script runs, so < is the only character that could end it
     spec = figure.to_json().replace("<", "\\u003c")
     return (
@@ -161,7 +141,7 @@ def _table(
     columns: Sequence[str],
     values: Tensor,
     decimals: int,
-    outlined: set[heatmap.Cell] | None = None,
+    outlined: set[Cell] | None = None,
 ) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     lines = []
@@ -174,5 +154,5 @@ def _table(
     return f'<h2>{escape(heading)}</h2><div class="wide"><table><tr><th></th>{head}</tr>{"".join(lines)}</table></div>'
 
 
-def _mark(outlined: set[heatmap.Cell] | None, row: int, label: int) -> str:
-    return ' class="target"' if outlined and heatmap.Cell(row, label) in outlined else ""
+def _mark(outlined: set[Cell] | None, row: int, label: int) -> str:
+    return ' class="target"' if outlined and Cell(row, label) in outlined else ""

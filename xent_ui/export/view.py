@@ -1,4 +1,4 @@
-"""The export page: programs, files and pictures of what is on the table, and tables from files."""
+"""The parts of the export page: the table as a program, a file or a picture, and a file opened as the table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from xent_core.codec import (
     to_safetensors,
     to_script,
 )
-from xent_ui.export.html_page import picture, report_html
+from xent_ui.export import figures
+from xent_ui.export.html_page import html_page
+from xent_ui.export.state import FIGURE_FORMAT, READ
 from xent_ui.shell import share
 from xent_ui.state import session
 from xent_ui.state.link import link_to
@@ -32,9 +34,10 @@ from xent_ui.state.sheet import InvalidSheet, Sheet, number_text, sheet_of
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number
 from xent_ui.widgets import job_progress
+from xent_ui.widgets.formulas import hover_texts
+from xent_ui.widgets.matrices import target_cells
 
 NAME = "cross-entropy"
-READ = "import_read"
 PREVIEW_ROWS, PREVIEW_CLASSES = 8, 10
 FIGURE_FORMATS = ("png", "svg")
 
@@ -57,9 +60,7 @@ def programs(problem: Problem) -> None:
             _download(_("Download the JAX script"), lambda: text, "py", "text/x-python", name=f"{NAME}-jax")
     with notebook, st.container(key="script_notebook"):
         st.caption(_("The PyTorch program in cells, with words between them."))
-        _download(
-            _("Download the notebook"), lambda: to_notebook(problem), "ipynb", "application/x-ipynb+json"
-        )  # fmt: skip
+        _download(_("Download the notebook"), lambda: to_notebook(problem), "ipynb", "application/x-ipynb+json")
 
 
 def files(sheet: Sheet, evaluation: Evaluation) -> None:
@@ -76,7 +77,7 @@ def files(sheet: Sheet, evaluation: Evaluation) -> None:
     )
     _download(
         _("The whole screen as HTML"),
-        lambda: report_html(evaluation, sheet, link=_link_back(sheet), decimals=decimals()),
+        lambda: html_page(evaluation, sheet, link=_link_back(sheet), decimals=decimals()),
         "html",
         "text/html",
     )
@@ -92,23 +93,39 @@ def _link_back(sheet: Sheet) -> str:
 
 def _download(label: str, data: Callable[[], str | bytes], kind: str, mime: str, *, name: str = NAME) -> None:
     st.download_button(
-        label, data, file_name=f"{name}.{kind}", mime=mime, icon=":material/download:", on_click="ignore",
+        label,
+        data,
+        file_name=f"{name}.{kind}",
+        mime=mime,
+        icon=":material/download:",
+        on_click="ignore",
         key=f"download_{name}_{kind}",
-    )  # fmt: skip
+    )
 
 
 def pictures(sheet: Sheet, evaluation: Evaluation) -> None:
     """Probabilities and gradient, each with a button that saves it."""
     kind = st.segmented_control(
-        _("Format of the pictures"), FIGURE_FORMATS, format_func=str.upper, default="png", required=True,
-        key="figure_format",
-    )  # fmt: skip
+        _("Format of the pictures"),
+        FIGURE_FORMATS,
+        format_func=str.upper,
+        default=FIGURE_FORMAT.default,
+        required=True,
+        key=FIGURE_FORMAT.name,
+    )
     st.caption(_("The camera at the upper right of a picture saves it."))
     titles = {"probability": _("probabilities"), "gradient": _("gradient")}
     for column, (quantity, title) in zip(st.columns(2, gap="medium"), titles.items(), strict=True):
         with column, st.container(key=f"picture_{quantity}"):
             st.plotly_chart(
-                picture(evaluation, sheet, quantity, decimals()),
+                figures.picture(
+                    evaluation,
+                    sheet,
+                    quantity,
+                    outlines=target_cells(evaluation),
+                    hover=hover_texts(evaluation, sheet, quantity),
+                    decimals=decimals(),
+                ),
                 theme=None,
                 key=f"{quantity}_picture",
                 config={

@@ -1,1 +1,1 @@
-"""What is on the table of one visit: the sheet as typed, the session that holds it, and the link that brings it."""
+"""The state of a visit: the sheet as typed, the session that holds it, and the link that opens it."""

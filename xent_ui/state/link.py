@@ -1,6 +1,6 @@
-"""Link: what an address asks for: a table, a page, the state of its widgets, and what its sender has fixed.
+"""The parameters of a share link: a table, a page, the values of its widgets, and the controls that its sender locks.
 
-An address is hostile until checked: what is unknown in it is left out, and what is too long is never read.
+An address may be hostile: unknown parameters and values are left out, and what is too long is never read.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Link:
 
 
 def link_of(params: Mapping[str, str]) -> Link:
-    """What the parameters ask for; unknown ones, and unknown values of known ones, are left out."""
+    """The link with these parameters; unknown ones, and unknown values of known ones, are left out."""
     widgets = []
     for key, widget in WIDGETS.items():
         value = {str(value): value for value in widget.values}.get(params.get(key, ""))
@@ -119,7 +119,7 @@ def link_of(params: Mapping[str, str]) -> Link:
 
 
 def link_of_query(query: str) -> Link:
-    """What `Link.query` wrote."""
+    """The link that `Link.query` wrote as text."""
     try:
         params = parse_qs(query[:MAX_QUERY], max_num_fields=100)
     except ValueError:
@@ -151,7 +151,7 @@ def link_to(sheet: Sheet) -> Link:
 
 @dataclass(frozen=True)
 class Opening:
-    """What a link opens: a table, the preset it is, if any, and what of the link could not be taken."""
+    """The table that a link opens, the name of its preset ("" if it is none), and what was wrong with the link."""
 
     sheet: Sheet
     preset: str
@@ -159,7 +159,7 @@ class Opening:
 
 
 def opening_of(link: Link) -> Opening:
-    """The table that a link asks for; the first preset with a message where it cannot be had."""
+    """The table of the link's token or preset; if that cannot be read, the first preset and a message that says why."""
     problems = []
     if link.token:
         try:

@@ -1,7 +1,7 @@
-"""The state of one visit: the only reader and writer of st.session_state and st.query_params.
+"""The state of one visitor's session: the only reader and writer of st.session_state and st.query_params.
 
 One Sheet is the truth. Editors and options start from it and write into it.
-A revision in the key of each editor makes the browser forget its own edits whenever the program replaces their table.
+The widget key of each editor holds a revision number: a new number is a new widget, without the browser's former edits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CELL_TYPES = (str, bool, int, float, type(None))
 
 @dataclass
 class Visit:
-    """What one visitor has on the table.
+    """The state of one visitor: the table, its undo list, the link that opened it, and the page on screen.
 
     Attributes:
       pinned: the table whose options Compare settings shows as A; None before one is pinned.
@@ -83,12 +83,12 @@ def visit() -> Visit:
 
 
 def refuse(message: str) -> None:
-    """Say what was not taken, until the next change."""
+    """Show on the page why an input was refused, until the table changes."""
     st.session_state.visit.refused.append(message)
 
 
 def edit(sheet: Sheet) -> None:
-    """Take what an editor already shows."""
+    """Replace the table by what an editor already shows; the former goes onto the undo list."""
     current = visit()
     if sheet != current.sheet:
         current.refused.clear()
@@ -98,7 +98,7 @@ def edit(sheet: Sheet) -> None:
 
 
 def redraw(*editors: str) -> None:
-    """Let these editors start anew from the sheet, their own edits forgotten."""
+    """Draw these editors anew from the sheet, without the edits that the browser holds."""
     for editor in editors:
         visit().revision[editor] += 1
 
@@ -125,7 +125,7 @@ def reset() -> None:
 
 
 def open_preset(name: str) -> None:
-    """Put a preset on the table."""
+    """Replace the table by a preset."""
     current = visit()
     sheet = sheet_of_preset(PRESETS[name])
     current.preset, current.start = name, sheet
@@ -134,7 +134,7 @@ def open_preset(name: str) -> None:
 
 
 def open_sheet(sheet: Sheet) -> None:
-    """Put a table from elsewhere on the table."""
+    """Replace the table by one from a file or another page."""
     current = visit()
     current.preset, current.start = "", sheet
     # a sheet too large for a link is not what a reload begins with again
@@ -168,9 +168,9 @@ def editor_base(editor: str) -> Sheet:
     return current.base[key]
 
 
-def option_key(name: str) -> str:
-    """The widget key of an option in its present revision."""
-    return f"{name}_{visit().revision['options']}"
+def in_revision(entry: Kept[T]) -> Kept[T]:
+    """The entry under a name that changes whenever the options are redrawn, so that their widgets start anew."""
+    return replace(entry, name=f"{entry.name}_{visit().revision['options']}")
 
 
 def home() -> str:
@@ -195,7 +195,7 @@ def enter(page: str, titles: dict[str, str]) -> None:
 
 
 def goes_home() -> bool:
-    """Whether to show the page of the link now, in place of the one at hand; true once."""
+    """Whether to switch to the page of the link now; true once."""
     current = visit()
     answer, current.goes_home = current.goes_home, False
     return answer and home() in current.pages
@@ -224,17 +224,19 @@ def is_hidden(control: str) -> bool:
 
 
 @overload
-def begin(entry: Kept[T], value: T) -> None: ...
+def begin(entry: Kept[T], value: T | None = None) -> None: ...
 @overload
 def begin(entry: str, value: Any) -> None: ...
-def begin(entry: Kept[Any] | str, value: Any) -> None:
-    """Give a widget its first value, if it has none.
+def begin(entry: Kept[Any] | str, value: Any = None) -> None:
+    """Give a widget its first value, if it has none: this one, or the default of its entry.
 
     The same widget on another page is a new one to Streamlit, which gives it no value of the old one by itself.
     """
     key = entry if isinstance(entry, str) else entry.name
     begun = visit().begun
     if key not in begun:
+        if value is None and isinstance(entry, Kept):
+            value = entry.default
         st.session_state[key] = st.session_state.get(key, value)
         begun.add(key)
 
@@ -244,7 +246,7 @@ def keep(entry: Kept[T], value: T) -> None: ...
 @overload
 def keep(entry: str, value: Any) -> None: ...
 def keep(entry: Kept[Any] | str, value: Any) -> None:
-    """Give a widget a value before it is drawn, or remember something that outlives its widgets."""
+    """Set the value of a widget before it is drawn, or keep a value that has no widget."""
     st.session_state[entry if isinstance(entry, str) else entry.name] = value
 
 
@@ -253,14 +255,14 @@ def kept(entry: Kept[T]) -> T: ...
 @overload
 def kept(entry: str, default: Any = None) -> Any: ...
 def kept(entry: Kept[Any] | str, default: Any = None) -> Any:
-    """What a widget holds or was kept, or the default."""
+    """The value of a widget, or what was kept under the name; the default where there is none."""
     if isinstance(entry, str):
         return st.session_state.get(entry, default)
     return st.session_state.get(entry.name, entry.default)
 
 
 def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tuple[int, str, Any]] | None:
-    """What a table of so many rows holds beyond its base, as (row, column, value).
+    """The edits of an editor of so many rows since it was last drawn anew, as (row, column, value).
 
     A cell that is typed back to what the base holds is no edit, so edits go on top of `editor_base`, not of the sheet.
     None if the table is not on screen yet, or if its state is none that our table sends: then it is drawn anew.
@@ -287,18 +289,18 @@ def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tupl
     return edits
 
 
-def has_failed_before(place: str) -> bool:
-    """Whether a page of this visit has failed at this place already; notes that it has now."""
+def has_failed_before(location: str) -> bool:
+    """Whether a page of this visit has failed at this line of code already; notes that it has now."""
     current = st.session_state.get("visit")
     if current is None:
         return False
-    answer = place in current.failures
-    current.failures.add(place)
+    answer = location in current.failures
+    current.failures.add(location)
     return answer
 
 
 def forget_widgets() -> None:
-    """Let every widget start anew from the table, as what the browser sent for one of them makes every run fail."""
+    """Reset every widget to what the table says, after the browser sent one a value that makes every run fail."""
     current = st.session_state.get("visit")
     context = get_script_run_ctx()
     if context is None or current is None:
@@ -315,13 +317,13 @@ def forget_widgets() -> None:
 
 
 def saved(visit: Visit) -> str:
-    """What the browser's tab keeps, to survive a reload: the link, what the visit began with, the sheet, and A."""
+    """The text that the browser's tab keeps over a reload: the link, what it opened, the sheet, the pinned sheet."""
     lines = [visit.link, visit.opened.query(), visit.sheet.to_json()]
     return "\n".join(lines if visit.pinned is None else [*lines, visit.pinned.to_json()])
 
 
 def restore(text: str) -> None:
-    """Take back what the tab kept; what cannot be read is left out."""
+    """Restore the state from the text that the tab kept; what cannot be read is left out."""
     link, opened, sheet, pinned, *_others = [*text.split("\n"), "", "", ""]
     try:
         put(Sheet.from_json(sheet))

@@ -1,4 +1,4 @@
-"""Sheet: what a person typed, cell by cell, and the Problem that it means."""
+"""Sheet: the texts of the editors and the options beside them, and the Problem that they mean."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class InvalidSheet(ValueError):
 
 @dataclass(frozen=True)
 class Sheet:
-    """The texts in the editors and the options beside them, always complete and always of one size.
+    """The table as it was typed, cell by cell; always complete, and all parts of one size.
 
     Attributes:
       logits: numbers as typed, N rows of C.
@@ -202,14 +202,14 @@ class Sheet:
         return self._selected(list(range(self.num_rows)), [c for c in range(self.num_classes) if c != label])
 
     def _selected(self, rows: list[int], classes: list[int]) -> Sheet:
-        place = {label: new for new, label in enumerate(classes)}
+        new_label = {label: new for new, label in enumerate(classes)}
         ignores_a_class = 0 <= self.ignore_index < self.num_classes
         return replace(
             self,
-            ignore_index=place.get(self.ignore_index, -100) if ignores_a_class else self.ignore_index,
+            ignore_index=new_label.get(self.ignore_index, -100) if ignores_a_class else self.ignore_index,
             logits=tuple(tuple(self.logits[i][c] for c in classes) for i in rows),
             probabilities=tuple(tuple(self.probabilities[i][c] for c in classes) for i in rows),
-            labels=tuple(None if (label := self.labels[i]) is None else place.get(label) for i in rows),
+            labels=tuple(None if (label := self.labels[i]) is None else new_label.get(label) for i in rows),
             class_names=tuple(self.class_names[c] for c in classes),
             row_names=tuple(self.row_names[i] for i in rows),
             weight=None if self.weight is None else tuple(self.weight[c] for c in classes),
@@ -298,8 +298,8 @@ def number_text(value: float, dtype: torch.dtype = torch.float64) -> str:
     return number_texts(torch.tensor([[value]], dtype=dtype))[0][0]
 
 
-def _with(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
-    return (*values[:place], value, *values[place + 1 :])
+def _with(values: tuple[T, ...], index: int, value: T) -> tuple[T, ...]:
+    return (*values[:index], value, *values[index + 1 :])
 
 
 def number_texts(matrix: torch.Tensor) -> Cells:

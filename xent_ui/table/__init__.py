@@ -1,1 +1,1 @@
-"""The editors of logits and labels, the options beside them, and where they lie."""
+"""The table that a person edits: editors of logits and labels, the options of the loss, and the layout of both."""

@@ -1,4 +1,4 @@
-"""The tables that a person types into, and the tools that change them as a whole."""
+"""The editors of logits and target, and the toolbar that changes the whole table: undo, paste, random, size."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import streamlit as st
 from xent_core.parse import InvalidText, parse_matrix, parse_number
 from xent_ui.figures.heatmap import ROW_HEIGHT
 from xent_ui.state import session
+from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import (
     CLASS_INDEX,
     MAX_CLASSES,
@@ -27,10 +28,16 @@ from xent_ui.text import _, short_names
 
 IGNORED_COLUMN = "ignored"
 CLASS_COLUMN = "class"
+RANDOM_SCALE, RANDOM_SEED = Kept[float]("random_scale", 2.0), Kept[int]("random_seed", 0)
+# the boxes of the tools; None while a box is empty, or is not drawn yet
+PASTED = Kept[str | None]("paste", None)
+ROWS, CLASSES = Kept[int | None]("rows", None), Kept[int | None]("classes", None)
+REMOVED_ROW, REMOVED_CLASS = Kept[int | None]("remove_row", None), Kept[int | None]("remove_class", None)
+CLASS_NAMES = Kept[str | None]("class_names", None)
 
 
 def take_edits() -> None:
-    """Take what was typed and ticked into the sheet, or refuse it by cell; before anything is drawn of it."""
+    """Apply to the sheet what was typed and ticked, and refuse bad cells by name; called before anything is drawn."""
     _take_number_edits("logits", lambda sheet: sheet.logits, Sheet.with_logits)
     kind = session.visit().sheet.target_kind
     if kind == ONE_HOT:
@@ -211,7 +218,7 @@ def _refuse(editor: str, refusals: list[str]) -> None:
 
 
 def toolbar() -> None:
-    """Undo, reset, and the tools that change the whole table."""
+    """The buttons above the table: undo, reset, paste, random logits, rows and classes."""
     if session.is_hidden("tools"):
         return
     # not disabled while there is nothing to undo: what is typed into a cell runs only the part that depends on it
@@ -229,15 +236,15 @@ def toolbar() -> None:
 
 def _paste_box() -> None:
     st.caption(_("From a spreadsheet, a CSV file, or a printout: [[1, 2], [3, 4]] or tensor([[1., 2.]])."))
-    key = session.option_key("paste")
-    st.text_area(_("Logits"), key=key, height=160, placeholder="1, 2, 3\n1, 2, 3")
-    st.button(_("Use these logits"), on_click=_take_paste, args=(key,))
+    box = session.in_revision(PASTED)
+    st.text_area(_("Logits"), key=box.name, height=160, placeholder="1, 2, 3\n1, 2, 3")
+    st.button(_("Use these logits"), on_click=_take_paste, args=(box,))
 
 
-def _take_paste(key: str) -> None:
+def _take_paste(box: Kept[str | None]) -> None:
     current = session.visit().sheet
     try:
-        pasted = parse_matrix(session.kept(key, ""), max_rows=MAX_ROWS, max_columns=MAX_CLASSES)
+        pasted = parse_matrix(session.kept(box) or "", max_rows=MAX_ROWS, max_columns=MAX_CLASSES)
         sized = current.resized(len(pasted.cells), len(pasted.cells[0]))
         names = pasted.column_names or sized.class_names, pasted.row_names or sized.row_names
         session.put(sized.with_logits(pasted.cells).with_names(*names))
@@ -247,50 +254,59 @@ def _take_paste(key: str) -> None:
 
 
 def _random_box() -> None:
-    st.number_input(_("Scale (standard deviation)"), 0.0, 1000.0, 2.0, key="random_scale", persist_state="session")
-    st.number_input(_("Seed"), 0, 2**31 - 1, 0, key="random_seed", persist_state="session")
+    st.number_input(
+        _("Scale (standard deviation)"),
+        0.0,
+        1000.0,
+        RANDOM_SCALE.default,
+        key=RANDOM_SCALE.name,
+        persist_state="session",
+    )
+    st.number_input(_("Seed"), 0, 2**31 - 1, RANDOM_SEED.default, key=RANDOM_SEED.name, persist_state="session")
     st.button(_("Fill with random logits"), on_click=_take_random)
 
 
 def _take_random() -> None:
-    scale, seed = session.kept("random_scale"), session.kept("random_seed")
+    scale, seed = session.kept(RANDOM_SCALE), session.kept(RANDOM_SEED)
     session.put(session.visit().sheet.with_random_logits(float(scale), int(seed)))
 
 
 def _size_box() -> None:
     current = session.visit().sheet
-    rows, classes = session.option_key("rows"), session.option_key("classes")
+    rows, classes = session.in_revision(ROWS), session.in_revision(CLASSES)
     session.begin(rows, current.num_rows)
     session.begin(classes, current.num_classes)
     left, right = st.columns(2)
-    left.number_input(_("Rows"), 1, MAX_ROWS, key=rows, on_change=_take_size, args=(rows, classes))
-    right.number_input(_("Classes"), 1, MAX_CLASSES, key=classes, on_change=_take_size, args=(rows, classes))
-    row, label = session.option_key("remove_row"), session.option_key("remove_class")
-    left.selectbox(_("One row"), range(current.num_rows), format_func=current.row_names.__getitem__, key=row)
-    right.selectbox(_("One class"), range(current.num_classes), format_func=current.class_names.__getitem__, key=label)
+    left.number_input(_("Rows"), 1, MAX_ROWS, key=rows.name, on_change=_take_size, args=(rows, classes))
+    right.number_input(_("Classes"), 1, MAX_CLASSES, key=classes.name, on_change=_take_size, args=(rows, classes))
+    row, label = session.in_revision(REMOVED_ROW), session.in_revision(REMOVED_CLASS)
+    left.selectbox(_("One row"), range(current.num_rows), format_func=current.row_names.__getitem__, key=row.name)
+    right.selectbox(
+        _("One class"), range(current.num_classes), format_func=current.class_names.__getitem__, key=label.name
+    )
     left.button(_("Remove the row"), on_click=_remove_row, args=(row,), disabled=current.num_rows == 1)
     right.button(_("Remove the class"), on_click=_remove_class, args=(label,), disabled=current.num_classes == 1)
-    key = session.option_key("class_names")
-    session.begin(key, "\n".join(current.class_names))
-    st.text_area(_("Class names, one per line"), key=key, on_change=_take_class_names, args=(key,))
+    names = session.in_revision(CLASS_NAMES)
+    session.begin(names, "\n".join(current.class_names))
+    st.text_area(_("Class names, one per line"), key=names.name, on_change=_take_class_names, args=(names,))
     st.caption(_("Row names are typed into the first column of the logits."))
 
 
-def _take_size(rows: str, classes: str) -> None:
-    counts = session.kept(rows), session.kept(classes)
-    if None not in counts:  # as of boxes that are gone
-        _put_smaller(session.visit().sheet.resized(*map(int, counts)))
+def _take_size(rows: Kept[int | None], classes: Kept[int | None]) -> None:
+    num_rows, num_classes = session.kept(rows), session.kept(classes)
+    if num_rows is not None and num_classes is not None:
+        _put_smaller(session.visit().sheet.resized(int(num_rows), int(num_classes)))
 
 
-def _remove_row(key: str) -> None:
-    current, row = session.visit().sheet, session.kept(key)
-    if row in range(current.num_rows):
+def _remove_row(box: Kept[int | None]) -> None:
+    current, row = session.visit().sheet, session.kept(box)
+    if row is not None and row in range(current.num_rows):
         session.put(current.without_row(row))
 
 
-def _remove_class(key: str) -> None:
-    current, label = session.visit().sheet, session.kept(key)
-    if label in range(current.num_classes):
+def _remove_class(box: Kept[int | None]) -> None:
+    current, label = session.visit().sheet, session.kept(box)
+    if label is not None and label in range(current.num_classes):
         _put_smaller(current.without_class(label))
 
 
@@ -311,9 +327,9 @@ def _put_smaller(sheet: Sheet) -> None:
             )
 
 
-def _take_class_names(key: str) -> None:
+def _take_class_names(box: Kept[str | None]) -> None:
     current = session.visit().sheet
-    names = tuple(line.strip() for line in str(session.kept(key, "")).splitlines() if line.strip())
+    names = tuple(line.strip() for line in (session.kept(box) or "").splitlines() if line.strip())
     try:
         if len(names) != current.num_classes:
             raise InvalidSheet(

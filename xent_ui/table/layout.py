@@ -1,4 +1,4 @@
-"""Where the panels of the batch page lie, for a window of 1440 pixels; narrower ones stack them."""
+"""Columns and widths of the batch page's panels, for a window of 1440 pixels; narrower ones stack them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Widths:
 
 
 def side_by_side(num_classes: int, *, has_boxes: bool) -> Widths:
-    """How wide things are where all panels share a row; has_boxes: the target has a box that ignores the row."""
+    """Widths of the panels where all share a row; has_boxes: the target has a box that ignores the row."""
     c = num_classes
     row_losses = ROW_LOSS_WIDTH if has_boxes else ROW_LOSS_WIDTH + SUM_WIDTH
     beside = row_losses + GAP if c <= MAX_WITH_ROW_LOSSES else 0
@@ -41,18 +41,18 @@ def side_by_side(num_classes: int, *, has_boxes: bool) -> Widths:
 
 
 def number_width(text: str) -> int:
-    """How wide a cell is that shows all of a number: a narrower one would cut off its sign and its first digits."""
+    """Pixels that a cell needs for the whole number: a narrower one would cut off its sign and its first digits."""
     return CELL_EDGE + sum(POINT_WIDTH if sign in "-." else DIGIT_WIDTH for sign in text)
 
 
 def title_and_tools() -> tuple[DeltaGenerator, DeltaGenerator]:
-    """Places for the title of the page and for the tools beside it."""
+    """Two columns: the title of the page, and the tools beside it."""
     title, tools = st.columns([2, 3], vertical_alignment="bottom")
     return title, tools
 
 
 def five_panels(num_classes: int, *, has_boxes: bool) -> tuple[DeltaGenerator, ...]:
-    """Places for logits, target, probabilities, gradient and row losses: in one row, or two by two for many classes."""
+    """Columns for logits, target, probabilities, gradient and row losses: one row, or two by two for many classes."""
     c = num_classes
     if c > MAX_SIDE_BY_SIDE:
         logits, target, rows = st.columns([10, 10, 3], gap="small")

@@ -1,27 +1,34 @@
-"""The options of the loss: those of torch.nn.functional.cross_entropy, the temperature and the dtype."""
+"""The option bar of the table: preset, the options of the loss, class weights, dtype, and decimals on screen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from xent_core import DTYPES, PRESETS, REDUCTIONS
+from xent_core import PRESETS
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.state import session
+from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet
+from xent_ui.table.loss_options_form import LossOptionsForm
 from xent_ui.text import _
 
-DECIMALS = "decimals"
-PRESET = "preset_choice"
+DECIMALS = Kept[int]("decimals", 4)
+PRESET = Kept[str | None]("preset_choice", None)
+# None before the widget has its first value, which is that of the table
+OPTIONS = {
+    name: Kept[Any](name, None)
+    for name in ("reduction", "target_kind", "label_smoothing", "temperature", "dtype", "ignore_index")
+}
+HAS_WEIGHT = Kept[bool]("has_weight", False)
 CLASS_COLUMN, WEIGHT_COLUMN = "class", "weight"
 
 
 def option_bar() -> None:
-    """Preset, reduction, form of the target, and the rarer options behind a button."""
+    """Preset, reduction and kind of target in a row; all other options behind a button."""
     take_weights()
     if not _is_shown():
         return
@@ -31,16 +38,17 @@ def option_bar() -> None:
             _preset_choice()
     if session.is_hidden("options"):
         return
+    form = _form()
     with reduction:
-        _choice("reduction", _("reduction"), REDUCTIONS)
+        form.reduction()
     with target:
-        _choice("target_kind", _("target"), TARGET_KINDS)
+        form.choice("target_kind", _("target"), TARGET_KINDS)
     with more, st.popover(_("More options"), width="stretch"):
-        _rare_options()
+        _more_options(form)
 
 
 def folded_option_bar(label: str) -> None:
-    """The same behind a line of text, for pages that are about something else."""
+    """The option bar inside an expander, for pages that are about something else."""
     if _is_shown():
         with st.expander(label, icon=":material/tune:"):
             option_bar()
@@ -51,8 +59,8 @@ def _is_shown() -> bool:
 
 
 def decimals() -> int:
-    """How many decimals the pictures print."""
-    return int(session.kept(DECIMALS, 4))
+    """How many decimals are printed on every page."""
+    return int(session.kept(DECIMALS))
 
 
 def _preset_choice() -> None:
@@ -64,7 +72,7 @@ def _preset_choice() -> None:
         index=0 if current.preset else None,
         placeholder=_("From elsewhere: choose a preset"),
         format_func=lambda name: _(PRESETS[name].title),
-        key=PRESET,
+        key=PRESET.name,
         on_change=_take_preset,
         disabled=session.is_locked("presets"),
     )
@@ -76,23 +84,16 @@ def _take_preset() -> None:
         session.open_preset(str(name))
 
 
-def _choice(name: str, label: str, choices: Sequence[str], help: str | None = None) -> None:
-    key = _option_key(name)
-    st.selectbox(
-        label, choices, key=key, on_change=_take_option, args=(name, key), help=help,
-        disabled=session.is_locked("options"),
-    )  # fmt: skip
+def _form() -> LossOptionsForm:
+    entries = {name: session.in_revision(entry) for name, entry in OPTIONS.items()}
+    for name, entry in entries.items():
+        session.begin(entry, getattr(session.visit().sheet, name))
+    return LossOptionsForm(entries, on_change=_take_option, disabled=session.is_locked("options"))
 
 
-def _option_key(name: str) -> str:
-    key = session.option_key(name)
-    session.begin(key, getattr(session.visit().sheet, name))
-    return key
-
-
-def _take_option(name: str, key: str) -> None:
+def _take_option(name: str, entry: Kept[Any]) -> None:
     current = session.visit().sheet
-    value = session.kept(key)
+    value = session.kept(entry)
     if value is None:
         session.redraw("options")
         return
@@ -107,7 +108,7 @@ def _take_option(name: str, key: str) -> None:
 
 
 def take_target_kind(current: Sheet, kind: str) -> None:
-    """Put the target into another form, and say what the form cannot hold."""
+    """Convert the target to one-hot, class index or probabilities, with a message if that loses something."""
     loses = kind != PROBABILITIES == current.target_kind and current.is_soft()
     ignored = kind == PROBABILITIES != current.target_kind and None in current.labels
     session.edit(current.with_target_kind(kind))
@@ -120,42 +121,34 @@ def take_target_kind(current: Sheet, kind: str) -> None:
         )
 
 
-def _rare_options() -> None:
-    locked = session.is_locked("options")
-    smoothing, temperature = _option_key("label_smoothing"), _option_key("temperature")
+def _more_options(form: LossOptionsForm) -> None:
+    smoothing = form.entries["label_smoothing"]
     st.slider(
-        _("label_smoothing ε"), *OPTION_RANGES["label_smoothing"], step=0.01, key=smoothing, on_change=_take_option,
-        args=("label_smoothing", smoothing), help=_("y' = (1 − ε)·y + ε/C"), disabled=locked,
-    )  # fmt: skip
-    st.number_input(
-        _("temperature T"), *OPTION_RANGES["temperature"], step=0.1, format="%g", key=temperature,
-        on_change=_take_option, args=("temperature", temperature), disabled=locked,
-        help=_("The loss is of logits / T."),
-    )  # fmt: skip
-    _choice("dtype", _("dtype"), list(DTYPES))
-    key = _option_key("ignore_index")
-    least, largest = OPTION_RANGES["ignore_index"]
-    st.number_input(
-        "ignore_index",
-        min_value=least,
-        max_value=-1 if session.visit().sheet.target_kind == PROBABILITIES else largest,
-        key=key,
+        _("label_smoothing ε"),
+        *OPTION_RANGES["label_smoothing"],
+        step=0.01,
+        key=smoothing.name,
         on_change=_take_option,
-        args=("ignore_index", key),
-        help=_("Rows with this target count neither in the loss nor in the mean."),
-        disabled=locked,
+        args=("label_smoothing", smoothing),
+        help=_("y' = (1 − ε)·y + ε/C"),
+        disabled=form.disabled,
     )
-    _weight_choice()
-    session.begin(DECIMALS, 4)
-    st.slider(_("Decimals"), 0, 10, key=DECIMALS, persist_state="session")
+    form.temperature(help=_("The loss is of logits / T."))
+    form.dtype()
+    form.ignore_index(
+        has_probabilities=session.visit().sheet.target_kind == PROBABILITIES,
+        help=_("Rows with this target count neither in the loss nor in the mean."),
+    )
+    _weight_choice(form.disabled)
+    session.begin(DECIMALS)
+    st.slider(_("Decimals"), 0, 10, key=DECIMALS.name, persist_state="session")
 
 
-def _weight_choice() -> None:
+def _weight_choice(locked: bool) -> None:
     current = session.visit().sheet
-    key = session.option_key("has_weight")
-    locked = session.is_locked("options")
-    session.begin(key, current.weight is not None)
-    st.toggle(_("weight per class"), key=key, on_change=_take_weight_switch, args=(key,), disabled=locked)
+    switch = session.in_revision(HAS_WEIGHT)
+    session.begin(switch, current.weight is not None)
+    st.toggle(_("weight per class"), key=switch.name, on_change=_take_weight_switch, args=(switch,), disabled=locked)
     if current.weight is not None:
         base = session.editor_base("options")
         table = pd.DataFrame({CLASS_COLUMN: list(base.class_names), WEIGHT_COLUMN: list(base.weight or current.weight)})
@@ -172,14 +165,14 @@ def _weight_choice() -> None:
         )
 
 
-def _take_weight_switch(key: str) -> None:
+def _take_weight_switch(switch: Kept[bool]) -> None:
     current = session.visit().sheet
-    session.edit(replace(current, weight=("1",) * current.num_classes if session.kept(key) else None))
+    session.edit(replace(current, weight=("1",) * current.num_classes if session.kept(switch) else None))
     session.redraw("options")
 
 
 def take_weights() -> None:
-    """Take what was typed into the table of the class weights, or refuse it by name.
+    """Apply to the sheet the weights that were typed into their table, and refuse bad ones by the name of the class.
 
     A page that computes before it draws the options calls this first.
     """
@@ -222,7 +215,7 @@ def option_words(sheet: Sheet) -> list[str]:
 
 
 def problem_words(sheet: Sheet) -> str:
-    """The options in use, in a line."""
+    """The options in use in a line: the label of the folded option bar."""
     used = [sheet.reduction, sheet.dtype]
     used += [f"T = {sheet.temperature:g}"] if sheet.temperature != 1 else []
     used += [f"ε = {sheet.label_smoothing:g}"] if sheet.label_smoothing else []

@@ -1,17 +1,14 @@
-"""The formulas of the loss and of a gradient with the numbers of a row or a cell in them, as LaTeX or in a line."""
+"""Formulas of the softmax, the gradient and the divisor of the loss, with the numbers of a cell put in."""
 
 from __future__ import annotations
 
 import math
 
-from xent_core import (
-    CellArithmetic,
-    Evaluation,
-    all_cells,
-)
+from xent_core import CellArithmetic, Evaluation, all_cells
+from xent_ui.figures import heatmap
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state.sheet import Sheet, number_texts
-from xent_ui.table.options import decimals
+from xent_ui.table import options
 from xent_ui.text import MINUS, _, latex, number, short
 
 
@@ -55,67 +52,74 @@ def gradient_formula(evaluation: Evaluation) -> str:
     return f"({top})/{below[0]}" if len(below) == 1 else f"({top})/({'·'.join(below)})"
 
 
-def probability_latex(a: CellArithmetic, cell: Cell, places: int = 4) -> str:
+def probability_latex(a: CellArithmetic, cell: Cell, decimals: int = 4) -> str:
     """The softmax of one cell, with its numbers on a second line."""
-    z = "z" if a.temperature == 1 else "z/T"
     i, k = cell.row, cell.label
+    over_t = "" if a.temperature == 1 else "/T"
     scaled = (
-        latex(a.logit, places) if a.temperature == 1 else rf"{latex(a.logit, places)}/{latex(a.temperature, places)}"
+        latex(a.logit, decimals)
+        if a.temperature == 1
+        else rf"{latex(a.logit, decimals)}/{latex(a.temperature, decimals)}"
     )
-    peak = rf"- {latex(a.peak, places)}" if a.peak >= 0 else rf"+ {latex(-a.peak, places)}"
+    peak = rf"- {latex(a.peak, decimals)}" if a.peak >= 0 else rf"+ {latex(-a.peak, decimals)}"
+    exp, total, prob = (_fixed(value, decimals) for value in (a.exp, a.total, a.prob))
+    top, bottom = (f"e^{{z_{{{i},{column}}}{over_t} - m}}" for column in (k, "j"))
     return (
-        rf"\begin{{aligned}} p_{{{i},{k}}} &= \frac{{e^{{{z}_{{{i},{k}}} - m}}}}{{\sum_j e^{{{z}_{{{i},j}} - m}}}}"
-        rf" = \frac{{e^{{{scaled} {peak}}}}}{{{_fixed(a.total, places)}}} \\[4pt]"
-        rf" &= \frac{{{_fixed(a.exp, places)}}}{{{_fixed(a.total, places)}}} = {_fixed(a.prob, places)} \end{{aligned}}"
+        rf"\begin{{aligned}} p_{{{i},{k}}} &= \frac{{{top}}}{{\sum_j {bottom}}}"
+        rf" = \frac{{e^{{{scaled} {peak}}}}}{{{total}}} \\[4pt]"
+        rf" &= \frac{{{exp}}}{{{total}}} = {prob} \end{{aligned}}"
     )
 
 
-def gradient_latex(a: CellArithmetic, evaluation: Evaluation, cell: Cell, places: int = 4) -> str:
+def gradient_latex(a: CellArithmetic, evaluation: Evaluation, cell: Cell, decimals: int = 4) -> str:
     """The gradient of one cell with its numbers: (0.0900 − 1)/3 = −0.3033."""
     name = rf"\frac{{\partial L}}{{\partial z_{{{cell.row},{cell.label}}}}}"
-    result = _fixed(a.grad, places)
+    result = _fixed(a.grad, decimals)
     if not a.kept:
         return rf"{name} = 0 \cdot p = {result}"
     symbols = r"S \cdot p - v" if a.mass != 1 or a.target not in (0, 1) else "p - y"
-    factor = "" if a.mass == 1 else rf"{latex(a.mass, places)} \cdot "
-    value = f"({latex(a.target, places)})" if a.target < 0 else latex(a.target, places)
-    top = rf"{factor}{_fixed(a.prob, places)} - {value}"
+    factor = "" if a.mass == 1 else rf"{latex(a.mass, decimals)} \cdot "
+    value = f"({latex(a.target, decimals)})" if a.target < 0 else latex(a.target, decimals)
+    top = rf"{factor}{_fixed(a.prob, decimals)} - {value}"
     below = [(letter, x) for letter, x in (("D", a.denominator), ("T", a.temperature)) if x != 1]
     if not below:
         return rf"{name} = {symbols} = {top} = {result}"
     letters = r" \cdot ".join(letter for letter, _x in below)
-    numbers = r" \cdot ".join(latex(x, places) for _letter, x in below)
+    numbers = r" \cdot ".join(latex(x, decimals) for _letter, x in below)
     return rf"{name} = \frac{{{symbols}}}{{{letters}}} = \frac{{{top}}}{{{numbers}}} = {result}"
 
 
-def gradient_sum(a: CellArithmetic, places: int = 4) -> str:
+def gradient_sum(a: CellArithmetic, decimals: int = 4) -> str:
     """The gradient of one cell in a line of text: "(0.0900 − 1)/3 = −0.3033"."""
-    result = number(a.grad, places)
+    result = number(a.grad, decimals)
     if not a.kept:
         return f"0 · p = {result}"
-    factor = "" if a.mass == 1 else f"{short(a.mass, places)}·"
-    value = f"({short(a.target, places)})" if a.target < 0 else short(a.target, places)
-    top = f"{factor}{number(a.prob, places)} {MINUS} {value}"
-    below = [short(x, places) for x in (a.denominator, a.temperature) if x != 1]
+    factor = "" if a.mass == 1 else f"{short(a.mass, decimals)}·"
+    value = f"({short(a.target, decimals)})" if a.target < 0 else short(a.target, decimals)
+    top = f"{factor}{number(a.prob, decimals)} {MINUS} {value}"
+    below = [short(x, decimals) for x in (a.denominator, a.temperature) if x != 1]
     if not below:
         return f"{top} = {result}"
     return f"({top})/{below[0]} = {result}" if len(below) == 1 else f"({top})/({'·'.join(below)}) = {result}"
 
 
-def _fixed(value: float, places: int) -> str:
-    text = number(value, places).replace(MINUS, "-")
-    return latex(value, places) if "e" in text or not math.isfinite(value) else text
+def _fixed(value: float, decimals: int) -> str:
+    text = number(value, decimals).replace(MINUS, "-")
+    return latex(value, decimals) if "e" in text or not math.isfinite(value) else text
 
 
-def hover_texts(evaluation: Evaluation, sheet: Sheet, is_gradient: bool) -> list[list[str]]:
-    """What each cell says under the pointer: where it is, how its number comes about, and the number in full."""
-    places = decimals()
+def hover_texts(evaluation: Evaluation, sheet: Sheet, quantity: str) -> list[list[str]] | None:
+    """The tooltip of each cell: names, arithmetic and exact number; None where the cells are too many for it."""
+    if not heatmap.prints_numbers(sheet.num_rows, sheet.num_classes):
+        return None
+    is_gradient = quantity == "gradient"
+    decimals = options.decimals()
     exact = number_texts(evaluation.grad_logits if is_gradient else evaluation.probs)
 
     def arithmetic(a: CellArithmetic) -> str:
         if is_gradient:
-            return gradient_sum(a, places)
-        return f"{number(a.exp, places)}/{number(a.total, places)} = {number(a.prob, places)}"
+            return gradient_sum(a, decimals)
+        return f"{number(a.exp, decimals)}/{number(a.total, decimals)} = {number(a.prob, decimals)}"
 
     return [
         [

@@ -1,4 +1,4 @@
-"""Matrices under the names of the sheet as heatmaps, and where the target lies in them."""
+"""A gradient as a heatmap with the row and class names of the sheet, and the target cells to outline in it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 from torch import Tensor
 
-from xent_core import (
-    Evaluation,
-)
+from xent_core import Evaluation
 from xent_ui.figures import heatmap, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state.sheet import Sheet
@@ -42,7 +40,7 @@ def gradient_heatmap(
 
 
 def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:
-    """Where the target lies, with its share of the row; for many cells only the largest of each row."""
+    """The cells of the target, each with its share of the row; of large tables only the largest of each row."""
     target, kept = evaluation.problem.target, evaluation.problem.kept().tolist()
     if not evaluation.problem.has_probabilities:
         return [(Cell(i, label), 1.0) for i, label in enumerate(target.tolist()) if kept[i]]

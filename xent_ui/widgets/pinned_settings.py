@@ -1,8 +1,9 @@
-"""The settings that are pinned as A, which Compare settings shows beside those on screen; any page may pin them."""
+"""The pinned settings, A of the page Compare settings: every page reads and pins them here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import streamlit as st
 
@@ -26,43 +27,31 @@ class Settings:
     dtype: str = "float32"
 
 
+SHARED_WITH_SHEET = tuple(field.name for field in fields(Settings) if field.name != "form")
+
+
 def settings_of(sheet: Sheet) -> Settings:
-    """What a Sheet is set to."""
-    return Settings(
-        form=PROBABILITIES if sheet.target_kind == PROBABILITIES else INDICES,
-        reduction=sheet.reduction,
-        label_smoothing=sheet.label_smoothing,
-        weight=sheet.weight,
-        ignore_index=sheet.ignore_index,
-        temperature=sheet.temperature,
-        dtype=sheet.dtype,
-    )
+    """The settings of a Sheet."""
+    form = PROBABILITIES if sheet.target_kind == PROBABILITIES else INDICES
+    return Settings(form=form, **{name: getattr(sheet, name) for name in SHARED_WITH_SHEET})
 
 
 def with_settings(sheet: Sheet, settings: Settings) -> Sheet:
     """The numbers of a Sheet under these settings; weights are cut, or filled with 1, to its classes."""
-    weight = settings.weight
-    if weight is not None:
-        weight = (*weight[: sheet.num_classes], *("1",) * (sheet.num_classes - len(weight)))
+    taken: dict[str, Any] = {name: getattr(settings, name) for name in SHARED_WITH_SHEET}
+    if settings.weight is not None:
+        taken["weight"] = (*settings.weight, *("1",) * sheet.num_classes)[: sheet.num_classes]
     as_probabilities = settings.form == PROBABILITIES
-    # PyTorch refuses to ignore a class where the target holds probabilities
-    ignore_index = -100 if as_probabilities and settings.ignore_index >= 0 else settings.ignore_index
-    changed = replace(
-        sheet,
-        reduction=settings.reduction,
-        label_smoothing=settings.label_smoothing,
-        weight=weight,
-        ignore_index=ignore_index,
-        temperature=settings.temperature,
-        dtype=settings.dtype,
-    )
+    if as_probabilities and settings.ignore_index >= 0:
+        taken["ignore_index"] = -100  # PyTorch refuses to ignore a class where the target holds probabilities
+    changed = replace(sheet, **taken)
     if as_probabilities == (sheet.target_kind == PROBABILITIES):
         return changed
     return changed.with_target_kind(PROBABILITIES if as_probabilities else ONE_HOT)
 
 
 def pinned() -> Settings:
-    """A: what was pinned; before that, PyTorch's defaults in the dtype and the form of the table."""
+    """The pinned settings; before any are, PyTorch's defaults in the dtype and the form of the table."""
     current = session.visit()
     if current.pinned is None:
         return Settings(form=settings_of(current.sheet).form, dtype=current.sheet.dtype)
@@ -70,13 +59,13 @@ def pinned() -> Settings:
 
 
 def keep_pinned(settings: Settings) -> None:
-    """Let these settings be A, on the numbers of the table: what the tab keeps is a table."""
+    """Pin these settings, as a table with the present numbers, since the browser's tab keeps tables."""
     current = session.visit()
     current.pinned = with_settings(current.sheet, settings)
 
 
 def pin_button() -> None:
-    """Pin what is on screen as A, with one click."""
+    """A button that pins the settings on screen as A."""
     st.button(
         _("Pin as A"),
         icon=":material/keep:",

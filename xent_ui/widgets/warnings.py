@@ -1,4 +1,4 @@
-"""What the doctor warns of in a Problem, in a line on any page."""
+"""The doctor's warnings about a Problem, for any page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,8 @@ from xent_ui.text import _, markdown_escaped
 
 def findings_of(problem: Problem) -> list[Finding]:
     """The findings of a Problem."""
-    return diagnose(
-        problem.logits if problem.temperature == 1 else problem.logits / problem.temperature,
-        problem.target,
-        weight=problem.weight,
-        ignore_index=problem.ignore_index,
-        reduction=problem.reduction,
-        label_smoothing=problem.label_smoothing,
-    )
+    scaled = problem.logits if problem.temperature == 1 else problem.logits / problem.temperature
+    return diagnose(scaled, problem.target, **problem.options.torch_keywords())
 
 
 def warnings_line(problem: Problem) -> None:

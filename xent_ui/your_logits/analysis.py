@@ -42,7 +42,7 @@ class AnalysisRequest:
       name: what the visitor calls the dump.
       identity: two requests with the same identity and options give the same summary.
       logits, target, logits_are: as in `open_dump`; target is None if the labels lie with the logits.
-      options: of `analyse`, by name; weight as a tuple.
+      options: of the loss.
     """
 
     name: str
@@ -50,7 +50,7 @@ class AnalysisRequest:
     logits: Any = field(compare=False)
     target: Any = field(compare=False)
     logits_are: str | None
-    options: tuple[tuple[str, Any], ...]
+    options: LossOptions
 
 
 @dataclass(eq=False)
@@ -99,7 +99,7 @@ class DumpAnalysis:
             limits=DumpLimits(most.dump_rows, most.dump_logits, most.dump_classes),
             scores=self._scores,
             progress=partial(self._note, job),
-            **dict(request.options),
+            options=request.options,
         )
 
     def _note(self, job: Job[DumpSummary], progress: Progress) -> bool:

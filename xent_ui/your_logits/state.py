@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xent_ui.state.kept import Kept
+from xent_ui.table.loss_options_form import DEFAULTS, loss_option_entries
 from xent_ui.your_logits.analysis import DumpAnalysis
 
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
@@ -17,11 +18,7 @@ TARGET_PATH = Kept[str]("dump_target_path", "")
 # what the visitor has said of each dump whose logits look like probabilities
 LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
 
-REDUCTION = Kept[str]("dump_reduction", "mean")
-SMOOTHING = Kept[float]("dump_smoothing", 0.0)
-TEMPERATURE = Kept[float]("dump_temperature", 1.0)
-IGNORE_INDEX = Kept[int]("dump_ignore_index", -100)
-WEIGHT = Kept[str]("dump_weight", "")
+OPTIONS = loss_option_entries("dump_", *DEFAULTS)
 
 ANALYSIS = Kept[DumpAnalysis | None]("dump_run", None)
 

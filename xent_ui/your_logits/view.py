@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+import torch
 
 import xent_core
-from xent_core import REDUCTIONS
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump
+from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.server.limits import limits
 from xent_ui.state import session
+from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
 from xent_ui.widgets import job_progress
@@ -27,17 +29,13 @@ from xent_ui.your_logits.choice import forget_choice
 from xent_ui.your_logits.state import (
     ANALYSIS,
     EXAMPLE,
-    IGNORE_INDEX,
     LOGITS_ARE,
     LOGITS_PATH,
+    OPTIONS,
     PATH,
-    REDUCTION,
-    SMOOTHING,
     SOURCE,
     TARGET_PATH,
-    TEMPERATURE,
     UPLOAD,
-    WEIGHT,
 )
 
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
@@ -69,11 +67,11 @@ def dump_and_loss() -> AnalysisRequest | None:
     if found is None or options is None:
         return None
     logits_are = session.kept(LOGITS_ARE).get(found.identity)
-    return replace(found, logits_are=logits_are, options=tuple(options.items()))
+    return replace(found, logits_are=logits_are, options=options)
 
 
 def _request(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> AnalysisRequest:
-    return AnalysisRequest(name, identity, logits, target, None, ())
+    return AnalysisRequest(name, identity, logits, target, None, LossOptions())
 
 
 def _of_example() -> AnalysisRequest:
@@ -129,35 +127,28 @@ def _of_path() -> AnalysisRequest | None:
     return _request(Path(paths[0]).name, (PATH, *paths, *changed), paths[0], paths[1] or None)
 
 
-def _options() -> dict[str, Any] | None:
-    """The options of the loss, under their names in `analyse`; None if they cannot be read."""
+def _options() -> LossOptions | None:
+    """The options of the loss, the weight in float64; None if the weights cannot be read."""
+    form = LossOptionsForm(OPTIONS, persists=True)
+    form.begin()
     with st.expander(_("Options of the loss"), icon=":material/tune:"):
         first, second, third, fourth = st.columns(4)
-        session.begin(REDUCTION, REDUCTION.default)
-        session.begin(SMOOTHING, SMOOTHING.default)
-        session.begin(TEMPERATURE, TEMPERATURE.default)
-        session.begin(IGNORE_INDEX, IGNORE_INDEX.default)
-        session.begin(WEIGHT, WEIGHT.default)
-        keep: dict[str, Any] = {"persist_state": "session"}
-        reduction = first.selectbox("reduction", REDUCTIONS, key=REDUCTION.name, **keep)
-        smoothing = second.number_input("label_smoothing", 0.0, 1.0, step=0.05, key=SMOOTHING.name, **keep)
-        temperature = third.number_input(
-            _("temperature T"), min_value=1e-6, max_value=1e6, step=0.1, format="%g", key=TEMPERATURE.name, **keep
-        )
-        ignored = fourth.number_input("ignore_index", step=1, key=IGNORE_INDEX.name, **keep)
-        text = str(st.text_input(_("weight per class"), key=WEIGHT.name, placeholder="1, 2, 0.5", **keep) or "")
+        with first:
+            reduction = form.reduction()
+        with second:
+            label_smoothing = form.label_smoothing()
+        with third:
+            temperature = form.temperature()
+        with fourth:
+            ignore_index = form.ignore_index()
+        text = form.weight(_("weight per class"), placeholder="1, 2, 0.5")
         try:
-            weight = tuple(parse_number(part) for part in text.replace(",", " ").split())
+            weights = weights_of(text)
         except InvalidText as error:
             st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
             return None
-    return {
-        "weight": weight or None,
-        "ignore_index": int(ignored),
-        "reduction": str(reduction),
-        "label_smoothing": float(smoothing),
-        "temperature": float(temperature),
-    }
+    weight = None if weights is None else torch.tensor([parse_number(one) for one in weights], dtype=torch.float64)
+    return LossOptions(weight, ignore_index, reduction, label_smoothing, temperature)
 
 
 def analysis_of(request: AnalysisRequest | None) -> DumpAnalysis | None:
