@@ -188,7 +188,7 @@ def test_a_tab_brings_back_link_start_and_table() -> None:
     visit.sheet, visit.pinned = SHEET, replace(SHEET, reduction="sum", label_smoothing=0.3)
     kept = session.saved(visit)
     fresh = AppTest.from_string(
-        "import streamlit as st\nfrom xent_ui import session\nsession.visit()\n"
+        "import streamlit as st\nfrom xent_ui.state import session\nsession.visit()\n"
         "if 'kept' in st.session_state: session.restore(st.session_state.kept)",
         default_timeout=60,
     )
@@ -209,7 +209,8 @@ def test_a_tab_brings_back_link_start_and_table() -> None:
 )
 def test_what_a_tab_kept_is_checked(kept: str) -> None:
     fresh = AppTest.from_string(
-        "import streamlit as st\nfrom xent_ui import session\nsession.visit()\nsession.restore(st.session_state.kept)",
+        "import streamlit as st\nfrom xent_ui.state import session\n"
+        "session.visit()\nsession.restore(st.session_state.kept)",
         default_timeout=60,
     )
     fresh.session_state["kept"] = kept

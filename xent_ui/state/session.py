@@ -13,17 +13,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from xent_core import PRESETS
 from xent_core.codec import TokenTooLong
 from xent_ui.server.limits import limits
 from xent_ui.state.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of
 from xent_ui.state.sheet import InvalidSheet, Sheet, sheet_of_preset
+from xent_ui.streamlit_internals import forget_session_values
 from xent_ui.text import _
 
 EDITORS = ("logits", "target", "options")
-OFFERS = "offers"  # what a server for strangers knows of the widgets on screen
+SHOWN_WIDGETS = "shown_widgets"  # what a server for strangers knows of the widgets on screen
 _CELL_TYPES = (str, bool, int, float, type(None))
 
 
@@ -283,18 +283,9 @@ def has_failed_before(place: str) -> bool:
 def forget_widgets() -> None:
     """Let every widget start anew from the table, as what the browser sent for one of them makes every run fail."""
     current = st.session_state.get("visit")
-    context = get_script_run_ctx()
-    if context is None or current is None:
-        return
-    # Streamlit's own, not its interface: its interface reads what it deletes
-    state = context.session_state._state
-    state._new_widget_state.states.clear()
-    remembered = {key: state[key] for key in ("visit", OFFERS) if key in state}
-    state.clear()
-    for key, value in remembered.items():
-        state[key] = value
-    current.begun.clear()
-    redraw(*EDITORS)
+    if current is not None and forget_session_values(but=("visit", SHOWN_WIDGETS)):
+        current.begun.clear()
+        redraw(*EDITORS)
 
 
 def saved(visit: Visit) -> str:
