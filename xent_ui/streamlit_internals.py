@@ -117,19 +117,17 @@ def cell_editor_files() -> list[str]:
     return sorted(path.name for path in (_static() / "static" / "js").glob(CELL_EDITOR_CODE))
 
 
-def forget_session_values(*, but: Collection[str]) -> bool:
-    """Forget all values of this session, of widgets and others; false outside a session.
+def run_context() -> Any:
+    """What Streamlit knows of the run that this thread does; None outside a run."""
+    return resolve_name("streamlit.runtime.scriptrunner:get_script_run_ctx")()
+
+
+def forget_session_values(values: Any, *, but: Collection[str]) -> None:
+    """Forget all values of the session of a run, of widgets and others.
 
     The interface of a session reads what it deletes, and what the browser sent cannot be read.
     """
-    context = resolve_name("streamlit.runtime.scriptrunner:get_script_run_ctx")()
-    if context is None:
-        return False
-    _forget(context.session_state._state, but)
-    return True
-
-
-def _forget(state: Any, but: Collection[str]) -> None:
+    state = values._state
     state._new_widget_state.states.clear()
     kept = {key: state[key] for key in but if key in state}
     state.clear()
@@ -214,7 +212,7 @@ def _is_state_of_a_run_within_reach() -> bool:
 
 def _are_values_forgotten() -> bool:
     state = resolve_name(SESSION_STATE)(_old_state={"forgotten": 1})
-    _forget(state, but=())
+    forget_session_values(resolve_name(SAFE_SESSION_STATE)(state, lambda: None), but=())
     return "forgotten" not in state and _exist("streamlit.runtime.scriptrunner:get_script_run_ctx")
 
 

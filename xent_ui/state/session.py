@@ -19,7 +19,7 @@ from xent_core.codec import TokenTooLong
 from xent_ui.server.limits import limits
 from xent_ui.state.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of
 from xent_ui.state.sheet import InvalidSheet, Sheet, sheet_of_preset
-from xent_ui.streamlit_internals import forget_session_values
+from xent_ui.streamlit_internals import forget_session_values, run_context
 from xent_ui.text import _
 
 EDITORS = ("logits", "target", "options")
@@ -283,7 +283,9 @@ def has_failed_before(place: str) -> bool:
 def forget_widgets() -> None:
     """Let every widget start anew from the table, as what the browser sent for one of them makes every run fail."""
     current = st.session_state.get("visit")
-    if current is not None and forget_session_values(but=("visit", SHOWN_WIDGETS)):
+    context = run_context()
+    if context is not None and current is not None:
+        forget_session_values(context.session_state, but=("visit", SHOWN_WIDGETS))
         current.begun.clear()
         redraw(*EDITORS)
 

@@ -133,7 +133,7 @@ def frame_html(data: dict[str, Any]) -> str:
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     for mark in "<>&":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return f'<p class="xent-live-frame" hidden>{text}</p>'
+    return f"<p hidden>{text}</p>"
 
 
 def _taken(draft: Draft, message: object) -> Draft:
