@@ -8,19 +8,23 @@ from time import perf_counter
 
 os.environ["XENT_PUBLIC"] = "1"  # before anything asks
 
+from xent_host import startup_check
+
+startup_check.check_streamlit()  # before anything is imported that may have moved
+
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from streamlit.runtime import get_instance
 
 from xent_core import __version__
 from xent_host import error_reports, run_scheduler, server_options, widget_filter
-from xent_host.connection_limits import Guard
+from xent_host.connection_limits import ConnectionLimiter, held_files
 from xent_host.security_headers import SecurityHeaders
 from xent_ui.server.job_pool import POOL
 from xent_ui.server.log import event
+from xent_ui.streamlit_internals import run_first_page
 
 server_options.apply()
 widget_filter.apply()
@@ -33,10 +37,9 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Before the first visitor: the heavy imports and one run of the first page. After the last: an end to all work."""
     event("start")
     begun = perf_counter()
+    held_files()  # raises where the limits on uploads cannot be enforced
     import_module("xent_ui.shell.warm_up")
-    is_well, why = await get_instance().does_script_run_without_error()
-    if not is_well:
-        raise RuntimeError(f"The first page does not run: {why}")
+    await run_first_page()
     event("warm", seconds=round(perf_counter() - begun, 3))
     yield
     POOL.stop()
@@ -52,6 +55,6 @@ app = st.App(
     "app.py",
     lifespan=lifespan,
     routes=[Route("/healthz", health)],
-    middleware=[Middleware(SecurityHeaders), Middleware(Guard)],
+    middleware=[Middleware(SecurityHeaders), Middleware(ConnectionLimiter)],
     on_script_error=error_reports.report,
 )

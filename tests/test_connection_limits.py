@@ -10,7 +10,13 @@ from starlette.types import Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from tests.aio import in_a_thread
-from xent_host.connection_limits import MESSAGE_TOO_BIG, NO_MESSAGE, TRY_AGAIN_LATER, Guard, GuardLimits
+from xent_host.connection_limits import (
+    MESSAGE_TOO_BIG,
+    NO_MESSAGE,
+    TRY_AGAIN_LATER,
+    ConnectionLimiter,
+    ConnectionLimits,
+)
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
 MB = 2**20
@@ -36,7 +42,7 @@ def http(path: str, method: str = "GET", **headers: str) -> Scope:
     return {"type": "http", "method": method, "path": path, "headers": pairs, "query_string": b""}
 
 
-async def status(guard: Guard, scope: Scope) -> int:
+async def status(guard: ConnectionLimiter, scope: Scope) -> int:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -70,7 +76,7 @@ def upload(size: object, visit: str = "visit") -> Scope:
     ],
 )
 def test_what_is_no_visitors_business_is_not_there(path: str, code: int) -> None:
-    assert in_a_thread(status(Guard(fine, held=dict), http(path))) == code
+    assert in_a_thread(status(ConnectionLimiter(fine, held=dict), http(path))) == code
 
 
 @pytest.mark.parametrize(
@@ -89,9 +95,9 @@ def test_what_is_no_visitors_business_is_not_there(path: str, code: int) -> None
     ],
 )
 def test_uploads_stay_within_what_the_memory_holds(size: object, held: dict[str, list[int]], code: int) -> None:
-    limits = GuardLimits(files=3, files_mb=25, all_files_mb=100)
+    limits = ConnectionLimits(files=3, files_mb=25, all_files_mb=100)
 
-    assert in_a_thread(status(Guard(fine, limits, lambda: held), upload(size))) == code
+    assert in_a_thread(status(ConnectionLimiter(fine, limits, lambda: held), upload(size))) == code
 
 
 def test_only_so_many_uploads_at_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +109,7 @@ def test_only_so_many_uploads_at_once(capsys: pytest.CaptureFixture[str]) -> Non
             await go_on.wait()
             await fine(scope, receive, send)
 
-        guard = Guard(slow, GuardLimits(uploads_at_once=1), dict)
+        guard = ConnectionLimiter(slow, ConnectionLimits(uploads_at_once=1), dict)
         first = asyncio.create_task(status(guard, upload(5)))
         await arrived.wait()
         second = await status(guard, upload(6))
@@ -120,7 +126,7 @@ def test_an_upload_that_never_ends_is_ended() -> None:
     async def stalled(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
 
-    guard = Guard(stalled, GuardLimits(upload_seconds=0.02), dict)
+    guard = ConnectionLimiter(stalled, ConnectionLimits(upload_seconds=0.02), dict)
 
     assert in_a_thread(status(guard, upload(5))) == 408
     assert guard.uploads == 0
@@ -136,7 +142,7 @@ async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
         pass
 
 
-async def visit(guard: Guard, messages: list[Message]) -> list[Message]:
+async def visit(guard: ConnectionLimiter, messages: list[Message]) -> list[Message]:
     """What is sent to a browser that sends these messages and goes."""
     waiting, sent = [*messages, {"type": "websocket.disconnect", "code": 1000}], []
 
@@ -158,7 +164,7 @@ RERUN = message(rerun_script={"query_string": "preset=worked-batch"})
 
 
 def test_a_visit_is_logged_with_how_long_it_was_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    assert in_a_thread(visit(Guard(reads_all), [RERUN] * 3)) == []
+    assert in_a_thread(visit(ConnectionLimiter(reads_all), [RERUN] * 3)) == []
 
     begun, ended = events(capsys)
     assert (begun["event"], begun["visits"]) == ("visit", 1)
@@ -173,7 +179,7 @@ def test_one_visit_too_many_is_refused_until_another_ends() -> None:
         async def stays(scope: Scope, receive: Receive, send: Send) -> None:
             await go_on.wait()
 
-        guard = Guard(stays, GuardLimits(visits=2))
+        guard = ConnectionLimiter(stays, ConnectionLimits(visits=2))
         first, second = (asyncio.create_task(visit(guard, [])) for _ in range(2))
         await asyncio.sleep(0)
         refused = await visit(guard, [])
@@ -190,7 +196,7 @@ def test_one_visit_too_many_is_refused_until_another_ends() -> None:
 def test_who_comes_when_there_are_too_many_reads_why_instead_of_a_page_that_never_connects(
     visits: int, page: int, style: int
 ) -> None:
-    guard = Guard(fine, GuardLimits(visits=2), dict)
+    guard = ConnectionLimiter(fine, ConnectionLimits(visits=2), dict)
     guard.visits = visits
 
     assert in_a_thread(status(guard, http("/step-by-step", sec_fetch_dest="document"))) == page
@@ -202,7 +208,7 @@ def test_a_visit_counts_no_longer_when_its_app_fails() -> None:
     async def fails(scope: Scope, receive: Receive, send: Send) -> None:
         raise ZeroDivisionError
 
-    guard = Guard(fails)
+    guard = ConnectionLimiter(fails)
     with pytest.raises(ZeroDivisionError):
         in_a_thread(visit(guard, []))
 
@@ -217,7 +223,7 @@ def kinds_read(sent: list[Message], *, message_bytes: int = 100) -> tuple[list[s
         while (came := await receive())["type"] != "websocket.disconnect":
             read.append(BackMsg.FromString(came["bytes"]).WhichOneof("type"))
 
-    told = in_a_thread(visit(Guard(notes, GuardLimits(message_bytes=message_bytes)), sent))
+    told = in_a_thread(visit(ConnectionLimiter(notes, ConnectionLimits(message_bytes=message_bytes)), sent))
     return read, told
 
 
@@ -260,7 +266,7 @@ def test_what_comes_faster_than_a_person_can_is_read_later(monkeypatch: pytest.M
 
     monkeypatch.setattr("xent_host.connection_limits.monotonic", lambda: now[0])
     monkeypatch.setattr("xent_host.connection_limits.asyncio.sleep", sleep)
-    limits = GuardLimits(messages_a_second=10.0, burst=5)
-    in_a_thread(visit(Guard(reads_all, limits), [RERUN] * 25))
+    limits = ConnectionLimits(messages_a_second=10.0, burst=5)
+    in_a_thread(visit(ConnectionLimiter(reads_all, limits), [RERUN] * 25))
 
     assert sum(slept) == pytest.approx((25 - 1 - 5) / 10.0)  # all but the first and the burst

@@ -16,7 +16,7 @@ from harness import faults
 from harness.browser import ROOT, serve
 from harness.visitor import visit
 from xent_host import widget_filter
-from xent_host.widget_filter import MOST, Offers
+from xent_host.widget_filter import MAX_WIDGETS, ShownWidgets
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
 
@@ -56,8 +56,8 @@ def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 def state(page: AppTest, key: str, value: dict[str, Any]) -> WidgetState:
     """As a browser would send it."""
-    found: Offers = page.session_state["offers"]
-    [identifier] = [one for one in found._drawn if one.endswith(f"-{key}")]
+    found: ShownWidgets = page.session_state["shown_widgets"]
+    [identifier] = [one for one in found._shown if one.endswith(f"-{key}")]
     return WidgetState(id=identifier, **value)
 
 
@@ -92,7 +92,6 @@ HELD: dict[str, list[dict[str, Any]]] = {
     "rows": [chosen(rows=[0, 1], columns=[], cells=[])],
     "cells": [{"string_value": '{"edited_rows": {}}'}, {"string_value": "what it refuses itself, in words"}],
     "points": [chosen(points=[{"x": 1, "y": 0.5, "point_index": 3}], point_indices=[3]), chosen(points=[])],
-    "date": [strings("2026-11-26"), {"int_value": 5}],
 }
 REFUSED: dict[str, list[dict[str, Any]]] = {
     "one of": [{"string_value": "c"}, {"int_value": 1}, strings("a")],
@@ -113,6 +112,7 @@ REFUSED: dict[str, list[dict[str, Any]]] = {
     "button": [{"bool_value": True}],
     "rows": [chosen(rows=[-1]), chosen(rows=["0"]), chosen(rows=[0.5]), chosen(rows=None), {"string_value": "[]"}],
     "cells": [{"json_value": "{}"}],
+    "date": [strings("2026-11-26"), {"string_value": "2026-11-26"}, {"int_value": 5}, {}],
     "points": [
         chosen(points=[{"x": math.inf, "y": 0, "point_index": 0}]),
         chosen(points=[{"x": "a", "y": 0, "point_index": 0}]),
@@ -125,18 +125,18 @@ REFUSED: dict[str, list[dict[str, Any]]] = {
 
 
 def test_what_a_widget_can_hold_passes(page: AppTest) -> None:
-    found = page.session_state["offers"]
+    found = page.session_state["shown_widgets"]
 
     assert [
-        (key, value) for key, values in HELD.items() for value in values if not found.holds(state(page, key, value))
+        (key, value) for key, values in HELD.items() for value in values if not found.accepts(state(page, key, value))
     ] == []
 
 
 def test_what_a_widget_cannot_hold_does_not_pass(page: AppTest) -> None:
-    found = page.session_state["offers"]
+    found = page.session_state["shown_widgets"]
 
     assert [
-        (key, value) for key, values in REFUSED.items() for value in values if found.holds(state(page, key, value))
+        (key, value) for key, values in REFUSED.items() for value in values if found.accepts(state(page, key, value))
     ] == []
 
 
@@ -153,17 +153,17 @@ def test_a_widget_keeps_its_value_when_a_bad_one_comes_and_those_beside_it_are_t
 def test_a_widget_that_was_never_shown_takes_nothing_but_a_new_visit_takes_up_an_old_one(page: AppTest) -> None:
     never = WidgetState(id="$$ID-0-never", double_value=1)
 
-    assert not page.session_state["offers"].holds(never)
-    assert Offers().holds(never)  # the browser is here again after the server has lost the visit
+    assert not page.session_state["shown_widgets"].accepts(never)
+    assert ShownWidgets().accepts(never)  # the browser is here again after the server has lost the visit
 
 
 def test_of_a_visit_without_end_only_the_latest_widgets_are_kept() -> None:
-    found = Offers()
-    for number in range(MOST + 5):
+    found = ShownWidgets()
+    for number in range(MAX_WIDGETS + 5):
         found.note("checkbox", Checkbox(id=str(number)))
 
-    known = [number for number in range(MOST + 5) if found.holds(WidgetState(id=str(number), bool_value=True))]
-    assert known == list(range(5, MOST + 5))
+    known = [number for number in range(MAX_WIDGETS + 5) if found.accepts(WidgetState(id=str(number), bool_value=True))]
+    assert known == list(range(5, MAX_WIDGETS + 5))
 
 
 def test_no_widget_of_any_page_brings_a_visit_down() -> None:

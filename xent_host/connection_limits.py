@@ -1,4 +1,4 @@
-"""What a stranger is refused before it reaches Streamlit: closed addresses, too many visits, too much at once.
+"""ASGI middleware that limits connections, messages and uploads, and closes addresses that are no visitor's business.
 
 A visit is a websocket. Streamlit reads whatever comes over it, and keeps whatever is uploaded until the visit ends.
 It also does whatever a message asks: forget everybody's caches, or look through the repository that it runs in.
@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
 from google.protobuf.message import DecodeError
 from starlette.datastructures import Headers
@@ -22,20 +21,20 @@ from streamlit.runtime import get_instance
 
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.log import event
+from xent_ui.streamlit_internals import BROWSER_MESSAGES
+from xent_ui.streamlit_internals import held_files as files_held_by
 
 CLOSED = ("metrics", "agent", "script-health-check")  # below /_stcore/
 UPLOAD = "upload_file"
-# what a page asks for; the rest are for whoever develops the app
-KINDS = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
 # codes with which a websocket closes
 NO_MESSAGE, MESSAGE_TOO_BIG, TRY_AGAIN_LATER = 1002, 1009, 1013
-FULL = "So many are here that this server takes no more. Try again in a minute."
+SERVER_FULL = "So many are here that this server takes no more. Try again in a minute."
 _MB = 2**20
 
 
 @dataclass(frozen=True)
-class GuardLimits:
-    """How much of what.
+class ConnectionLimits:
+    """How much strangers may connect, send and upload.
 
     Attributes:
       visits: open websockets.
@@ -59,18 +58,17 @@ class GuardLimits:
 
 
 def held_files() -> dict[str, list[int]]:
-    """The sizes in bytes of the files that the server holds, by visit."""
-    files: Any = getattr(get_instance().uploaded_file_mgr, "file_storage", {})
-    return {visit: [len(file.data) for file in list(held.values())] for visit, held in list(files.items())}
+    """The sizes in bytes of the files that this server holds, by visit. Raises: AttributeError if nobody can tell."""
+    return files_held_by(get_instance().uploaded_file_mgr)
 
 
-class Guard:
+class ConnectionLimiter:
     """ASGI middleware that lets through what is within the limits."""
 
     def __init__(
         self,
         app: ASGIApp,
-        limits: GuardLimits = GuardLimits(),  # frozen
+        limits: ConnectionLimits = ConnectionLimits(),  # frozen
         held: Callable[[], dict[str, list[int]]] = held_files,
     ) -> None:
         self.app, self.limits, self.held = app, limits, held
@@ -87,9 +85,7 @@ class Guard:
         elif place == UPLOAD and scope["method"] == "PUT":
             await self._upload(rest[0] if rest else "", scope, receive, send)
         elif self.visits >= self.limits.visits and Headers(scope=scope).get("sec-fetch-dest") in ("document", "iframe"):
-            await _refuse(
-                503, "So many are here that this server takes no more. Try again in a minute.", scope, receive, send
-            )
+            await _refuse(503, SERVER_FULL, scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -140,9 +136,9 @@ class Guard:
 
 
 class _Messages:
-    """What a browser sends: no faster than the limit, none that is too big, and none that no page sends."""
+    """The messages of a websocket: no faster than the limit, none that is too big, and none that no page sends."""
 
-    def __init__(self, receive: Receive, send: Send, limits: GuardLimits) -> None:
+    def __init__(self, receive: Receive, send: Send, limits: ConnectionLimits) -> None:
         self._receive, self._send, self._limits = receive, send, limits
         self._due = -math.inf
         self.count = 0
@@ -168,7 +164,7 @@ class _Messages:
                 kind = BackMsg.FromString(data).WhichOneof("type") if data is not None else None
             except DecodeError:
                 kind = None
-            if kind in KINDS:
+            if kind in BROWSER_MESSAGES:
                 return message
             event("limit", what="message_kind", bytes=size)
             if kind is None:

@@ -1,4 +1,4 @@
-"""What becomes of an error that no page expects: a number for the visitor, and under it the place in the log."""
+"""Reports uncaught errors: the visitor reads a number, and the log holds type and place under it, but no message."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import streamlit as st
 
 from xent_ui.server.log import event
 from xent_ui.state import session
+from xent_ui.streamlit_internals import UNCAUGHT_ERROR_LOGGER, UNCAUGHT_ERROR_TEXT
 from xent_ui.text import _
 
 HOST = Path(__file__).resolve().parent
@@ -49,4 +50,4 @@ def _is_ours(path: Path) -> bool:
 
 def quieten_streamlit() -> None:
     """Keep the traceback out of the log that Streamlit writes by itself: it ends in the error's message."""
-    logging.getLogger("streamlit.error_util").addFilter(lambda record: record.msg != "Uncaught app execution")
+    logging.getLogger(UNCAUGHT_ERROR_LOGGER).addFilter(lambda record: record.msg != UNCAUGHT_ERROR_TEXT)

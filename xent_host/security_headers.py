@@ -1,4 +1,4 @@
-"""What every answer tells the browser: load nothing from elsewhere, stay out of strangers' frames, guess no types."""
+"""ASGI middleware that adds security headers, above all a Content-Security-Policy, to every answer."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import base64
 import hashlib
 import os
 import re
-from pathlib import Path
 
-import streamlit
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from xent_ui.streamlit_internals import inline_scripts
+
 FRAMES_VARIABLE = "XENT_FRAME_ANCESTORS"
-_INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
-_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _FEATURES = ("accelerometer", "camera", "geolocation", "gyroscope", "magnetometer", "microphone", "payment", "usb")
 
 
 def content_security_policy() -> str:
     """The narrowest policy under which Streamlit, Plotly and the live component work."""
-    scripts = (hashlib.sha256(text.encode()).digest() for text in _INLINE_SCRIPT.findall(_INDEX.read_text("utf-8")))
+    scripts = (hashlib.sha256(text.encode()).digest() for text in inline_scripts())
     own_scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in scripts)
     ancestors = os.environ.get(FRAMES_VARIABLE) or "'self'"
     if not re.fullmatch(r"[\w'.:/*\- ]+", ancestors, re.ASCII):

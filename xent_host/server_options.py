@@ -11,6 +11,7 @@ from typing import Any
 from streamlit import config, net_util
 
 from xent_ui.server.limits import PUBLIC
+from xent_ui.streamlit_internals import is_set_by_host
 
 HOSTS_VARIABLE = "XENT_ALLOWED_HOSTS"
 
@@ -44,5 +45,5 @@ def apply() -> None:
     # All visitors wait for the answer: where there is none, two seconds and more, each time.
     net_util.get_external_ip = lambda: None
     for key, value in {**OPTIONS, "server.allowedHosts": allowed_hosts()}.items():
-        if "environment variable" not in config.get_where_defined(key):  # which is how it names flags, too
+        if not is_set_by_host(key):
             config.set_option(key, value)

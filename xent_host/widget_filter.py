@@ -1,8 +1,8 @@
-"""What the widgets on a visitor's screen offer; a value that its widget does not offer is left out before it is read.
+"""Validates widget values from the browser: one that its widget cannot hold is dropped before a page reads it.
 
 A browser sends what its widgets hold. Somebody without one may send anything: other types, numbers out of range,
-choices that nobody offers. So Streamlit's own description of each widget, as the browser got it, is kept in the visit,
-and what comes back is compared with it.
+choices that no widget has. So Streamlit's own description of each widget, as the browser got it, is kept in the visit,
+and what comes back is compared with it. A widget of a kind that is not known here has no value that would pass.
 Of what a picture, a table or a component sends, the shape is checked here, and the range where it is used.
 """
 
@@ -23,38 +23,21 @@ from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from streamlit.runtime.state.session_state import SessionState
 
 from xent_ui.server.log import event
-from xent_ui.state.session import OFFERS
+from xent_ui.state.session import SHOWN_WIDGETS
+from xent_ui.streamlit_internals import TRIGGER_VALUES, WIDGET_VALUES
 
 LARGEST_WHOLE = 2**53 - 1  # of a browser
-# in which field the value of each widget comes
-FIELDS = {
-    "bidi_component": "json_value",
-    "bidi_events": "json_trigger_value",
-    "button": "trigger_value",
-    "button_group": "string_array_value",
-    "checkbox": "bool_value",
-    "data_editor": "string_value",
-    "dataframe": "string_value",
-    "download_button": "trigger_value",
-    "expandable": "bool_value",
-    "file_uploader": "file_uploader_state_value",
-    "number_input": "double_value",
-    "plotly_chart": "string_value",
-    "popover": "bool_value",
-    "selectbox": "string_value",
-    "slider": "double_array_value",
-    "text_area": "string_value",
-    "text_input": "string_value",
-}
-MOST = 300  # widgets of a visit; the largest page has a quarter
+# in which field the value of each widget comes; two kinds are told apart here that are one to Streamlit
+FIELDS = {**WIDGET_VALUES, "bidi_events": TRIGGER_VALUES, "data_editor": WIDGET_VALUES["dataframe"]}
+MAX_WIDGETS = 300  # of a visit; the largest page has a quarter
 LARGE = ("bidi_component", "data_editor", "dataframe", "plotly_chart")  # of which nothing but the kind is kept
 
 
-class Offers:
+class ShownWidgets:
     """The widgets that a visit was shown of late, by their identifiers."""
 
     def __init__(self) -> None:
-        self._drawn: dict[str, tuple[str, Any]] = {}  # kind and description, the latest last
+        self._shown: dict[str, tuple[str, Any]] = {}  # kind and description, the latest last
 
     def note(self, kind: str, widget: Any) -> None:
         """Remember what the browser is told of a widget."""
@@ -65,21 +48,21 @@ class Offers:
             self._keep(_make_trigger_id(widget.id, "events"), "bidi_events", None)
 
     def _keep(self, identifier: str, kind: str, widget: Any) -> None:
-        self._drawn.pop(identifier, None)
-        self._drawn[identifier] = kind, widget
-        if len(self._drawn) > MOST:
-            del self._drawn[next(iter(self._drawn))]
+        self._shown.pop(identifier, None)
+        self._shown[identifier] = kind, widget
+        if len(self._shown) > MAX_WIDGETS:
+            del self._shown[next(iter(self._shown))]
 
-    def holds(self, state: WidgetState) -> bool:
-        """Whether the visit was shown a widget that can have this; after a reconnection nothing is known yet."""
-        if not self._drawn:
+    def accepts(self, state: WidgetState) -> bool:
+        """Whether the visit was shown a widget that can hold this; after a reconnection nothing is known yet."""
+        if not self._shown:
             return True
-        kind, widget = self._drawn.get(state.id, ("", None))
-        return bool(kind) and is_offered(state, kind, widget)
+        kind, widget = self._shown.get(state.id, ("", None))
+        return is_valid(state, kind, widget)
 
-    def only_offered(self, states: WidgetStates) -> WidgetStates:
-        """The states without those that no widget can have."""
-        kept = [state for state in states.widgets if self.holds(state)]
+    def accepted(self, states: WidgetStates) -> WidgetStates:
+        """The states without those that no widget can hold."""
+        kept = [state for state in states.widgets if self.accepts(state)]
         if len(kept) == len(states.widgets):
             return states
         event("limit", what="widget_value", values=len(states.widgets) - len(kept))
@@ -97,14 +80,14 @@ def widget_in(message: ForwardMsg) -> tuple[str, Any] | None:
     return (kind, widget) if getattr(widget, "id", "") else None
 
 
-def is_offered(state: WidgetState, kind: str, widget: Any) -> bool:
-    """Whether a widget of this kind could send this.
+def is_valid(state: WidgetState, kind: str, widget: Any) -> bool:
+    """Whether a widget of this kind can hold this; of an unknown kind none can.
 
     Args: widget: what the browser was told of it; None for a kind of which only the type is checked.
     """
     came = state.WhichOneof("value")
     if kind not in FIELDS:
-        return True  # of a kind that no page of ours has
+        return False
     if came is None:  # nothing is chosen, or typed
         return not (kind == "button_group" and widget.required)
     is_choice = kind == "slider" and widget.type == Slider.SELECT_SLIDER
@@ -164,24 +147,24 @@ def _is_selection(text: str) -> bool:
 
 
 def apply() -> None:
-    """From now on, no page and no callback sees a value that its widget does not offer."""
-    enqueue, take = ScriptRunner._enqueue_forward_msg, SessionState.on_script_will_rerun
+    """From now on, no page and no callback sees a value that its widget cannot hold."""
+    enqueue, receive = ScriptRunner._enqueue_forward_msg, SessionState.on_script_will_rerun
 
     def enqueue_and_note(runner: ScriptRunner, message: ForwardMsg) -> None:
         if shown := widget_in(message):
             # Streamlit's own state, not its interface, which may end the run while it is read
-            _offers_of(runner._session_state._state).note(*shown)
+            _shown_widgets(runner._session_state._state).note(*shown)
         enqueue(runner, message)
 
-    def take_what_is_offered(state: SessionState, fresh: WidgetStates | None, **options: Any) -> None:
-        take(state, fresh and _offers_of(state).only_offered(fresh), **options)
+    def receive_valid(state: SessionState, fresh: WidgetStates | None, **options: Any) -> None:
+        receive(state, fresh and _shown_widgets(state).accepted(fresh), **options)
 
     ScriptRunner._enqueue_forward_msg = enqueue_and_note  # type: ignore[method-assign, assignment]
-    SessionState.on_script_will_rerun = take_what_is_offered  # type: ignore[method-assign, assignment]
+    SessionState.on_script_will_rerun = receive_valid  # type: ignore[method-assign, assignment]
 
 
-def _offers_of(state: SessionState) -> Offers:
-    if OFFERS not in state:
-        state[OFFERS] = Offers()
-    offers: Offers = state[OFFERS]
-    return offers
+def _shown_widgets(state: SessionState) -> ShownWidgets:
+    if SHOWN_WIDGETS not in state:
+        state[SHOWN_WIDGETS] = ShownWidgets()
+    shown: ShownWidgets = state[SHOWN_WIDGETS]
+    return shown

@@ -1,4 +1,4 @@
-"""What visitors may ask of the server: nearly everything on your own computer, little on a server for strangers."""
+"""Limits on rows, files, time and memory: wide on your own computer, narrow on a public server, and which this is."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, overload
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from xent_core import PRESETS
 from xent_core.codec import TokenTooLong
@@ -21,10 +20,11 @@ from xent_ui.server.limits import limits
 from xent_ui.state.kept import Kept
 from xent_ui.state.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of
 from xent_ui.state.sheet import InvalidSheet, Sheet, sheet_of_preset
+from xent_ui.streamlit_internals import forget_session_values, run_context
 from xent_ui.text import _
 
 EDITORS = ("logits", "target", "options")
-OFFERS = "offers"  # what a server for strangers knows of the widgets on screen
+SHOWN_WIDGETS = "shown_widgets"  # what a server for strangers knows of the widgets on screen
 T = TypeVar("T")
 _CELL_TYPES = (str, bool, int, float, type(None))
 
@@ -302,18 +302,11 @@ def has_failed_before(location: str) -> bool:
 def forget_widgets() -> None:
     """Reset every widget to what the table says, after the browser sent one a value that makes every run fail."""
     current = st.session_state.get("visit")
-    context = get_script_run_ctx()
-    if context is None or current is None:
-        return
-    # Streamlit's own, not its interface: its interface reads what it deletes
-    state = context.session_state._state
-    state._new_widget_state.states.clear()
-    remembered = {key: state[key] for key in ("visit", OFFERS) if key in state}
-    state.clear()
-    for key, value in remembered.items():
-        state[key] = value
-    current.begun.clear()
-    redraw(*EDITORS)
+    context = run_context()
+    if context is not None and current is not None:
+        forget_session_values(context.session_state, but=("visit", SHOWN_WIDGETS))
+        current.begun.clear()
+        redraw(*EDITORS)
 
 
 def saved(visit: Visit) -> str:

@@ -16,9 +16,14 @@ export default function ({ parentElement, setStateValue, setTriggerValue }) {
   view.setStateValue = setStateValue
   view.setTriggerValue = setTriggerValue
   // seen as soon as it is on the page; this function would be called with its data only after the next paint
-  const frame = document.querySelector(".st-key-live_frame")
+  // without the class of its container, the paragraph is looked for in the whole page at each change of it
+  const frame = document.querySelector(".st-key-live_frame") ?? document.body
+  let shown
   const show = () => {
-    if (frame.textContent) view.show(JSON.parse(frame.textContent))
+    const text = frame.querySelector("p[hidden]")?.textContent
+    if (!text || text === shown) return // what is drawn here changes the page, too
+    shown = text
+    view.show(JSON.parse(text))
   }
   const observer = new MutationObserver(show)
   observer.observe(frame, { childList: true, characterData: true, subtree: true })

@@ -1,0 +1,160 @@
+"""A public server does not start where Streamlit lacks what protects it, and says what; what is less is logged."""
+
+import json
+import runpy
+from collections.abc import Callable
+
+import pytest
+
+from harness.browser import ROOT
+from xent_host.startup_check import UnprotectedServer, check_streamlit
+from xent_ui.server.limits import PUBLIC_VARIABLE
+from xent_ui.streamlit_internals import INTERNALS, PROTECTS
+
+RUNNER = "streamlit.runtime.scriptrunner.script_runner.ScriptRunner"
+STATE = "streamlit.runtime.state.session_state.SessionState"
+INTERNAL = "xent_ui.streamlit_internals"
+Patch = pytest.MonkeyPatch
+
+
+def without(target: str) -> Callable[[Patch], None]:
+    """Streamlit has it no more."""
+    return lambda patch: patch.delattr(target)
+
+
+def expecting(name: str, value: object) -> Callable[[Patch], None]:
+    """Streamlit has something else than what is looked for."""
+    return lambda patch: patch.setattr(f"{INTERNAL}.{name}", value)
+
+
+def other_index(patch: Patch) -> None:
+    patch.setattr(f"{INTERNAL}._page", lambda: "<script nonce=x>1</script><script src=y></script>")
+
+
+def store_under_another_name(patch: Patch) -> None:
+    class Manager:
+        def __init__(self, endpoint: str) -> None:
+            self.files: dict[str, object] = {}
+
+        def add_file(self, session: str, file: object) -> None:
+            self.files[session] = file
+
+    patch.setattr("streamlit.runtime.memory_uploaded_file_manager.MemoryUploadedFileManager", Manager)
+
+
+# how each could move, by the beginning of its name
+REMOVED: dict[str, list[Callable[[Patch], None]]] = {
+    "ScriptRunner._run_script": [
+        without(f"{RUNNER}._run_script"),
+        lambda patch: patch.setattr("streamlit.runtime.scriptrunner_utils.script_requests.RerunData", dict),
+    ],
+    "ScriptRunner._enqueue_forward_msg": [
+        without(f"{RUNNER}._enqueue_forward_msg"),
+        lambda patch: patch.setattr(f"{RUNNER}._run_script_thread", lambda runner: None),
+    ],
+    "SessionState.on_script_will_rerun": [without(f"{STATE}.on_script_will_rerun")],
+    "ScriptRunner._session_state": [
+        lambda patch: patch.setattr(f"{RUNNER}.__init__", lambda runner: None),
+        lambda patch: patch.setattr("streamlit.runtime.state.safe_session_state.SafeSessionState", lambda *_: 1),
+    ],
+    "the fields of WidgetState": [
+        expecting("WIDGET_VALUES", {"a_widget": "a_value"}),
+        expecting("TRIGGER_VALUES", "a_value"),
+        expecting("DESCRIPTIONS", {"Slider": ("range",)}),
+        expecting("DESCRIPTION_VALUES", ("streamlit.proto.Slider_pb2:Slider.RANGE",)),
+    ],
+    "bidi_component._make_trigger_id": [without("streamlit.components.v2.bidi_component.main._make_trigger_id")],
+    "the kinds of BackMsg": [expecting("BROWSER_MESSAGES", ("rerun",))],
+    "Runtime.uploaded_file_mgr": [
+        store_under_another_name,
+        without("streamlit.runtime.Runtime.uploaded_file_mgr"),
+        without("streamlit.runtime.get_instance"),
+    ],
+    "the addresses below": [
+        lambda patch: patch.setattr(
+            "streamlit.web.server.starlette.starlette_routes.BASE_ROUTE_UPLOAD_FILE", "_stcore/upload"
+        )
+    ],
+    "the text": [
+        expecting("UNCAUGHT_ERROR_TEXT", "Uncaught"),
+        without("streamlit.error_util._log_uncaught_app_exception"),
+    ],
+    "the option logger.enableRich": [lambda patch: patch.setattr("streamlit.config.get_config_options", dict)],
+    "SessionState._new_widget_state": [without(f"{STATE}.clear")],
+    "net_util.get_external_ip": [
+        without("streamlit.net_util.get_external_ip"),
+        lambda patch: patch.setattr(
+            "streamlit.web.server.server_util.is_url_from_allowed_origins", lambda origin: False
+        ),
+    ],
+    "the inline scripts": [other_index],
+    "the words of config.get_where_defined": [
+        expecting("SET_BY_HOST", "a flag"),
+        without("streamlit.config.get_where_defined"),
+    ],
+    "Runtime.does_script_run": [without("streamlit.runtime.Runtime.does_script_run_without_error")],
+    "the options runner.postScriptGC": [lambda patch: patch.setattr("streamlit.config.get_config_options", rich_only)],
+    "PagesManager": [without("streamlit.runtime.pages_manager.PagesManager.uses_pages_directory")],
+    "static/js/": [expecting("CELL_EDITOR_CODE", "gone.*.js")],
+    "ForwardMsg.auto_rerun": [
+        lambda patch: patch.setattr("streamlit.proto.ForwardMsg_pb2.ForwardMsg", _message_without_fields())
+    ],
+    "the class st-key-": [expecting("CONTAINER_CLASS", "st-name-of-")],
+    "the colour": [expecting("TEXT_COLOUR", 0xA1B2C3)],
+}
+
+
+def rich_only() -> dict[str, None]:
+    return {"logger.enableRich": None}
+
+
+def _message_without_fields() -> object:
+    from streamlit.proto.Empty_pb2 import Empty
+
+    return Empty
+
+
+CASES = [
+    pytest.param(internal, remove, id=f"{internal.name} {number}")
+    for internal in INTERNALS
+    for name, removals in REMOVED.items()
+    if internal.name.startswith(name)
+    for number, remove in enumerate(removals)
+]
+
+
+def test_every_line_is_tried() -> None:
+    assert {case.values[0] for case in CASES} == set(INTERNALS)
+
+
+def test_a_streamlit_that_has_all_of_it_is_taken_in_silence(
+    monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    check_streamlit()
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("internal", "remove"), [case for case in CASES if case.values[0].kind == PROTECTS])
+def test_without_what_protects_no_public_server_starts(internal, remove, monkeypatch: Patch) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "0")  # which is put back afterwards
+    remove(monkeypatch)
+
+    with pytest.raises(UnprotectedServer) as error:
+        runpy.run_path(str(ROOT / "hosted.py"))
+    assert f"{internal.name}, which {internal.why} (without it {internal.if_moved})" in str(error.value)
+
+
+@pytest.mark.parametrize(("internal", "remove"), [case for case in CASES if case.values[0].kind != PROTECTS])
+def test_without_what_only_speeds_up_or_decorates_a_line_stands_in_the_log(
+    internal, remove, monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    remove(monkeypatch)
+    check_streamlit()
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["event"], line["what"], line["effect"]) for line in lines] == [
+        ("streamlit-changed", internal.name, internal.if_moved)
+    ]
