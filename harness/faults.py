@@ -31,7 +31,7 @@ from harness.visitor import (
     loss_of,
     visit,
 )
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 
 HOSTILE = 1000  # files and links together
 STATES, MESSAGES = 100, 50

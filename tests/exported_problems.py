@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from tests.problems import FLOATS
-from xent_core import REDUCTIONS, Problem
+from xent_core import Problem
+from xent_core.problem import REDUCTIONS
 
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "target": ("labels", "probabilities"),

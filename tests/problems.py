@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor
 
-from xent_core import REDUCTIONS, Problem
+from xent_core import Problem
+from xent_core.problem import REDUCTIONS
 
 # many small problems: a second thread only waits for the first, fifty times as long where other tests run beside
 torch.set_num_threads(1)

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from xent_core import DTYPES, REDUCTIONS
+from xent_core.problem import DTYPES, REDUCTIONS
 from xent_ui.state.sheet import PROBABILITIES, TARGET_KINDS, Sheet
 
 NUMBERS = st.one_of(

@@ -24,7 +24,7 @@ from harness.app_test import (
     warnings,
 )
 from tests.tolerances import assert_agree
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.figures.heatmap import Cell
 
 

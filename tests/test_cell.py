@@ -5,7 +5,9 @@ import torch
 from hypothesis import given, settings
 
 from tests.problems import valid_calls
-from xent_core import PRESETS, Problem, cell_arithmetic, evaluate
+from xent_core import Problem, evaluate
+from xent_core.cell import cell_arithmetic
+from xent_core.presets import PRESETS
 
 
 def test_the_cell_of_the_worked_batch():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.problems import Call, assert_same_bits, valid_calls
-from xent_core import PRESETS, Problem
+from xent_core import Problem
 from xent_core.codec import (
     MAX_FILE_BYTES,
     Document,
@@ -24,6 +24,7 @@ from xent_core.codec import (
     to_npz,
     to_safetensors,
 )
+from xent_core.presets import PRESETS
 
 BATCH = PRESETS["worked-batch"].problem
 WRITERS = {".json": lambda *a, **k: to_json(*a, **k).encode(), ".npz": to_npz, ".safetensors": to_safetensors}

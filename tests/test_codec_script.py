@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from tests.exported_problems import OPTIONS, all_pairs, choices, pairs, problem_of
-from xent_core import PRESETS, Problem, evaluate
+from xent_core import Problem, evaluate
 from xent_core.codec import UnsupportedInJax, to_notebook, to_script
+from xent_core.presets import PRESETS
 
 CHOICES = list(choices())
 ODD = [

@@ -14,8 +14,9 @@ import torch
 from hypothesis import given, settings
 
 from tests.problems import Call, assert_same_bits, valid_calls
-from xent_core import PRESETS, Problem
+from xent_core import Problem
 from xent_core.codec import MAX_TOKEN, InvalidToken, TokenTooLong, from_json, from_token, to_token
+from xent_core.presets import PRESETS
 
 FIXTURE = json.loads((Path(__file__).parent / "data" / "tokens.json").read_text("utf-8"))
 SECONDS, MEGABYTES = 0.1, 50  # what a token may cost; the time is tested with a margin for busy machines

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from harness import app_test
 from harness.app_test import open_app, run
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.compare_settings.examples import EXAMPLES
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 from xent_ui.text import number

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tests.problems import Call, assert_same_bits, valid_calls
 from tests.tolerances import assert_agree
-from xent_core import InvalidProblem, Problem, descend, limit_of
+from xent_core import InvalidProblem, Problem, descend
+from xent_core.descent import limit_of
 
 ETA = 0.7
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from tests.program import AROUND, PROGRAM, ROOT
-from xent_core import PRESETS
 from xent_core.__main__ import main
 from xent_core.codec import to_json
+from xent_core.presets import PRESETS
 
 FOLDERS = ("deploy", "docs", *AROUND, *(place for place in PROGRAM if "." not in place))
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "Dockerfile", "compose.yaml", "docs", "deploy")

@@ -12,12 +12,9 @@ from torch import Tensor
 
 from tests.problems import Call, call_of, valid_calls
 from tests.tolerances import assert_agree
-from xent_core import (
-    InvalidProblem,
-    Problem,
-    descend,
+from xent_core import InvalidProblem, Problem, descend, evaluate
+from xent_core.experiments import (
     equilibrium_gap,
-    evaluate,
     flip_label,
     hot_gradient,
     mix_labels,

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from harness.app_test import open_app, press, run
-from xent_core import PRESETS, Problem, evaluate
+from xent_core import Problem, evaluate
 from xent_core.codec import to_csv, to_json, to_npz, to_safetensors, to_script
+from xent_core.presets import PRESETS
 from xent_ui.export.html_page import html_page
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 

@@ -2,7 +2,8 @@
 
 import math
 
-from xent_core import Problem, cell_arithmetic, evaluate
+from xent_core import Problem, evaluate
+from xent_core.cell import cell_arithmetic
 from xent_ui.figures.heatmap import Cell
 from xent_ui.widgets import formulas
 

@@ -15,7 +15,8 @@ from streamlit.testing.v1 import AppTest
 from harness import app_test
 from harness.app_test import run
 from tests.tolerances import assert_agree
-from xent_core import PRESETS, descend, evaluate
+from xent_core import descend, evaluate
+from xent_core.presets import PRESETS
 from xent_ui.gradient_descent import descent_run
 from xent_ui.gradient_descent.figures.player import frame_points
 from xent_ui.state.sheet import Sheet, sheet_of_preset

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plotly.colors import sample_colorscale
 
-from xent_core import PRESETS, Evaluation, Problem, evaluate
+from xent_core import Evaluation, Problem, evaluate
+from xent_core.presets import PRESETS
 from xent_ui.figures import heatmap, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.figures.theme import GRADIENT, PROBABILITY

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.tolerances import assert_agree, tolerance
-from xent_core import IMPLEMENTATIONS, PRESETS, Problem, compare
-from xent_core.implementations import REASONS, Entry, Implementation
+from xent_core import Problem, compare
+from xent_core.implementations import IMPLEMENTATIONS, REASONS, Entry, Implementation
+from xent_core.presets import PRESETS
 from xent_core.problem import DTYPES, REDUCTIONS
 
 NAMES = [implementation.name for implementation in IMPLEMENTATIONS]

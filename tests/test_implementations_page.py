@@ -8,7 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from harness import app_test
-from xent_core import IMPLEMENTATIONS, PRESETS, compare
+from xent_core import compare
+from xent_core.implementations import IMPLEMENTATIONS
+from xent_core.presets import PRESETS
 from xent_ui.state.sheet import sheet_of_preset
 
 PAGE = "pages/understand/implementations.py"

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from tests.tolerances import assert_agree
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 
 EXPERIMENTS = ("smoothing", "mix", "flip", "weight", "temperature")

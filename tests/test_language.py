@@ -11,7 +11,8 @@ from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.mofile import write_mo
 from streamlit.testing.v1 import AppTest
 
-from xent_core import DTYPES, InvalidProblem, Problem, language
+from xent_core import InvalidProblem, Problem, language
+from xent_core.problem import DTYPES
 from xent_ui import text
 
 ROOT = Path(__file__).resolve().parents[1]

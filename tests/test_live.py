@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.test_row_draft import after, draft_of
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.one_example import live, row_draft
 from xent_ui.state.sheet import sheet_of_preset
 from xent_ui.text import number

@@ -7,9 +7,10 @@ from urllib.parse import parse_qs
 import numpy as np
 import pytest
 
-from xent_core import PRESETS, Problem
+from xent_core import Problem
 from xent_core.__main__ import main
 from xent_core.codec import to_csv, to_json, to_safetensors, to_script, to_token
+from xent_core.presets import PRESETS
 from xent_ui.state.link import Link
 
 BATCH = PRESETS["worked-batch"].problem

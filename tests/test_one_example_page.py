@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from harness.app_test import open_app, run
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.one_example import live
 from xent_ui.one_example.state import DRAFT, FRESH_CLASSES, LIVE_ROW
 from xent_ui.state.sheet import PROBABILITIES, Sheet

@@ -12,18 +12,9 @@ from torch import Tensor
 
 from tests.problems import Call, assert_same_bits, valid_calls
 from tests.tolerances import assert_agree
-from xent_core import (
-    PRESETS,
-    InvalidProblem,
-    Problem,
-    evaluate,
-    if_label_were,
-    loss_along,
-    row_problem,
-    simplex_field,
-    simplex_grid,
-)
-from xent_core.one_row import with_share
+from xent_core import InvalidProblem, Problem, evaluate
+from xent_core.one_row import if_label_were, loss_along, row_problem, simplex_field, simplex_grid, with_share
+from xent_core.presets import PRESETS
 
 WORKED = PRESETS["worked-batch"].problem
 SEEDS = st.integers(0, 2**32)

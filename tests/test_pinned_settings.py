@@ -1,6 +1,6 @@
 """The pinned settings: to a sheet and back, and onto tables of another size or another kind of target."""
 
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.state.sheet import sheet_of_preset
 from xent_ui.widgets.pinned_settings import Settings, settings_of, with_settings
 

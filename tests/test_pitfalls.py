@@ -4,10 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from xent_core import diagnose, recognise
+from xent_core import diagnose
 from xent_core.doctor.findings import TITLES
 from xent_core.doctor.pitfall_examples import EXAMPLES
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
+from xent_core.doctor.torch_messages import recognise
 
 # what says something other than a finite loss that was meant
 ERRORS = [code for code in TITLES if list(TITLES).index(code) <= list(TITLES).index("ignore-index")]

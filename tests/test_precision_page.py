@@ -8,7 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from harness import app_test
-from xent_core import PRECISION_PRESETS, PRESETS
+from xent_core.precision import PRECISION_PRESETS
+from xent_core.presets import PRESETS
 from xent_core.problem import DTYPES
 from xent_ui.precision.figures import Curve, error_curves
 from xent_ui.state.sheet import sheet_of_preset

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from xent_core import PRESETS, evaluate
+from xent_core import evaluate
+from xent_core.presets import PRESETS
 
 E = math.exp
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 
 from tests.tolerances import assert_agree
-from xent_core import Problem, row_worked
+from xent_core import Problem
+from xent_core.implementations import row_worked
 
 BATCH = Problem([[1, 2, 3]] * 3, [2, 1, 0])
 

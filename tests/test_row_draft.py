@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.one_example import live, row_draft
 from xent_ui.one_example.row_draft import Draft
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset

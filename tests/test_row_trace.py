@@ -11,7 +11,9 @@ from torch import Tensor
 
 from tests.problems import Call, valid_calls
 from tests.tolerances import assert_agree
-from xent_core import PRESETS, Problem, Trace, evaluate, trace
+from xent_core import Problem, evaluate, trace
+from xent_core.presets import PRESETS
+from xent_core.row_trace import Trace
 
 NAMES = [
     *("logits", "scaled", "max", "shifted", "exp", "sum", "softmax", "log"),

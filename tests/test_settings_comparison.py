@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 
 from tests.problems import Call, valid_calls
 from tests.tolerances import assert_agree
-from xent_core import Problem, accumulate, compare_settings, evaluate, sweep_option
+from xent_core import Problem, evaluate
 from xent_core.settings_comparison import (
     OPTIONS,
     SUM_OVER_GLOBAL_COUNT,
     TOKENS,
     GradientPair,
+    accumulate,
+    compare_settings,
     differing_options,
+    sweep_option,
     total_loss,
     with_option_of,
 )

@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from harness.app_test import heatmap, loss, open_app, press, run, warnings
-from xent_core import PRESETS, evaluate
+from xent_core import evaluate
+from xent_core.presets import PRESETS
 from xent_ui.state import session
 from xent_ui.state.link import Link, link_of_query, link_to, opening_of
 from xent_ui.state.sheet import Sheet, sheet_of_preset

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from tests.problems import FLOATS, assert_same_bits
 from tests.sheets import sheets
-from xent_core import DTYPES, PRESETS, InvalidProblem, Problem, evaluate
+from xent_core import InvalidProblem, Problem, evaluate
 from xent_core.parse import InvalidText, parse_number
+from xent_core.presets import PRESETS
+from xent_core.problem import DTYPES
 from xent_ui.state.sheet import (
     CLASS_INDEX,
     MAX_CLASSES,

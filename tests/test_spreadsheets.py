@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xent_core import PRESETS
 from xent_core.codec import read_file, to_csv
 from xent_core.dump import analyse
+from xent_core.presets import PRESETS
 from xent_core.spreadsheets import harmless
 
 

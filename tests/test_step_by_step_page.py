@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from xent_core import PRESETS, trace
+from xent_core import trace
+from xent_core.presets import PRESETS
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
 from xent_ui.step_by_step import stage as stages
 from xent_ui.step_by_step.state import PLAYING, STAGE

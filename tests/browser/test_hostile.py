@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from harness.browser import IDLE_MS, Journal, go_to, metric, open_page, wait_drawn, wait_idle
 from harness.hostile_names import ADDRESS, NAMES, rendered
-from xent_core import PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.state.link import link_to
 from xent_ui.state.sheet import sheet_of_preset
 

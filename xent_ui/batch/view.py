@@ -6,7 +6,9 @@ import math
 
 import streamlit as st
 
-from xent_core import Evaluation, GradientCheck, gradient_check, reference_losses
+from xent_core import Evaluation, gradient_check
+from xent_core.cross_entropy import GradientCheck
+from xent_core.marks import reference_losses
 from xent_core.parse import parse_number
 from xent_ui.batch import why
 from xent_ui.batch.state import CLICKS

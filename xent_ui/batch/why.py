@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from xent_core import CellArithmetic, Evaluation, cell_arithmetic
+from xent_core import Evaluation
+from xent_core.cell import CellArithmetic, cell_arithmetic
 from xent_ui.batch.state import CLASS, CLICKS, QUANTITY, ROW, SELECTED
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session

@@ -8,11 +8,13 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from xent_core import DTYPES, Finding, diagnose, recognise
+from xent_core import Finding, diagnose
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
+from xent_core.doctor.torch_messages import recognise
 from xent_core.parse import InvalidText, TextTensor, parse_number, parse_tensor
+from xent_core.problem import DTYPES
 from xent_ui.doctor import state
 from xent_ui.figures import heatmap, theme
 from xent_ui.state import session

@@ -9,8 +9,8 @@ from dataclasses import replace
 import streamlit as st
 from torch import Tensor
 
-from xent_core import IMPLEMENTATIONS, Problem, compare, evaluate, row_worked
-from xent_core.implementations import REASONS, Entry, Reason, RowWorked
+from xent_core import Problem, compare, evaluate
+from xent_core.implementations import IMPLEMENTATIONS, REASONS, Entry, Reason, RowWorked, row_worked
 from xent_ui.figures import heatmap
 from xent_ui.implementations.state import ROUTE, SCALE, SCALES, WORKED_ROW
 from xent_ui.state import session

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from torch import Tensor
 
-from xent_core import LossCurve, SimplexField
+from xent_core.one_row import LossCurve, SimplexField
 from xent_ui.figures.heatmap import as_array, cut_name
 from xent_ui.figures.theme import (
     BLUE,

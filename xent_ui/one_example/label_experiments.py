@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from xent_core import (
-    Evaluation,
-    Problem,
+from xent_core import Evaluation, Problem, evaluate
+from xent_core.experiments import (
     Sweep,
     equilibrium_gap,
-    evaluate,
     flip_label,
     hot_gradient,
     mix_labels,

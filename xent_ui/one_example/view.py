@@ -11,7 +11,8 @@ import streamlit as st
 import torch
 from streamlit.errors import StreamlitAPIException
 
-from xent_core import Evaluation, evaluate, if_label_were, loss_along, simplex_field, simplex_grid
+from xent_core import Evaluation, evaluate
+from xent_core.one_row import if_label_were, loss_along, simplex_field, simplex_grid
 from xent_ui.figures import bars, heatmap, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.one_example import figures, live, row_draft

@@ -11,9 +11,20 @@ import pandas as pd
 import streamlit as st
 import torch
 
-from xent_core import PRECISION_PRESETS, Problem, in_every_dtype, row_sweep, scale_sweep
+from xent_core import Problem
 from xent_core.distance import largest
-from xent_core.precision import LOG_OF_SOFTMAX, MEAN_IN_FLOAT32, ErrorLine, InDtype, Rounded, ulp
+from xent_core.precision import (
+    LOG_OF_SOFTMAX,
+    MEAN_IN_FLOAT32,
+    PRECISION_PRESETS,
+    ErrorLine,
+    InDtype,
+    Rounded,
+    in_every_dtype,
+    row_sweep,
+    scale_sweep,
+    ulp,
+)
 from xent_ui.figures import heatmap, theme
 from xent_ui.precision.figures import Curve, error_curves
 from xent_ui.precision.state import PROBLEM, QUANTITY, YOUR_BATCH

@@ -9,7 +9,8 @@ import gc
 import pandas as pd
 import torch
 
-from xent_core import PRESETS, descend, evaluate, gradient_check
+from xent_core import descend, evaluate, gradient_check
+from xent_core.presets import PRESETS
 from xent_ui.figures import heatmap, theme
 
 # every page runs in a new thread, and starting a second OpenMP thread there costs more than a small matrix gains

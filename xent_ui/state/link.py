@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote, urlencode
 
-from xent_core import IMPLEMENTATIONS, PRECISION_PRESETS, PRESETS
 from xent_core.codec import MAX_TOKEN, InvalidToken, from_token, to_token
+from xent_core.implementations import IMPLEMENTATIONS
+from xent_core.precision import PRECISION_PRESETS
+from xent_core.presets import PRESETS
 from xent_ui.state.sheet import CLASS_INDEX, MAX_ROWS, InvalidSheet, Sheet, sheet_of, sheet_of_preset
 from xent_ui.text import N_, _
 

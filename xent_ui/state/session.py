@@ -14,8 +14,8 @@ from typing import Any, TypeVar, overload
 
 import streamlit as st
 
-from xent_core import PRESETS
 from xent_core.codec import TokenTooLong
+from xent_core.presets import PRESETS
 from xent_ui.server.limits import limits
 from xent_ui.state.kept import Kept
 from xent_ui.state.link import MAX_QUERY, Link, link_of, link_of_query, link_to, opening_of

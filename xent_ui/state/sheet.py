@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from xent_core import DTYPES, REDUCTIONS, Preset, Problem, decimals
+from xent_core import Problem, decimals
 from xent_core.loss_options import LossOptions
 from xent_core.parse import parse_number
+from xent_core.presets import Preset
+from xent_core.problem import DTYPES, REDUCTIONS
 from xent_ui.text import _
 
 MAX_ROWS = MAX_CLASSES = 64

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from xent_core import Step, Trace
+from xent_core.row_trace import Step, Trace
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.step_by_step.stage import LINE_NAMES, Stage, chosen_class, floats, headers, nowrap, shown_classes, title_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xent_core import Step, Trace
+from xent_core.row_trace import Step, Trace
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.text import MINUS, _, markdown_escaped, short_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from xent_core import Step, Trace
+from xent_core.row_trace import Step, Trace
 from xent_ui.step_by_step.stage import MAX_SHOWN, floats, shown_classes
 from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, latex, number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from xent_core import Trace
+from xent_core.row_trace import Trace
 from xent_ui.state import session
 from xent_ui.step_by_step.stage import Stage, stage_at
 from xent_ui.step_by_step.state import HAS_TICKED, PLAYING, STAGE

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from xent_core import Step, Trace
+from xent_core.row_trace import Step, Trace
 from xent_ui.figures import bars, heatmap, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session

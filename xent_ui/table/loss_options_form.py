@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from xent_core import DTYPES, REDUCTIONS
 from xent_core.parse import InvalidText, parse_tensor
+from xent_core.problem import DTYPES, REDUCTIONS
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import OPTION_RANGES

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from xent_core import PRESETS
 from xent_core.parse import InvalidText, parse_number
+from xent_core.presets import PRESETS
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet

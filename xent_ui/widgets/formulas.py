@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from xent_core import CellArithmetic, Evaluation, all_cells
+from xent_core import Evaluation
+from xent_core.cell import CellArithmetic, all_cells
 from xent_ui.figures import heatmap
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state.sheet import Sheet, number_texts

@@ -15,7 +15,8 @@ from typing import Any
 import streamlit as st
 import torch
 
-from xent_core import Evaluation, evaluate, reference_losses
+from xent_core import Evaluation, evaluate
+from xent_core.marks import reference_losses
 from xent_core.parse import parse_number
 from xent_ui.figures.theme import MADE, NEGATIVE, POSITIVE, USED
 from xent_ui.one_example.row_draft import Draft
