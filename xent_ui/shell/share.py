@@ -9,6 +9,7 @@ import streamlit as st
 
 from xent_core.codec import TokenTooLong, to_json, to_script
 from xent_ui.state import session
+from xent_ui.state.kept import Kept
 from xent_ui.state.link import HIDEABLE, LOCKABLE, MAX_NOTE, WIDGETS, Link, link_to
 from xent_ui.state.sheet import InvalidSheet
 from xent_ui.text import _, markdown_escaped
@@ -49,9 +50,9 @@ def _script_button() -> None:
 def _panel() -> None:
     current = session.visit()
     shown = st.container()
-    key = f"share_page_{current.page}"
-    session.begin(key, current.page)
-    page = st.selectbox(_("The link opens"), list(current.pages), format_func=current.pages.__getitem__, key=key)
+    opens = Kept[str](f"share_page_{current.page}", current.page)  # on each page, first of all, that page
+    session.begin(opens)
+    page = st.selectbox(_("The link opens"), list(current.pages), format_func=current.pages.__getitem__, key=opens.name)
     is_fixed = st.toggle(
         _("For a class: a line of text, controls locked or hidden"), key="share_class", persist_state="session"
     )
@@ -95,7 +96,7 @@ def _choices(key: str, label: str, names: Mapping[str, str]) -> list[str]:
 
 def _widgets(page: str) -> tuple[tuple[str, int | str], ...]:
     """The widgets of the page that are not as they are at first."""
-    held = [(key, session.kept(key, widget.default), widget) for key, widget in WIDGETS.items()]
+    held = [(key, session.kept(Kept(key, widget.default)), widget) for key, widget in WIDGETS.items()]
     return tuple(
         (key, value)
         for key, value, widget in held

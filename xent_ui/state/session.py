@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -223,42 +223,27 @@ def is_hidden(control: str) -> bool:
     return control in visit().opened.hidden
 
 
-@overload
-def begin(entry: Kept[T], value: T | None = None) -> None: ...
-@overload
-def begin(entry: str, value: Any) -> None: ...
-def begin(entry: Kept[Any] | str, value: Any = None) -> None:
+def begin(entry: Kept[T], value: T | None = None) -> None:
     """Give a widget its first value, if it has none: this one, or the default of its entry.
 
     The same widget on another page is a new one to Streamlit, which gives it no value of the old one by itself.
     """
-    key = entry if isinstance(entry, str) else entry.name
     begun = visit().begun
-    if key not in begun:
-        if value is None and isinstance(entry, Kept):
-            value = entry.default
-        st.session_state[key] = st.session_state.get(key, value)
-        begun.add(key)
+    if entry.name not in begun:
+        first = entry.default if value is None else value
+        st.session_state[entry.name] = st.session_state.get(entry.name, first)
+        begun.add(entry.name)
 
 
-@overload
-def keep(entry: Kept[T], value: T) -> None: ...
-@overload
-def keep(entry: str, value: Any) -> None: ...
-def keep(entry: Kept[Any] | str, value: Any) -> None:
+def keep(entry: Kept[T], value: T) -> None:
     """Set the value of a widget before it is drawn, or keep a value that has no widget."""
-    st.session_state[entry if isinstance(entry, str) else entry.name] = value
+    st.session_state[entry.name] = value
 
 
-@overload
-def kept(entry: Kept[T]) -> T: ...
-@overload
-def kept(entry: str, default: Any = None) -> Any: ...
-def kept(entry: Kept[Any] | str, default: Any = None) -> Any:
+def kept(entry: Kept[T]) -> T:
     """The value of a widget, or what was kept under the name; the default where there is none."""
-    if isinstance(entry, str):
-        return st.session_state.get(entry, default)
-    return st.session_state.get(entry.name, entry.default)
+    value: T = st.session_state.get(entry.name, entry.default)
+    return value
 
 
 def cell_edits(editor: str, *, rows: int, columns: Collection[str]) -> list[tuple[int, str, Any]] | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from xent_ui.state import session
+from xent_ui.state.kept import Kept
 
-KEY = "tab_storage"
+KEY = Kept[Any]("tab_storage", None)
 _SCRIPT = (Path(__file__).parent / "tab_storage.js").read_text(encoding="utf-8")
 
 
@@ -18,7 +20,7 @@ def keep_in_tab() -> None:
     component = st.components.v2.component("tab_storage", js=_SCRIPT)
     component(
         data={"session": current.token, "link": current.link, "state": session.saved(current)},
-        key=KEY,
+        key=KEY.name,
         on_restored_change=_restore_from_tab,
         height=1,
     )
