@@ -16,9 +16,17 @@ from xent_ui.state.sheet import sheet_of_preset
 ALL = len(NAMES)
 # how many of the names each page shows at least
 PAGES = {
-    "Batch": ALL, "One example": ALL, "Compare settings": ALL, "Gradient descent": 1, "Step by step": 1,
-    "Implementations": 1, "Precision": 0, "Doctor": 0, "Your logits": 0, "Export": 0,
-}  # fmt: skip
+    "Batch": ALL,
+    "One example": ALL,
+    "Compare settings": ALL,
+    "Gradient descent": 1,
+    "Step by step": 1,
+    "Implementations": 1,
+    "Precision": 0,
+    "Doctor": 0,
+    "Your logits": 0,
+    "Export": 0,
+}
 
 
 def link() -> str:

@@ -89,9 +89,13 @@ def _class_box() -> tuple[str, list[str], list[str]]:
 
 def _choices(key: str, label: str, names: Mapping[str, str]) -> list[str]:
     return st.pills(
-        label, list(names), format_func=lambda name: _(names[name]), selection_mode="multi", key=key,
+        label,
+        list(names),
+        format_func=lambda name: _(names[name]),
+        selection_mode="multi",
+        key=key,
         persist_state="session",
-    )  # fmt: skip
+    )
 
 
 def _widgets(page: str) -> tuple[tuple[str, int | str], ...]:
@@ -100,7 +104,7 @@ def _widgets(page: str) -> tuple[tuple[str, int | str], ...]:
     return tuple(
         (key, value)
         for key, value, widget in held
-        if widget.page in ("", page) and value != widget.default and value in widget.values
+        if value is not None and widget.page in ("", page) and value != widget.default and value in widget.values
     )
 
 
