@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.test_row_draft import after, draft_of
+from tests.row_drafts import after, draft_of
 from xent_core.presets import PRESETS
 from xent_ui.one_example import live, row_draft
 from xent_ui.state.sheet import sheet_of_preset

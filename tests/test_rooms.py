@@ -24,7 +24,8 @@ FLOORS = (
     PAGES,
 )  # from the ground up
 
-LISTS_OF_CASES: dict[str, str] = {}  # longer than MAX_LINES, each with its reason
+# longer than MAX_LINES, each with its reason
+LISTS_OF_CASES = {"xent_core/doctor/pitfall_examples.py": "a list of cases: every pitfall, wrong and right"}
 
 REPEATED_NAMES = ("__init__", "view", "figures", "state")  # what every page may have
 
@@ -32,7 +33,11 @@ REPEATED_NAMES = ("__init__", "view", "figures", "state")  # what every page may
 TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "tests/test_share.py": (
         "every page of the menu is opened by a link, through what surrounds them",
-        ("app.py", "xent_ui/state/session.py"),
+        (
+            "app.py",
+            "xent_ui/shell/navigation.py",
+            "xent_ui/state/session.py",
+        ),
     ),
     "tests/browser/test_cold_start.py": (
         "what happens before the first page is seen in a browser alone",
@@ -44,33 +49,62 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tests/browser/test_batch.py": (
         "code that runs in a browser",
-        ("xent_ui/shell/cell_code.py", "xent_ui/shell/tab_storage/__init__.py"),
+        (
+            "xent_ui/shell/cell_code.py",
+            "xent_ui/shell/tab_storage/__init__.py",
+        ),
     ),
     "tests/test_batch_page.py": (
         "the table is a part of the page, typed into and read there",
-        ("xent_ui/batch/why.py", "xent_ui/table/editors.py", "xent_ui/table/layout.py", "xent_ui/table/options.py"),
+        (
+            "xent_ui/batch/why.py",
+            "xent_ui/table/editors.py",
+            "xent_ui/table/layout.py",
+            "xent_ui/table/options.py",
+        ),
     ),
-    "tests/test_figures.py": (
-        "one contract for what pages draw",
-        ("xent_ui/figures/bars.py", "xent_ui/figures/curves.py", "xent_ui/figures/heatmap.py"),
+    "tests/test_compare_settings_page.py": (
+        "drawn by its page",
+        (
+            "xent_ui/compare_settings/examples.py",
+            "xent_ui/compare_settings/figures.py",
+            "xent_ui/compare_settings/micro_batches.py",
+            "xent_ui/compare_settings/two_gradients.py",
+        ),
     ),
-    "tests/test_compare_settings_page.py": ("drawn by its page", ("xent_ui/compare_settings/figures.py",)),
-    "tests/test_gradient_descent_page.py": ("drawn by its page", ("xent_ui/gradient_descent/figures.py",)),
-    "tests/test_one_example_page.py": ("drawn by its page", ("xent_ui/one_example/figures.py",)),
-    "tests/test_experiments_section.py": (
-        "a section of One example, without the rest of the page",
-        ("xent_ui/one_example/experiments.py", "xent_ui/one_example/experiment_figures.py"),
+    "tests/test_gradient_descent_page.py": (
+        "drawn by its page",
+        (
+            "xent_ui/gradient_descent/descent_run.py",
+            "xent_ui/gradient_descent/figures/path_traces.py",
+            "xent_ui/gradient_descent/figures/path_values.py",
+            "xent_ui/gradient_descent/figures/player.py",
+            "xent_ui/gradient_descent/figures/player_layout.py",
+        ),
+    ),
+    "tests/test_one_example_page.py": (
+        "drawn by its page",
+        ("xent_ui/one_example/figures.py",),
     ),
     "tests/test_your_logits_page.py": (
         "a file is needed before anything can be drawn",
         (
             "xent_ui/your_logits/analysis.py",
+            "xent_ui/your_logits/choice.py",
+            "xent_ui/your_logits/distributions.py",
             "xent_ui/your_logits/figures.py",
             "xent_ui/your_logits/pairs.py",
+            "xent_ui/your_logits/single_rows.py",
             "xent_ui/your_logits/suspects.py",
         ),
     ),
-    "tests/test_export_page.py": ("offered by its page", ("xent_ui/export/figures.py", "xent_ui/export/html_page.py")),
+    "tests/test_export_page.py": (
+        "offered by its page",
+        (
+            "xent_ui/export/figures.py",
+            "xent_ui/export/html_page.py",
+        ),
+    ),
     "tests/test_kept.py": (
         "names, types and defaults alone",
         tuple(
@@ -91,19 +125,24 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/server/log.py",
         ),
     ),
-    "tests/test_run_lock.py": ("it hands Streamlit's runs to the lock", ("xent_host/run_scheduler.py",)),
-    "tests/test_main.py": ("how the command line talks", ("xent_core/cli/terminal.py",)),
-    "tests/test_dump_command.py": (
-        "the command by its name",
-        ("xent_core/cli/analyse_command.py", "xent_core/dump/report.py"),
+    "tests/test_run_lock.py": (
+        "it hands Streamlit's runs to the lock",
+        ("xent_host/run_scheduler.py",),
+    ),
+    "tests/test_main.py": (
+        "how the command line talks",
+        (
+            "xent_core/cli/doctor_command.py",
+            "xent_core/cli/problem_commands.py",
+            "xent_core/cli/terminal.py",
+        ),
     ),
     "tests/test_codec_files.py": (
         "one contract for every kind of file",
         (
-            "xent_core/codec/arrays.py",
+            "xent_core/codec/array_files.py",
             "xent_core/codec/csv_table.py",
             "xent_core/codec/document.py",
-            "xent_core/codec/errors.py",
             "xent_core/codec/tensors.py",
         ),
     ),
@@ -118,22 +157,103 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tests/test_doctor.py": (
         "one table of cases for the findings, their evidence and their fixes",
-        ("xent_core/doctor/diagnose.py", "xent_core/doctor/findings.py", "xent_core/doctor/fixes.py"),
+        (
+            "xent_core/doctor/diagnose.py",
+            "xent_core/doctor/findings.py",
+            "xent_core/doctor/fixes.py",
+        ),
     ),
     "tests/test_dump.py": (
         "any split of a dump gives the whole's summary",
         (
             "xent_core/dump/analysis.py",
+            "xent_core/dump/passes.py",
             "xent_core/dump/scores.py",
             "xent_core/dump/statistics.py",
+            "xent_core/dump/summary.py",
             "xent_core/dump/temperature.py",
         ),
     ),
     "tests/test_dump_readers.py": (
         "one contract for every kind of file",
-        ("xent_core/dump/formats.py", "xent_core/dump/parquet_process.py"),
+        (
+            "xent_core/dump/formats/arrays.py",
+            "xent_core/dump/formats/checks.py",
+            "xent_core/dump/formats/csv_file.py",
+            "xent_core/dump/formats/npy_file.py",
+            "xent_core/dump/formats/npz_file.py",
+            "xent_core/dump/formats/opening.py",
+            "xent_core/dump/formats/parquet_file.py",
+            "xent_core/dump/formats/parquet_process.py",
+            "xent_core/dump/formats/safetensors_file.py",
+            "xent_core/dump/formats/table_columns.py",
+            "xent_core/dump/parts.py",
+            "xent_core/dump/sources.py",
+        ),
     ),
-    "tests/test_dump_selection.py": ("rows are chosen from this table", ("xent_core/dump/scores_table.py",)),
+    "tests/test_dump_selection.py": (
+        "rows are chosen from this table",
+        ("xent_core/dump/scores_table.py",),
+    ),
+    "tests/test_analyse_command.py": (
+        "the command by its name",
+        ("xent_core/dump/report.py",),
+    ),
+    "tests/test_errors.py": (
+        "one contract for every error that says what came, what was expected and what to do",
+        ("xent_core/codec/refusals.py",),
+    ),
+    "tests/test_pitfalls.py": (
+        "the list of cases that the tests run",
+        ("xent_core/doctor/pitfall_examples.py",),
+    ),
+    "tests/test_symptoms.py": (
+        "one table of cases for what raises a symptom and what comes near it",
+        (
+            "xent_core/doctor/symptoms/call.py",
+            "xent_core/doctor/symptoms/denominator.py",
+            "xent_core/doctor/symptoms/half_precision.py",
+            "xent_core/doctor/symptoms/logits.py",
+            "xent_core/doctor/symptoms/measures.py",
+            "xent_core/doctor/symptoms/search.py",
+            "xent_core/doctor/symptoms/target.py",
+            "xent_core/doctor/symptoms/wording.py",
+        ),
+    ),
+    "tests/test_implementations.py": (
+        "one contract for every route",
+        (
+            "xent_core/implementations/comparison.py",
+            "xent_core/implementations/reasons.py",
+            "xent_core/implementations/registry.py",
+            "xent_core/implementations/routes.py",
+        ),
+    ),
+    "tests/test_parse.py": (
+        "one table of texts: what is typed, pasted or printed",
+        (
+            "xent_core/parse/matrices.py",
+            "xent_core/parse/nested_lists.py",
+            "xent_core/parse/number.py",
+            "xent_core/parse/pasted_text.py",
+            "xent_core/parse/tables.py",
+        ),
+    ),
+    "tests/test_precision_page.py": (
+        "drawn by its page",
+        ("xent_ui/precision/figures.py",),
+    ),
+    "tests/test_step_by_step_page.py": (
+        "drawn by its page",
+        (
+            "xent_ui/step_by_step/chain_table.py",
+            "xent_ui/step_by_step/figures.py",
+            "xent_ui/step_by_step/stage.py",
+            "xent_ui/step_by_step/step_formulas.py",
+            "xent_ui/step_by_step/stepper.py",
+            "xent_ui/widgets/row_chooser.py",
+        ),
+    ),
 }
 
 

@@ -14,7 +14,7 @@ def shortest_decimals(values: Tensor) -> list[str]:
     `torch.tensor(float(text), dtype=values.dtype)` is that number again, bit for bit unless it is NaN.
 
     Example:
-      >>> number_texts(torch.tensor([0.1, -2.5, 1e-30]))
+      >>> shortest_decimals(torch.tensor([0.1, -2.5, 1e-30]))
       ['0.1', '-2.5', '1e-30']
     """
     flat = values.detach().reshape(-1)

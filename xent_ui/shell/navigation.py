@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from xent_ui import text
 from xent_ui.shell import cell_code, cold_start, reconnect, share
 from xent_ui.state import session
 from xent_ui.streamlit_internals import page_files_are_searched
-from xent_ui.text import _, use_language
+from xent_ui.text import _
 
 Menu = Mapping[str, Sequence[tuple[str, str, str, str]]]  # file, title, icon and purpose of the pages of each section
 
 
 def run(menu: Menu) -> None:
     """Draw the menu and run the page that is open."""
-    use_language(st.context.locale)
+    text.use_language(st.context.locale)
     home = session.home() or _name(next(iter(menu.values()))[0][0])
     pages: dict[str, st.Page] = {}
     sections: dict[str, list[st.Page]] = {}

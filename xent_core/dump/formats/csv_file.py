@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, MAX_HEADER_BYTES, InvalidDump, need_pyarrow
-from xent_core.dump.formats.tables import ROLES, Table, open_table
+from xent_core.dump.formats.table_columns import ROLES, Table, open_table
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 

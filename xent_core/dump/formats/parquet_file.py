@@ -7,7 +7,7 @@ import tempfile
 
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import InvalidDump, check_ratio, need_pyarrow
-from xent_core.dump.formats.tables import Table, open_table
+from xent_core.dump.formats.table_columns import Table, open_table
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
