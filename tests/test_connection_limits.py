@@ -118,8 +118,10 @@ def test_only_so_many_uploads_at_once(capsys: pytest.CaptureFixture[str]) -> Non
 
     assert in_a_thread(both()) == (200, 429, 200)
     assert [(event["event"], event["bytes"]) for event in events(capsys)] == [
-        ("upload-refused", 6), ("upload", 5), ("upload", 7),
-    ]  # fmt: skip
+        ("upload-refused", 6),
+        ("upload", 5),
+        ("upload", 7),
+    ]
 
 
 def test_an_upload_that_never_ends_is_ended() -> None:

@@ -37,9 +37,17 @@ from tests.aio import in_a_thread
 from xent_core import __version__
 
 PAGES = (
-    "Batch", "One example", "Compare settings", "Gradient descent", "Step by step", "Implementations", "Precision",
-    "Doctor", "Your logits", "Export",
-)  # fmt: skip
+    "Batch",
+    "One example",
+    "Compare settings",
+    "Gradient descent",
+    "Step by step",
+    "Implementations",
+    "Precision",
+    "Doctor",
+    "Your logits",
+    "Export",
+)
 HEADERS = ("content-security-policy", "permissions-policy", "referrer-policy", "x-content-type-options")
 SECONDS = 60
 

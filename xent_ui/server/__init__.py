@@ -1,0 +1,1 @@
+"""What all visitors share on a server: its limits, its log, its job pool and its run lock."""

@@ -88,9 +88,13 @@ def _class_box() -> tuple[str, list[str], list[str]]:
 
 def _choices(key: str, label: str, names: Mapping[str, str]) -> list[str]:
     return st.pills(
-        label, list(names), format_func=lambda name: _(names[name]), selection_mode="multi", key=key,
+        label,
+        list(names),
+        format_func=lambda name: _(names[name]),
+        selection_mode="multi",
+        key=key,
         persist_state="session",
-    )  # fmt: skip
+    )
 
 
 def _widgets(page: str) -> tuple[tuple[str, int | str], ...]:
