@@ -1,1 +1,1 @@
-"""What all visitors share: limits, the log, the threads for long work, and the lock that runs one page at a time."""
+"""What all visitors share on a server: its limits, its log, its job pool and its run lock."""

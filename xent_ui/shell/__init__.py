@@ -1,1 +1,1 @@
-"""What surrounds every page: sharing, the copy in the browser tab, the first start, warming up, reconnecting."""
+"""What stands around every page: menu, share button, storage in the tab, cold start and warm-up."""
