@@ -8,10 +8,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from harness import app_test
+from tests.problems import call_of
 from xent_core import compare
 from xent_core.implementations import IMPLEMENTATIONS
 from xent_core.presets import PRESETS
 from xent_ui.state.sheet import sheet_of_preset
+from xent_ui.text import number
 
 PAGE = "pages/understand/implementations.py"
 
@@ -100,11 +102,15 @@ def test_names_are_shown_as_they_are_written() -> None:
     ],
     ids=str,
 )
-def test_odd_problems_are_shown(changes: dict[str, object]) -> None:
+def test_odd_problems_have_the_loss_of_pytorch_and_a_line_for_every_route(changes: dict[str, object]) -> None:
     sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)
 
-    open_page(sheet=sheet)
-    open_page(sheet=sheet.resized(1, 1))
+    for shown in (sheet, sheet.resized(1, 1)):
+        app = open_page(sheet=shown)
+        loss, _grad = call_of(shown.to_problem()).torch()
+
+        assert metrics(app)[0] == number(float(loss.sum()))
+        assert len(app.table[0].value) == len(IMPLEMENTATIONS)
 
 
 def test_a_route_that_cannot_run_has_code_and_no_gradient() -> None:

@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
+from tests.problems import call_of
 from tests.tolerances import assert_agree
+from xent_core import Problem
 from xent_core.presets import PRESETS
 from xent_ui.state.sheet import Sheet, sheet_of_preset
+from xent_ui.text import number
 
 EXPERIMENTS = ("smoothing", "mix", "flip", "weight", "temperature")
 
@@ -43,6 +46,33 @@ def curves(app: AppTest, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _array(value: dict[str, str]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]).newbyteorder("<"))
+
+
+def loss_of(experiment: str, problem: Problem, value: float, app: AppTest) -> float:
+    """The loss by PyTorch alone where the experiment has this value; NaN where it is not finite, as in the picture."""
+    call = call_of(problem)
+    match experiment:
+        case "smoothing":
+            call = replace(call, options={**call.options, "label_smoothing": value})
+        case "temperature":
+            call = replace(call, temperature=value)
+        case "weight":
+            ones = torch.ones(problem.num_classes, dtype=problem.logits.dtype)
+            weight = (ones if problem.weight is None else problem.weight).clone()
+            weight[int(app.selectbox(key="weight_of").value)] = value
+            call = replace(call, options={**call.options, "weight": weight})
+        case _mix:
+            kept, target = problem.kept(), problem.target
+            if not problem.has_probabilities:
+                target = F.one_hot(target.where(kept, 0), problem.num_classes).to(problem.logits.dtype)
+            mixed = torch.zeros(problem.num_classes, dtype=problem.logits.dtype)
+            for key, share in (("mix_first", value), ("mix_second", 1 - value)):
+                mixed[int(app.selectbox(key=key).value)] += share
+            target = torch.where(kept.unsqueeze(1), target, 0).index_copy(0, torch.tensor([0]), mixed.unsqueeze(0))
+            options = {name: option for name, option in call.options.items() if name != "ignore_index"}
+            call = replace(call, target=target, options=options)
+    loss = float(call.torch()[0].sum())
+    return loss if np.isfinite(loss) else np.nan
 
 
 def words(app: AppTest) -> str:
@@ -119,9 +149,21 @@ def test_the_weight_of_the_label_is_swept() -> None:
     ],
     ids=str,
 )
-def test_every_experiment_stands_odd_batches(experiment: str, changes: dict[str, object]) -> None:
+def test_every_experiment_shows_the_loss_of_pytorch_on_odd_batches(experiment: str, changes: dict[str, object]) -> None:
     sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)
 
-    open_section(experiment, sheet)
-    open_section(experiment, sheet.resized(1, 1))
-    open_section(experiment, sheet.resized(2, 12))
+    for shown in (sheet, sheet.resized(1, 1), sheet.resized(2, 12)):
+        app = open_section(experiment, shown)
+        problem = shown.to_problem()
+        if experiment == "flip":
+            label = torch.tensor(app.selectbox(key="flip_to").value)
+            target = problem.target.clone()
+            target[0] = F.one_hot(label, problem.num_classes) if problem.has_probabilities else label
+            loss, _grad = replace(call_of(problem), target=target).torch()
+
+            assert app.metric[0].value == number(float(loss.sum()))
+        else:
+            x, y = curves(app, "loss")[0]
+            expected = [loss_of(experiment, problem, value, app) for value in x.tolist()]
+
+            np.testing.assert_allclose(y, expected, rtol=0.02, atol=1e-3)

@@ -8,11 +8,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from harness import app_test
+from tests.problems import call_of
 from xent_core.precision import PRECISION_PRESETS
 from xent_core.presets import PRESETS
 from xent_core.problem import DTYPES
 from xent_ui.precision.figures import Curve, error_curves
 from xent_ui.state.sheet import sheet_of_preset
+from xent_ui.text import MINUS
 
 PAGE = "pages/understand/precision.py"
 
@@ -78,6 +80,9 @@ def test_every_matrix_can_be_chosen(quantity: str) -> None:
     app.button_group(key="precision_quantity").set_value(quantity).run()
 
     assert not app.exception
+    # the errors are those of the other dtypes to float64, which has none of its own
+    matrices = [chart for chart in app.get("plotly_chart") if "precision_" in chart.proto.id]
+    assert len(matrices) == (4 if quantity in ("gradient", "probability") else 3)
 
 
 def test_numbers_are_taken_as_typed_whatever_the_dtype_of_the_batch() -> None:
@@ -99,11 +104,15 @@ def test_numbers_are_taken_as_typed_whatever_the_dtype_of_the_batch() -> None:
     ],
     ids=str,
 )
-def test_odd_problems_are_shown(changes: dict[str, object]) -> None:
+def test_odd_problems_have_the_loss_of_pytorch_in_float64(changes: dict[str, object]) -> None:
     sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)
+    name = "sum of the row losses" if sheet.reduction == "none" else "loss"
 
-    open_page(sheet=sheet)
-    open_page(sheet=sheet.resized(1, 1))
+    for shown in (sheet, sheet.resized(1, 1)):
+        text = lines(open_page(sheet=shown))[name][0]
+        loss, _grad = call_of(replace(shown, dtype="float64").to_problem()).torch()
+
+        assert float(text.replace(MINUS, "-")) == pytest.approx(float(loss.sum()), rel=0.05, abs=5e-5, nan_ok=True)
 
 
 def test_a_loss_that_no_dtype_has_is_said() -> None:
