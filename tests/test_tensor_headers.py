@@ -22,6 +22,27 @@ def test_an_npy_header_says_what_follows_it(order: str, version: tuple[int, int]
     assert file.read() == values.tobytes("A")
 
 
+def test_a_header_is_read_again_where_another_thread_confused_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    np.save(file, np.zeros((3, 2), np.float32))
+    file.seek(0)
+    read, failures = (
+        np.lib.format.read_array_header_1_0,
+        iter([SystemError("AST constructor recursion depth mismatch")]),
+    )
+
+    def confused(source: io.BytesIO) -> object:
+        source.read(7)
+        for failure in failures:
+            raise failure
+        source.seek(-7, io.SEEK_CUR)
+        return read(source)
+
+    monkeypatch.setattr(np.lib.format, "read_array_header_1_0", confused)
+
+    assert read_npy_header(file) == ((3, 2), False, np.dtype("<f4"))
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -9,6 +9,9 @@ from numpy.lib import format as npy
 
 from xent_core.language import _
 
+# Before Python 3.13, threads that parse at the same time may count each other's depth: a SystemError, of no header
+PARSER_TRIES = 5
+
 
 class InvalidHeader(ValueError):
     """A .npy header that NumPy cannot read; its text is NumPy's reason."""
@@ -28,11 +31,16 @@ def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[An
     Raises: InvalidHeader.
     """
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    try:
-        shape, is_fortran, dtype = readers[npy.read_magic(file)](file)
-    except Exception as error:  # a hostile header may break NumPy's parser anywhere
-        raise InvalidHeader(first_line(error)) from error
-    return shape, is_fortran, dtype
+    start = file.tell()
+    for _attempt in range(PARSER_TRIES):
+        file.seek(start)
+        try:
+            return readers[npy.read_magic(file)](file)
+        except SystemError as error:
+            failure = error
+        except Exception as error:  # a hostile header may break NumPy's parser anywhere
+            raise InvalidHeader(first_line(error)) from error
+    raise InvalidHeader(first_line(failure)) from failure
 
 
 def read_safetensors_header(file: IO[bytes], size_bytes: int, *, limit: int) -> bytes:

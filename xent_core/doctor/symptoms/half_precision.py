@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 
+from xent_core.autograd import loss_and_gradient
 from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.measures import Measures
@@ -74,16 +76,14 @@ def _exact_against_half(call: Call) -> tuple[float, float, float]:
     """Σ of the row losses in float32; Σ|∂L/∂z| of the entries that are 0 in the dtype only; Σ|∂L/∂z| of all."""
     total = lost = whole = 0.0
     for piece in call.pieces():
-        grads = []
+        start = 1 / call.denominator if call.denominator else 1.0
+        losses, grads = torch.empty(0), []
         for dtype in (call.logits.dtype, torch.float32):
-            # an inference tensor takes part in backward() only as a copy made outside inference mode
-            with torch.inference_mode(False), torch.enable_grad():
-                leaf = call.logits[piece].to(dtype, copy=True).requires_grad_()
-                losses = call.row_losses(piece, dtype, leaf)
-                losses.backward(torch.full_like(losses, 1 / call.denominator if call.denominator else 1.0))
-            assert leaf.grad is not None
-            grads.append(leaf.grad)
-        total += float(losses.detach().double().sum())
+            losses, grad = loss_and_gradient(
+                call.logits[piece], partial(call.row_losses, piece, dtype), dtype=dtype, upstream=start
+            )
+            grads.append(grad)
+        total += float(losses.double().sum())
         size = grads[1].abs()
         whole += float(size.double().sum())
         lost += float(size[grads[0] == 0].double().sum())
