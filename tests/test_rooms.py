@@ -96,6 +96,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/your_logits/pairs.py",
             "xent_ui/your_logits/single_rows.py",
             "xent_ui/your_logits/suspects.py",
+            "xent_ui/widgets/segments.py",
         ),
     ),
     "tests/test_export_page.py": (

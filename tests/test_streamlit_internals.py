@@ -13,7 +13,6 @@ from harness.browser import ROOT
 from tests.aio import in_a_thread
 from xent_host import server_options
 from xent_ui import streamlit_internals
-from xent_ui.figures import heatmap
 from xent_ui.shell import cell_code
 from xent_ui.streamlit_internals import INTERNALS, TEXT_COLOUR, Internal
 
@@ -39,7 +38,7 @@ def test_the_list_knows_the_streamlit_that_is_required() -> None:
 
 
 def test_the_colour_of_texts_in_pictures_is_the_one_that_streamlit_replaces() -> None:
-    assert f"#{TEXT_COLOUR:06x}" == heatmap.INK
+    assert f"#{TEXT_COLOUR:06x}" == theme.INK
 
 
 def test_a_check_that_breaks_says_no() -> None:

@@ -68,6 +68,12 @@ def latex(value: float, decimals: int = 4) -> str:
     return {"NaN": r"\mathrm{NaN}", "inf": r"\infty", "-inf": r"-\infty"}.get(text, text)
 
 
+def latex_digits(value: float, decimals: int = 4) -> str:
+    """A number inside a formula, with its zeros behind the point: 0.0900."""
+    text = number(value, decimals).replace(MINUS, "-")
+    return latex(value, decimals) if "e" in text or not math.isfinite(value) else text
+
+
 # what is looked for once the escapes are gone: addresses, :icon: and :emoji:, and signs that stand alone
 _FOUND_LATE = re.compile(
     r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)|(?<=:)(?=[\w+\-/]+:)|(?<!\S)(?=(?:<->|->|<-|--|>=|<=|~=)(?!\S))", re.IGNORECASE

@@ -23,7 +23,7 @@ def count_slider(sheet: Sheet) -> int:
         return 1
     if not 1 <= session.kept(NUM_MICRO_BATCHES) <= sheet.num_rows:
         session.keep(NUM_MICRO_BATCHES, NUM_MICRO_BATCHES.default)
-    session.begin(NUM_MICRO_BATCHES, NUM_MICRO_BATCHES.default)
+    session.begin(NUM_MICRO_BATCHES)
     return int(st.slider(_("micro-batches"), 1, sheet.num_rows, key=NUM_MICRO_BATCHES.name, persist_state="session"))
 
 

@@ -20,7 +20,6 @@ from xent_ui.compare_settings.state import (
     SETTINGS_OF_SIDE,
     SWEPT_OPTION,
     VIEW,
-    VIEWS,
 )
 from xent_ui.compare_settings.two_gradients import gradient_words
 from xent_ui.state import session
@@ -31,6 +30,7 @@ from xent_ui.table.options import decimals, take_target_kind
 from xent_ui.text import _, markdown_escaped, number, short
 from xent_ui.widgets import formulas, matrices
 from xent_ui.widgets.pinned_settings import INDICES, Settings, keep_pinned, pin, pinned, settings_of, with_settings
+from xent_ui.widgets.segments import segmented_choice
 
 FORMS = (INDICES, PROBABILITIES)
 MAX_LISTED = 8  # weights, in words
@@ -39,17 +39,7 @@ MAX_LISTED = 8  # weights, in words
 def view_chooser() -> str:
     """Two settings, or a batch and its micro-batches."""
     titles = {SETTINGS: _("Two settings"), MICRO_BATCHES: _("Micro-batches")}
-    session.begin(VIEW, VIEW.default)
-    view = st.segmented_control(
-        _("Compare"),
-        VIEWS,
-        format_func=titles.__getitem__,
-        required=True,
-        key=VIEW.name,
-        persist_state="session",
-        label_visibility="collapsed",
-    )
-    return str(view)
+    return segmented_choice(_("Compare"), titles, VIEW)
 
 
 def both_option_bars() -> None:

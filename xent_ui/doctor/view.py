@@ -23,6 +23,7 @@ from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.text import _, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.segments import segmented_choice
 from xent_ui.widgets.warnings import findings_of
 
 TARGET_DTYPES = {
@@ -56,18 +57,7 @@ def source_chooser() -> str:
         state.FILE: _("Open a file"),
         state.MESSAGE: _("Paste an error message"),
     }
-    session.begin(state.SOURCE)
-    source = st.segmented_control(
-        _("What is examined"),
-        state.SOURCES,
-        format_func=titles.__getitem__,
-        required=True,
-        key=state.SOURCE.name,
-        persist_state="session",
-        label_visibility="collapsed",
-        wrap=True,
-    )
-    return str(source)
+    return segmented_choice(_("What is examined"), titles, state.SOURCE, wrap=True)
 
 
 def of_table() -> list[Finding]:

@@ -31,8 +31,8 @@ MAX_STEPS = 10_000
 def settings(sheet: Sheet) -> DescentSettings:
     """Optimizer, learning rate and number of steps."""
     most = max_steps(sheet)
-    session.begin(OPTIMIZER, OPTIMIZER.default)
-    session.begin(LEARNING_RATE, LEARNING_RATE.default)
+    session.begin(OPTIMIZER)
+    session.begin(LEARNING_RATE)
     session.begin(NUM_STEPS, min(NUM_STEPS.default, most))
     session.keep(NUM_STEPS, min(int(session.kept(NUM_STEPS)), most))
     which, rate, count = st.columns([2, 1, 1], vertical_alignment="bottom")

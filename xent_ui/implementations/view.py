@@ -26,7 +26,7 @@ YES, NO = ":green[✓]", ":red[✗]"
 
 def scale_slider() -> int:
     """The factor on all logits."""
-    session.begin(SCALE, SCALE.default)
+    session.begin(SCALE)
     scale = st.select_slider(_("all logits ×"), SCALES, key=SCALE.name, persist_state="session")
     return int(scale)
 

@@ -29,6 +29,7 @@ from xent_ui.table.options import decimals
 from xent_ui.text import _, number, short, short_names
 from xent_ui.widgets import number_tables
 from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.segments import segmented_choice
 
 MAX_SHOWN = 6  # classes with a line of their own
 USUAL_SMOOTHING = 0.1
@@ -43,19 +44,10 @@ def section(sheet: Sheet, row: int) -> None:
         "weight": (_("Class weight"), _weight),
         "temperature": (_("Temperature"), _temperature),
     }
-    session.begin(EXPERIMENT, EXPERIMENT.default)
-    choice = st.segmented_control(
-        _("Experiment"),
-        list(shown),
-        format_func=lambda name: shown[name][0],
-        required=True,
-        key=EXPERIMENT.name,
-        persist_state="session",
-        label_visibility="collapsed",
-        wrap=True,
-    )
+    titles = {name: title for name, (title, _show) in shown.items()}
+    choice = segmented_choice(_("Experiment"), titles, EXPERIMENT, wrap=True)
     with st.container(key="experiment_result"):
-        shown[str(choice)][1](sheet, sheet.to_problem(), row)
+        shown[choice][1](sheet, sheet.to_problem(), row)
 
 
 def _smoothing(sheet: Sheet, problem: Problem, row: int) -> None:

@@ -28,12 +28,12 @@ from xent_core.precision import (
 from xent_ui.figures import heatmap, theme
 from xent_ui.precision.figures import Curve, error_curves
 from xent_ui.precision.state import PROBLEM, QUANTITY, YOUR_BATCH
-from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS, Sheet, number_text
 from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, number, power_of_ten, short, short_names, size_words
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.number_tables import markdown_table
+from xent_ui.widgets.segments import segmented_choice
 
 MAX_DECIMALS = 10
 Runs = dict[str, InDtype]
@@ -41,22 +41,11 @@ Runs = dict[str, InDtype]
 
 def preset_chooser() -> str:
     """Your own batch, or a problem that one dtype cannot hold."""
-    session.begin(PROBLEM, PROBLEM.default)
     titles = {
         YOUR_BATCH: _("Your batch"),
         **{name: _(preset.title) for name, preset in PRECISION_PRESETS.items()},
     }
-    choice = st.segmented_control(
-        _("Numbers"),
-        list(titles),
-        format_func=titles.__getitem__,
-        required=True,
-        key=PROBLEM.name,
-        persist_state="session",
-        label_visibility="collapsed",
-        wrap=True,
-    )
-    return str(choice)
+    return segmented_choice(_("Numbers"), titles, PROBLEM, wrap=True)
 
 
 def runs_of(choice: str, sheet: Sheet) -> Runs:
@@ -232,18 +221,7 @@ def matrices(runs: Runs, choice: str, sheet: Sheet) -> None:
         "gradient": _("gradient"),
         "probability": _("probabilities"),
     }
-    session.begin(QUANTITY, QUANTITY.default)
-    quantity = str(
-        st.segmented_control(
-            _("Matrix"),
-            list(titles),
-            format_func=titles.__getitem__,
-            required=True,
-            key=QUANTITY.name,
-            persist_state="session",
-            label_visibility="collapsed",
-        )
-    )
+    quantity = segmented_choice(_("Matrix"), titles, QUANTITY)
     problem = runs["float64"].evaluation.problem
     if choice == YOUR_BATCH:
         rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)

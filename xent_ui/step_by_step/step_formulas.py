@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from xent_core.row_trace import Step, Trace
 from xent_ui.step_by_step.stage import MAX_SHOWN, floats, shown_classes
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, latex, number
+from xent_ui.text import latex, latex_digits
 
 MAX_TERMS = 4  # of a sum with numbers in it
 
@@ -104,9 +103,7 @@ def _at(step: Step, k: int = 0, *, gradient: bool = False) -> float:
 
 
 def _digits(value: float) -> str:
-    """A number inside a formula, with its zeros behind the point: 0.0900."""
-    text = number(value, decimals()).replace(MINUS, "-")
-    return latex(value, decimals()) if "e" in text or not math.isfinite(value) else text
+    return latex_digits(value, decimals())
 
 
 def _bracketed(value: float) -> str:

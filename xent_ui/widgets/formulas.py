@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from xent_core import Evaluation
 from xent_core.cell import CellArithmetic, all_cells
 from xent_ui.figures import heatmap
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state.sheet import Sheet, number_texts
 from xent_ui.table import options
-from xent_ui.text import MINUS, _, latex, number, short
+from xent_ui.text import MINUS, _, latex, latex_digits, number, short
 
 
 def denominator_words(evaluation: Evaluation) -> str:
@@ -63,7 +61,7 @@ def probability_latex(a: CellArithmetic, cell: Cell, decimals: int = 4) -> str:
         else rf"{latex(a.logit, decimals)}/{latex(a.temperature, decimals)}"
     )
     peak = rf"- {latex(a.peak, decimals)}" if a.peak >= 0 else rf"+ {latex(-a.peak, decimals)}"
-    exp, total, prob = (_fixed(value, decimals) for value in (a.exp, a.total, a.prob))
+    exp, total, prob = (latex_digits(value, decimals) for value in (a.exp, a.total, a.prob))
     top, bottom = (f"e^{{z_{{{i},{column}}}{over_t} - m}}" for column in (k, "j"))
     return (
         rf"\begin{{aligned}} p_{{{i},{k}}} &= \frac{{{top}}}{{\sum_j {bottom}}}"
@@ -75,13 +73,13 @@ def probability_latex(a: CellArithmetic, cell: Cell, decimals: int = 4) -> str:
 def gradient_latex(a: CellArithmetic, evaluation: Evaluation, cell: Cell, decimals: int = 4) -> str:
     """The gradient of one cell with its numbers: (0.0900 − 1)/3 = −0.3033."""
     name = rf"\frac{{\partial L}}{{\partial z_{{{cell.row},{cell.label}}}}}"
-    result = _fixed(a.grad, decimals)
+    result = latex_digits(a.grad, decimals)
     if not a.kept:
         return rf"{name} = 0 \cdot p = {result}"
     symbols = r"S \cdot p - v" if a.mass != 1 or a.target not in (0, 1) else "p - y"
     factor = "" if a.mass == 1 else rf"{latex(a.mass, decimals)} \cdot "
     value = f"({latex(a.target, decimals)})" if a.target < 0 else latex(a.target, decimals)
-    top = rf"{factor}{_fixed(a.prob, decimals)} - {value}"
+    top = rf"{factor}{latex_digits(a.prob, decimals)} - {value}"
     below = [(letter, x) for letter, x in (("D", a.denominator), ("T", a.temperature)) if x != 1]
     if not below:
         return rf"{name} = {symbols} = {top} = {result}"
@@ -102,11 +100,6 @@ def gradient_sum(a: CellArithmetic, decimals: int = 4) -> str:
     if not below:
         return f"{top} = {result}"
     return f"({top})/{below[0]} = {result}" if len(below) == 1 else f"({top})/({'·'.join(below)}) = {result}"
-
-
-def _fixed(value: float, decimals: int) -> str:
-    text = number(value, decimals).replace(MINUS, "-")
-    return latex(value, decimals) if "e" in text or not math.isfinite(value) else text
 
 
 def hover_texts(evaluation: Evaluation, sheet: Sheet, quantity: str) -> list[list[str]] | None:

@@ -50,9 +50,9 @@ def choice_of(summary: DumpSummary) -> Choice:
 def choice_fields(summary: DumpSummary) -> None:
     """Boxes for label and prediction, and fields for the ranges."""
     for group in (LABEL, PREDICTION):
-        session.begin(group, group.default)
+        session.begin(group)
     for bound in BOUNDS.values():
-        session.begin(bound, bound.default)
+        session.begin(bound)
     with st.container(key="dump_choice"):
         first, second, third = st.columns([2, 2, 1], vertical_alignment="bottom")
         with first:

@@ -16,6 +16,7 @@ from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis, PairDetailRun
 from xent_ui.your_logits.choice import choice_of
@@ -33,18 +34,7 @@ def matrix_and_table(analysis: DumpAnalysis) -> None:
         "confusion": _("number of rows"),
         "gradient": _("mean gradient"),
     }
-    session.begin(QUANTITY, QUANTITY.default)
-    quantity = str(
-        st.segmented_control(
-            _("What the matrix shows"),
-            list(titles),
-            format_func=titles.__getitem__,
-            required=True,
-            key=QUANTITY.name,
-            persist_state="session",
-            label_visibility="collapsed",
-        )
-    )
+    quantity = segmented_choice(_("What the matrix shows"), titles, QUANTITY)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _pair_matrix(summary, found, quantity, titles[quantity])

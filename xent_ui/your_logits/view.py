@@ -23,6 +23,7 @@ from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
 from xent_ui.your_logits.choice import forget_choice
@@ -49,20 +50,11 @@ numpy.savez("dump.npz", logits=torch.cat(logits).numpy(), target=torch.cat(targe
 
 def dump_and_loss() -> AnalysisRequest | None:
     """Which dump and which loss; None while there is none."""
-    titles = {EXAMPLE: _("Example: handwritten digits"), UPLOAD: _("Upload"), PATH: _("File on this computer")}
-    sources = [EXAMPLE, UPLOAD, *([] if limits().is_public else [PATH])]
-    session.begin(SOURCE, SOURCE.default)
-    source = st.segmented_control(
-        _("Where the logits come from"),
-        sources,
-        format_func=titles.__getitem__,
-        required=True,
-        key=SOURCE.name,
-        persist_state="session",
-        label_visibility="collapsed",
-        wrap=True,
-    )
-    found = {EXAMPLE: _of_example, UPLOAD: _of_upload, PATH: _of_path}[str(source)]()
+    titles = {EXAMPLE: _("Example: handwritten digits"), UPLOAD: _("Upload")}
+    if not limits().is_public:
+        titles[PATH] = _("File on this computer")
+    source = segmented_choice(_("Where the logits come from"), titles, SOURCE, wrap=True)
+    found = {EXAMPLE: _of_example, UPLOAD: _of_upload, PATH: _of_path}[source]()
     options = _options()
     if found is None or options is None:
         return None
@@ -108,8 +100,8 @@ def _of_upload() -> AnalysisRequest | None:
 
 def _of_path() -> AnalysisRequest | None:
     left, right = st.columns(2)
-    session.begin(LOGITS_PATH, LOGITS_PATH.default)
-    session.begin(TARGET_PATH, TARGET_PATH.default)
+    session.begin(LOGITS_PATH)
+    session.begin(TARGET_PATH)
     logits = left.text_input(
         _("Path of the logits"),
         key=LOGITS_PATH.name,
