@@ -13,6 +13,7 @@ from harness.browser import ROOT
 from tests.aio import in_a_thread
 from xent_host import server_options
 from xent_ui import streamlit_internals
+from xent_ui.figures import theme
 from xent_ui.shell import cell_code
 from xent_ui.streamlit_internals import INTERNALS, TEXT_COLOUR, Internal
 
