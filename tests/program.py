@@ -14,11 +14,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ("app.py", "hosted.py", "pages", "xent_host", "xent_ui", "xent_core")
 AROUND = ("tests", "benchmarks", "harness", "scripts")  # what is not the program
-PAGES = (
-    *("batch", "one_example", "compare_settings", "gradient_descent"),
-    *("step_by_step", "implementations", "precision"),
-    *("doctor", "referee", "your_logits", "export"),
-)
+PAGES = tuple(path.stem for path in sorted(ROOT.glob("pages/*/*.py")))
 
 
 class Source(NamedTuple):

@@ -50,7 +50,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "tests/browser/test_batch.py": (
         "code that runs in a browser",
         (
-            "xent_ui/shell/cell_code.py",
+            "xent_ui/shell/cell_editor_prefetch.py",
             "xent_ui/shell/tab_storage/__init__.py",
         ),
     ),

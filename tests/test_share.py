@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from harness.app_test import heatmap, loss, open_app, press, run, warnings
+from tests import program
 from xent_core import evaluate
 from xent_core.presets import PRESETS
 from xent_ui.state import session
@@ -18,11 +19,7 @@ SHEET = (
     .with_logits((("0.1", "-inf", "3"), ("-2.5", "0.001", "0"), ("1", "1", "3"), ("0", "1", "0")))
     .with_names(("cat", "<b>dog</b>", "漢"), ("a", "b", "c", "d"))
 )
-PAGES = (
-    *("batch", "one-example", "compare-settings", "gradient-descent"),
-    *("step-by-step", "implementations", "precision"),
-    *("doctor", "your-logits", "export"),
-)
+PAGES = tuple(page.replace("_", "-") for page in program.PAGES)
 
 
 def open_link(link: Link) -> AppTest:

@@ -14,7 +14,7 @@ from tests.aio import in_a_thread
 from xent_host import server_options
 from xent_ui import streamlit_internals
 from xent_ui.figures import theme
-from xent_ui.shell import cell_code
+from xent_ui.shell import cell_editor_prefetch
 from xent_ui.streamlit_internals import INTERNALS, TEXT_COLOUR, Internal
 
 
@@ -55,7 +55,7 @@ def test_pages_run_without_what_only_speeds_up_or_decorates(monkeypatch: pytest.
 
 
 def test_the_app_runs_where_nobody_can_tell_whether_it_is_cold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_code, "_FILES", [])
+    monkeypatch.setattr(cell_editor_prefetch, "_FILES", [])
     monkeypatch.setattr(streamlit_internals, "resolve_name", _nothing)
     page = AppTest.from_file(str(Path(ROOT) / "app.py"), default_timeout=120).run()
 

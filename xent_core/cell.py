@@ -1,4 +1,4 @@
-"""Why one number of the picture is what it is: the arithmetic of one cell."""
+"""The arithmetic behind one probability or one gradient, number by number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss and its gradient: PyTorch forward and backward, the closed form, and a check of one against the other."""
+"""The loss and its gradient: forward and `backward()`, the closed form, and a check of one against the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""compare_settings: what another setting of the options does to loss and gradient, on the same logits and labels."""
+"""Compares two settings of the options on the same numbers; gradient accumulation of micro-batches against the mean."""
 
 from __future__ import annotations
 

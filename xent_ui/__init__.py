@@ -1,1 +1,1 @@
-"""What pages share: figures, widgets, the state of a visit, and words."""
+"""What is on screen: a package for each page, and the rooms that pages share."""

@@ -8,7 +8,7 @@ from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.table import editors, layout, options
 from xent_ui.text import _
-from xent_ui.widgets import formulas, pinned_settings, warnings
+from xent_ui.widgets import doctor_warnings, formulas, pinned_settings
 
 title, tools = layout.title_and_tools()
 with title:
@@ -45,7 +45,7 @@ def table_and_picture() -> None:
         view.row_table(evaluation, sheet)
     with st.container(key="findings"):
         view.findings(sheet, evaluation)
-        warnings.warnings_line(evaluation.problem)
+        doctor_warnings.warnings_line(evaluation.problem)
     with st.container(key="effective_target"):
         view.effective_target(evaluation, sheet)
     with st.container(key="check"):

@@ -38,6 +38,6 @@ with st.container(key="break_map"):
 
 st.markdown(f"#### {_('One row by hand')}")
 with st.container(key="row_by_hand"):
-    row = view.row_chooser(sheet)
+    row = view.worked_row_chooser(sheet)
     view.worked_row(problem, row, sheet)
 tab_storage.keep_in_tab()

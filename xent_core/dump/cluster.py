@@ -1,4 +1,4 @@
-"""The same statistics counted by a Dask cluster: ranges of rows mapped to its workers, and merged as a tree."""
+"""Counts a dump on a Dask cluster: ranges of rows mapped to its workers, and their statistics merged as a tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each example says: loss, EL2N, gradient norm, margin, entropy and prediction, in a few passes over a batch."""
+"""The scores of every row: loss, EL2N, gradient norm, margin, entropy, prediction; the gradient in closed form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the batch page but the editors: loss, heatmaps, rows, the check of the gradient, exact tables, notes."""
+"""The page Batch but its editors: loss, heatmaps, rows, the check of the gradient, exact tables, notes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import streamlit as st
 
 from xent_core import Evaluation, gradient_check
 from xent_core.cross_entropy import GradientCheck
-from xent_core.marks import reference_losses
 from xent_core.parse import parse_number
+from xent_core.reference_losses import reference_losses
 from xent_ui.batch import why
 from xent_ui.batch.state import CLICKS
 from xent_ui.figures import heatmap, html, theme

@@ -1,4 +1,4 @@
-"""Two settings of the loss on the same logits and labels: A is pinned, B is the table on screen."""
+"""The page Compare settings: A is pinned, B is the table on screen, on the same logits and labels."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.text import _, markdown_escaped, number
 from xent_ui.widgets import job_progress
+from xent_ui.widgets.doctor_warnings import findings_of
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.segments import segmented_choice
-from xent_ui.widgets.warnings import findings_of
 
 TARGET_DTYPES = {
     "int64": torch.int64,

@@ -175,7 +175,7 @@ def gradient(entry: Entry, problem: Problem, sheet: Sheet) -> None:
     gradient_heatmap(difference, sheet, "route_difference", bound=bound, alt=_("Difference of the gradients"))
 
 
-def row_chooser(sheet: Sheet) -> int:
+def worked_row_chooser(sheet: Sheet) -> int:
     """Which row to work by hand."""
     if session.kept(WORKED_ROW) >= sheet.num_rows:
         session.keep(WORKED_ROW, 0)

@@ -1,4 +1,4 @@
-"""Runs hold one lock; short runs jump the queue; blocking waits release it.
+"""Lets one page compute at a time: runs hold one lock; short runs jump the queue; blocking waits release it.
 
 One interpreter runs one thread at a time. With twenty runs at once it spends as much on changing between them as on the
 runs, and each of them ends only when nearly all do.

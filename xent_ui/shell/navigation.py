@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from xent_ui import text
-from xent_ui.shell import cell_code, cold_start, reconnect, share
+from xent_ui.shell import cell_editor_prefetch, cold_start, reconnect, share
 from xent_ui.state import session
 from xent_ui.streamlit_internals import page_files_are_searched
 from xent_ui.text import _
@@ -44,7 +44,7 @@ def run(menu: Menu) -> None:
     share.frame()
     reconnect.rerun_after_reconnect()
     current.run()
-    cell_code.prefetch()
+    cell_editor_prefetch.prefetch()
 
 
 def _name(file: str) -> str:

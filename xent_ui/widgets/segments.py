@@ -1,4 +1,4 @@
-"""One choice of a few as buttons side by side, of which one is always chosen, and which outlives the page."""
+"""Buttons side by side, of which one is always chosen; the choice outlives the page."""
 
 from __future__ import annotations
 

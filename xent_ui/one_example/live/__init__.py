@@ -16,8 +16,8 @@ import streamlit as st
 import torch
 
 from xent_core import Evaluation, evaluate
-from xent_core.marks import reference_losses
 from xent_core.parse import parse_number
+from xent_core.reference_losses import reference_losses
 from xent_ui.figures.theme import MADE, NEGATIVE, POSITIVE, USED
 from xent_ui.one_example.row_draft import Draft
 from xent_ui.one_example.state import LIVE_ROW

@@ -1,7 +1,7 @@
 """What the doctor says of a Problem on any page."""
 
 from xent_core import Problem
-from xent_ui.widgets.warnings import findings_of
+from xent_ui.widgets.doctor_warnings import findings_of
 
 
 def test_the_doctor_sees_the_logits_as_pytorch_does_divided_by_the_temperature() -> None:

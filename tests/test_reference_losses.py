@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 
 from tests.problems import call_of, valid_calls
 from xent_core import Problem, evaluate
-from xent_core.marks import reference_losses
+from xent_core.reference_losses import reference_losses
 
 LN3 = math.log(3)
 HARD = Problem([[1, 2, 3]] * 3, [2, 1, 0])
