@@ -9,7 +9,7 @@ from numpy.lib import format as npy
 
 from xent_core.language import _
 
-# Before Python 3.13, threads that parse at the same time may count each other's depth: a SystemError, of no header
+# Threads that parse at the same time may count each other's depth (seen on Python 3.11): a SystemError, of no header
 PARSER_TRIES = 5
 
 

@@ -26,5 +26,5 @@ def apply() -> None:
         RUN_LOCK.yield_to_short_runs()
         enqueue(runner, message)
 
-    ScriptRunner._run_script = run_locked  # type: ignore[method-assign, assignment]
-    ScriptRunner._enqueue_forward_msg = enqueue_and_yield  # type: ignore[method-assign, assignment]
+    ScriptRunner._run_script = run_locked  # type: ignore[method-assign, assignment]  # replaced on purpose
+    ScriptRunner._enqueue_forward_msg = enqueue_and_yield  # type: ignore[method-assign, assignment]  # replaced on purpose

@@ -159,8 +159,8 @@ def apply() -> None:
     def receive_valid(state: SessionState, fresh: WidgetStates | None, **options: Any) -> None:
         receive(state, fresh and _shown_widgets(state).accepted(fresh), **options)
 
-    ScriptRunner._enqueue_forward_msg = enqueue_and_note  # type: ignore[method-assign, assignment]
-    SessionState.on_script_will_rerun = receive_valid  # type: ignore[method-assign, assignment]
+    ScriptRunner._enqueue_forward_msg = enqueue_and_note  # type: ignore[method-assign, assignment]  # replaced on purpose
+    SessionState.on_script_will_rerun = receive_valid  # type: ignore[method-assign, assignment]  # replaced on purpose
 
 
 def _shown_widgets(state: SessionState) -> ShownWidgets:
