@@ -39,6 +39,12 @@ def allowed_hosts() -> list[str]:
     return os.environ.get(HOSTS_VARIABLE, "").replace(",", " ").split()
 
 
+def base() -> str:
+    """What stands before every address of the app: "" or, say, "/tools"."""
+    path = str(config.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
+
+
 def apply() -> None:
     """Set every option that the host has not set."""
     # For a websocket from another site, Streamlit asks checkip.amazonaws.com whether that site is this server.
