@@ -55,17 +55,19 @@ class IdleVisits:
             await self.app(scope, receive, send)
             return
         active = monotonic()
+        next_message: asyncio.Future[Message] | None = None
 
         async def receive_in_time() -> Message:
-            nonlocal active
+            nonlocal active, next_message
             while True:
-                try:
-                    async with asyncio.timeout(self._look_again_in(active)):
-                        message = await receive()
-                except TimeoutError:
+                next_message = next_message or asyncio.ensure_future(receive())
+                # asked again, never cancelled: whoever gives it may have read it already
+                await asyncio.wait([next_message], timeout=self._look_again_in(active))
+                if not next_message.done():
                     if self._left(active) <= 0:
                         return await self._send_away(send)
                     continue
+                message, next_message = next_message.result(), None
                 if message["type"] == "websocket.receive" and message.get("bytes") != HEARTBEAT:
                     active = monotonic()
                 return message
@@ -75,6 +77,8 @@ class IdleVisits:
             await self.app(scope, receive_in_time, send)
         finally:
             self.visits -= 1
+            if next_message is not None:
+                next_message.cancel()
 
     def _left(self, active: float) -> float:
         """The seconds that a visit has left that did something at this time."""

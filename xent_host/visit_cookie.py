@@ -151,7 +151,7 @@ class VisitCookies:
                 headers = MutableHeaders(scope=message)
                 if cookie:
                     headers.append("Set-Cookie", cookie)
-                if is_private and "cache-control" not in headers:
+                if is_private:
                     headers["Cache-Control"] = FILES_STAY_PRIVATE
             await send(message)
 
