@@ -75,6 +75,7 @@ def test_no_script_reads_the_cookie_and_a_visit_outlives_its_line_and_its_page(
     page.on("websocket", lambda line: offered.append(line))
     page.add_init_script(f"({KEEP_LINES})()")
     open_page(page, f"{hosted.url}/?preset=worked-batch")
+    wait_drawn(page)
     [cookie] = [cookie for cookie in page.context.cookies() if cookie["name"].startswith("xent_visit_")]
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Lax", -1)
     assert "xent_visit" not in page.evaluate("document.cookie")
@@ -119,6 +120,7 @@ def test_a_tab_that_was_idle_reads_why_it_has_ended_and_goes_back_to_its_table(
 ) -> None:
     server, file = impatient
     open_page(page, f"{server.url}/?preset=worked-batch")
+    wait_drawn(page)
     edit_cell(page, editor(page, "logits"), 0, 1, "5")
     expect(metric(page, "loss")).to_have_text("1.9950", timeout=IDLE_MS)
     expect_kept(page, "5")
