@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 
 from xent_core.autograd import loss_and_gradient
 from xent_core.doctor.findings import Finding, finding
@@ -54,7 +53,7 @@ def lost_in_half_precision(call: Call, measures: Measures) -> Iterator[Finding]:
             + _(
                 "Somewhere on the way a number exceeds {largest}: the row losses add up to {total} over {rows} rows."
             ).format(largest=number_text(torch.finfo(dtype).max), total=number_text(total), rows=call.num_kept)
-            + (" " + _("label_smoothing first adds −log p of every class.") if call.smoothing else ""),
+            + (" " + _("label_smoothing first adds −log p of every class.") if call.options.smoothing else ""),
             fix,
         )
     if whole > 0 and lost / whole > VANISHED_SHARE:
@@ -92,12 +91,5 @@ def _exact_against_half(call: Call) -> tuple[float, float, float]:
 
 def _whole_loss(call: Call) -> float:
     """The loss as PyTorch gives it in the dtype that came; for "none" the largest row loss."""
-    loss = F.cross_entropy(
-        call.logits,
-        call.target,
-        weight=call.weight,
-        ignore_index=call.ignore_index,
-        reduction=call.reduction,
-        label_smoothing=call.smoothing,
-    )
-    return float(loss) if loss.dim() == 0 and call.reduction != "none" else float(loss.max())
+    loss = call.options.cross_entropy(call.logits, call.target)
+    return float(loss) if loss.dim() == 0 and call.options.reduction != "none" else float(loss.max())
