@@ -169,7 +169,9 @@ def opening_of(link: Link) -> Opening:
             problems.append(_("The link is damaged: {error} This is {name}.").format(error=error, name=FIRST_PRESET))
         except InvalidSheet as error:
             problems.append(
-                _("The link holds what no table can: {error} This is {name}.").format(error=error, name=FIRST_PRESET)
+                _("The table of the link cannot be shown: {error} This is {name}.").format(
+                    error=error, name=FIRST_PRESET
+                )
             )
     elif link.preset in PRESETS:
         return Opening(sheet_of_preset(PRESETS[link.preset]), link.preset)

@@ -12,8 +12,9 @@ from xent_core.autograd import loss_and_gradient
 from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.measures import Measures
-from xent_core.doctor.symptoms.wording import dtype_text, number_text
+from xent_core.doctor.symptoms.wording import number_text
 from xent_core.language import _
+from xent_core.validation import dtype_name
 
 # a tenth of Σ|∂L/∂z|: rounding loses far less; right and confident rows beside wrong ones lose less too
 VANISHED_SHARE = 0.1
@@ -47,7 +48,7 @@ def lost_in_half_precision(call: Call, measures: Measures) -> Iterator[Finding]:
             "half-precision-overflow",
             "warning",
             _("In {dtype} the loss is {loss}, in float32 it is {exact}.").format(
-                dtype=dtype_text(call.logits), loss=number_text(loss), exact=number_text(exact)
+                dtype=dtype_name(call.logits), loss=number_text(loss), exact=number_text(exact)
             )
             + " "
             + _(
@@ -62,7 +63,7 @@ def lost_in_half_precision(call: Call, measures: Measures) -> Iterator[Finding]:
             "warning",
             _(
                 "{percent:.0f} % of the gradient (of Σ|∂L/∂z| = {whole}) is exactly 0 in {dtype}, and not in float32."
-            ).format(percent=100 * lost / whole, whole=number_text(whole), dtype=dtype_text(call.logits))
+            ).format(percent=100 * lost / whole, whole=number_text(whole), dtype=dtype_name(call.logits))
             + " "
             + _("p rounds to 1 beside it, or the entry is smaller than {smallest}.").format(
                 smallest=number_text(torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps)

@@ -13,8 +13,9 @@ from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.fixes import keep_rows, keep_soft_rows
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.measures import Measures
-from xent_core.doctor.symptoms.wording import dtype_text, index_text, number_text
+from xent_core.doctor.symptoms.wording import index_text, number_text
 from xent_core.language import _
+from xent_core.validation import dtype_name
 
 
 def single_class(call: Call) -> Iterator[Finding]:
@@ -186,7 +187,7 @@ def saturated(call: Call, measures: Measures) -> Iterator[Finding]:
         return
     words = [
         _("In {count} of {rows} rows the largest probability rounds to exactly 1 in {dtype}.").format(
-            count=measures.certain_rows, rows=call.num_kept, dtype=dtype_text(call.logits)
+            count=measures.certain_rows, rows=call.num_kept, dtype=dtype_name(call.logits)
         )
     ]
     if not call.soft and not call.options.smoothing:
