@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from xent_core import __version__
-from xent_host import error_reports, run_scheduler, server_options, widget_filter
+from xent_host import download_queue, error_reports, run_scheduler, server_options, widget_filter
 from xent_host.connection_limits import ConnectionLimiter, held_files
 from xent_host.security_headers import SecurityHeaders
 from xent_ui.server.job_pool import POOL
@@ -29,6 +29,7 @@ from xent_ui.streamlit_internals import run_first_page
 server_options.apply()
 widget_filter.apply()
 run_scheduler.apply()
+download_queue.apply()
 error_reports.quieten_streamlit()
 
 

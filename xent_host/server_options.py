@@ -23,6 +23,7 @@ STREAMLIT_OPTIONS: dict[str, Any] = {
     "client.showErrorLinks": False,
     "client.toolbarMode": "viewer",
     "logger.enableRich": False,  # it would write errors with their messages, past error_reports.py
+    "runner.fastReruns": False,  # else each message starts a thread, which waits for its turn to learn it is not wanted
     "runner.magicEnabled": False,
     "server.disconnectedSessionTTL": 60,
     "server.enableAgentApi": False,

@@ -141,6 +141,13 @@ def held_files(manager: Any) -> dict[str, list[int]]:
     }
 
 
+def client_address(runtime: Any, session: str) -> str | None:
+    """The address of the browser that is connected to a session; None if none is, or nobody can tell."""
+    client = runtime.get_client(session)
+    context = None if client is None else client.client_context
+    return None if context is None else context.remote_ip
+
+
 def inline_scripts() -> list[str]:
     """The scripts in Streamlit's page itself, whose hashes a Content-Security-Policy names."""
     return re.findall(r"<script>(.*?)</script>", _page(), re.DOTALL)
@@ -186,8 +193,27 @@ def _fields(message: str, file: str = "") -> set[str]:
 
 
 def _is_run_patchable() -> bool:
-    data = resolve_name("streamlit.runtime.scriptrunner_utils.script_requests:RerunData")(fragment_id_queue=["a"])
-    return data.fragment_id_queue == ["a"] and _exist(f"{SCRIPT_RUNNER}._run_script")
+    return _exist(f"{SCRIPT_RUNNER}._run_script") and _uses(f"{SCRIPT_RUNNER}.__init__", "_session_id")
+
+
+def _is_address_of_a_session_known() -> bool:
+    socket = "streamlit.web.server.starlette.starlette_websocket"
+    return _exist(
+        "streamlit.runtime:Runtime.get_client",
+        "streamlit.runtime:Runtime.is_active_session",
+        f"{socket}:StarletteSessionClient.client_context",
+        f"{socket}:StarletteClientContext.remote_ip",
+    ) and _uses("streamlit.runtime.backend_operation_handler:connection_locality", "get_client", "client_context")
+
+
+def _are_downloads_within_reach() -> bool:
+    handle = "streamlit.runtime.backend_operation_handler:DeferredFileHandler.handle"
+    return (
+        resolve_name(handle).__code__.co_varnames[:3] == ("self", "request", "session_id")
+        and _uses(handle, "deferred_file", "file_id", "execute_deferred", "request_id")
+        and {"url"} <= _fields("DeferredFileResponsePayload", file="ForwardMsg")
+        and {"request_id", "error_msg", "deferred_file"} <= _fields("BackendOperationResponse", file="ForwardMsg")
+    )
 
 
 def _is_enqueue_patchable() -> bool:
@@ -253,11 +279,37 @@ def _is_in_script(files: str, text: str) -> bool:
 
 INTERNALS = (
     Internal(
-        "ScriptRunner._run_script with RerunData.fragment_id_queue",
-        "lets runs wait for one lock, the short ones first",
+        "ScriptRunner._run_script and _session_id",
+        "lets runs wait for one lock, those of whoever has used least first",
         "whoever opens pages without end holds up everybody who edits",
         PROTECTS,
         _is_run_patchable,
+    ),
+    Internal(
+        "Runtime.get_client with client_context.remote_ip",
+        "tells from which address a visit comes",
+        "whoever opens many visits has as many shares of the processor",
+        PROTECTS,
+        _is_address_of_a_session_known,
+    ),
+    Internal(
+        "the option runner.fastReruns",
+        "keeps a visit to one run at a time",
+        "a visit that asks for runs without end has a thread for each of them",
+        PROTECTS,
+        lambda: (
+            _are_options_known("runner.fastReruns")
+            and _exist("streamlit.runtime.app_session:AppSession.request_rerun")
+            and "runner.fastReruns"
+            in resolve_name("streamlit.runtime.app_session:AppSession.request_rerun").__code__.co_consts
+        ),
+    ),
+    Internal(
+        "DeferredFileHandler.handle and MediaFileManager.execute_deferred",
+        "makes files that are downloaded in the turn of the visit that asked",
+        "whoever asks for many files holds up everybody's, and longer than he stays",
+        PROTECTS,
+        _are_downloads_within_reach,
     ),
     Internal(
         "ScriptRunner._enqueue_forward_msg",
