@@ -7,12 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from harness.browser import ROOT
-from xent_host.startup_check import UnprotectedServer, check_streamlit
+from xent_host.startup_check import PROXIES_VARIABLE, UnprotectedServer, check_proxies, check_streamlit
 from xent_ui.server.limits import PUBLIC_VARIABLE
 from xent_ui.streamlit_internals import INTERNALS, PROTECTS
 
 RUNNER = "streamlit.runtime.scriptrunner.script_runner.ScriptRunner"
 STATE = "streamlit.runtime.state.session_state.SessionState"
+PROXIES = "uvicorn.middleware.proxy_headers._TrustedHosts"
+WEBSOCKETS = "uvicorn.protocols.websockets.websockets_sansio_impl"
 INTERNAL = "xent_ui.streamlit_internals"
 Patch = pytest.MonkeyPatch
 
@@ -72,6 +74,15 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         store_under_another_name,
         without("streamlit.runtime.Runtime.uploaded_file_mgr"),
         without("streamlit.runtime.get_instance"),
+        without("streamlit.runtime.Runtime.is_active_session"),
+        without("streamlit.runtime.memory_uploaded_file_manager.MemoryUploadedFileManager.remove_file"),
+    ],
+    "uvicorn's ProxyHeadersMiddleware": [
+        lambda patch: patch.setattr(f"{PROXIES}.get_trusted_client_address", lambda proxies, text: (text[:12], 0)),
+        without("uvicorn.middleware.proxy_headers._TrustedHosts"),
+    ],
+    "uvicorn's extension": [
+        lambda patch: patch.setattr(f"{WEBSOCKETS}.WebSocketsSansIOProtocol.handle_connect", lambda protocol, event: 1)
     ],
     "the addresses below": [
         lambda patch: patch.setattr(
@@ -161,3 +172,20 @@ def test_without_what_only_speeds_up_or_decorates_a_line_stands_in_the_log(
     assert [(line["event"], line["what"], line["effect"]) for line in lines] == [
         ("streamlit-changed", internal.name, internal.if_moved)
     ]
+
+
+@pytest.mark.parametrize("everybody", ["*", " * ", "127.0.0.1,0.0.0.0/0", "::/0"])
+def test_a_server_does_not_take_everybodys_word_for_where_visitors_come_from(
+    everybody: str, monkeypatch: Patch
+) -> None:
+    monkeypatch.setenv(PROXIES_VARIABLE, everybody)
+
+    with pytest.raises(UnprotectedServer, match=PROXIES_VARIABLE):
+        check_proxies()
+
+
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1", "10.213.47.0/24, 2001:db8::1", "unix-socket"])
+def test_a_server_takes_the_word_of_its_proxies(proxies: str, monkeypatch: Patch) -> None:
+    monkeypatch.setenv(PROXIES_VARIABLE, proxies)
+
+    check_proxies()

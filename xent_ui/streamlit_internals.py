@@ -147,6 +147,12 @@ def held_files(manager: Any) -> dict[str, list[int]]:
     }
 
 
+def drop_oldest_file(manager: Any, session: str) -> None:
+    """Forget the file that the session has uploaded first, if it has one."""
+    if file := next(iter(manager.file_storage.get(session, ())), None):
+        manager.remove_file(session, file)
+
+
 def inline_scripts() -> list[str]:
     """The scripts in Streamlit's page itself, whose hashes a Content-Security-Policy names."""
     return re.findall(r"<script>(.*?)</script>", _page(), re.DOTALL)
@@ -231,9 +237,26 @@ def _are_uploads_counted() -> bool:
     manager = resolve_name("streamlit.runtime.memory_uploaded_file_manager:MemoryUploadedFileManager")("")
     file = resolve_name("streamlit.runtime.uploaded_file_manager:UploadedFileRec")("id", "name", "type", b"12")
     manager.add_file("session", file)
-    return held_files(manager) == {"session": [2]} and _exist(
-        "streamlit.runtime:get_instance", "streamlit.runtime:Runtime.uploaded_file_mgr"
+    counted = held_files(manager)
+    drop_oldest_file(manager, "session")
+    left = held_files(manager)
+    return (counted, left) == ({"session": [2]}, {"session": []}) and _exist(
+        "streamlit.runtime:get_instance",
+        "streamlit.runtime:Runtime.is_active_session",
+        "streamlit.runtime:Runtime.uploaded_file_mgr",
     )
+
+
+def _are_forged_addresses_refused() -> bool:
+    """Whether uvicorn takes a visitor's address from a known proxy alone, and of several the one that it has seen."""
+    proxies = resolve_name("uvicorn.middleware.proxy_headers:_TrustedHosts")("192.0.2.1")
+    address = proxies.get_trusted_client_address("198.51.100.9, 203.0.113.5, 192.0.2.1")
+    return address[0] == "203.0.113.5" and "192.0.2.1" in proxies and "198.51.100.9" not in proxies
+
+
+def _is_a_websocket_refused_like_a_page() -> bool:
+    protocol = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+    return "websocket.http.response" in str(resolve_name(f"{protocol}.handle_connect").__code__.co_consts)
 
 
 def _are_addresses_the_same() -> bool:
@@ -318,10 +341,24 @@ INTERNALS = (
     ),
     Internal(
         "Runtime.uploaded_file_mgr with file_storage",
-        "counts the uploaded files that the server holds",
+        "counts the uploaded files that the server holds, and forgets those that give way",
         "the limits on uploads cannot be enforced, and files fill the memory",
         PROTECTS,
         _are_uploads_counted,
+    ),
+    Internal(
+        "uvicorn's ProxyHeadersMiddleware",
+        "tells the address of a visitor behind a proxy, which no visitor can forge",
+        "whoever sends another X-Forwarded-For with each request has no limits by address",
+        PROTECTS,
+        _are_forged_addresses_refused,
+    ),
+    Internal(
+        "uvicorn's extension websocket.http.response",
+        "refuses a visit with the status by which a proxy goes on to the next replica",
+        "a visitor is turned away although another replica has room",
+        DECORATES,
+        _is_a_websocket_refused_like_a_page,
     ),
     Internal(
         "the addresses below /_stcore/",

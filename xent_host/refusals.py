@@ -1,0 +1,20 @@
+"""How a request is refused: a status, a sentence, and headers."""
+
+from __future__ import annotations
+
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+
+async def refuse(status: int, why: str, scope: Scope, receive: Receive, send: Send, **headers: str) -> None:
+    """Answer with a status and a sentence; a websocket too is answered like a page, before it is one.
+
+    Args: headers: with `_` for `-`.
+    """
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = PlainTextResponse(why, status_code=status, headers=named)
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await receive()
+        await send({"type": "websocket.close", "code": 1013})
+        return
+    await answer(scope, receive, send)
