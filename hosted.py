@@ -11,7 +11,6 @@ os.environ["XENT_PUBLIC"] = "1"  # before anything asks
 from xent_host import startup_check
 
 startup_check.check_streamlit()  # before anything is imported that may have moved
-startup_check.check_proxies()
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -21,9 +20,8 @@ from starlette.routing import Route
 
 from xent_core import __version__
 from xent_host import error_reports, run_scheduler, server_options, widget_filter
-from xent_host.connection_limits import ConnectionLimiter
+from xent_host.connection_limits import ConnectionLimiter, held_files
 from xent_host.security_headers import SecurityHeaders
-from xent_host.upload_limits import StreamlitFiles
 from xent_ui.server.job_pool import POOL
 from xent_ui.server.log import event
 from xent_ui.streamlit_internals import run_first_page
@@ -39,7 +37,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Before the first visitor: the heavy imports and one run of the first page. After the last: an end to all work."""
     event("start")
     begun = perf_counter()
-    StreamlitFiles().sizes()  # raises where the limits on uploads cannot be enforced
+    held_files()  # raises where the limits on uploads cannot be enforced
     import_module("xent_ui.shell.warm_up")
     await run_first_page()
     event("warm", seconds=round(perf_counter() - begun, 3))

@@ -60,6 +60,7 @@ class Browser:
     def __init__(self, app: ASGIApp, address: str = HERE, path: str = "/_stcore/stream") -> None:
         self.sent: list[Message] = []
         self._queue: asyncio.Queue[Message] = asyncio.Queue()
+        self._queue.put_nowait({"type": "websocket.connect"})
         scope = {"type": "websocket", "path": path, "headers": [], "client": (address, 1)}
         scope["extensions"] = {"websocket.http.response": {}}
         self.task = asyncio.ensure_future(app(scope, self._queue.get, self._send))
@@ -68,6 +69,9 @@ class Browser:
         self.sent.append(message)
         if message["type"] == "websocket.close":
             self._queue.put_nowait({"type": "websocket.disconnect", "code": message["code"]})
+        elif message["type"] == "websocket.http.response.body":
+            for _once_for_the_answer_once_for_the_line in range(2):
+                self._queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
 
     def say(self, message: Message) -> None:
         """Send a message."""

@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from tests.aio import in_a_thread
 from tests.asgi import HERE, Browser, answer, fine, http, reads_all, settle, status
 from xent_host.connection_limits import SERVER_FULL, ConnectionLimiter, ConnectionLimits
+from xent_host.server_options import PROXIES_VARIABLE, check_proxies
 from xent_host.upload_limits import UploadLimits
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
@@ -136,6 +137,23 @@ def test_nobody_forges_an_address(source: str, forwarded: list[str], expected: s
     in_a_thread(answer(ProxyHeadersMiddleware(guard, "127.0.0.1"), request))
 
     assert seen == [expected]
+
+
+@pytest.mark.parametrize("everybody", ["*", " * ", "127.0.0.1,0.0.0.0/0", "::/0"])
+def test_a_server_does_not_take_everybodys_word_for_where_visitors_come_from(
+    everybody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROXIES_VARIABLE, everybody)
+
+    with pytest.raises(ValueError, match=PROXIES_VARIABLE):
+        check_proxies()
+
+
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1", "10.213.47.0/24, 2001:db8::1", "unix-socket"])
+def test_a_server_takes_the_word_of_its_proxies(proxies: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PROXIES_VARIABLE, proxies)
+
+    check_proxies()
 
 
 # Visits

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.browser import ROOT
-from xent_host.startup_check import PROXIES_VARIABLE, UnprotectedServer, check_proxies, check_streamlit
+from xent_host.startup_check import UnprotectedServer, check_streamlit
 from xent_ui.server.limits import PUBLIC_VARIABLE
 from xent_ui.streamlit_internals import INTERNALS, PROTECTS
 
@@ -172,20 +172,3 @@ def test_without_what_only_speeds_up_or_decorates_a_line_stands_in_the_log(
     assert [(line["event"], line["what"], line["effect"]) for line in lines] == [
         ("streamlit-changed", internal.name, internal.if_moved)
     ]
-
-
-@pytest.mark.parametrize("everybody", ["*", " * ", "127.0.0.1,0.0.0.0/0", "::/0"])
-def test_a_server_does_not_take_everybodys_word_for_where_visitors_come_from(
-    everybody: str, monkeypatch: Patch
-) -> None:
-    monkeypatch.setenv(PROXIES_VARIABLE, everybody)
-
-    with pytest.raises(UnprotectedServer, match=PROXIES_VARIABLE):
-        check_proxies()
-
-
-@pytest.mark.parametrize("proxies", ["", "127.0.0.1", "10.213.47.0/24, 2001:db8::1", "unix-socket"])
-def test_a_server_takes_the_word_of_its_proxies(proxies: str, monkeypatch: Patch) -> None:
-    monkeypatch.setenv(PROXIES_VARIABLE, proxies)
-
-    check_proxies()

@@ -60,6 +60,11 @@ class ConnectionLimits:
     uploads: UploadLimits = field(default_factory=UploadLimits)
 
 
+def held_files() -> dict[str, list[int]]:
+    """The sizes in bytes of the files that this server holds, by visit. Raises: AttributeError if nobody can tell."""
+    return StreamlitFiles().sizes()
+
+
 class ConnectionLimiter:
     """ASGI middleware that lets through what is within the limits."""
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+
+LINGER_SECONDS = 1.0
 
 
 async def refuse(status: int, why: str, scope: Scope, receive: Receive, send: Send, **headers: str) -> None:
@@ -18,3 +23,8 @@ async def refuse(status: int, why: str, scope: Scope, receive: Receive, send: Se
         await send({"type": "websocket.close", "code": 1013})
         return
     await answer(scope, receive, send)
+    if scope["type"] == "websocket":  # uvicorn logs an error if the app returns before the line is down
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                for _connect_refused_gone in range(3):
+                    await receive()

@@ -1,21 +1,15 @@
-"""Stops the start of a public server where something is missing that protects it, and logs what else is missing."""
+"""Stops the start of a public server where Streamlit lacks what protects it, and logs what else is missing."""
 
 from __future__ import annotations
-
-import contextlib
-import os
-from ipaddress import ip_network
 
 import streamlit
 
 from xent_ui.server.log import event
 from xent_ui.streamlit_internals import INTERNALS, PROTECTS
 
-PROXIES_VARIABLE = "FORWARDED_ALLOW_IPS"  # of uvicorn: whom it believes where a visitor comes from
-
 
 class UnprotectedServer(RuntimeError):
-    """Something is missing that protects a public server."""
+    """Streamlit has changed where it protects a public server."""
 
 
 def check_streamlit() -> None:
@@ -29,14 +23,3 @@ def check_streamlit() -> None:
         )
     for internal in missing:
         event("streamlit-changed", what=internal.name, effect=internal.if_moved)
-
-
-def check_proxies() -> None:
-    """Look at whose word is taken for where a visitor comes from. Raises: UnprotectedServer if it is everybody's."""
-    for trusted in os.environ.get(PROXIES_VARIABLE, "").split(","):
-        with contextlib.suppress(ValueError):
-            if trusted.strip() == "*" or ip_network(trusted.strip()).prefixlen == 0:
-                raise UnprotectedServer(
-                    f"This server does not start: {PROXIES_VARIABLE} names every address, so that each visitor could "
-                    "forge its own. Name the addresses of your proxy alone, or leave it out."
-                )
