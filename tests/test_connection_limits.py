@@ -357,3 +357,43 @@ def test_requests_of_one_address_have_a_pace() -> None:
         return [*codes, await status(guard, http("/", address=THERE)), await status(guard, http("/healthz"))]
 
     assert in_a_thread(scene()) == [200] * 4 + [429] * 2 + [200, 200]
+
+
+def test_requests_are_slower_while_others_edit_and_large_answers_count_more() -> None:
+    async def scene() -> tuple[list[int], float, int]:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (large if scope["type"] == "http" else reads_all)(scope, receive, send)
+
+        async def large(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": bytes(200_000)})
+
+        limits = ConnectionLimits(
+            **{"requests_a_second": 1000.0, "requests_burst": 0, "wait_seconds": 60.0},
+            **{"crowded_requests_a_second": 0.01, "bytes_a_request": 1000},
+        )
+        guard = ConnectionLimiter(app, limits)
+        begun = asyncio.get_running_loop().time()
+        alone = [await status(guard, http("/")) for _ in range(2)]
+        seconds = asyncio.get_running_loop().time() - begun
+        browser = Browser(guard, THERE)
+        browser.say(RERUN)
+        await settle()
+        return alone, seconds, await status(guard, http("/"))
+
+    alone, seconds, crowded = in_a_thread(scene())
+    assert (alone, crowded) == ([200, 200], 429)
+    assert seconds > 0.19  # 200 more for the bytes of the first
+
+
+def test_downloads_are_not_compressed_again_and_again() -> None:
+    seen: list[list[bytes]] = []
+
+    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append([name for name, _value in scope["headers"]])
+        await fine(scope, receive, send)
+
+    for path in ("/media/a.csv", "/base/media/a.csv", "/step-by-step"):
+        in_a_thread(answer(ConnectionLimiter(asks), http(path, accept_encoding="gzip", accept="*/*")))
+
+    assert seen == [[b"accept"], [b"accept"], [b"accept-encoding", b"accept"]]

@@ -202,6 +202,16 @@ def test_what_comes_too_fast_waits_and_at_last_is_refused(clock: Clock) -> None:
     assert pace.delay("192.0.2.1") == 1 / 8
 
 
+def test_while_others_work_the_pace_is_slower_and_what_is_large_counts_more(clock: Clock) -> None:
+    pace = Pace(a_second=8.0, burst=0, most_seconds=60.0, crowded_a_second=2.0)
+    assert [pace.delay("192.0.2.1") for _ in range(3)] == [0.0, 1 / 8, 2 / 8]
+    assert pace.delay("192.0.2.1", is_crowded=True) == 2 / 8 + 1 / 2
+    pace.count("192.0.2.1", 8.0)
+    pace.count("192.0.2.2", 8.0)  # which has not asked for anything
+    assert pace.delay("192.0.2.1") == 2 / 8 + 1 / 2 + 1 + 1 / 8
+    assert pace.delay("192.0.2.2") == 0.0
+
+
 def test_an_address_with_many_others_behind_it_has_one_pace(clock: Clock) -> None:
     pace = Pace(a_second=10.0, burst=0, most_seconds=60.0)
 

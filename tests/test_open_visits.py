@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message
 
 from tests.aio import in_a_thread
-from xent_host.open_visits import GIVE_WAY_SECONDS, TRY_AGAIN_LATER, WAIT_SECONDS, OpenVisit, OpenVisits
+from xent_host.open_visits import BUSY_SECONDS, GIVE_WAY_SECONDS, TRY_AGAIN_LATER, WAIT_SECONDS, OpenVisit, OpenVisits
 
 CROWD, NEW, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
@@ -135,6 +135,20 @@ def test_one_that_cannot_be_told_keeps_nobody_waiting(clock: Clock) -> None:
         return await enter(visits, NEW), len(visits)
 
     assert in_a_thread(scene()) == (True, 2)
+
+
+def test_others_are_busy_for_a_while_after_they_sent_something(clock: Clock) -> None:
+    visits = OpenVisits(10)
+    assert not visits.are_others_busy(CROWD)
+    visits.hear(OpenVisit(NEW, nowhere))
+    visits.hear(OpenVisit(CROWD, nowhere))
+    visits.hear(OpenVisit(CROWD, nowhere))
+    assert visits.are_others_busy(CROWD)
+    assert visits.are_others_busy(OTHER)
+    clock.now += BUSY_SECONDS
+    visits.hear(OpenVisit(CROWD, nowhere))
+    assert not visits.are_others_busy(CROWD)
+    assert visits.are_others_busy(NEW)
 
 
 def test_after_its_end_a_visit_is_told_nothing_more() -> None:

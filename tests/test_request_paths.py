@@ -2,7 +2,7 @@
 
 import pytest
 
-from xent_host.request_paths import below_core, is_closed, is_plain
+from xent_host.request_paths import below_core, is_closed, is_download, is_plain
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,11 @@ def test_what_lies_below_the_core(path: str, parts: list[str]) -> None:
 )
 def test_what_is_no_visitors_business(path: str, closed: bool) -> None:
     assert is_closed(path) is closed
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/media/a.csv", True), ("/base/media/a.csv", True), ("/static/media.js", False), ("/media", False), ("/", False)],
+)
+def test_what_may_be_a_download(path: str, expected: bool) -> None:
+    assert is_download(path) is expected

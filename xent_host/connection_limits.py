@@ -19,7 +19,7 @@ from xent_host.fair_shares import FairTurns, NoTurn, Pace
 from xent_host.message_limits import MessageLimits, Messages
 from xent_host.open_visits import OpenVisit, OpenVisits
 from xent_host.refusals import refuse
-from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_plain
+from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_download, is_plain
 from xent_host.upload_limits import Files, StreamlitFiles, UploadLimits, Uploads
 from xent_ui.server.log import event
 
@@ -40,7 +40,9 @@ class ConnectionLimits:
       visits: open websockets.
       visits_a_second, visits_burst: of one address; what comes faster after a burst waits.
       messages: of each visit.
-      requests_a_second, requests_burst: of one address; a page asks for a hundred files.
+      requests_a_second, requests_burst: of one address; a page asks for 133 files at first. Each takes 2 to 4 ms.
+      crowded_requests_a_second: while others send something, that is, edit.
+      bytes_a_request: an answer counts as one more for each of these.
       answers_at_once: for all; one address has half of them. Each keeps 128 kB until its reader has taken it.
       answers_waiting, wait_seconds: how many requests may wait for their turn or for their pace, and for how long.
       answer_seconds: for one that its reader takes slowly.
@@ -53,6 +55,8 @@ class ConnectionLimits:
     messages: MessageLimits = field(default_factory=MessageLimits)
     requests_a_second: float = 200.0
     requests_burst: int = 1000
+    crowded_requests_a_second: float = 100.0
+    bytes_a_request: int = 2**19
     answers_at_once: int = 512
     answers_waiting: int = 1024
     wait_seconds: float = 20.0
@@ -79,7 +83,9 @@ class ConnectionLimiter:
         self.uploads = Uploads(app, limits.uploads, files or StreamlitFiles())
         self.turns = FairTurns(limits.answers_at_once, limits.answers_waiting, limits.wait_seconds)
         self._visit_pace = Pace(limits.visits_a_second, limits.visits_burst, limits.wait_seconds)
-        self._pace = Pace(limits.requests_a_second, limits.requests_burst, limits.wait_seconds)
+        self._pace = Pace(
+            limits.requests_a_second, limits.requests_burst, limits.wait_seconds, limits.crowded_requests_a_second
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or let the app answer."""
@@ -94,8 +100,7 @@ class ConnectionLimiter:
             await self.app(scope, receive, send)
             return
         try:
-            if delay := (self._visit_pace if scope["type"] == "websocket" else self._pace).delay(address):
-                await asyncio.sleep(delay)
+            await self._keep_pace(scope, address)
         except NoTurn:
             event("limit", what="pace")
             await refuse(429, TOO_FAST, scope, receive, send, Connection="close")
@@ -107,6 +112,14 @@ class ConnectionLimiter:
         else:
             await self._request(below_core(path), address, scope, receive, send)
 
+    async def _keep_pace(self, scope: Scope, address: str) -> None:
+        if scope["type"] == "websocket":
+            delay = self._visit_pace.delay(address)
+        else:
+            delay = self._pace.delay(address, is_crowded=self.visits.are_others_busy(address))
+        if delay:
+            await asyncio.sleep(delay)
+
     async def _visit(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         visit = OpenVisit(address, send)
         if not self.visits.enter(visit):
@@ -117,7 +130,7 @@ class ConnectionLimiter:
 
         async def hear() -> Message:
             message = await messages.receive()
-            visit.heard = monotonic()
+            self.visits.hear(visit)
             return message
 
         event("visit", visits=len(self.visits))
@@ -151,15 +164,19 @@ class ConnectionLimiter:
             await refuse(429, TOO_FAST, scope, receive, send, Connection="close")
             return
         try:
-            await self._answer(scope, receive, send)
+            await self._answer(address, scope, receive, send)
         finally:
             self.turns.give_back(address)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the app answer in pieces, so that whoever reads slowly holds one piece and not all of it."""
+        if is_download(scope["path"]):  # Streamlit would compress it anew each time, as well as it can
+            headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+            scope = {**scope, "headers": headers}
 
         async def send_pieces(message: Message) -> None:
             body = message.get("body", b"")
+            self._pace.count(address, len(body) / self.limits.bytes_a_request)
             if message["type"] != "http.response.body" or len(body) <= _PIECE:
                 await send(message)
                 return

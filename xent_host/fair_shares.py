@@ -138,22 +138,28 @@ class FairTurns:
 
 
 class Pace:
-    """So many a second for each site, after a burst; what comes faster is told how long to wait."""
+    """So many a second for each site, after a burst, and fewer while others work; who is faster is told to wait."""
 
-    def __init__(self, a_second: float, burst: int, most_seconds: float) -> None:
+    def __init__(self, a_second: float, burst: int, most_seconds: float, crowded_a_second: float | None = None) -> None:
         self.interval, self.burst, self.most_seconds = 1 / a_second, burst, most_seconds
+        self.crowded_interval = 1 / (crowded_a_second or a_second)
         self._due: dict[str, float] = {}  # who came last stands last
 
-    def delay(self, address: str) -> float:
+    def delay(self, address: str, *, is_crowded: bool = False) -> float:
         """The seconds to wait. Raises: NoTurn if that is too long; then it does not count."""
         who, now = site(address), monotonic()
-        early = now - self.burst * self.interval  # as many as a burst may be early
-        due = max(self._due.pop(who, -math.inf) + self.interval, early)
+        interval = self.crowded_interval if is_crowded else self.interval
+        due = max(self._due.pop(who, -math.inf) + interval, now - self.burst * self.interval)
         if is_too_late := due - now > self.most_seconds:
-            due -= self.interval
+            due -= interval
         self._due[who] = due
         if len(self._due) > MANY:
             del self._due[next(iter(self._due))]
         if is_too_late:
             raise NoTurn
         return max(due - now, 0.0)
+
+    def count(self, address: str, more: float) -> None:
+        """Count what came last from there as so many more."""
+        if (who := site(address)) in self._due:
+            self._due[who] += more * self.interval

@@ -16,6 +16,7 @@ from xent_ui.server.log import event
 
 TRY_AGAIN_LATER = 1013  # with which a websocket closes
 WAIT_SECONDS = 60.0  # for so long one who found no room counts as waiting
+BUSY_SECONDS = 5.0  # for so long one who has sent something is busy
 GIVE_WAY_SECONDS = 1.0  # between two visits that end for somebody else
 
 
@@ -64,6 +65,7 @@ class OpenVisits:
         self._open: dict[OpenVisit, None] = {}
         self._waits: dict[str, float] = {}  # the sites that found no room, and when; the latest stands last
         self._giving = GivingWay(GIVE_WAY_SECONDS)
+        self._heard: dict[str, float] = {}  # the two sites that were heard last, the latest last
         self._ends: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
 
     def __len__(self) -> int:
@@ -87,6 +89,19 @@ class OpenVisits:
             event("limit", what="visit_gives_way", seconds=round(monotonic() - ended.heard, 1), visits=len(self))
         self._open[visit] = None
         return True
+
+    def hear(self, visit: OpenVisit) -> None:
+        """Its browser has sent something."""
+        visit.heard = monotonic()
+        self._heard.pop(site(visit.address), None)
+        self._heard[site(visit.address)] = visit.heard
+        if len(self._heard) > 2:
+            del self._heard[next(iter(self._heard))]
+
+    def are_others_busy(self, address: str) -> bool:
+        """Whether a browser from elsewhere has just sent something."""
+        last = max((when for where, when in self._heard.items() if where != site(address)), default=-math.inf)
+        return last > monotonic() - BUSY_SECONDS
 
     def leave(self, visit: OpenVisit) -> None:
         """It is over."""

@@ -7,6 +7,7 @@ import unicodedata
 CORE = "_stcore"
 UPLOAD = "upload_file"
 HEALTH = "health"
+MEDIA = "media"
 CLOSED = ("metrics", "agent", "script-health-check")  # below CORE
 
 
@@ -31,3 +32,8 @@ def below_core(path: str) -> list[str]:
 def is_closed(path: str) -> bool:
     """Whether a plain path is no visitor's business."""
     return any(part.casefold() in CLOSED for part in below_core(path)[:1])
+
+
+def is_download(path: str) -> bool:
+    """Whether a plain path may be that of a file or a picture that a page offers."""
+    return MEDIA in path.strip("/").split("/")[:-1]

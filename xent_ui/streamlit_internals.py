@@ -64,6 +64,7 @@ DESCRIPTION_VALUES = (
 )
 # below the address of the app
 ADDRESSES = {
+    f"{ROUTES}:BASE_ROUTE_MEDIA": "media",
     f"{ROUTES}:BASE_ROUTE_UPLOAD_FILE": "_stcore/upload_file",
     f"{ROUTES}:ROUTE_METRICS": "_stcore/metrics",
     f"{ROUTES}:ROUTE_SCRIPT_HEALTH": "_stcore/script-health-check",

@@ -1,4 +1,4 @@
-"""A full server: alone an address may fill it; when another one waits, it gives way, and whoever gave way comes back."""
+"""A full server: alone an address fills it; when another waits, it gives way, and the tab that did comes back."""
 
 import asyncio
 import threading
