@@ -25,7 +25,8 @@ ROUTES = "streamlit.web.server.starlette.starlette_routes"
 TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 
 # messages that a page in a browser sends; the other kinds are for whoever develops the app
-BROWSER_MESSAGES = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
+BROWSER_MESSAGES = ("rerun_script", "stop_script", "file_urls_request", "backend_operation_request")
+BACKEND_OPERATIONS = ("deferred_file",)  # of a backend_operation_request: a file that is made when it is asked for
 # in which field of a WidgetState the value of each kind of widget comes
 WIDGET_VALUES = {
     "bidi_component": "json_value",
@@ -63,6 +64,7 @@ DESCRIPTION_VALUES = (
 )
 # below the address of the app
 ADDRESSES = {
+    f"{ROUTES}:BASE_ROUTE_MEDIA": "media",
     f"{ROUTES}:BASE_ROUTE_UPLOAD_FILE": "_stcore/upload_file",
     f"{ROUTES}:_ROUTE_UPLOAD_FILE": "_stcore/upload_file/{session_id}/{file_id}",
     f"{ROUTES}:ROUTE_METRICS": "_stcore/metrics",
@@ -146,6 +148,12 @@ def client_address(runtime: Any, session: str) -> str | None:
     client = runtime.get_client(session)
     context = None if client is None else client.client_context
     return None if context is None else context.remote_ip
+
+
+def drop_oldest_file(manager: Any, session: str) -> None:
+    """Forget the file that the session has uploaded first, if it has one."""
+    if file := next(iter(manager.file_storage.get(session, ())), None):
+        manager.remove_file(session, file)
 
 
 def inline_scripts() -> list[str]:
@@ -248,9 +256,26 @@ def _are_uploads_counted() -> bool:
     manager = resolve_name("streamlit.runtime.memory_uploaded_file_manager:MemoryUploadedFileManager")("")
     file = resolve_name("streamlit.runtime.uploaded_file_manager:UploadedFileRec")("id", "name", "type", b"12")
     manager.add_file("session", file)
-    return held_files(manager) == {"session": [2]} and _exist(
-        "streamlit.runtime:get_instance", "streamlit.runtime:Runtime.uploaded_file_mgr"
+    counted = held_files(manager)
+    drop_oldest_file(manager, "session")
+    left = held_files(manager)
+    return (counted, left) == ({"session": [2]}, {"session": []}) and _exist(
+        "streamlit.runtime:get_instance",
+        "streamlit.runtime:Runtime.is_active_session",
+        "streamlit.runtime:Runtime.uploaded_file_mgr",
     )
+
+
+def _are_forged_addresses_refused() -> bool:
+    """Whether uvicorn takes a visitor's address from a known proxy alone, and of several the one that it has seen."""
+    proxies = resolve_name("uvicorn.middleware.proxy_headers:_TrustedHosts")("192.0.2.1")
+    address = proxies.get_trusted_client_address("198.51.100.9, 203.0.113.5, 192.0.2.1")
+    return address[0] == "203.0.113.5" and "192.0.2.1" in proxies and "198.51.100.9" not in proxies
+
+
+def _is_a_websocket_refused_like_a_page() -> bool:
+    protocol = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+    return "websocket.http.response" in str(resolve_name(f"{protocol}.handle_connect").__code__.co_consts)
 
 
 def _are_addresses_the_same() -> bool:
@@ -354,14 +379,31 @@ INTERNALS = (
         "tells what a page sends from what is for developers",
         "a stranger clears everybody's caches, or a page is cut off",
         PROTECTS,
-        lambda: set(BROWSER_MESSAGES) <= _fields("BackMsg"),
+        lambda: (
+            set(BROWSER_MESSAGES) <= _fields("BackMsg")
+            and set(BACKEND_OPERATIONS) <= _fields("BackendOperationRequest", file="BackMsg")
+        ),
     ),
     Internal(
         "Runtime.uploaded_file_mgr with file_storage",
-        "counts the uploaded files that the server holds",
+        "counts the uploaded files that the server holds, and forgets those that give way",
         "the limits on uploads cannot be enforced, and files fill the memory",
         PROTECTS,
         _are_uploads_counted,
+    ),
+    Internal(
+        "uvicorn's ProxyHeadersMiddleware",
+        "tells the address of a visitor behind a proxy, which no visitor can forge",
+        "whoever sends another X-Forwarded-For with each request has no limits by address",
+        PROTECTS,
+        _are_forged_addresses_refused,
+    ),
+    Internal(
+        "uvicorn's extension websocket.http.response",
+        "refuses a visit with the status by which a proxy goes on to the next replica",
+        "a visitor is turned away although another replica has room",
+        DECORATES,
+        _is_a_websocket_refused_like_a_page,
     ),
     Internal(
         "the addresses below /_stcore/",
