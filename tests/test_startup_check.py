@@ -64,7 +64,10 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         expecting("DESCRIPTION_VALUES", ("streamlit.proto.Slider_pb2:Slider.RANGE",)),
     ],
     "bidi_component._make_trigger_id": [without("streamlit.components.v2.bidi_component.main._make_trigger_id")],
-    "the kinds of BackMsg": [expecting("BROWSER_MESSAGES", ("rerun",))],
+    "the kinds of BackMsg": [
+        expecting("BROWSER_MESSAGES", ("rerun",)),
+        expecting("BACKEND_OPERATIONS", ("a_file",)),
+    ],
     "Runtime.uploaded_file_mgr": [
         store_under_another_name,
         without("streamlit.runtime.Runtime.uploaded_file_mgr"),

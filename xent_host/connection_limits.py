@@ -1,4 +1,4 @@
-"""ASGI middleware that limits connections, messages and uploads, and closes addresses that are no visitor's business.
+"""ASGI middleware that limits connections and uploads, and closes addresses that are no visitor's business.
 
 A visit is a websocket. Streamlit reads whatever comes over it, and keeps whatever is uploaded until the visit ends.
 It also does whatever a message asks: forget everybody's caches, or look through the repository that it runs in.
@@ -7,27 +7,23 @@ It also does whatever a message asks: forget everybody's caches, or look through
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
-from google.protobuf.message import DecodeError
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime import get_instance
 
+from xent_host.message_limits import MAX_FILES, MessageLimits, Messages
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.log import event
-from xent_ui.streamlit_internals import BROWSER_MESSAGES
 from xent_ui.streamlit_internals import held_files as files_held_by
 
 CLOSED = ("metrics", "agent", "script-health-check")  # below /_stcore/
 UPLOAD = "upload_file"
-# codes with which a websocket closes
-NO_MESSAGE, MESSAGE_TOO_BIG, TRY_AGAIN_LATER = 1002, 1009, 1013
+TRY_AGAIN_LATER = 1013  # with which a websocket closes
 SERVER_FULL = "So many are here that this server takes no more. Try again in a minute."
 _MB = 2**20
 
@@ -38,8 +34,7 @@ class ConnectionLimits:
 
     Attributes:
       visits: open websockets.
-      message_bytes: of what a browser sends at once; the largest table is a tenth of it.
-      messages_a_second, burst: what comes faster than this after a burst is read later.
+      messages: of each.
       uploads_at_once: for all visits together.
       upload_seconds: for one of them.
       files, files_mb: that a visit may hold.
@@ -47,12 +42,10 @@ class ConnectionLimits:
     """
 
     visits: int = 200
-    message_bytes: int = 2 * _MB
-    messages_a_second: float = 30.0
-    burst: int = 60
+    messages: MessageLimits = field(default_factory=MessageLimits)
     uploads_at_once: int = 4
     upload_seconds: float = 60.0
-    files: int = 6
+    files: int = MAX_FILES
     files_mb: int = 3 * PUBLIC.upload_mb
     all_files_mb: int = 512
 
@@ -97,13 +90,14 @@ class ConnectionLimiter:
             return
         self.visits += 1
         begun = monotonic()
-        messages = _Messages(receive, send, self.limits)
+        messages = Messages(receive, send, self.limits.messages)
         event("visit", visits=self.visits)
         try:
             await self.app(scope, messages.receive, send)
         finally:
             self.visits -= 1
-            event("visit-end", seconds=round(monotonic() - begun, 1), messages=messages.count, visits=self.visits)
+            seconds, came = round(monotonic() - begun, 1), messages.count
+            event("visit-end", seconds=seconds, messages=came, refused=messages.refused, visits=self.visits)
 
     async def _upload(self, visit: str, scope: Scope, receive: Receive, send: Send) -> None:
         most, held = self.limits, self.held()
@@ -133,46 +127,6 @@ class ConnectionLimiter:
         finally:
             self.uploads -= 1
             event("upload", bytes=size, status=status.code)
-
-
-class _Messages:
-    """The messages of a websocket: no faster than the limit, none that is too big, and none that no page sends."""
-
-    def __init__(self, receive: Receive, send: Send, limits: ConnectionLimits) -> None:
-        self._receive, self._send, self._limits = receive, send, limits
-        self._due = -math.inf
-        self.count = 0
-
-    async def receive(self) -> Message:
-        """The next message, when its time has come."""
-        while True:
-            message = await self._receive()
-            if message["type"] != "websocket.receive":
-                return message
-            self.count += 1
-            data = message.get("bytes")
-            size = len(data or message.get("text") or b"")
-            if size > self._limits.message_bytes:
-                event("limit", what="message_bytes", bytes=size)
-                return await self._hang_up(MESSAGE_TOO_BIG)
-            interval, now = 1 / self._limits.messages_a_second, monotonic()
-            # as many as a burst may be early
-            self._due = max(self._due + interval, now - self._limits.burst * interval)
-            if self._due > now:
-                await asyncio.sleep(self._due - now)
-            try:
-                kind = BackMsg.FromString(data).WhichOneof("type") if data is not None else None
-            except DecodeError:
-                kind = None
-            if kind in BROWSER_MESSAGES:
-                return message
-            event("limit", what="message_kind", bytes=size)
-            if kind is None:
-                return await self._hang_up(NO_MESSAGE)
-
-    async def _hang_up(self, code: int) -> Message:
-        await self._send({"type": "websocket.close", "code": code})
-        return {"type": "websocket.disconnect", "code": code}
 
 
 class _Status:

@@ -25,7 +25,8 @@ ROUTES = "streamlit.web.server.starlette.starlette_routes"
 TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 
 # messages that a page in a browser sends; the other kinds are for whoever develops the app
-BROWSER_MESSAGES = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
+BROWSER_MESSAGES = ("rerun_script", "stop_script", "file_urls_request", "backend_operation_request")
+BACKEND_OPERATIONS = ("deferred_file",)  # of a backend_operation_request: a file that is made when it is asked for
 # in which field of a WidgetState the value of each kind of widget comes
 WIDGET_VALUES = {
     "bidi_component": "json_value",
@@ -310,7 +311,10 @@ INTERNALS = (
         "tells what a page sends from what is for developers",
         "a stranger clears everybody's caches, or a page is cut off",
         PROTECTS,
-        lambda: set(BROWSER_MESSAGES) <= _fields("BackMsg"),
+        lambda: (
+            set(BROWSER_MESSAGES) <= _fields("BackMsg")
+            and set(BACKEND_OPERATIONS) <= _fields("BackendOperationRequest", file="BackMsg")
+        ),
     ),
     Internal(
         "Runtime.uploaded_file_mgr with file_storage",
