@@ -12,7 +12,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from tests.aio import in_a_thread
-from tests.test_websocket_protocol import HANDSHAKE, Transport, settle
+from tests.transports import HANDSHAKE, Transport, settle
 from xent_host import http_protocol
 from xent_host.http_protocol import BoundedHTTP, RequestLimits
 from xent_host.websocket_protocol import BoundedWebSocket
@@ -38,7 +38,6 @@ class Connection:
         kind = type("Bounded", (BoundedHTTP,), {"limits": limits})
         self.protocol = kind(config=config, server_state=ServerState(), app_state={})
         self.transport = Transport()
-        self.transport.set_protocol = lambda protocol: setattr(self, "protocol", protocol)  # type: ignore[attr-defined]
         self.protocol.connection_made(self.transport)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -201,7 +200,7 @@ def test_a_link_that_holds_a_whole_table_is_answered_in_one_piece_or_in_many() -
 def test_a_websocket_is_bounded_too_and_waits_for_no_request() -> None:
     async def scene(one: Connection) -> None:
         one.protocol.data_received(HANDSHAKE)
-        bounded.append(isinstance(one.protocol, BoundedWebSocket))
+        bounded.append(isinstance(one.transport.protocol, BoundedWebSocket))
         await asyncio.sleep(3 * QUICK.head_seconds)
 
     bounded: list[bool] = []

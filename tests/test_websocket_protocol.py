@@ -1,7 +1,6 @@
 """What may come over a websocket before it is a message: frames, bytes, unfinished messages."""
 
 import asyncio
-import base64
 import json
 from collections.abc import Callable, Iterator
 from copy import copy
@@ -15,6 +14,7 @@ from uvicorn.server import ServerState
 
 from harness.raw_websocket import BINARY, CONTINUATION, PING, PONG, TEXT, fragments, frame
 from tests.aio import in_a_thread
+from tests.transports import HANDSHAKE, Transport, settle
 from xent_host.websocket_protocol import (
     TOO_MUCH,
     AllConnections,
@@ -28,10 +28,6 @@ from xent_ui.server.limits import PUBLIC_VARIABLE
 MB = 2**20
 LIMITS = FrameLimits()
 MANY = 10**9
-HANDSHAKE = (
-    b"GET /_stcore/stream HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + base64.b64encode(b"1234567890123456") + b"\r\n\r\n"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -85,33 +81,6 @@ def test_what_was_used_is_forgotten_at_a_steady_rate() -> None:
 # The protocol
 
 
-class Transport:
-    """What a protocol reads from and writes to."""
-
-    def __init__(self) -> None:
-        self.written, self.is_paused, self.is_closed = b"", False, False
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def pause_reading(self) -> None:
-        self.is_paused = True
-
-    def resume_reading(self) -> None:
-        self.is_paused = False
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.is_closed
-
-    def get_extra_info(self, _name: str) -> None:
-        return None
-
-
 class Visit:
     """A connection to an app that reads all messages."""
 
@@ -147,11 +116,6 @@ class Visit:
         """With which code the server has closed."""
         at = self.transport.written.rfind(b"\x88")
         return int.from_bytes(self.transport.written[at + 2 : at + 4], "big") if at >= 0 else None
-
-
-async def settle() -> None:
-    for _turn in range(20):
-        await asyncio.sleep(0)
 
 
 def visits(scene: Callable[..., Any], *, count: int = 1, limits: FrameLimits = LIMITS) -> list[Visit]:
