@@ -222,7 +222,9 @@ def test_nonsense_is_answered_and_leaves_no_word_in_the_log(
 
 
 def test_where_uvicorn_would_take_another_parser_connections_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Another(asyncio.Protocol): ...  # as httptools, if it is installed; a started server is in test_transport.py
+    class Another(
+        asyncio.Protocol
+    ): ...  # as httptools, if it is installed; a started server is in test_raw_connections.py
 
     monkeypatch.setattr(http_protocol, "AutoHTTPProtocol", Another)
     http_protocol.apply()

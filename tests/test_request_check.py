@@ -82,9 +82,14 @@ def test_an_origin_that_is_no_address_is_refused_without_an_error(kind: str, nam
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-@pytest.mark.parametrize("host", ["[::1", "a" * 301, "ü.example", "a:b:c:d"])
-def test_a_host_that_is_no_address_raises_nothing(kind: str, host: str) -> None:
-    fault(scope(kind, host=host, origin="http://" + host))
+@pytest.mark.parametrize("host", ["[::1", "a" * 301, "ü.example", "a:b", "a:99999"])
+def test_a_host_that_is_no_address_is_refused(kind: str, host: str) -> None:
+    assert fault(scope(kind, host=host)) == 400
+
+
+@pytest.mark.parametrize("host", ["a.example:8501", "[::1]:8501", "127.0.0.1", "localhost:80"])
+def test_an_address_with_a_port_is_one(host: str) -> None:
+    assert fault(scope("websocket", host=host, origin=f"http://{host}")) is None
 
 
 @pytest.mark.parametrize(

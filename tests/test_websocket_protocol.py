@@ -16,6 +16,7 @@ from harness.raw_websocket import BINARY, CONTINUATION, PING, PONG, TEXT, fragme
 from tests.aio import in_a_thread
 from tests.transports import HANDSHAKE, Transport, settle
 from xent_host.websocket_protocol import (
+    NO_TEXT,
     TOO_MUCH,
     AllConnections,
     BoundedWebSocket,
@@ -327,10 +328,13 @@ def test_a_request_for_a_websocket_that_is_none_is_answered_and_closed(request_:
     assert visit.transport.is_closed
 
 
-def test_the_log_gets_no_word_of_what_a_stranger_sent(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("last", [True, False])
+def test_text_which_no_page_sends_ends_the_connection_unread(last: bool, capsys: pytest.CaptureFixture[str]) -> None:
     async def scene(visit: Visit) -> None:
-        visit.send(frame(TEXT, b"\xff\xfeSECRET"))
+        visit.send(frame(TEXT, b"\xff\xfeSECRET", last=last) + frame(PING) * 3 + frame(BINARY) * last)
 
-    visits(scene)
+    [visit] = visits(scene)
 
-    assert "SECRET" not in "".join(capsys.readouterr())
+    assert visit.close_code == NO_TEXT
+    assert visit.read == []
+    assert logged(capsys) == ["text"]

@@ -6,6 +6,7 @@ Streamlit reads a host and an origin as addresses, and fails where they are none
 from __future__ import annotations
 
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
@@ -49,8 +50,9 @@ def fault(scope: Scope) -> HTTPStatus | None:
     if any(len(name) > LONGEST_NAME or not name.isascii() or not name.isprintable() for name in names):
         return HTTPStatus.BAD_REQUEST
     try:
-        is_allowed = is_origin_allowed(headers.get("origin"), headers.get("host"))
-    except ValueError:  # an address of IPv6 that is none
+        ports = [urlsplit(f"//{host}").port for host in headers.getlist("host")]
+        is_allowed = len(ports) == 1 and is_origin_allowed(headers.get("origin"), headers.get("host"))
+    except ValueError:  # brackets or a port that are none
         return HTTPStatus.BAD_REQUEST
     # what is read over HTTP from another site, its browser keeps from it
     return HTTPStatus.FORBIDDEN if scope["type"] == "websocket" and not is_allowed else None

@@ -13,13 +13,14 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.frames import Frame
 from websockets.server import ServerProtocol
 
 from xent_host.protocol_log import LOG
-from xent_ui.server.log import event
+from xent_ui.server.log import event as note
 
 _MB = 2**20
-TOO_MUCH = 1008  # with which a websocket closes
+NO_TEXT, TOO_MUCH = 1003, 1008  # with which a websocket closes
 CLOSE_SECONDS = 5.0  # for what was written last to arrive
 _CONTROL, _CONTINUED = 8, 0  # kinds of frames: from 8 on they are about the connection
 _LONGEST_HEADER = 14
@@ -212,14 +213,19 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         else:
             super().handle_parser_exception()
 
-    def hang_up(self, what: str) -> None:
+    def handle_text(self, event: Frame) -> None:
+        """End the connection: Streamlit's browsers send bytes alone."""
+        if not self._is_over:
+            self.hang_up("text", NO_TEXT)
+
+    def hang_up(self, what: str, code: int = TOO_MUCH) -> None:
         """End the connection because of this limit."""
-        event("limit", what=what)
+        note("limit", what=what)
         self._release()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": TOO_MUCH})
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
         if self.handshake_complete and not self.close_sent:
             with suppress(InvalidState):
-                self.conn.send_close(TOO_MUCH)
+                self.conn.send_close(code)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         self._end()
@@ -264,7 +270,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self.everyone.hold(self, 0)
 
     def _refuse_request(self) -> None:
-        event("limit", what="request", status=400)
+        note("limit", what="request", status=400)
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         self._end()
 
