@@ -70,6 +70,23 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         expecting("BROWSER_MESSAGES", ("rerun",)),
         expecting("BACKEND_OPERATIONS", ("a_file",)),
     ],
+    "H11Protocol and WebSocketsSansIOProtocol": [
+        without("uvicorn.protocols.http.h11_impl.H11Protocol._should_upgrade"),
+        lambda patch: patch.setattr(
+            "uvicorn.protocols.http.h11_impl.H11Protocol.handle_events", lambda protocol: protocol.conn.next_event()
+        ),
+        lambda patch: patch.setattr(
+            "uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol.data_received",
+            lambda protocol, data: protocol.parser.feed(data),
+        ),
+        without("uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol.receive"),
+    ],
+    "starlette_websocket._is_origin_allowed": [
+        without("streamlit.web.server.starlette.starlette_websocket._is_origin_allowed"),
+        lambda patch: patch.setattr(
+            "streamlit.web.server.starlette.starlette_websocket._is_origin_allowed", lambda origin, host: True
+        ),
+    ],
     "Runtime.uploaded_file_mgr": [
         store_under_another_name,
         without("streamlit.runtime.Runtime.uploaded_file_mgr"),

@@ -22,6 +22,9 @@ SCRIPT_RUNNER = "streamlit.runtime.scriptrunner.script_runner:ScriptRunner"
 SESSION_STATE = "streamlit.runtime.state.session_state:SessionState"
 SAFE_SESSION_STATE = "streamlit.runtime.state.safe_session_state:SafeSessionState"
 ROUTES = "streamlit.web.server.starlette.starlette_routes"
+WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
+HTTP_PROTOCOL = "uvicorn.protocols.http.h11_impl:H11Protocol"
+WEBSOCKET_PROTOCOL = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
 TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 
 # messages that a page in a browser sends; the other kinds are for whoever develops the app
@@ -156,6 +159,11 @@ def drop_oldest_file(manager: Any, session: str) -> None:
         manager.remove_file(session, file)
 
 
+def is_origin_allowed(origin: str | None, host: str | None) -> bool:
+    """Whether a websocket from this origin to this host may be. Raises: ValueError for an address that is none."""
+    return bool(resolve_name(f"{WEBSOCKET}:_is_origin_allowed")(origin, host))
+
+
 def inline_scripts() -> list[str]:
     """The scripts in Streamlit's page itself, whose hashes a Content-Security-Policy names."""
     return re.findall(r"<script>(.*?)</script>", _page(), re.DOTALL)
@@ -278,6 +286,23 @@ def _is_a_websocket_refused_like_a_page() -> bool:
     return "websocket.http.response" in str(resolve_name(f"{protocol}.handle_connect").__code__.co_consts)
 
 
+def _are_connections_bounded() -> bool:
+    """Whether uvicorn's protocols are built as our subclasses of them expect."""
+    return (
+        _uses(f"{HTTP_PROTOCOL}.handle_events", "_should_upgrade", "headers")
+        and _uses(f"{HTTP_PROTOCOL}.data_received", "handle_events")
+        and _uses(f"{HTTP_PROTOCOL}.on_response_complete", "handle_events")
+        and _uses(f"{HTTP_PROTOCOL}.handle_websocket_upgrade", "ws_protocol_class", "data_received")
+        and _uses(f"{HTTP_PROTOCOL}.__init__", "conn", "logger", "ws_protocol_class")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.__init__", "conn", "logger", "queue", "close_sent", "frames")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.data_received", "conn", "receive_data", "handle_parser_exception")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.handle_connect", "handshake_initiated")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.receive", "read_paused", "resume_reading")
+        and _exist(f"{WEBSOCKET_PROTOCOL}.connection_lost", f"{HTTP_PROTOCOL}._should_upgrade")
+        and _exist("uvicorn.protocols.http.auto:AutoHTTPProtocol")
+    )
+
+
 def _are_addresses_the_same() -> bool:
     return all(resolve_name(name) == address for name, address in ADDRESSES.items())
 
@@ -382,6 +407,23 @@ INTERNALS = (
         lambda: (
             set(BROWSER_MESSAGES) <= _fields("BackMsg")
             and set(BACKEND_OPERATIONS) <= _fields("BackendOperationRequest", file="BackMsg")
+        ),
+    ),
+    Internal(
+        "H11Protocol and WebSocketsSansIOProtocol of uvicorn",
+        "counts the frames and bytes of a connection before they are parsed, and ends what is never sent to its end",
+        "one connection with empty frames keeps everybody waiting, and unfinished messages fill the memory",
+        PROTECTS,
+        _are_connections_bounded,
+    ),
+    Internal(
+        "starlette_websocket._is_origin_allowed",
+        "refuses origins and hosts before Streamlit fails on them or logs them",
+        "the log quotes what strangers send",
+        PROTECTS,
+        lambda: (
+            resolve_name(f"{WEBSOCKET}:_is_origin_allowed").__code__.co_varnames[:2] == ("origin", "host")
+            and _uses(f"{WEBSOCKET}:_is_origin_allowed", "is_host_allowed", "is_url_from_allowed_origins")
         ),
     ),
     Internal(
