@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import streamlit
 from streamlit import config, net_util
 
+from xent_host.startup_check import UnprotectedServer
 from xent_ui.server.limits import PUBLIC
 from xent_ui.streamlit_internals import is_set_by_host
 
 HOSTS_VARIABLE = "XENT_ALLOWED_HOSTS"
 
-OPTIONS: dict[str, Any] = {
+STREAMLIT_OPTIONS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",  # what went wrong stands in the log
     "client.showErrorLinks": False,
@@ -40,10 +42,16 @@ def allowed_hosts() -> list[str]:
 
 
 def apply() -> None:
-    """Set every option that the host has not set."""
+    """Set every option that the host has not set. Raises: UnprotectedServer, where Streamlit lacks one."""
     # For a websocket from another site, Streamlit asks checkip.amazonaws.com whether that site is this server.
     # All visitors wait for the answer: where there is none, two seconds and more, each time.
     net_util.get_external_ip = lambda: None
-    for key, value in {**OPTIONS, "server.allowedHosts": allowed_hosts()}.items():
+    if unknown := STREAMLIT_OPTIONS.keys() - config.get_config_options().keys():
+        raise UnprotectedServer(
+            f"This server does not start: Streamlit {streamlit.__version__} has no option "
+            f"{' or '.join(sorted(unknown))}. "
+            "Install the version that requirements.txt names."
+        )
+    for key, value in {**STREAMLIT_OPTIONS, "server.allowedHosts": allowed_hosts()}.items():
         if not is_set_by_host(key):
             config.set_option(key, value)

@@ -64,6 +64,7 @@ DESCRIPTION_VALUES = (
 # below the address of the app
 ADDRESSES = {
     f"{ROUTES}:BASE_ROUTE_UPLOAD_FILE": "_stcore/upload_file",
+    f"{ROUTES}:_ROUTE_UPLOAD_FILE": "_stcore/upload_file/{session_id}/{file_id}",
     f"{ROUTES}:ROUTE_METRICS": "_stcore/metrics",
     f"{ROUTES}:ROUTE_SCRIPT_HEALTH": "_stcore/script-health-check",
     "streamlit.web.server.starlette.starlette_agent_routes:_ROUTE_AGENT_INTERACT": "_stcore/agent/interact",
@@ -101,9 +102,6 @@ class Internal:
             return False
 
 
-# What the rooms use
-
-
 def page_files_are_searched() -> bool:
     """Whether `st.navigation` has yet to run in this process, so that Streamlit looks for pages directly in pages/."""
     try:
@@ -135,9 +133,6 @@ def forget_session_values(values: Any, *, but: Collection[str]) -> None:
         state[key] = value
 
 
-# What a server for strangers uses
-
-
 def held_files(manager: Any) -> dict[str, list[int]]:
     """The sizes in bytes of the uploaded files that the server holds, by session."""
     return {
@@ -167,9 +162,6 @@ async def run_first_page() -> None:
     is_well, why = await run()
     if not is_well:
         raise RuntimeError(f"The first page does not run: {why}")
-
-
-# The checks
 
 
 def _static() -> Path:

@@ -17,7 +17,7 @@ MISSING = re.compile(r"#(?:DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!)|NA|N/A|n/a|
 
 
 class InvalidText(ValueError):
-    """Text that is not a number or a matrix: what came, what was expected, what to do."""
+    """Text that is not a number or a matrix; one sentence says what came and how to write it."""
 
 
 def parse_number(text: str) -> float:

@@ -74,7 +74,7 @@ def of_paste() -> list[Finding] | None:
     with right:
         target_text = _text(_("Target"), state.TARGET, "[2, 1]")
         target_dtype = _choice(_("dtype of the target"), state.TARGET_DTYPE, tuple(TARGET_DTYPES))
-    form = LossOptionsForm(state.OPTIONS, persists=True)
+    form = LossOptionsForm(state.OPTION_ENTRIES, persists=True)
     form.begin()
     columns = st.columns(4, vertical_alignment="bottom")
     with columns[0]:
