@@ -62,10 +62,16 @@ def dockerfile() -> dict[str, list[str]]:
 
 
 def command() -> list[str]:
-    """What the image runs."""
+    """What the image runs: the watchdog, which runs the server."""
     [text] = dockerfile()["CMD"]
     words: list[str] = json.loads(text)
     return words
+
+
+def server_command() -> list[str]:
+    """What the watchdog of the image runs."""
+    words = command()
+    return words[words.index("--") + 1 :]
 
 
 def copies() -> list[tuple[list[str], str]]:
@@ -125,7 +131,9 @@ def nginx_before(addresses: Sequence[str], **names: str) -> Iterator[tuple[str, 
 
 def replica(folder: Path, port: int = 0) -> contextlib.AbstractContextManager[Server]:
     """A server as the Dockerfile starts it, except for address and port."""
-    options = [option for option in command()[5:] if not option.startswith(("--server.address=", "--server.port="))]
+    options = [
+        option for option in server_command()[5:] if not option.startswith(("--server.address=", "--server.port="))
+    ]
     return serve(Path("hosted.py"), *options, folder=folder, port=port)
 
 

@@ -94,7 +94,7 @@ class Stub:
 
         with Server(("127.0.0.1", 0), Handler) as server:
             self.address = f"127.0.0.1:{server.server_port}"
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
             thread.start()
             try:
                 yield
