@@ -13,7 +13,7 @@ from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.doctor.torch_messages import recognise
-from xent_core.parse import InvalidText, TextTensor, parse_number, parse_tensor
+from xent_core.parse import MAX_TEXT_CHARACTERS, InvalidText, TextTensor, parse_number, parse_tensor
 from xent_core.problem import DTYPES
 from xent_ui.doctor import state
 from xent_ui.figures import heatmap, theme
@@ -135,7 +135,14 @@ def of_file() -> list[Finding] | None:
 
 def _text(label: str, entry: Kept[str], placeholder: str) -> str:
     session.begin(entry)
-    text = st.text_area(label, key=entry.name, height=160, placeholder=placeholder, persist_state="session")
+    text = st.text_area(
+        label,
+        key=entry.name,
+        height=160,
+        max_chars=MAX_TEXT_CHARACTERS,
+        placeholder=placeholder,
+        persist_state="session",
+    )
     return str(text or "")
 
 
