@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from harness.browser import ROOT
-from tests.hosting import TEMPLATE, command, copies, copy_app, dockerfile, nginx_config, replica
+from harness.hosting import TEMPLATE, command, copies, copy_app, dockerfile, nginx_config, replica
 from xent_ui.server.limits import PUBLIC
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))

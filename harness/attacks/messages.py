@@ -1,0 +1,264 @@
+"""Websocket frames and messages of Streamlit's protocol that no browser sends, and another's visit."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from urllib.parse import urlparse
+
+import websockets
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from harness.attacks.addresses import handshake
+from harness.attacks.attack import RETURN_SECONDS, Attack, Outcome, Site, repeat, together
+from harness.visitor import Visitor, WrongAnswer
+
+EMPTY_PING, EMPTY_BINARY, EMPTY_CONTINUATION = (bytes([first, 0x80, 0, 0, 0, 0]) for first in (0x89, 0x02, 0x00))
+BYTES_A_SECOND = 2_000_000
+BEATS = 20  # a second
+FRAGMENTED, FRAGMENTED_BYTES, FRAGMENT_BYTES = 12, 46_000_000, 60_000
+ANSWER_SECONDS = 5.0  # until a message that is neither answered nor refused counts as left out
+ANSWER_BYTES = 200_000  # of what asks where to put a file
+
+
+class RawVisit:
+    """A websocket whose frames are written byte for byte."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.end = b""  # of what came
+
+    async def __aenter__(self) -> "RawVisit":
+        address = urlparse(self.site.url)
+        self._reader, self._writer = await asyncio.open_connection(
+            address.hostname, address.port, local_addr=(self.site.source, 0)
+        )
+        self._writer.write(handshake("/_stcore/stream", address.netloc, self.site.url).encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if b" 101 " not in head.partition(b"\r\n")[0]:
+            raise ConnectionRefusedError(head.partition(b"\r\n")[0].decode("latin-1"))
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reading.cancel()
+        self._writer.close()
+
+    async def _read(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await self._reader.read(2**16):
+                self.end = (self.end + data)[-200:]
+
+    async def send(self, data: bytes) -> None:
+        """Write it. Raises: ConnectionError when the server has hung up."""
+        self._writer.write(data)
+        await self._writer.drain()
+        if self._reading.done():
+            raise ConnectionResetError
+
+    @property
+    def how_it_ended(self) -> str:
+        """The close frame's code, if there was one."""
+        place = self.end.rfind(b"\x88")
+        code = int.from_bytes(self.end[place + 2 : place + 4]) if place >= 0 else 0
+        return f"closed {code}" if 1000 <= code < 5000 else "hung up"
+
+
+async def _flood(site: Site, outcome: Outcome, first: bytes, frame: bytes) -> None:
+    """The same frame, at a steady pace, in one connection after the other."""
+    portion = frame * (BYTES_A_SECOND // BEATS // len(frame))
+    while True:
+        connection = RawVisit(site)
+        try:
+            async with connection:
+                await connection.send(first)
+                due = time.monotonic()
+                while True:
+                    await connection.send(portion)
+                    outcome.sent(len(portion) // len(frame))
+                    due = max(due + 1 / BEATS, time.monotonic() - 1)
+                    await asyncio.sleep(due - time.monotonic())
+        except (ConnectionError, asyncio.IncompleteReadError):
+            outcome.refused(connection.how_it_ended)
+        await asyncio.sleep(RETURN_SECONDS)
+
+
+async def empty_pings(site: Site, outcome: Outcome) -> None:
+    """Pings without content, 330 000 a second."""
+    await _flood(site, outcome, b"", EMPTY_PING)
+
+
+async def empty_continuations(site: Site, outcome: Outcome) -> None:
+    """The continuation of a message, without content, 330 000 a second."""
+    await _flood(site, outcome, EMPTY_BINARY, EMPTY_CONTINUATION)
+
+
+def fragment(size: int, *, is_first: bool) -> bytes:
+    """A part of a message that is to be continued; unmasked, in effect: the mask is zero."""
+    return bytes([0x02 if is_first else 0x00, 0xFE]) + size.to_bytes(2) + bytes(4) + bytes(size)
+
+
+async def unfinished(site: Site, outcome: Outcome) -> None:
+    """Twelve messages of 46 MB in parts, each kept just before its end."""
+
+    async def one() -> None:
+        while True:
+            connection = RawVisit(site)
+            try:
+                async with connection:
+                    for number in range(FRAGMENTED_BYTES // FRAGMENT_BYTES):
+                        await connection.send(fragment(FRAGMENT_BYTES, is_first=number == 0))
+                        outcome.sent()
+                        await asyncio.sleep(0)
+                    while True:  # hold it
+                        await asyncio.sleep(0.5)
+                        await connection.send(EMPTY_PING)
+            except (ConnectionError, asyncio.IncompleteReadError):
+                outcome.refused(connection.how_it_ended)
+            await asyncio.sleep(1.0)
+
+    await together(*(one() for _ in range(FRAGMENTED)))
+
+
+@cache
+def many_names(count: int) -> bytes:
+    """Where to put so many files; names without a letter, as the shortest."""
+    message = BackMsg()
+    message.file_urls_request.request_id = "1"
+    message.file_urls_request.file_names.extend([""] * count)
+    return message.SerializeToString()
+
+
+@cache
+def many_states(count: int) -> bytes:
+    """A run with so many widgets that are nothing."""
+    message = BackMsg()
+    for _ in range(count):
+        message.rerun_script.widget_states.widgets.add()
+    return message.SerializeToString()
+
+
+@cache
+def many_ids(count: int) -> bytes:
+    """A run with so many widgets that nobody has."""
+    message = BackMsg()
+    for number in range(count):
+        message.rerun_script.widget_states.widgets.add(id=f"{number:07d}")
+    return message.SerializeToString()
+
+
+@cache
+def many_hashes(count: int) -> bytes:
+    """A run of somebody who says that so many messages are in his browser."""
+    message = BackMsg()
+    message.rerun_script.cached_message_hashes.extend(f"{number:05x}" for number in range(count))
+    return message.SerializeToString()
+
+
+async def _send(site: Site, outcome: Outcome, message: Callable[[], bytes]) -> None:
+    """The message, again and again."""
+
+    async def once(visitor: Visitor, _number: int) -> None:
+        data = BackMsg.FromString(message())
+        if data.WhichOneof("type") == "file_urls_request":
+            data.file_urls_request.session_id = visitor.session
+        await visitor.socket.send(data.SerializeToString())
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await _answer(visitor, outcome)
+        except TimeoutError:
+            outcome.refused("left out")
+            await visitor.run()  # the visit goes on
+
+    await repeat(outcome, site.visitor, once, itertools.count())
+
+
+async def _answer(visitor: Visitor, outcome: Outcome) -> None:
+    while True:
+        data = await visitor.socket.recv()
+        kind = ForwardMsg.FromString(data).WhichOneof("type")
+        if kind == "file_urls_response" and len(data) > ANSWER_BYTES:
+            outcome.fault(f"an answer of {len(data) / 1e6:.1f} MB")
+        if kind in ("file_urls_response", "script_finished"):
+            return
+
+
+async def many_files(site: Site, outcome: Outcome) -> None:
+    """950 000 names without a letter: 1.9 MB."""
+    await _send(site, outcome, partial(many_names, 950_000))
+
+
+async def some_files(site: Site, outcome: Outcome) -> None:
+    """10 000 names: 20 kB, again and again."""
+    await _send(site, outcome, partial(many_names, 10_000))
+
+
+async def empty_states(site: Site, outcome: Outcome) -> None:
+    """900 000 widgets that are nothing: 1.8 MB."""
+    await _send(site, outcome, partial(many_states, 900_000))
+
+
+async def ids(site: Site, outcome: Outcome) -> None:
+    """170 000 widgets that nobody has: 1.9 MB."""
+    await _send(site, outcome, partial(many_ids, 170_000))
+
+
+async def hashes(site: Site, outcome: Outcome) -> None:
+    """260 000 messages that somebody says to have: 1.8 MB."""
+    await _send(site, outcome, partial(many_hashes, 260_000))
+
+
+async def take_over(site: Site, outcome: Outcome) -> None:
+    """A live visit, asked for by its number alone, and with the cookies of another visit."""
+    address = urlparse(site.url).netloc
+    for number in itertools.count():
+        async with Visitor(site.url, source="127.0.0.1") as owner, site.visitor() as other:
+            await owner.edit(0, 0, f"{number % 9}.5")
+            for cookies in ({}, other.cookies):
+                outcome.sent()
+                stranger = site.visitor(query="")
+                headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+                protocols = [websockets.Subprotocol(text) for text in ("streamlit", "x", owner.session)]
+                with outcome.hung_up():
+                    stranger.socket = await websockets.connect(
+                        f"ws://{address}/_stcore/stream",
+                        subprotocols=protocols,
+                        origin=site.url,
+                        local_addr=(site.source, 0),
+                        additional_headers=headers,
+                        max_size=None,
+                    )
+                    await stranger.run()
+                    await stranger.socket.close()
+                if stranger.session == owner.session:
+                    outcome.fault("a stranger sits in another's visit")
+                    return
+                outcome.refused("a visit of his own")
+                try:
+                    await owner.edit(0, 1, f"{number % 7}.25")
+                except (TimeoutError, WrongAnswer, websockets.ConnectionClosed) as error:
+                    outcome.fault(f"the owner's tab is silent: {error!r:.60}")
+                    return
+
+
+FAMILY = "messages"
+ATTACKS = (
+    Attack("empty-pings", FAMILY, "pings without content, 2 MB a second", empty_pings, through_nginx=True),
+    Attack(
+        "empty-continuations",
+        FAMILY,
+        "continuations without content, 2 MB a second",
+        empty_continuations,
+        through_nginx=True,
+    ),
+    Attack("unfinished", FAMILY, "12 messages of 46 MB that do not end", unfinished, seconds=20, through_nginx=True),
+    Attack("files-950000", FAMILY, "950 000 names of files", many_files, prepare=partial(many_names, 950_000)),
+    Attack("files-10000", FAMILY, "10 000 names of files", some_files, prepare=partial(many_names, 10_000)),
+    Attack("empty-states", FAMILY, "900 000 empty widgets", empty_states, prepare=partial(many_states, 900_000)),
+    Attack("ids", FAMILY, "170 000 widgets that nobody has", ids, prepare=partial(many_ids, 170_000)),
+    Attack("hashes", FAMILY, "260 000 messages that a browser has", hashes, prepare=partial(many_hashes, 260_000)),
+    Attack("take-over", FAMILY, "another's live visit, by its number", take_over, through_nginx=True),
+)
