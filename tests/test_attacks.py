@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_every_family_has_attacks_each_with_a_name_of_its_own() -> None:
 
     assert len({attack.name for attack in every}) == len(every) == len(ATTACKS)
     assert all(family.ATTACKS for family in FAMILIES)
-    assert all(attack.run.__doc__ for attack in every)
+    assert all(attack.sends for attack in every)
 
 
 def test_behind_nginx_only_that_is_tried_which_it_could_refuse() -> None:
@@ -74,10 +75,13 @@ def test_what_is_promised_is_judged(result: Measured, words: str) -> None:
     assert words in verdict.table([result])
 
 
-def test_a_traceback_in_the_log_is_found() -> None:
-    assert list(log_faults('{"event": "start"}\n')) == []
-    assert list(log_faults("x\nTraceback (most recent call last):\n  File\nTraceback (…")) == [
-        "2 × a traceback in the log"
+def test_what_must_not_stand_in_a_log_is_found() -> None:
+    lines = Counter(['{"event": "start"}', '{"path": "/_stcore/upload_file/abc-1/2"}', "Traceback (most recent", "x"])
+
+    assert list(log_faults(lines, [])) == ["1 × a traceback in the log"]
+    assert list(log_faults(lines, ["abc-1", ""])) == [
+        "1 × a traceback in the log",
+        "1 × the number of a visit in the log",
     ]
 
 

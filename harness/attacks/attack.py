@@ -43,11 +43,13 @@ class Outcome:
       came: messages, requests or files that were sent.
       refusals: how the server refused them: "a sentence", "closed 1009", "status 429", and how often.
       faults: what must not be, in words.
+      visits: the numbers of visits, which must not stand in any log.
     """
 
     came: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    visits: set[str] = field(default_factory=set)
 
     def sent(self, count: int = 1) -> None:
         """So many more."""
@@ -71,6 +73,7 @@ class Outcome:
 
     def page(self, visitor: Visitor) -> None:
         """What a page shows after a run."""
+        self.visits.add(visitor.session)
         for problem in visitor.problems:
             self.fault(problem[:100])
         if any(alert.startswith(ERROR_OF_OURS) for alert in visitor.alerts):
@@ -89,8 +92,10 @@ class Outcome:
             self.status(refusal.response.status_code)
         except UploadRefused as refusal:
             self.status(refusal.status)
-        except (ConnectionError, TimeoutError, websockets.InvalidHandshake) as error:
+        except (ConnectionError, websockets.InvalidHandshake) as error:
             self.refused(type(error).__name__)
+        except TimeoutError:
+            self.fault("no answer within a minute")
 
 
 async def repeat(

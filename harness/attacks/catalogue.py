@@ -5,21 +5,27 @@ import contextlib
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness import hosting
-from harness.attacks import addresses, left_behind, messages, shares, text
+from harness.attacks import addresses, files, left_behind, messages, shares, text
 from harness.attacks.attack import Attack, Outcome, Site
 from harness.attacks.beside import Watch, memory_back, memory_mb
 from harness.attacks.verdict import Measured
 from harness.browser import ROOT, Server, serve
 from harness.visitor import visit
 
-FAMILIES = (text, messages, shares, addresses, left_behind)
+FAMILIES = (text, messages, shares, addresses, files, left_behind)
 ATTACKS = {attack.name: attack for family in FAMILIES for attack in family.ATTACKS}
 POLITENESS = 10  # of the attacker's process: the machine that it takes the cores from would be another one
+LOG_FAULTS = {
+    "a traceback": re.compile("^Traceback "),
+    "a warning of Streamlit's": re.compile("missing ScriptRunContext"),
+}
 OVERTIME_SECONDS = 30.0  # of an attacker who does not stop
 WHOLE_SECONDS = 120.0  # of an attack with an end
 CONNECT_SECONDS = 1.0  # until the neighbours are there
@@ -49,7 +55,7 @@ class Place:
     def __init__(self, name: str, options: Sequence[str] = ()) -> None:
         self.name, self.options = name, options
         self._stack = contextlib.ExitStack()
-        self.url, self.servers = "", list[Server]()
+        self.url, self.servers, self._proxy_log = "", list[Server](), Path()
 
     def __enter__(self) -> "Place":
         self.start()
@@ -63,7 +69,7 @@ class Place:
         self._stack.close()
         if self.name == "nginx":
             site = self._stack.enter_context(hosting.two_replicas_behind_nginx())
-            self.url, self.servers = site.url, list(site.replicas.values())
+            self.url, self.servers, self._proxy_log = site.url, list(site.replicas.values()), site.log_file
         else:
             server = self._stack.enter_context(serve(ROOT / "hosted.py", *self.options))
             self.url, self.servers = server.url, [server]
@@ -77,8 +83,9 @@ class Place:
         return any(server.process.poll() is not None for server in self.servers)
 
     def log(self) -> str:
-        """What the servers have written so far."""
-        return "".join(server.log() for server in self.servers)
+        """What the servers and nginx have written so far."""
+        proxy = self._proxy_log.read_text("utf-8", errors="replace") if self._proxy_log.is_file() else ""
+        return "".join([*(server.log() for server in self.servers), proxy])
 
 
 def places(names: Sequence[str], *, with_nginx: bool) -> dict[str, list[Attack]]:
@@ -102,7 +109,7 @@ async def _measure(place: Place, attack: Attack, times: Times, attacker: Process
     watch = Watch(place.url, place.processes())
     async with watch.stretch() as alone:
         await asyncio.sleep(CONNECT_SECONDS + times.alone)
-    before_mb, log = memory_mb(place.processes()), len(place.log())
+    before_mb, lines = memory_mb(place.processes()), Counter(place.log().splitlines())
     async with watch.stretch() as beside:
         await asyncio.sleep(CONNECT_SECONDS)
         attacking = asyncio.get_running_loop().run_in_executor(
@@ -125,7 +132,7 @@ async def _measure(place: Place, attack: Attack, times: Times, attacker: Process
         before_mb=before_mb,
         peak_mb=max(watch.peak_mb, before_mb),
         after_mb=after_mb,
-        log_faults=tuple(log_faults(place.log()[log:])),
+        log_faults=tuple(log_faults(Counter(place.log().splitlines()) - lines, outcome.visits)),
         died=place.has_ended(),
     )
 
@@ -153,15 +160,13 @@ def carry_out(name: str, site: Site, seconds: float) -> Outcome:
     return outcome
 
 
-LOG_FAULTS = {"a traceback": r"^Traceback ", "a warning of Streamlit's": r"missing ScriptRunContext"}
-LOG_BYTES_A_SECOND = 100_000
-
-
-def log_faults(log: str) -> Iterator[str]:
-    """What must not stand in the log, as "3 × a traceback in the log"."""
+def log_faults(lines: Counter[str], visits: Iterable[str]) -> Iterator[str]:
+    """What must not stand in the lines of a log, as "3 × a traceback in the log"."""
     for what, pattern in LOG_FAULTS.items():
-        if count := len(re.findall(pattern, log, re.MULTILINE)):
+        if count := sum(times for line, times in lines.items() if pattern.search(line)):
             yield f"{count} × {what} in the log"
+    if count := sum(any(visit in line for visit in visits if visit) for line in lines):
+        yield f"{count} × the number of a visit in the log"
 
 
 def run_all(

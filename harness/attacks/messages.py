@@ -216,6 +216,7 @@ async def take_over(site: Site, outcome: Outcome) -> None:
     address = urlparse(site.url).netloc
     for number in itertools.count():
         async with Visitor(site.url, source="127.0.0.1") as owner, site.visitor() as other:
+            outcome.visits |= {owner.session, other.session}
             await owner.edit(0, 0, f"{number % 9}.5")
             for cookies in ({}, other.cookies):
                 outcome.sent()

@@ -53,6 +53,7 @@ class Measured:
     def faults(self) -> list[str]:
         """What must not be at all."""
         found = [*self.outcome.faults, *self.log_faults, *self.beside.wrong[:2]]
+        found += [f"before it: {wrong}" for wrong in self.alone.wrong[:1]]
         if self.died:
             found.append("the server ended")
         if self.attack.is_refused and not self.outcome.refusals:
