@@ -8,6 +8,7 @@ from harness.attacks.beside import BACK, Waits
 LONGER = 1.5  # the neighbours' p95 beside what is refused, over their p95 alone
 LEGAL_MS = 250.0  # their p95 beside what each visitor may do
 LONGEST_SECONDS = 2.0  # of every single wait, and until /healthz answers
+SHOWN = 3  # of the faults of one attack
 SLACK = 5.0  # so many times as much fails, on any machine
 
 
@@ -73,7 +74,9 @@ class Measured:
     @property
     def verdict(self) -> str:
         """In words."""
-        why = "; ".join([*self.faults(), *self.over])
+        faults = self.faults()
+        more = [f"{len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+        why = "; ".join([*faults[:SHOWN], *more, *self.over])
         return "ok" if not why else f"over: {why}" if self.passed else f"FAILS: {why}"
 
 
