@@ -25,10 +25,12 @@ class Site(NamedTuple):
     Attributes:
       url: of the app, or of nginx before it.
       source: the address that the attacker comes from.
+      seconds: how long he has.
     """
 
     url: str
     source: str = STRANGER
+    seconds: float = 10.0
 
     def visitor(self, page: str = "", **given: Any) -> Visitor:
         """A visit of the attacker, which has not begun."""
@@ -55,9 +57,9 @@ class Outcome:
         """So many more."""
         self.came += count
 
-    def refused(self, how: str) -> None:
-        """The server said no."""
-        self.refusals[how] += 1
+    def refused(self, how: str, count: int = 1) -> None:
+        """The server said no, so often."""
+        self.refusals[how] += count
 
     def fault(self, what: str) -> None:
         """Something that must not be; it is told once."""

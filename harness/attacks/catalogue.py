@@ -113,7 +113,7 @@ async def _measure(place: Place, attack: Attack, times: Times, attacker: Process
     async with watch.stretch() as beside:
         await asyncio.sleep(CONNECT_SECONDS)
         attacking = asyncio.get_running_loop().run_in_executor(
-            attacker, carry_out, attack.name, Site(place.url), seconds
+            attacker, carry_out, attack.name, Site(place.url, seconds=seconds)
         )
         try:
             async with asyncio.timeout(seconds + OVERTIME_SECONDS):
@@ -144,13 +144,13 @@ def prepare(name: str) -> None:
         make()
 
 
-def carry_out(name: str, site: Site, seconds: float) -> Outcome:
+def carry_out(name: str, site: Site) -> Outcome:
     """In the attacker's process: the attack, for so long."""
     outcome = Outcome()
 
     async def until_it_is_over() -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(site.seconds):
                 await ATTACKS[name].run(site, outcome)
 
     try:

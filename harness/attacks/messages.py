@@ -12,115 +12,43 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from harness.attacks.addresses import handshake
 from harness.attacks.attack import RETURN_SECONDS, Attack, Outcome, Site, repeat, together
+from harness.raw_websocket import BINARY, CONTINUATION, FLOODS, RawWebSocket, flood_with, frame
 from harness.visitor import Visitor, WrongAnswer
 
-EMPTY_PING, EMPTY_BINARY, EMPTY_CONTINUATION = (bytes([first, 0x80, 0, 0, 0, 0]) for first in (0x89, 0x02, 0x00))
-BYTES_A_SECOND = 2_000_000
-BEATS = 20  # a second
 FRAGMENTED, FRAGMENTED_BYTES, FRAGMENT_BYTES = 12, 46_000_000, 60_000
 ANSWER_SECONDS = 5.0  # until a message that is neither answered nor refused counts as left out
 ANSWER_BYTES = 200_000  # of what asks where to put a file
 
 
-class RawVisit:
-    """A websocket whose frames are written byte for byte."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.end = b""  # of what came
-
-    async def __aenter__(self) -> "RawVisit":
-        address = urlparse(self.site.url)
-        self._reader, self._writer = await asyncio.open_connection(
-            address.hostname, address.port, local_addr=(self.site.source, 0)
-        )
-        self._writer.write(handshake("/_stcore/stream", address.netloc, self.site.url).encode())
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        if b" 101 " not in head.partition(b"\r\n")[0]:
-            raise ConnectionRefusedError(head.partition(b"\r\n")[0].decode("latin-1"))
-        self._reading = asyncio.create_task(self._read())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._reading.cancel()
-        self._writer.close()
-
-    async def _read(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await self._reader.read(2**16):
-                self.end = (self.end + data)[-200:]
-
-    async def send(self, data: bytes) -> None:
-        """Write it. Raises: ConnectionError when the server has hung up."""
-        self._writer.write(data)
-        await self._writer.drain()
-        if self._reading.done():
-            raise ConnectionResetError
-
-    @property
-    def how_it_ended(self) -> str:
-        """The close frame's code, if there was one."""
-        place = self.end.rfind(b"\x88")
-        code = int.from_bytes(self.end[place + 2 : place + 4]) if place >= 0 else 0
-        return f"closed {code}" if 1000 <= code < 5000 else "hung up"
-
-
-async def _flood(site: Site, outcome: Outcome, first: bytes, frame: bytes) -> None:
-    """The same frame, at a steady pace, in one connection after the other."""
-    portion = frame * (BYTES_A_SECOND // BEATS // len(frame))
-    while True:
-        connection = RawVisit(site)
-        try:
-            async with connection:
-                await connection.send(first)
-                due = time.monotonic()
-                while True:
-                    await connection.send(portion)
-                    outcome.sent(len(portion) // len(frame))
-                    due = max(due + 1 / BEATS, time.monotonic() - 1)
-                    await asyncio.sleep(due - time.monotonic())
-        except (ConnectionError, asyncio.IncompleteReadError):
-            outcome.refused(connection.how_it_ended)
-        await asyncio.sleep(RETURN_SECONDS)
-
-
-async def empty_pings(site: Site, outcome: Outcome) -> None:
-    """Pings without content, 330 000 a second."""
-    await _flood(site, outcome, b"", EMPTY_PING)
-
-
-async def empty_continuations(site: Site, outcome: Outcome) -> None:
-    """The continuation of a message, without content, 330 000 a second."""
-    await _flood(site, outcome, EMPTY_BINARY, EMPTY_CONTINUATION)
-
-
-def fragment(size: int, *, is_first: bool) -> bytes:
-    """A part of a message that is to be continued; unmasked, in effect: the mask is zero."""
-    return bytes([0x02 if is_first else 0x00, 0xFE]) + size.to_bytes(2) + bytes(4) + bytes(size)
+async def floods(site: Site, outcome: Outcome, kind: str) -> None:
+    """The same frame, as fast as it is taken, in one connection after the other."""
+    found = await asyncio.to_thread(flood_with, kind, site.url, site.seconds - 1, site.source)
+    outcome.sent(found.sent)
+    if found.connections > 1:
+        outcome.refused("hung up", found.connections - 1)
 
 
 async def unfinished(site: Site, outcome: Outcome) -> None:
-    """Twelve messages of 46 MB in parts, each kept just before its end."""
+    """Twelve messages of 46 MB in parts, each kept just before its end, until the server hangs up."""
+    end = time.monotonic() + site.seconds - 1
 
-    async def one() -> None:
-        while True:
-            connection = RawVisit(site)
-            try:
-                async with connection:
+    def one() -> None:
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), RawWebSocket(site.url, source=site.source) as connection:
+                try:
                     for number in range(FRAGMENTED_BYTES // FRAGMENT_BYTES):
-                        await connection.send(fragment(FRAGMENT_BYTES, is_first=number == 0))
+                        kind = CONTINUATION if number else BINARY
+                        connection.send(frame(kind, bytes(FRAGMENT_BYTES), last=False))
                         outcome.sent()
-                        await asyncio.sleep(0)
-                    while True:  # hold it
-                        await asyncio.sleep(0.5)
-                        await connection.send(EMPTY_PING)
-            except (ConnectionError, asyncio.IncompleteReadError):
-                outcome.refused(connection.how_it_ended)
-            await asyncio.sleep(1.0)
+                except OSError:
+                    outcome.refused("hung up")
+                    continue
+                if connection.closes_within(max(end - time.monotonic(), 0.1)):
+                    outcome.refused("hung up")
+            time.sleep(RETURN_SECONDS)
 
-    await together(*(one() for _ in range(FRAGMENTED)))
+    await together(*(asyncio.to_thread(one) for _ in range(FRAGMENTED)))
 
 
 @cache
@@ -247,13 +175,15 @@ async def take_over(site: Site, outcome: Outcome) -> None:
 
 FAMILY = "messages"
 ATTACKS = (
-    Attack("empty-pings", FAMILY, "pings without content, 2 MB a second", empty_pings, through_nginx=True),
-    Attack(
-        "empty-continuations",
-        FAMILY,
-        "continuations without content, 2 MB a second",
-        empty_continuations,
-        through_nginx=True,
+    *(
+        Attack(
+            kind.replace(" ", "-"),
+            FAMILY,
+            f"{kind}, as fast as they are taken",
+            partial(floods, kind=kind),
+            through_nginx=True,
+        )
+        for kind in FLOODS
     ),
     Attack("unfinished", FAMILY, "12 messages of 46 MB that do not end", unfinished, seconds=20, through_nginx=True),
     Attack("files-950000", FAMILY, "950 000 names of files", many_files, prepare=partial(many_names, 950_000)),

@@ -2,87 +2,42 @@
 
 import asyncio
 import contextlib
-import functools
-import itertools
-import json
+import time
+from collections.abc import Awaitable, Callable
+from functools import cache, partial
 
-import numpy as np
 import websockets
 from streamlit.proto.Common_pb2 import StringArray
 
-from harness.attacks.attack import Attack, Outcome, Site, repeat, together
-from harness.visitor import EDITOR, UploadRefused, Visitor, npy
+from harness import heavy_use
+from harness.attacks.attack import Attack, Outcome, Site
+from harness.heavy_use import IsOver
+from harness.visitor import UploadRefused, Visitor
 from xent_core import Problem
-from xent_core.codec import to_csv, to_json, to_token
+from xent_core.codec import to_json
 from xent_ui.server.limits import PUBLIC
-from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS
 
-REWRITERS, PRECISE, QUOTA_VISITS, VISITS = 10, 15, 6, 200
+QUOTA_VISITS, VISITS = 6, 200
+DOWNLOAD_SECONDS = 15.0
 ENTER_SECONDS = 20.0  # for one who comes where a single address holds every place
 
 
-@functools.cache
-def largest_table() -> str:
-    """The query that opens a table of the greatest size."""
-    numbers = np.random.default_rng(0)
-    logits = numbers.integers(-9, 10, (MAX_ROWS, MAX_CLASSES)).astype(np.float32)
-    return f"p={to_token(Problem(logits, numbers.integers(0, MAX_CLASSES, MAX_ROWS)))}"
+async def heavy(site: Site, outcome: Outcome, load: Callable[[str, IsOver], Awaitable[int]]) -> None:
+    """What each visitor may do, from the neighbours' own address, as in a class."""
+    end = time.perf_counter() + site.seconds - 2
+    outcome.sent(await load(site.url, lambda: time.perf_counter() >= end))
 
 
-@functools.cache
-def whole_edit(number: int) -> str:
-    """The state of an editor in which every cell was typed anew."""
-    row = {f"class {label}": f"{(number + label) % 17 / 4}" for label in range(MAX_CLASSES)}
-    return json.dumps({"edited_rows": {str(i): row for i in range(MAX_ROWS)}, "added_rows": [], "deleted_rows": []})
+async def downloads(site: Site, outcome: Outcome) -> None:
+    """A visit that asks for hundreds of files and leaves; then a neighbour asks for one."""
+    end = time.perf_counter() + DOWNLOAD_SECONDS
+    outcome.sent(await heavy_use.download(site.url, lambda: time.perf_counter() >= end))
+    took = await heavy_use.other_download(site.url)
+    if took > heavy_use.AIM_DOWNLOAD_SECONDS:
+        outcome.fault(f"a neighbour's CSV comes after {took:.1f} s")
 
 
-async def rewriting(site: Site, outcome: Outcome) -> None:
-    """Ten visits, each of which types all 4096 cells anew, again and again."""
-
-    async def one() -> None:
-        await repeat(
-            outcome,
-            lambda: site.visitor(query=largest_table()),
-            lambda visitor, number: visitor.set(EDITOR, string_value=whole_edit(number % 4)),
-            itertools.count(),
-        )
-
-    await together(*(one() for _ in range(REWRITERS)))
-
-
-async def precision(site: Site, outcome: Outcome) -> None:
-    """Fifteen visits that run the page Precision again and again."""
-
-    async def one() -> None:
-        await repeat(
-            outcome,
-            lambda: site.visitor("precision", query=largest_table()),
-            lambda visitor, _number: visitor.run(),
-            itertools.count(),
-        )
-
-    await together(*(one() for _ in range(PRECISE)))
-
-
-@functools.cache
-def large_csv() -> bytes:
-    """A table of 3.8 MB that a spreadsheet could have written."""
-    numbers = np.random.default_rng(1)
-    rows = 3_800_000 // (64 * 9)
-    return to_csv(Problem(numbers.normal(size=(rows, 64)).astype(np.float32).round(4), numbers.integers(0, 64, rows)))
-
-
-async def csv_on_export(site: Site, outcome: Outcome) -> None:
-    """An ordinary table of 3.8 MB on Export, read again and again."""
-    await repeat(
-        outcome,
-        lambda: site.visitor("export"),
-        lambda visitor, number: visitor.upload("import_file", f"table{number}.csv", large_csv()),
-        itertools.count(),
-    )
-
-
-@functools.cache
+@cache
 def largest_file() -> bytes:
     """As large as one upload may be, less what is wrapped around it."""
     return bytes(PUBLIC.upload_mb * 2**20 - 4096)
@@ -135,91 +90,27 @@ async def one_address(site: Site, outcome: Outcome) -> None:
         await asyncio.sleep(1)
 
 
-@functools.cache
-def packed_dump() -> tuple[bytes, bytes]:
-    """Logits that are packed, so that one row of them costs as much as many, and their target."""
-    import io
-
-    numbers = np.random.default_rng(2)
-    rows = 40_000
-    file = io.BytesIO()
-    logits = numbers.integers(-9, 9, (rows, 100)).astype(np.float32)
-    np.savez_compressed(file, logits=logits, target=numbers.integers(0, 100, rows))
-    return file.getvalue(), npy(np.zeros(1))
-
-
-async def packed_rows(site: Site, outcome: Outcome) -> None:
-    """Single rows of a packed dump, looked at one after the other."""
-
-    async def look(visitor: Visitor, number: int) -> None:
-        if "dump_logits_file" not in visitor.widgets:
-            await visitor.set("dump_source", string_array_value=StringArray(data=["Upload"]))
-        if "dump_row" not in visitor.widgets:
-            await visitor.upload("dump_logits_file", "dump.npz", packed_dump()[0])
-            await visitor.settle()
-        await visitor.set("dump_row", int_value=(number * 7919) % 40_000)
-
-    await repeat(outcome, lambda: site.visitor("your-logits"), look, itertools.count())
-
-
 FAMILY = "shares"
+HEAVY = {
+    "rewriting": ("10 visits type all 4096 cells anew", heavy_use.rewrite, None),
+    "precision": ("15 visits run Precision", heavy_use.rerun_precision, None),
+    "csv-on-export": ("a table of 3.8 MB on Export", heavy_use.open_csv, heavy_use.large_csv),
+    "packed-rows": ("4 visits look at rows of a packed dump", heavy_use.read_packed_rows, heavy_use.packed_dump),
+}
+legal = partial(Attack, family=FAMILY, is_legal=True, is_refused=False)
 ATTACKS = (
-    Attack(
-        "rewriting",
-        FAMILY,
-        "10 visits type all 4096 cells anew",
-        rewriting,
-        seconds=20,
-        is_legal=True,
-        is_refused=False,
-        prepare=largest_table,
+    *(
+        legal(name, sends=what, run=partial(heavy, load=load), seconds=20, prepare=prepare)
+        for name, (what, load, prepare) in HEAVY.items()
     ),
-    Attack(
-        "precision",
-        FAMILY,
-        "15 visits run Precision",
-        precision,
-        seconds=20,
-        is_legal=True,
-        is_refused=False,
-        prepare=largest_table,
-    ),
-    Attack(
-        "csv-on-export",
-        FAMILY,
-        "a table of 3.8 MB on Export",
-        csv_on_export,
-        is_legal=True,
-        is_refused=False,
-        prepare=large_csv,
-    ),
-    Attack(
-        "packed-rows",
-        FAMILY,
-        "rows of a packed dump",
-        packed_rows,
-        is_legal=True,
-        is_refused=False,
-        prepare=packed_dump,
-    ),
-    Attack(
+    legal("downloads", sends="400 downloads of the whole screen; a neighbour has one", run=downloads, ends_itself=True),
+    legal(
         "quota",
-        FAMILY,
-        "6 visits hold all that may be uploaded; a neighbour has a small file",
-        quota,
+        sends="6 visits of an address hold all that may be uploaded; a neighbour has a small file",
+        run=quota,
         ends_itself=True,
-        is_legal=True,
-        is_refused=False,
         more_mb=700,
         prepare=largest_file,
     ),
-    Attack(
-        "one-address",
-        FAMILY,
-        "200 visits of one address; a neighbour comes",
-        one_address,
-        ends_itself=True,
-        is_legal=True,
-        is_refused=False,
-    ),
+    legal("one-address", sends="200 visits of one address; a neighbour comes", run=one_address, ends_itself=True),
 )
