@@ -1,16 +1,19 @@
-"""The short form of `make attack`: what it judges, and that what is tried is found; no second is measured here."""
+"""The short form of `make attack`: what it judges, and that what is tried is found; what is refused is refused."""
 
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
 from harness.attacks import verdict
 from harness.attacks.attack import Attack, Outcome, Site
 from harness.attacks.beside import Waits, memory_back, memory_mb
-from harness.attacks.catalogue import ATTACKS, FAMILIES, log_faults, places
+from harness.attacks.catalogue import ATTACKS, FAMILIES, carry_out, log_faults, places
 from harness.attacks.verdict import Measured
+from harness.browser import ROOT, Server, serve
+from harness.visitor import Visitor, visit
 
 
 async def nothing(_site: Site, _outcome: Outcome) -> None:
@@ -92,3 +95,44 @@ def test_the_memory_of_a_server_is_that_of_its_children_too() -> None:
     assert memory_mb([os.getpid()]) > own + 40
     assert asyncio.run(memory_back([os.getpid()], own + 60, 1.0)) > own
     del held
+
+
+# A few of them, against a server: what is refused is counted, no time is measured
+
+
+SECONDS = 4.0  # of each, at most
+TRIED = (
+    *("error-message", "class-names", "files-10000", "empty-states", "ids", "hashes", "take-over"),
+    *("closed-addresses", "other-hosts", "odd-origins", "empty-pings", "unmasked-frames"),
+)
+
+
+@pytest.fixture(scope="module")
+def hosted() -> Iterator[Server]:
+    with serve(ROOT / "hosted.py") as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_the_server_refuses_and_says_so(hosted: Server, name: str) -> None:
+    before = Counter(hosted.log().splitlines())
+    if (make := ATTACKS[name].prepare) is not None:
+        make()
+
+    outcome = visit(_carried_out(name, hosted.url))
+
+    assert outcome.came
+    assert outcome.faults == []
+    assert outcome.refusals or not ATTACKS[name].is_refused
+    assert list(log_faults(Counter(hosted.log().splitlines()) - before, outcome.visits)) == []
+    assert hosted.process.poll() is None
+    assert visit(_edited(hosted.url)) > 0  # whoever comes next is served
+
+
+async def _carried_out(name: str, url: str) -> Outcome:
+    return await asyncio.to_thread(carry_out, name, Site(url, seconds=SECONDS))
+
+
+async def _edited(url: str) -> float:
+    async with Visitor(url) as visitor:
+        return await visitor.edit(0, 0, "5")
