@@ -19,16 +19,19 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from xent_core import __version__
-from xent_host import error_reports, run_scheduler, server_options, widget_filter
+from xent_host import download_queue, error_reports, http_protocol, run_scheduler, server_options, widget_filter
 from xent_host.connection_limits import ConnectionLimiter, held_files
+from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
 from xent_ui.server.job_pool import POOL
 from xent_ui.server.log import event
 from xent_ui.streamlit_internals import run_first_page
 
 server_options.apply()
+http_protocol.apply()
 widget_filter.apply()
 run_scheduler.apply()
+download_queue.apply()
 error_reports.quieten_streamlit()
 
 
@@ -55,6 +58,6 @@ app = st.App(
     "app.py",
     lifespan=lifespan,
     routes=[Route("/healthz", health)],
-    middleware=[Middleware(SecurityHeaders), Middleware(ConnectionLimiter)],
+    middleware=[Middleware(SecurityHeaders), Middleware(RequestCheck), Middleware(ConnectionLimiter)],
     on_script_error=error_reports.report,
 )

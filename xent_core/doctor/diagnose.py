@@ -61,7 +61,7 @@ def diagnose(
     errors = list(violations(z, y, options)) or list(_refused_by_backward(z, y))
     if errors:
         return [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
-    found = find_symptoms(Call.of(z, y, **options.torch_keywords()))
+    found = find_symptoms(Call.of(z, y, options))
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
 
 

@@ -118,7 +118,7 @@ def analyse(
       keywords: weight, ignore_index, reduction, label_smoothing and temperature, as in Problem, in place of options.
 
     Raises: InvalidDump for whatever cannot be read or used.
-    Example: analyse("logits.npy", "target.npy").accuracy
+    It is called as in `analyse("logits.npy", "target.npy").accuracy`.
     """
     options = _options(options, keywords)
     if device is None:
@@ -188,7 +188,7 @@ class _Analysis:
 
         def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
             seconds = time.perf_counter() - started
-            self._report("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
+            self._tell_progress("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
 
         table = None if scores is None else ScoresFile(scores)
         try:
@@ -216,7 +216,7 @@ class _Analysis:
         started = time.perf_counter()
 
         def on_progress(rows: int) -> None:
-            self._report("temperature", rows, time.perf_counter() - started, lambda: summary)
+            self._tell_progress("temperature", rows, time.perf_counter() - started, lambda: summary)
 
         def everything(beta: float) -> Slope:
             nonlocal started
@@ -225,7 +225,7 @@ class _Analysis:
 
         return best_temperature(sample, work.options, None if dump.rows <= count else everything)
 
-    def _report(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
+    def _tell_progress(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
         if self._progress is None:
             return
         if self._progress(Progress(stage, rows, self._dump.rows, seconds, summary)) is True:
