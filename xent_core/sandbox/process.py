@@ -22,6 +22,7 @@ from xent_core.sandbox.connection import Broken, Connection
 PRELOADED = (
     "xent_core.codec.sandboxed",
     "xent_core.dump.formats.sandboxed",
+    "pyarrow.compute",
     "pyarrow.csv",
     "pyarrow.parquet",
     "safetensors.torch",
