@@ -22,11 +22,16 @@ from xent_core.sandbox.connection import Connection
 
 MAX_REQUEST_BYTES = 4096
 MAX_OPEN_FILES = 64
+NOT_FOR_COPIES = (
+    "pandas",
+)  # pyarrow imports it if it is there, for two seconds in each copy, and needs it for nothing
 
 
 def main() -> None:
     """Serves until the program that started it has gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
+    for module in NOT_FOR_COPIES:
+        sys.modules[module] = None  # type: ignore[assignment]  # its import fails
     for module in sys.argv[2:]:
         importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a copy ended

@@ -235,8 +235,9 @@ def send(path: str, group: int, columns: list[str] | None, sink: IO[bytes]) -> N
         return
     sink.write(json.dumps(answer).encode() + b"\n")
     sink.flush()
-    columns = parquet.schema_arrow.names if columns is None else columns
-    schema = pa.schema([parquet.schema_arrow.field(column) for column in columns])
+    schema = parquet.schema_arrow  # made anew each time
+    columns = schema.names if columns is None else columns
+    schema = pa.schema([schema.field(column) for column in columns])
     with pa.ipc.new_stream(sink, schema) as stream:
         sink.flush()
         for batch in batches(parquet, group, columns):
