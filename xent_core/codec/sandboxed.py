@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.codec.document import NAMES, OPTIONS, TENSORS, Document, document_from
+from xent_core.codec.document import DOCUMENT_OPTIONS, NAMES, TENSORS, Document, document_from
 from xent_core.codec.files import MAX_FILE_BYTES, read_file
 from xent_core.codec.refusals import InvalidFile, RefusedProblem
 from xent_core.language import _
@@ -83,7 +83,7 @@ def serve(connection: Connection) -> None:
         document = read_file(request["name"], bytes(data))
         problem = document.problem
         tensors = {name: value for name in TENSORS if (value := getattr(problem, name)) is not None}
-        options = {name: getattr(problem, name) for name in OPTIONS}
+        options = {name: getattr(problem, name) for name in DOCUMENT_OPTIONS}
         options |= {name: list(value) for name in NAMES if (value := getattr(document, name))}
     except RefusedProblem as refused:
         tensors, options = dict(refused.tensors), dict(refused.options)
