@@ -24,7 +24,9 @@ from starlette.routing import Route
 
 from xent_core import __version__
 from xent_host import (
+    download_queue,
     error_reports,
+    http_protocol,
     idle_visits,
     left_visits,
     library_logs,
@@ -35,14 +37,17 @@ from xent_host import (
     widget_filter,
 )
 from xent_host.connection_limits import ConnectionLimiter, held_files
+from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
 from xent_ui.server.job_pool import POOL
 from xent_ui.server.log import LOG, event
 from xent_ui.streamlit_internals import run_first_page
 
 server_options.apply()
+http_protocol.apply()
 widget_filter.apply()
 run_scheduler.apply()
+download_queue.apply()
 visit_cookie.apply()
 visit_files.apply()
 left_visits.apply()
@@ -77,6 +82,7 @@ app = st.App(
     routes=[Route("/healthz", health), Route(f"{server_options.base()}/{idle_visits.PLACE}", idle_visits.away)],
     middleware=[
         Middleware(SecurityHeaders),
+        Middleware(RequestCheck),
         Middleware(visit_cookie.VisitCookies),
         Middleware(idle_visits.IdleVisits),
         Middleware(ConnectionLimiter),

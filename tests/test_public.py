@@ -12,6 +12,7 @@ from tests.aio import in_a_thread
 from xent_core import __version__
 from xent_host import error_reports, server_options
 from xent_host.security_headers import FRAMES_VARIABLE, SecurityHeaders, content_security_policy
+from xent_host.startup_check import UnprotectedServer
 from xent_ui.server.limits import OWN, PUBLIC, PUBLIC_VARIABLE, limits
 from xent_ui.server.log import event
 
@@ -20,7 +21,7 @@ SECRET = "the visitor's 3.14"
 
 @pytest.fixture
 def _options_as_they_were() -> Any:
-    keys = [*server_options.OPTIONS, "server.allowedHosts"]
+    keys = [*server_options.STREAMLIT_OPTIONS, "server.allowedHosts"]
     before = {key: (config.get_option(key), config.get_where_defined(key)) for key in keys}
     yield
     for key, (value, where) in before.items():
@@ -60,9 +61,14 @@ def test_the_options_of_the_server_are_set_unless_the_host_has_set_them(monkeypa
     assert config.get_option("client.showErrorDetails") == "none"
 
 
-def test_every_option_is_one_that_streamlit_knows() -> None:
-    for key in server_options.OPTIONS:
-        config.get_option(key)
+@pytest.mark.usefixtures("_options_as_they_were")
+def test_a_streamlit_without_an_option_that_protects_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_options.apply()  # the installed one has them all
+
+    known = {key: value for key, value in config.get_config_options().items() if key != "server.enableXsrfProtection"}
+    monkeypatch.setattr("streamlit.config.get_config_options", lambda: known)
+    with pytest.raises(UnprotectedServer, match=r"has no option server\.enableXsrfProtection"):
+        server_options.apply()
 
 
 def test_the_host_says_who_may_frame_the_app(monkeypatch: pytest.MonkeyPatch) -> None:

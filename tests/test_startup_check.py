@@ -13,6 +13,8 @@ from xent_ui.streamlit_internals import PROTECTS
 
 RUNNER = "streamlit.runtime.scriptrunner.script_runner.ScriptRunner"
 STATE = "streamlit.runtime.state.session_state.SessionState"
+PROXIES = "uvicorn.middleware.proxy_headers._TrustedHosts"
+WEBSOCKETS = "uvicorn.protocols.websockets.websockets_sansio_impl"
 STARLETTE = "streamlit.web.server.starlette"
 INTERNAL = "xent_ui.streamlit_internals"
 Patch = pytest.MonkeyPatch
@@ -65,11 +67,40 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         expecting("DESCRIPTION_VALUES", ("streamlit.proto.Slider_pb2:Slider.RANGE",)),
     ],
     "bidi_component._make_trigger_id": [without("streamlit.components.v2.bidi_component.main._make_trigger_id")],
-    "the kinds of BackMsg": [expecting("BROWSER_MESSAGES", ("rerun",))],
+    "the kinds of BackMsg": [
+        expecting("BROWSER_MESSAGES", ("rerun",)),
+        expecting("BACKEND_OPERATIONS", ("a_file",)),
+    ],
+    "H11Protocol and WebSocketsSansIOProtocol": [
+        without("uvicorn.protocols.http.h11_impl.H11Protocol._should_upgrade"),
+        lambda patch: patch.setattr(
+            "uvicorn.protocols.http.h11_impl.H11Protocol.handle_events", lambda protocol: protocol.conn.next_event()
+        ),
+        lambda patch: patch.setattr(
+            "uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol.data_received",
+            lambda protocol, data: protocol.parser.feed(data),
+        ),
+        without("uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol.receive"),
+    ],
+    "starlette_websocket._is_origin_allowed": [
+        without("streamlit.web.server.starlette.starlette_websocket._is_origin_allowed"),
+        lambda patch: patch.setattr(
+            "streamlit.web.server.starlette.starlette_websocket._is_origin_allowed", lambda origin, host: True
+        ),
+    ],
     "Runtime.uploaded_file_mgr": [
         store_under_another_name,
         without("streamlit.runtime.Runtime.uploaded_file_mgr"),
         without("streamlit.runtime.get_instance"),
+        without("streamlit.runtime.Runtime.is_active_session"),
+        without("streamlit.runtime.memory_uploaded_file_manager.MemoryUploadedFileManager.remove_file"),
+    ],
+    "uvicorn's ProxyHeadersMiddleware": [
+        lambda patch: patch.setattr(f"{PROXIES}.get_trusted_client_address", lambda proxies, text: (text[:12], 0)),
+        without("uvicorn.middleware.proxy_headers._TrustedHosts"),
+    ],
+    "uvicorn's extension": [
+        lambda patch: patch.setattr(f"{WEBSOCKETS}.WebSocketsSansIOProtocol.handle_connect", lambda protocol, event: 1)
     ],
     "Runtime.connect_session": [
         without("streamlit.runtime.Runtime.connect_session"),

@@ -75,7 +75,7 @@ def test_options_are_set_where_nobody_can_tell_who_set_them(monkeypatch: pytest.
     monkeypatch.setattr("streamlit.config.set_option", set_to.__setitem__)
     server_options.apply()
 
-    assert set_to.keys() == {*server_options.OPTIONS, "server.allowedHosts"}
+    assert set_to.keys() == {*server_options.STREAMLIT_OPTIONS, "server.allowedHosts"}
 
 
 def test_a_server_starts_where_the_first_page_cannot_be_run_early(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,11 @@ def use_catalogue(catalogue: gettext.NullTranslations) -> None:
     _catalogue.set(catalogue)
 
 
+def language() -> str | None:
+    """The language of this context, for another process to use; None for English."""
+    return _catalogue.get(_ENGLISH).info().get("language")
+
+
 def _(message: str) -> str:
     """The message in the reader's language."""
     return _catalogue.get(_ENGLISH).gettext(message)
