@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from xent_core import __version__
-from xent_host import download_queue, error_reports, run_scheduler, server_options, widget_filter
+from xent_host import download_queue, error_reports, run_scheduler, server_options, table_edits, widget_filter
 from xent_host.connection_limits import ConnectionLimiter, held_files
 from xent_host.security_headers import SecurityHeaders
 from xent_ui.server.job_pool import POOL
@@ -30,6 +30,7 @@ server_options.apply()
 widget_filter.apply()
 run_scheduler.apply()
 download_queue.apply()
+table_edits.apply()
 error_reports.quieten_streamlit()
 
 
