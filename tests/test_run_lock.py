@@ -39,7 +39,7 @@ class Time:
 
 def lock_and_time(rules: TurnRules = NEVER_BESIDE) -> tuple[RunLock, Time]:
     passes = Time()
-    usage = Usage(FairRules(half_life=1e9), passes.clock)
+    usage = Usage(FairRules(half_life=1e9, light=0.0), passes.clock)
     return RunLock(rules, usage, passes.clock, passes.processor_time, passes.clock), passes
 
 

@@ -102,6 +102,7 @@ class Pool:
         self._lock = Lock()
         self._running: list[Job[Any]] = []
         self._waiting: list[Job[Any]] = []  # as they came
+        self._last: set[Visit] = set()  # whose job was begun last; it counts as if it still ran
 
     def submit(self, work: Callable[[Job[T]], T]) -> Job[T]:
         """Put work of the visit whose run this thread does into the queue. Raises: QueueFull."""
@@ -144,6 +145,7 @@ class Pool:
             job = self._in_order()[0]
             self._waiting.remove(job)
             self._running.append(job)
+            self._last = {job.visit}
             job.future.set_running_or_notify_cancel()
         begun = time.thread_time()
         job.run()
@@ -156,7 +158,7 @@ class Pool:
     def _in_order(self) -> list[Job[Any]]:
         """Those that wait, the next first: each visit's first job before anybody's second, then who has used least."""
         behind = self.usage.standings(job.visit for job in self._waiting)
-        jobs_of = Counter(job.visit for job in self._running)
+        jobs_of = Counter({job.visit for job in self._running} | self._last)
         places: dict[Job[Any], tuple[int, float]] = {}
         for job in self._waiting:
             jobs_of[job.visit] += 1
