@@ -8,11 +8,13 @@ that protects; without what only speeds up or decorates, the app goes on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
+from threading import current_thread
 from typing import Any, Literal
 
 PROTECTS: Literal["protects"] = "protects"
@@ -22,6 +24,10 @@ SCRIPT_RUNNER = "streamlit.runtime.scriptrunner.script_runner:ScriptRunner"
 SESSION_STATE = "streamlit.runtime.state.session_state:SessionState"
 SAFE_SESSION_STATE = "streamlit.runtime.state.safe_session_state:SafeSessionState"
 ROUTES = "streamlit.web.server.starlette.starlette_routes"
+WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
+HTTP_PROTOCOL = "uvicorn.protocols.http.h11_impl:H11Protocol"
+WEBSOCKET_PROTOCOL = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+RUN_CONTEXT = "streamlit_script_run_ctx"  # the attribute of a thread
 TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 
 # messages that a page in a browser sends; the other kinds are for whoever develops the app
@@ -66,6 +72,7 @@ DESCRIPTION_VALUES = (
 ADDRESSES = {
     f"{ROUTES}:BASE_ROUTE_MEDIA": "media",
     f"{ROUTES}:BASE_ROUTE_UPLOAD_FILE": "_stcore/upload_file",
+    f"{ROUTES}:_ROUTE_UPLOAD_FILE": "_stcore/upload_file/{session_id}/{file_id}",
     f"{ROUTES}:ROUTE_METRICS": "_stcore/metrics",
     f"{ROUTES}:ROUTE_SCRIPT_HEALTH": "_stcore/script-health-check",
     "streamlit.web.server.starlette.starlette_agent_routes:_ROUTE_AGENT_INTERACT": "_stcore/agent/interact",
@@ -103,9 +110,6 @@ class Internal:
             return False
 
 
-# What the rooms use
-
-
 def page_files_are_searched() -> bool:
     """Whether `st.navigation` has yet to run in this process, so that Streamlit looks for pages directly in pages/."""
     try:
@@ -121,7 +125,18 @@ def cell_editor_files() -> list[str]:
 
 def run_context() -> Any:
     """What Streamlit knows of the run that this thread does; None outside a run."""
-    return resolve_name("streamlit.runtime.scriptrunner:get_script_run_ctx")()
+    return resolve_name("streamlit.runtime.scriptrunner:get_script_run_ctx")(suppress_warning=True)
+
+
+@contextmanager
+def in_run_context(context: Any) -> Iterator[None]:
+    """Let this thread know what Streamlit knows of a run, until the block ends."""
+    thread, before = current_thread(), run_context()
+    setattr(thread, RUN_CONTEXT, context)
+    try:
+        yield
+    finally:
+        setattr(thread, RUN_CONTEXT, before)
 
 
 def forget_session_values(values: Any, *, but: Collection[str]) -> None:
@@ -137,9 +152,6 @@ def forget_session_values(values: Any, *, but: Collection[str]) -> None:
         state[key] = value
 
 
-# What a server for strangers uses
-
-
 def held_files(manager: Any) -> dict[str, list[int]]:
     """The sizes in bytes of the uploaded files that the server holds, by session."""
     return {
@@ -148,10 +160,22 @@ def held_files(manager: Any) -> dict[str, list[int]]:
     }
 
 
+def client_address(runtime: Any, session: str) -> str | None:
+    """The address of the browser that is connected to a session; None if none is, or nobody can tell."""
+    client = runtime.get_client(session)
+    context = None if client is None else client.client_context
+    return None if context is None else context.remote_ip
+
+
 def drop_oldest_file(manager: Any, session: str) -> None:
     """Forget the file that the session has uploaded first, if it has one."""
     if file := next(iter(manager.file_storage.get(session, ())), None):
         manager.remove_file(session, file)
+
+
+def is_origin_allowed(origin: str | None, host: str | None) -> bool:
+    """Whether a websocket from this origin to this host may be. Raises: ValueError for an address that is none."""
+    return bool(resolve_name(f"{WEBSOCKET}:_is_origin_allowed")(origin, host))
 
 
 def inline_scripts() -> list[str]:
@@ -177,9 +201,6 @@ async def run_first_page() -> None:
         raise RuntimeError(f"The first page does not run: {why}")
 
 
-# The checks
-
-
 def _static() -> Path:
     return Path(resolve_name("streamlit").__file__).parent / "static"
 
@@ -202,8 +223,27 @@ def _fields(message: str, file: str = "") -> set[str]:
 
 
 def _is_run_patchable() -> bool:
-    data = resolve_name("streamlit.runtime.scriptrunner_utils.script_requests:RerunData")(fragment_id_queue=["a"])
-    return data.fragment_id_queue == ["a"] and _exist(f"{SCRIPT_RUNNER}._run_script")
+    return _exist(f"{SCRIPT_RUNNER}._run_script") and _uses(f"{SCRIPT_RUNNER}.__init__", "_session_id")
+
+
+def _is_address_of_a_session_known() -> bool:
+    socket = "streamlit.web.server.starlette.starlette_websocket"
+    return _exist(
+        "streamlit.runtime:Runtime.get_client",
+        "streamlit.runtime:Runtime.is_active_session",
+        f"{socket}:StarletteSessionClient.client_context",
+        f"{socket}:StarletteClientContext.remote_ip",
+    ) and _uses("streamlit.runtime.backend_operation_handler:connection_locality", "get_client", "client_context")
+
+
+def _are_downloads_within_reach() -> bool:
+    handle = "streamlit.runtime.backend_operation_handler:DeferredFileHandler.handle"
+    return (
+        resolve_name(handle).__code__.co_varnames[:3] == ("self", "request", "session_id")
+        and _uses(handle, "deferred_file", "file_id", "execute_deferred", "request_id")
+        and {"url"} <= _fields("DeferredFileResponsePayload", file="ForwardMsg")
+        and {"request_id", "error_msg", "deferred_file"} <= _fields("BackendOperationResponse", file="ForwardMsg")
+    )
 
 
 def _is_enqueue_patchable() -> bool:
@@ -260,6 +300,23 @@ def _is_a_websocket_refused_like_a_page() -> bool:
     return "websocket.http.response" in str(resolve_name(f"{protocol}.handle_connect").__code__.co_consts)
 
 
+def _are_connections_bounded() -> bool:
+    """Whether uvicorn's protocols are built as our subclasses of them expect."""
+    return (
+        _uses(f"{HTTP_PROTOCOL}.handle_events", "_should_upgrade", "headers")
+        and _uses(f"{HTTP_PROTOCOL}.data_received", "handle_events")
+        and _uses(f"{HTTP_PROTOCOL}.on_response_complete", "handle_events")
+        and _uses(f"{HTTP_PROTOCOL}.handle_websocket_upgrade", "ws_protocol_class", "data_received")
+        and _uses(f"{HTTP_PROTOCOL}.__init__", "conn", "logger", "ws_protocol_class")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.__init__", "conn", "logger", "queue", "close_sent", "frames")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.data_received", "conn", "receive_data", "handle_parser_exception")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.handle_connect", "handshake_initiated")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.receive", "read_paused", "resume_reading")
+        and _exist(f"{WEBSOCKET_PROTOCOL}.connection_lost", f"{HTTP_PROTOCOL}._should_upgrade")
+        and _exist("uvicorn.protocols.http.auto:AutoHTTPProtocol")
+    )
+
+
 def _are_addresses_the_same() -> bool:
     return all(resolve_name(name) == address for name, address in ADDRESSES.items())
 
@@ -286,11 +343,37 @@ def _is_in_script(files: str, text: str) -> bool:
 
 INTERNALS = (
     Internal(
-        "ScriptRunner._run_script with RerunData.fragment_id_queue",
-        "lets runs wait for one lock, the short ones first",
+        "ScriptRunner._run_script and _session_id",
+        "lets runs wait for one lock, those of whoever has used least first",
         "whoever opens pages without end holds up everybody who edits",
         PROTECTS,
         _is_run_patchable,
+    ),
+    Internal(
+        "Runtime.get_client with client_context.remote_ip",
+        "tells from which address a visit comes",
+        "whoever opens many visits has as many shares of the processor",
+        PROTECTS,
+        _is_address_of_a_session_known,
+    ),
+    Internal(
+        "the option runner.fastReruns",
+        "keeps a visit to one run at a time",
+        "a visit that asks for runs without end has a thread for each of them",
+        PROTECTS,
+        lambda: (
+            _are_options_known("runner.fastReruns")
+            and _exist("streamlit.runtime.app_session:AppSession.request_rerun")
+            and "runner.fastReruns"
+            in resolve_name("streamlit.runtime.app_session:AppSession.request_rerun").__code__.co_consts
+        ),
+    ),
+    Internal(
+        "DeferredFileHandler.handle and MediaFileManager.execute_deferred",
+        "makes files that are downloaded in the turn of the visit that asked",
+        "whoever asks for many files holds up everybody's, and longer than he stays",
+        PROTECTS,
+        _are_downloads_within_reach,
     ),
     Internal(
         "ScriptRunner._enqueue_forward_msg",
@@ -338,6 +421,23 @@ INTERNALS = (
         lambda: (
             set(BROWSER_MESSAGES) <= _fields("BackMsg")
             and set(BACKEND_OPERATIONS) <= _fields("BackendOperationRequest", file="BackMsg")
+        ),
+    ),
+    Internal(
+        "H11Protocol and WebSocketsSansIOProtocol of uvicorn",
+        "counts the frames and bytes of a connection before they are parsed, and ends what is never sent to its end",
+        "one connection with empty frames keeps everybody waiting, and unfinished messages fill the memory",
+        PROTECTS,
+        _are_connections_bounded,
+    ),
+    Internal(
+        "starlette_websocket._is_origin_allowed",
+        "refuses origins and hosts before Streamlit fails on them or logs them",
+        "the log quotes what strangers send",
+        PROTECTS,
+        lambda: (
+            resolve_name(f"{WEBSOCKET}:_is_origin_allowed").__code__.co_varnames[:2] == ("origin", "host")
+            and _uses(f"{WEBSOCKET}:_is_origin_allowed", "is_host_allowed", "is_url_from_allowed_origins")
         ),
     ),
     Internal(
@@ -446,11 +546,11 @@ INTERNALS = (
         lambda: cell_editor_files() and re.search(r'<script type="module"[^>]*\bsrc="[^"]*static/js/', _page()),
     ),
     Internal(
-        "ForwardMsg.auto_rerun of a fragment that runs on its own",
-        "has a tab ask for its page anew after its server was away",
-        "what is typed first after such a break is lost",
+        "ForwardMsg.auto_rerun of a fragment that runs on its own, and auth_redirect",
+        "has a tab ask for its page anew after its server was away, and read why an idle visit has ended",
+        "what is typed first after such a break is lost, and an idle visit ends without a word",
         DECORATES,
-        lambda: "auto_rerun" in _fields("ForwardMsg"),
+        lambda: {"auto_rerun", "auth_redirect"} <= _fields("ForwardMsg"),
     ),
     Internal(
         "the class st-key-… of a container, in the browser",
