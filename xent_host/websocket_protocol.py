@@ -30,7 +30,7 @@ _LONGEST_HEADER = 14
 class FrameLimits:
     """How much may come over websockets before it is a message.
 
-    A browser cuts a message of 2 MB into at most 130 frames; an edit is one frame of some kB.
+    Chromium cuts a message into frames of 128 kB: 18 for one of 2 MB; an edit is one frame of some kB.
 
     Attributes:
       message_bytes: of a message, all its frames together.
