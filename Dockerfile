@@ -11,16 +11,18 @@ COPY requirements.txt ./
 RUN pip install --find-links "$TORCH_WHEELS" -r requirements.txt
 COPY .streamlit/config.toml .streamlit/config.toml
 COPY app.py hosted.py ./
+COPY deploy/watchdog.py deploy/watchdog.py
 COPY pages pages
 COPY xent_core xent_core
 COPY xent_host xent_host
 COPY xent_ui xent_ui
-RUN python -m compileall -q app.py hosted.py pages xent_core xent_host xent_ui
+RUN python -m compileall -q app.py hosted.py deploy pages xent_core xent_host xent_ui
 
 # Nothing of the app belongs to it, and it needs to write nowhere but in /tmp.
 USER app
 EXPOSE 8501
 # The port opens only once the first page has run, so nobody meets a cold server.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-c", "import urllib.request as web; web.urlopen('http://127.0.0.1:8501/healthz', timeout=2)"]
+# The watchdog starts it again when it ends, is silent, or takes more than the memory that docs/hosting.md counts.
 # Its welcome would ask a stranger for the address of this machine.
-CMD ["python", "-m", "streamlit", "run", "hosted.py", "--server.address=0.0.0.0", "--server.port=8501", "--logger.hideWelcomeMessage=true"]
+CMD ["python", "deploy/watchdog.py", "--memory-mb=3200", "--", "python", "-m", "streamlit", "run", "hosted.py", "--server.address=0.0.0.0", "--server.port=8501", "--logger.hideWelcomeMessage=true"]

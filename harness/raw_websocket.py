@@ -44,10 +44,12 @@ def fragments(payload: bytes, size: int) -> Iterable[bytes]:
 class RawSocket:
     """A connection to the server of a url."""
 
-    def __init__(self, url: str, *, seconds: float = SECONDS) -> None:
+    def __init__(self, url: str, *, seconds: float = SECONDS, source: str = "") -> None:
         address = urlparse(url)
         self.host = address.netloc
-        self._socket = socket.create_connection((address.hostname, address.port), timeout=seconds)
+        self._socket = socket.create_connection(
+            (address.hostname, address.port), timeout=seconds, source_address=(source, 0) if source else None
+        )
         self._came = b""
 
     def __enter__(self) -> Self:
@@ -104,12 +106,14 @@ class RawWebSocket(RawSocket):
       status: the code of the answer to the handshake: 101 if there is a websocket now.
     """
 
-    def __init__(self, url: str, *, seconds: float = SECONDS, path: str = STREAM, **headers: str | None) -> None:
+    def __init__(
+        self, url: str, *, seconds: float = SECONDS, source: str = "", path: str = STREAM, **headers: str | None
+    ) -> None:
         """Ask for a websocket.
 
         Args: headers: further ones, and others than the usual, as `origin="http://elsewhere"`; None leaves one out.
         """
-        super().__init__(url, seconds=seconds)
+        super().__init__(url, seconds=seconds, source=source)
         lines = {
             "host": self.host,
             "upgrade": "websocket",
@@ -151,14 +155,14 @@ class Flood:
     sent: int = 0
 
 
-def flood(url: str, data: bytes, seconds: float, *, begin: bytes = b"") -> Flood:
+def flood(url: str, data: bytes, seconds: float, *, begin: bytes = b"", source: str = "") -> Flood:
     """Send the data again and again as fast as it is taken; when the server closes, connect anew, as fast as it lets.
 
     Args: begin: what is sent first on each connection.
     """
     found, deadline = Flood(), time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with suppress(OSError), RawWebSocket(url, seconds=max(deadline - time.monotonic(), 0.1)) as one:
+        with suppress(OSError), RawWebSocket(url, seconds=max(deadline - time.monotonic(), 0.1), source=source) as one:
             found.connections += 1
             one.send(begin)
             while time.monotonic() < deadline:
@@ -167,10 +171,10 @@ def flood(url: str, data: bytes, seconds: float, *, begin: bytes = b"") -> Flood
     return found
 
 
-def flood_with(kind: str, url: str, seconds: float) -> Flood:
+def flood_with(kind: str, url: str, seconds: float, source: str = "") -> Flood:
     """A flood by its name in FLOODS: what another process can be told to do."""
     begin, data = FLOODS[kind]()
-    return flood(url, data, seconds, begin=begin)
+    return flood(url, data, seconds, begin=begin, source=source)
 
 
 FLOODS: dict[str, Callable[[], tuple[bytes, bytes]]] = {

@@ -26,6 +26,7 @@ from harness.app_test import (
 from tests.tolerances import assert_agree
 from xent_core.presets import PRESETS
 from xent_ui.figures.heatmap import Cell
+from xent_ui.server.limits import limits
 
 
 @pytest.mark.parametrize(
@@ -491,6 +492,21 @@ def test_a_preset_that_does_not_exist_leaves_the_table() -> None:
 
     assert visit.sheet == visit.start
     assert not visit.undo
+
+
+def test_undo_remembers_as_many_tables_as_the_limit_says() -> None:
+    def crafted() -> None:
+        from xent_ui.server.limits import limits
+        from xent_ui.state import session
+
+        first = session.visit().sheet
+        for number in range(limits().undo + 5):
+            session.edit(first.with_logits(((str(number), *first.logits[0][1:]), *first.logits[1:])))
+
+    visit = run(AppTest.from_function(crafted, default_timeout=60)).session_state["visit"]
+
+    assert len(visit.undo) == limits().undo
+    assert visit.undo[0].logits[0][0] == "4"  # of the first table and 0 to 104, the last is shown
 
 
 def test_a_column_is_as_wide_as_its_longest_number() -> None:

@@ -91,6 +91,21 @@ def test_every_file_that_a_document_names_is_there() -> None:
     assert not missing, "\n".join(missing)
 
 
+def test_every_function_that_contributing_names_is_in_its_file() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"(?:`(\w+)` and )?`(\w+)` in `([\w/.]+)`", text)
+    places = [(name, file) for *names, file in named for name in names if name]
+
+    absent = []
+    for name, file in places:
+        text = (ROOT / file).read_text("utf-8")
+        if not re.search(rf"^(?:def |class )?(?:\w+ = )*{name}\b", text, re.MULTILINE):
+            absent.append((name, file))
+
+    assert len(places) > 20
+    assert absent == []
+
+
 def test_every_command_of_make_is_there() -> None:
     text = (ROOT / "Makefile").read_text("utf-8")
     modules = [name.replace(".", "/") for name in re.findall(r"-m ((?:scripts|benchmarks)[\w.]*)", text)]

@@ -10,11 +10,10 @@ from tests.sheets import sheets
 from xent_core import Problem
 from xent_core.codec import TokenTooLong, to_token
 from xent_core.implementations import IMPLEMENTATIONS
-from xent_core.presets import PRESETS
+from xent_core.presets import FIRST_PRESET, PRESETS
 from xent_ui.implementations import state as implementations
 from xent_ui.precision.state import PROBLEM, YOUR_BATCH
 from xent_ui.state.link import (
-    FIRST_PRESET,
     HIDEABLE,
     LOCKABLE,
     MAX_NOTE,

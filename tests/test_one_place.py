@@ -28,6 +28,7 @@ STREAMLIT_PROMISES = (
 )
 # what is looked up by name in Streamlit's objects, or read from its words
 STREAMLIT_INSIDES = ("file_storage", "uploaded_file_mgr", "uses_pages_directory")
+LOOKED_UP = re.compile(r"streamlit(\.\w+)+:\w")  # what `pkgutil.resolve_name` takes
 STREAMLIT_WORDS = ("Uncaught app execution",)
 NAMEDTUPLE_METHODS = ("_asdict", "_fields", "_make", "_replace")
 
@@ -121,12 +122,15 @@ def streamlit_insides(source: Source) -> Iterator[tuple[int, str]]:
         return
     for line, name in imports(source):
         match name.split("."):
-            case ["streamlit", part, *_] if _is_inside(part):
+            case ["streamlit", part, *parts] if (
+                _is_inside(part) or any(map(_is_private, parts)) or _is_deep(part, parts)
+            ):
                 yield line, name
     own = set(_defined(source.tree))
+    aliases = {"st", "streamlit", *_aliases_of_streamlit(source.tree)}
     for node in ast.walk(source.tree):
         match node:
-            case ast.Attribute(value=ast.Name(id="st" | "streamlit"), attr=part) if _is_inside(part):
+            case ast.Attribute(value=ast.Name(id=name), attr=part) if name in aliases and _is_inside(part):
                 yield node.lineno, f"st.{part}"
             case ast.Attribute(attr=name) if _is_private(name) and name not in own:
                 yield node.lineno, ast.unparse(node)
@@ -135,9 +139,27 @@ def streamlit_insides(source: Source) -> Iterator[tuple[int, str]]:
                 args=[_, ast.Constant(value=str(name)), *_],
             ) if _is_private(name) or name in STREAMLIT_INSIDES:
                 yield node.lineno, name
+            case ast.Call(
+                func=ast.Name(id="getattr" | "setattr" | "hasattr" | "delattr"),
+                args=[ast.Name(id=module), ast.Constant(value=str(name)), *_],
+            ) if module in aliases and _is_inside(name):
+                yield node.lineno, f"st.{name}"
+            case ast.Constant(value=str(text)) if LOOKED_UP.match(text):
+                yield node.lineno, text
             case ast.Attribute(attr=name) if name in STREAMLIT_INSIDES:
                 yield node.lineno, name
     yield from ((line, words) for line, text in texts(source.tree) for words in STREAMLIT_WORDS if words in text)
+
+
+def _aliases_of_streamlit(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.asname for one in node.names if one.name == "streamlit" and one.asname)
+
+
+def _is_deep(part: str, rest: list[str]) -> bool:
+    """Whether this is something within components.v2, of which `component` alone is promised."""
+    return part == "components" and len(rest) > 1 and rest != ["v2", "component"]
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
@@ -220,6 +242,18 @@ def test_figures_are_made_without_streamlit() -> None:
         ("hosted.py", "from streamlit import config", _not_promised("streamlit.config")),
         ("app.py", "st.runtime.exists()", _not_promised("st.runtime")),
         ("xent_ui/a.py", "st.__file__", _not_promised("st.__file__")),
+        ("xent_ui/a.py", "import streamlit as sl\nsl.runtime.exists()", _not_promised("st.runtime")),
+        ("xent_ui/a.py", "getattr(st, 'runtime')", _not_promised("st.runtime")),
+        (
+            "xent_ui/a.py",
+            "resolve_name('streamlit.runtime:get_instance')",
+            _not_promised("streamlit.runtime:get_instance"),
+        ),
+        (
+            "xent_ui/a.py",
+            "from streamlit.components.v2.bidi_component.main import _make_trigger_id",
+            _not_promised("streamlit.components.v2.bidi_component.main._make_trigger_id"),
+        ),
         ("xent_ui/a.py", "state._new_widget_state", _not_promised("state._new_widget_state")),
         ("xent_ui/a.py", "setattr(runner, '_run_script', f)", _not_promised("_run_script")),
         ("xent_ui/a.py", "runtime.uploaded_file_mgr", _not_promised("uploaded_file_mgr")),

@@ -8,9 +8,11 @@ import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from tests.aio import in_a_thread
 from xent_core import __version__
 from xent_host import error_reports, server_options
-from xent_host.security_headers import FRAMES_VARIABLE, content_security_policy
+from xent_host.security_headers import FRAMES_VARIABLE, SecurityHeaders, content_security_policy
+from xent_host.startup_check import UnprotectedServer
 from xent_ui.server.limits import OWN, PUBLIC, PUBLIC_VARIABLE, limits
 from xent_ui.server.log import event
 
@@ -19,7 +21,7 @@ SECRET = "the visitor's 3.14"
 
 @pytest.fixture
 def _options_as_they_were() -> Any:
-    keys = [*server_options.OPTIONS, "server.allowedHosts"]
+    keys = [*server_options.STREAMLIT_OPTIONS, "server.allowedHosts"]
     before = {key: (config.get_option(key), config.get_where_defined(key)) for key in keys}
     yield
     for key, (value, where) in before.items():
@@ -59,9 +61,14 @@ def test_the_options_of_the_server_are_set_unless_the_host_has_set_them(monkeypa
     assert config.get_option("client.showErrorDetails") == "none"
 
 
-def test_every_option_is_one_that_streamlit_knows() -> None:
-    for key in server_options.OPTIONS:
-        config.get_option(key)
+@pytest.mark.usefixtures("_options_as_they_were")
+def test_a_streamlit_without_an_option_that_protects_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    server_options.apply()  # the installed one has them all
+
+    known = {key: value for key, value in config.get_config_options().items() if key != "server.enableXsrfProtection"}
+    monkeypatch.setattr("streamlit.config.get_config_options", lambda: known)
+    with pytest.raises(UnprotectedServer, match=r"has no option server\.enableXsrfProtection"):
+        server_options.apply()
 
 
 def test_the_host_says_who_may_frame_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +84,40 @@ def test_a_variable_cannot_break_out_of_the_policy(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(ValueError, match="XENT_FRAME_ANCESTORS"):
         content_security_policy()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "headers", "expected"),
+    [
+        ("https", {"host": "xent.example"}, True),
+        ("http", {"host": "xent.example", "x-forwarded-proto": "https"}, True),
+        ("http", {"host": "xent.example", "x-forwarded-proto": "https, http"}, True),
+        ("http", {"host": "xent.example"}, False),
+        ("http", {"host": "xent.example", "x-forwarded-proto": "http"}, False),
+        ("https", {"host": "localhost:8501"}, False),  # other programs answer there too, without TLS
+        ("https", {"host": "app.localhost"}, False),
+        ("https", {"host": "127.0.0.1"}, False),
+        ("https", {"host": "[::1]:8501"}, False),
+    ],
+)
+def test_browsers_that_came_by_tls_are_told_to_come_by_nothing_else(
+    scheme: str, headers: dict[str, str], expected: bool
+) -> None:
+    sent: list[Any] = []
+
+    async def fine(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "scheme": scheme, "headers": pairs}
+    in_a_thread(SecurityHeaders(fine)(scope, None, send))  # type: ignore[arg-type]
+
+    names = dict(sent[0]["headers"])
+    assert (b"strict-transport-security" in names) == expected
+    assert names[b"cross-origin-opener-policy"] == names[b"cross-origin-resource-policy"] == b"same-origin"
 
 
 def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tests.problems import Call, valid_calls
 from tests.tolerances import assert_agree
 from xent_core import Problem, evaluate
 from xent_core.settings_comparison import (
-    OPTIONS,
+    COMPARED_OPTIONS,
     SUM_OVER_GLOBAL_COUNT,
     TOKENS,
     GradientPair,
@@ -163,7 +163,7 @@ def test_every_option_is_told_by_its_name() -> None:
         temperature=2,
     )
 
-    assert differing_options(BATCH, b) == tuple(name for name in OPTIONS if name != "target")
+    assert differing_options(BATCH, b) == tuple(name for name in COMPARED_OPTIONS if name != "target")
 
 
 def test_weights_that_only_float16_rounds_do_not_differ() -> None:
@@ -185,7 +185,7 @@ def test_all_options_of_b_one_after_the_other_make_b(first: Call, smoothing: flo
     b = replace(a.to(torch.float64), weight=weight, reduction="sum", label_smoothing=smoothing, temperature=temperature)
 
     mixed = a
-    for option in ("dtype", *(name for name in OPTIONS if name != "dtype")):
+    for option in ("dtype", *(name for name in COMPARED_OPTIONS if name != "dtype")):
         mixed = with_option_of(mixed, b, option)
 
     assert differing_options(mixed, b) == ()
@@ -251,7 +251,7 @@ def test_an_impossible_sweep_is_refused(option: str, points: int, said: str) -> 
         sweep_option(BATCH, BATCH, option, points)
 
 
-@given(call=valid_calls(), option=st.sampled_from(OPTIONS))
+@given(call=valid_calls(), option=st.sampled_from(COMPARED_OPTIONS))
 def test_a_sweep_begins_at_a_and_ends_with_the_option_of_b(call: Call, option: str) -> None:
     a = call.problem()
     b = replace(a, reduction="sum", label_smoothing=0.3, temperature=2.0, weight=a.logits.new_ones(a.num_classes))

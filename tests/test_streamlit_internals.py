@@ -12,10 +12,11 @@ from streamlit.testing.v1 import AppTest
 from harness.browser import ROOT
 from tests.aio import in_a_thread
 from xent_host import server_options
+from xent_host.startup_check import INTERNALS
 from xent_ui import streamlit_internals
 from xent_ui.figures import theme
 from xent_ui.shell import cell_editor_prefetch
-from xent_ui.streamlit_internals import INTERNALS, TEXT_COLOUR, Internal
+from xent_ui.streamlit_internals import TEXT_COLOUR, Internal
 
 
 @pytest.mark.parametrize("internal", INTERNALS, ids=lambda internal: internal.name)
@@ -74,7 +75,7 @@ def test_options_are_set_where_nobody_can_tell_who_set_them(monkeypatch: pytest.
     monkeypatch.setattr("streamlit.config.set_option", set_to.__setitem__)
     server_options.apply()
 
-    assert set_to.keys() == {*server_options.OPTIONS, "server.allowedHosts"}
+    assert set_to.keys() == {*server_options.STREAMLIT_OPTIONS, "server.allowedHosts"}
 
 
 def test_a_server_starts_where_the_first_page_cannot_be_run_early(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,7 @@ def test_a_widget_that_was_never_shown_takes_nothing_but_a_new_visit_takes_up_an
     never = WidgetState(id="$$ID-0-never", double_value=1)
 
     assert not page.session_state["shown_widgets"].accepts(never)
+    assert not ShownWidgets().accepts(WidgetState(id="$$ID-0-never", bytes_value=b"1"))  # of no page
     assert ShownWidgets().accepts(never)  # the browser is here again after the server has lost the visit
 
 

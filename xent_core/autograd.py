@@ -30,7 +30,7 @@ def loss_and_gradient(
 def loss_and_perhaps_gradient(
     logits: Tensor, loss_of: Callable[[Tensor], Tensor], *, dtype: torch.dtype | None = None, upstream: float = 1.0
 ) -> tuple[Tensor, Tensor | None]:
-    """The same of a function that is not trusted: None if no gradient reaches the logits."""
+    """As loss_and_gradient, of a function that may not depend on the logits: the gradient is None then."""
     with torch.inference_mode(False), torch.enable_grad():
         # an inference tensor takes part in backward() only as a copy made outside inference mode
         leaf = logits.detach() if dtype is None else logits.detach().to(dtype, copy=True)

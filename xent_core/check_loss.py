@@ -20,7 +20,7 @@ from xent_core.autograd import loss_and_perhaps_gradient
 from xent_core.distance import distance, largest
 from xent_core.language import _
 
-OPTIONS = ("weight", "ignore_index", "reduction", "label_smoothing")
+KEYWORDS = ("weight", "ignore_index", "reduction", "label_smoothing")
 # eps of the dtype times the size of what is summed; honest routes in other orders stay within 16 of these
 ALLOWED_ROUNDING_IN_EPS = 32.0
 # however coarse the dtype is, a gradient may not be off by more than this part of its largest entry
@@ -130,7 +130,7 @@ def check_loss(fn: Loss, *, cases: Iterable[Case] | None = None) -> Report:
     known = _known_options(fn)
     results, skipped = [], []
     for case in standard_cases() if cases is None else cases:
-        needed = {name: value for name, value in case.options.items() if name in OPTIONS}
+        needed = {name: value for name, value in case.options.items() if name in KEYWORDS}
         if needed.get("reduction") == "mean" and "reduction" not in known:
             del needed["reduction"]
         if set(needed) <= known:
@@ -203,14 +203,14 @@ def standard_cases() -> tuple[Case, ...]:
 
 
 def _known_options(fn: Loss) -> set[str]:
-    """Which of OPTIONS fn takes as keywords; all of them if its signature cannot be read."""
+    """Which of KEYWORDS fn takes as keywords; all of them if its signature cannot be read."""
     try:
         parameters = inspect.signature(fn).parameters.values()
     except (TypeError, ValueError):
-        return set(OPTIONS)
+        return set(KEYWORDS)
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
-        return set(OPTIONS)
-    return {one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)} & set(OPTIONS)
+        return set(KEYWORDS)
+    return {one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)} & set(KEYWORDS)
 
 
 def _run(fn: Loss, case: Case, given: dict[str, Any]) -> Result:

@@ -6,7 +6,9 @@ from xent_core.language import _
 
 
 class InvalidInput(ValueError):
-    """What came, what was expected, what to do; the base of every error that says so.
+    """What came, what was expected, what to do; the base of the errors that keep the three apart.
+
+    Those of typed text, such as InvalidText, say them in one sentence.
 
     Attributes:
       came: what came, without a full stop.

@@ -23,6 +23,7 @@ class Preset:
     row_names: tuple[str, ...] = ()
 
 
+FIRST_PRESET = "worked-batch"  # what a visitor sees who brings no link
 PRESETS = {
     "worked-batch": Preset(N_("Three rows, three labels"), Problem([[1, 2, 3]] * 3, [2, 1, 0])),
     "worked-row-0": Preset(N_("One row, label 0"), Problem([[1, 2, 3]], [0])),

@@ -17,7 +17,7 @@ from xent_core.errors import InvalidInput
 from xent_core.presets import Preset
 from xent_core.problem import DTYPES, Problem
 
-OPTIONS = ("target", "weight", "ignore_index", "reduction", "label_smoothing", "temperature", "dtype")
+COMPARED_OPTIONS = ("target", "weight", "ignore_index", "reduction", "label_smoothing", "temperature", "dtype")
 # between two values of these lie others
 CONTINUOUS_OPTIONS = ("weight", "label_smoothing", "temperature")
 SWEEP_POINTS = 41
@@ -104,7 +104,7 @@ class Comparison:
     Attributes:
       a, b: the Evaluation of each.
       gradients: both gradients and how they differ.
-      differing: which of OPTIONS differ, in that order.
+      differing: which of COMPARED_OPTIONS differ, in that order.
     """
 
     a: Evaluation
@@ -145,7 +145,7 @@ def total_loss(evaluation: Evaluation) -> float:
 
 
 def differing_options(a: Problem, b: Problem) -> tuple[str, ...]:
-    """Which of OPTIONS differ; "target" stands for class indices here and probabilities there.
+    """Which of COMPARED_OPTIONS differ; "target" stands for class indices here and probabilities there.
 
     With probabilities ignore_index is not used, so it differs only between two targets of class indices.
     """
@@ -159,11 +159,11 @@ def differing_options(a: Problem, b: Problem) -> tuple[str, ...]:
         "temperature": a.temperature != b.temperature,
         "dtype": a.logits.dtype != b.logits.dtype,
     }
-    return tuple(name for name in OPTIONS if differs[name])
+    return tuple(name for name in COMPARED_OPTIONS if differs[name])
 
 
 def with_option_of(a: Problem, b: Problem, option: str) -> Problem:
-    """A with one of OPTIONS taken from B."""
+    """A with one of COMPARED_OPTIONS taken from B."""
     if option == "target":
         return replace(a, target=_target_for(b, a), ignore_index=b.ignore_index)
     if option == "ignore_index":
@@ -188,7 +188,7 @@ class OptionSweep:
     """One option moved from A to B while the others stay as in A; made by `sweep_option`.
 
     Attributes:
-      option: which of OPTIONS.
+      option: which of COMPARED_OPTIONS.
       values: what it was at each point; for the weight the share of B's weight, from 0 to 1;
         for "target" and "dtype" words.
       losses: the loss at each point, for reduction "none" the sum of the row losses.
@@ -209,8 +209,8 @@ def sweep_option(a: Problem, b: Problem, option: str, points: int = SWEEP_POINTS
 
     Raises: InvalidInput if there are fewer than two points, or no such option.
     """
-    if option not in OPTIONS:
-        raise InvalidInput(f"option is {option!r}", f"one of {', '.join(OPTIONS)}", "Choose one of them.")
+    if option not in COMPARED_OPTIONS:
+        raise InvalidInput(f"option is {option!r}", f"one of {', '.join(COMPARED_OPTIONS)}", "Choose one of them.")
     if points < 2:
         raise InvalidInput(f"points is {points}", "at least 2", "The ends of the sweep are two.")
     end = with_option_of(a, b, option)

@@ -17,6 +17,8 @@ from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import REDUCTIONS, LossKeywords, LossOptions
 
+# what people fill unlabelled rows with when they do not know PyTorch's −100: Caffe and segmentation masks, scikit-learn
+USUAL_IGNORE_VALUES = (-1, 255, -100)
 DTYPES = {
     "float64": torch.float64,
     "float32": torch.float32,
@@ -36,7 +38,7 @@ def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator
     if not _is_int64(options.ignore_index):
         options = replace(options, ignore_index=-100)  # no tensor could be compared with it
     if logits.dtype not in FLOATING_DTYPES or logits.layout != torch.strided:
-        what = _dtype_name(logits) if logits.layout == torch.strided else f"{logits.layout}"
+        what = dtype_name(logits) if logits.layout == torch.strided else f"{logits.layout}"
         yield InvalidProblem(
             "logits-dtype",
             _("logits are {what}").format(what=what),
@@ -201,7 +203,7 @@ def _probability_violations(target: Tensor, ignore_index: int) -> Iterator[Inval
         yield InvalidProblem(
             "int-one-hot",
             _("target has the shape of logits {shape} and dtype {dtype}").format(
-                shape=_shape(target), dtype=_dtype_name(target)
+                shape=_shape(target), dtype=dtype_name(target)
             ),
             _("floating probabilities in that shape, or int64 class indices without the class axis"),
             _("Use target.float(), or target.argmax(dim=1) for class indices."),
@@ -225,7 +227,7 @@ def _index_violations(logits: Tensor, target: Tensor, options: LossOptions) -> I
         kind = _("class indices with values such as 2.0") if target.is_floating_point() else _("class indices")
         yield InvalidProblem(
             "target-dtype",
-            _("target has dtype {dtype} and shape {shape}").format(dtype=_dtype_name(target), shape=_shape(target)),
+            _("target has dtype {dtype} and shape {shape}").format(dtype=dtype_name(target), shape=_shape(target)),
             _("int64 {kind}, or floating probabilities of shape {logits_shape}").format(
                 kind=kind, logits_shape=_shape(logits)
             ),
@@ -294,7 +296,7 @@ def _range_violations(logits: Tensor, target: Tensor, ignore_index: int) -> Iter
     fix = _("Correct the label, or add a class.")
     if kept.numel() > 1 and kept.min() >= 1 and kept.max() == num_classes:
         fix = _("The labels look like 1…C: use target - 1.")
-    elif bool(((kept == value) | ((kept >= 0) & (kept < num_classes))).all()) and value in (-1, 255, -100):
+    elif bool(((kept == value) | ((kept >= 0) & (kept < num_classes))).all()) and value in USUAL_IGNORE_VALUES:
         fix = _("If {value} marks rows to leave out, pass ignore_index={value}.").format(value=value)
     ignored = f"ignore_index {str(ignore_index).replace('-', '−')}"
     yield InvalidProblem(
@@ -343,8 +345,8 @@ def _weight_violations(
     elif (is_index and weight.dtype != logits.dtype) or weight.is_complex():
         yield InvalidProblem(
             "weight-dtype",
-            _("weight has dtype {dtype}").format(dtype=_dtype_name(weight)),
-            _("the dtype of logits, {dtype}").format(dtype=_dtype_name(logits)),
+            _("weight has dtype {dtype}").format(dtype=dtype_name(weight)),
+            _("the dtype of logits, {dtype}").format(dtype=dtype_name(logits)),
             _("Convert it: weight.to(logits.dtype)."),
         )
     gathers = options.label_smoothing > 0 and isinstance(options.reduction, str) and options.reduction == "mean"
@@ -380,7 +382,8 @@ def _shape(tensor: Tensor) -> str:
     return str(tuple(tensor.shape))
 
 
-def _dtype_name(tensor: Tensor) -> str:
+def dtype_name(tensor: Tensor) -> str:
+    """float32, for torch.float32."""
     return str(tensor.dtype).removeprefix("torch.")
 
 

@@ -29,6 +29,7 @@ from xent_ui.streamlit_internals import TRIGGER_VALUES, WIDGET_VALUES
 LARGEST_WHOLE = 2**53 - 1  # of a browser
 # in which field the value of each widget comes; two kinds are told apart here that are one to Streamlit
 FIELDS = {**WIDGET_VALUES, "bidi_events": TRIGGER_VALUES, "data_editor": WIDGET_VALUES["dataframe"]}
+KNOWN_FIELDS = {None, "int_value", *FIELDS.values()}  # in which any value of a page comes
 MAX_WIDGETS = 300  # of a visit; the largest page has a quarter
 LARGE = ("bidi_component", "data_editor", "dataframe", "plotly_chart")  # of which nothing but the kind is kept
 
@@ -54,9 +55,10 @@ class ShownWidgets:
             del self._shown[next(iter(self._shown))]
 
     def accepts(self, state: WidgetState) -> bool:
-        """Whether the visit was shown a widget that can hold this; after a reconnection nothing is known yet."""
+        """Whether the visit was shown a widget that can hold this; after a reconnection nothing is known
+        yet, and any value in a field that some page uses passes to the pages, which check it."""
         if not self._shown:
-            return True
+            return state.WhichOneof("value") in KNOWN_FIELDS
         kind, widget = self._shown.get(state.id, ("", None))
         return is_valid(state, kind, widget)
 

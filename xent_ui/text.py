@@ -30,7 +30,9 @@ WORD_JOINER = "\u2060"
 def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
     """A number to read: 4 decimals, but never 0.0000 for what is not zero.
 
-    Example: −0.30326 → "−0.3033", 0.0000031 → "3.1e−06", −inf → "−inf".
+    Example:
+      >>> number(-0.30326), number(0.0000031), number(-math.inf)
+      ('−0.3033', '3.1e−06', '−inf')
     """
     if math.isnan(value):
         return "NaN"

@@ -135,7 +135,7 @@ class _ProgressAndInterrupt:
     def __enter__(self) -> Callable[[Progress], bool]:
         with contextlib.suppress(ValueError):  # not the main thread: whoever runs it stops it in a way of its own
             self._before = signal.signal(signal.SIGINT, self._on_interrupt)
-        return self._report
+        return self._tell_progress
 
     def __exit__(self, *error: object) -> None:
         if self._before is not None:
@@ -148,7 +148,7 @@ class _ProgressAndInterrupt:
         self._stop = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _report(self, progress: Progress) -> bool:
+    def _tell_progress(self, progress: Progress) -> bool:
         now = time.monotonic()
         # a log gets a line every ten seconds, a terminal a bar that moves
         if now - self._shown_at >= (SECONDS_BETWEEN if self._is_terminal else 50 * SECONDS_BETWEEN):

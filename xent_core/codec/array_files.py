@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from xent_core.codec.document import (
+    DOCUMENT_OPTIONS,
     NAMES,
-    OPTIONS,
     TENSORS,
     Document,
     document_from,
@@ -35,16 +35,18 @@ from xent_core.tensor_headers import (
     first_line,
     read_npy_header,
     read_safetensors_header,
+    zip_entries,
 )
 
 MAX_UNPACKED = 64 * 2**20  # bytes of all members of an NPZ
 MAX_RATIO = 200  # how far a member of more than a mebibyte may have been packed
+MAX_ENTRIES = 1_000  # files in an NPZ, known or not
 MAX_HEADER = 2**20  # bytes of a safetensors header
 METADATA = "problem"  # the key under which safetensors keep options and names
 
 # NumPy has no bfloat16: its bits travel as uint16 under a name that says so
 _BFLOAT16 = ".bfloat16"
-_MEMBERS = {*TENSORS, *OPTIONS, *NAMES, *(name + _BFLOAT16 for name in TENSORS)}
+_MEMBERS = {*TENSORS, *DOCUMENT_OPTIONS, *NAMES, *(name + _BFLOAT16 for name in TENSORS)}
 
 
 def to_npz(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequence[str] = ()) -> bytes:
@@ -56,7 +58,7 @@ def to_npz(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequ
             arrays[name + _BFLOAT16] = tensor.contiguous().view(torch.uint16).numpy()
         else:
             arrays[name] = tensor.numpy()
-    for name in OPTIONS:
+    for name in DOCUMENT_OPTIONS:
         arrays[name] = np.array(getattr(problem, name))
     for name in NAMES:
         if getattr(document, name):
@@ -71,7 +73,7 @@ def to_safetensors(problem: Problem, *, class_names: Sequence[str] = (), row_nam
     from safetensors.torch import save
 
     document = Document(problem, tuple(class_names), tuple(row_names))
-    options: dict[str, Any] = {name: _json_value(getattr(problem, name)) for name in OPTIONS}
+    options: dict[str, Any] = {name: _json_value(getattr(problem, name)) for name in DOCUMENT_OPTIONS}
     options |= {name: list(getattr(document, name)) for name in NAMES}
     tensors = {name: tensor.contiguous() for name, tensor in _tensors(problem).items()}
     packed: bytes = save(tensors, metadata={METADATA: json.dumps(options, ensure_ascii=False)})
@@ -83,6 +85,10 @@ def read_npz(data: bytes) -> Document:
 
     Raises: InvalidFile, before anything is unpacked if the sizes in the archive are beyond the limits.
     """
+    if (entries := zip_entries(io.BytesIO(data), len(data))) > MAX_ENTRIES:
+        raise InvalidFile(
+            _("an archive of {count} files").format(count=entries), _("NumPy arrays alone"), _("Save it with np.savez.")
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
@@ -107,7 +113,7 @@ def read_npz(data: bytes) -> Document:
     for name, values in tensors.items():
         if isinstance(values, np.ndarray) and values.dtype.kind not in "fiub":
             raise _wrong_dtype(name, values.dtype, _("numbers"))
-    options = {name: arrays[name].tolist() for name in (*OPTIONS, *NAMES) if name in arrays}
+    options = {name: arrays[name].tolist() for name in (*DOCUMENT_OPTIONS, *NAMES) if name in arrays}
     return document_from(tensors, options)
 
 
@@ -136,7 +142,7 @@ def read_safetensors(data: bytes) -> Document:
     options = parsed_json(stored) if isinstance(stored, str) else {}
     if not isinstance(options, dict):
         raise _broken("safetensors", ValueError(METADATA))
-    _check_names(options, {*OPTIONS, *NAMES})
+    _check_names(options, {*DOCUMENT_OPTIONS, *NAMES})
     return document_from(tensors, options)
 
 

@@ -21,11 +21,11 @@ FORMAT = "cross-entropy-problem"
 FORMAT_VERSION = 1
 MAX_JSON = 16 * 2**20  # characters
 MAX_NAME = 200  # characters of one name
-OPTIONS = ("ignore_index", "reduction", "label_smoothing", "temperature")
+DOCUMENT_OPTIONS = ("ignore_index", "reduction", "label_smoothing", "temperature")
 NAMES = ("class_names", "row_names")
 TENSORS = ("logits", "target", "weight")
 
-_KEYS = {"format", "version", *TENSORS, *OPTIONS, *NAMES}
+_KEYS = {"format", "version", *TENSORS, *DOCUMENT_OPTIONS, *NAMES}
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -72,7 +72,7 @@ def to_json(problem: Problem, *, class_names: Sequence[str] = (), row_names: Seq
     for name in TENSORS:
         tensor = getattr(problem, name)
         entries[name] = "null" if tensor is None else _tensor_json(tensor)
-    for name in OPTIONS:
+    for name in DOCUMENT_OPTIONS:
         entries[name] = _scalar_json(getattr(problem, name))
     for name in NAMES:
         entries[name] = json.dumps(getattr(document, name), ensure_ascii=False)
@@ -101,11 +101,11 @@ def from_json(text: str) -> Document:
         )
     _check_keys(data, _KEYS)
     tensors = {name: _tensor_from(name, data[name]) for name in TENSORS if data.get(name) is not None}
-    return document_from(tensors, {name: data[name] for name in (*OPTIONS, *NAMES) if name in data})
+    return document_from(tensors, {name: data[name] for name in (*DOCUMENT_OPTIONS, *NAMES) if name in data})
 
 
 def document_from(tensors: Mapping[str, Any], options: Mapping[str, Any]) -> Document:
-    """The Document of tensors or arrays under the names in TENSORS, and of values under those in OPTIONS and NAMES.
+    """The Document of tensors or arrays under the names in TENSORS, and of values under the others.
 
     Raises: InvalidFile, for a Problem that PyTorch would refuse too.
     """
@@ -117,7 +117,7 @@ def document_from(tensors: Mapping[str, Any], options: Mapping[str, Any]) -> Doc
                 _("Save both under these names."),
             )
     values: dict[str, Any] = {}
-    for name in OPTIONS:
+    for name in DOCUMENT_OPTIONS:
         if name in options:
             values[name] = (_text if name == "reduction" else _whole if name == "ignore_index" else _real)(
                 name, options[name]

@@ -75,7 +75,10 @@ def to_token(problem: Problem) -> str:
     """The Problem as URL-safe text of at most MAX_TOKEN characters.
 
     Raises: TokenTooLong if the Problem holds more than that.
-    Example: from_token(to_token(problem)) == problem.
+    Example:
+      >>> problem = Problem([[1, 2, 3]], [2])
+      >>> from_token(to_token(problem)) == problem
+      True
     """
     if not is_shape(problem.logits.shape, max_numbers=MAX_TOKEN_NUMBERS):
         raise _too_long(_("logits of shape {shape}").format(shape=tuple(problem.logits.shape)))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent_core.validation import FLOATING_DTYPES, class_axis_of
+from xent_core.validation import FLOATING_DTYPES, USUAL_IGNORE_VALUES, class_axis_of
 
 LOOK_AT_SHAPES = "print(logits.shape, target.shape)"
 FIX_OF_OPTION = {
@@ -20,8 +20,6 @@ FIX_OF_OPTION = {
     "label-smoothing": "label_smoothing = 0.1",
     "ignore-index": "ignore_index = -100",
 }
-# what people fill unlabelled rows with when they do not know PyTorch's −100: Caffe and segmentation masks, scikit-learn
-USUAL_IGNORE_VALUES = (-1, 255, -100)
 
 
 def fix_of_unreadable(code: str, data: Any) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from xent_core.dump.cluster import Cluster
-from xent_core.dump.formats import InvalidDump
+from xent_core.dump.formats import DumpLimits, InvalidDump
 from xent_core.dump.passes import Local, Runner, Stopped, Work, on_device
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
 from xent_core.dump.scores import Scores, score
@@ -57,32 +57,6 @@ class Progress:
 ProgressCallback = Callable[[Progress], object]
 
 
-@dataclass(frozen=True)
-class DumpLimits:
-    """How large a dump may be; None for any."""
-
-    rows: int | None = None
-    logits: int | None = None
-    classes: int | None = None
-
-    def check(self, dump: Dump) -> None:
-        """Raises: InvalidDump for one that is larger."""
-        if self.classes is not None and dump.classes > self.classes:
-            expected = _("at most {limit} classes here").format(limit=self.classes)
-        elif self.rows is not None and dump.rows > self.rows:
-            expected = _("at most {limit} rows here").format(limit=self.rows)
-        elif self.logits is not None and dump.rows * dump.classes > self.logits:
-            expected = _("at most {limit} logits here").format(limit=self.logits)
-        else:
-            return
-        raise InvalidDump(
-            "dump-large",
-            _("{rows} rows of {classes} classes came").format(rows=dump.rows, classes=dump.classes),
-            expected,
-            _("The same program on your own computer has no limit: python -m xent_core analyse."),
-        )
-
-
 def analyse(
     logits: Any,
     target: Any = None,
@@ -99,6 +73,7 @@ def analyse(
     device: str | None = None,
     cluster: Any = None,
     limits: DumpLimits | None = None,
+    sandboxed: bool = False,
     progress: ProgressCallback | None = None,
     **keywords: Unpack[LossKeywords],
 ) -> DumpSummary:
@@ -114,11 +89,12 @@ def analyse(
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
       cluster: the address of a Dask scheduler, or its Client, to count on several machines.
       limits: a dump beyond them is refused before it is read.
+      sandboxed: read files in a process with limits, as in `open_dump`.
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
       keywords: weight, ignore_index, reduction, label_smoothing and temperature, as in Problem, in place of options.
 
     Raises: InvalidDump for whatever cannot be read or used.
-    Example: analyse("logits.npy", "target.npy").accuracy
+    It is called as in `analyse("logits.npy", "target.npy").accuracy`.
     """
     options = _options(options, keywords)
     if device is None:
@@ -140,9 +116,9 @@ def analyse(
         class_names=class_names,
         ignore_index=options.ignore_index,
         logits_are=logits_are,
+        limits=limits,
+        sandboxed=sandboxed,
     ) as dump:
-        if limits is not None:
-            limits.check(dump)
         _check_options(options, dump.classes)
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
@@ -188,7 +164,7 @@ class _Analysis:
 
         def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
             seconds = time.perf_counter() - started
-            self._report("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
+            self._tell_progress("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
 
         table = None if scores is None else ScoresFile(scores)
         try:
@@ -216,7 +192,7 @@ class _Analysis:
         started = time.perf_counter()
 
         def on_progress(rows: int) -> None:
-            self._report("temperature", rows, time.perf_counter() - started, lambda: summary)
+            self._tell_progress("temperature", rows, time.perf_counter() - started, lambda: summary)
 
         def everything(beta: float) -> Slope:
             nonlocal started
@@ -225,7 +201,7 @@ class _Analysis:
 
         return best_temperature(sample, work.options, None if dump.rows <= count else everything)
 
-    def _report(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
+    def _tell_progress(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
         if self._progress is None:
             return
         if self._progress(Progress(stage, rows, self._dump.rows, seconds, summary)) is True:

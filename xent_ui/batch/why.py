@@ -68,7 +68,7 @@ def explanation(evaluation: Evaluation, sheet: Sheet) -> None:
     )
     arithmetic = cell_arithmetic(evaluation, cell.row, cell.label)
     if quantity == "gradient":
-        st.latex(gradient_latex(arithmetic, evaluation, cell, decimals()))
+        st.latex(gradient_latex(arithmetic, cell, decimals()))
     st.latex(probability_latex(arithmetic, cell, decimals()))
     st.markdown("\n".join(f"- {line}" for line in _origins(arithmetic, evaluation, sheet, cell, quantity)))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.theme import BLUE, FONT, GREY, OUTLINE, layout
+from xent_ui.figures.theme import BLUE, FONT, GREY, OUTLINE, axis, layout
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 260
@@ -57,25 +58,19 @@ def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_t
     finite = [value for value in shown if value is not None]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     height = max(high - low, FLAT * max(abs(high), abs(low)), 1e-12)
-    ticks = {"tickmode": "array", "tickvals": x, "ticktext": texts} if words else {}
+    ticks: dict[str, Any] = {"tickmode": "array", "tickvals": x, "ticktext": texts} if words else {}
+    small = {"size": 12, **FONT}
     figure.update_layout(
         layout(HEIGHT),
         showlegend=False,
-        xaxis={
-            "title": {"text": x_title, "font": FONT},
-            "fixedrange": True,
-            "zeroline": False,
-            "tickfont": {"size": 12, **FONT},
-            **ticks,
-        },
-        yaxis={
-            "fixedrange": True,
-            "zeroline": False,
-            "gridcolor": GREY,
-            "griddash": "dot",
-            "tickfont": {"size": 12, **FONT},
-            "range": [low - ROOM_BELOW * height, high + ROOM_ABOVE * height],
-        },
+        xaxis=axis(x_title, zeroline=False, tickfont=small, **ticks),
+        yaxis=axis(
+            zeroline=False,
+            gridcolor=GREY,
+            griddash="dot",
+            tickfont=small,
+            range=[low - ROOM_BELOW * height, high + ROOM_ABOVE * height],
+        ),
     )
     if words:
         figure.update_xaxes(range=[-0.5, len(values) - 0.5])

@@ -8,7 +8,7 @@ from typing import Any
 from xent_ui.state.kept import Kept
 from xent_ui.widgets.pinned_settings import Settings
 
-SETTINGS, MICRO_BATCHES = VIEWS = ("settings", "micro-batches")
+SETTINGS, MICRO_BATCHES = ("settings", "micro-batches")
 SIDES = ("A", "B")
 
 VIEW = Kept[str]("compare_view", SETTINGS)

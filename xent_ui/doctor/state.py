@@ -6,11 +6,11 @@ from xent_core.doctor.pitfalls import PITFALLS
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import loss_option_entries
 
-TABLE, PASTE, FILE, MESSAGE = SOURCES = ("table", "paste", "file", "message")
+TABLE, PASTE, FILE, MESSAGE = ("table", "paste", "file", "message")
 SOURCE = Kept[str]("doctor_source", TABLE)
 LOGITS, TARGET = Kept[str]("doctor_logits", ""), Kept[str]("doctor_target", "")
 LOGITS_DTYPE, TARGET_DTYPE = Kept[str]("doctor_logits_dtype", "float32"), Kept[str]("doctor_target_dtype", "int64")
-OPTIONS = loss_option_entries("doctor_", "reduction", "label_smoothing", "ignore_index", "weight")
+OPTION_ENTRIES = loss_option_entries("doctor_", "reduction", "label_smoothing", "ignore_index", "weight")
 ERROR_MESSAGE = Kept[str]("doctor_message", "")
 MATCHED = Kept[str | None]("doctor_matched", None)  # the message for which a pitfall was chosen
 PITFALL = Kept[str]("doctor_pitfall", next(iter(PITFALLS)))

@@ -1,4 +1,4 @@
-"""The page One example: a row to try out apart from the batch, and what follows from it when the hand rests."""
+"""The page One example: a row to try out apart from the batch, and what follows from it after a pause."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from xent_ui.widgets import row_chooser
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.row_chooser import FRESH, FROM_BATCH, SOURCE
 
-RESTED = "one_example_rested"  # the fragment that follows when the hand rests
+RESTED = "one_example_rested"  # the fragment that is drawn after a pause
 CURVE_POINTS = 121
 FIELD_POINTS = 9
 SIDE_BY_SIDE = 3  # classes whose labels have room beside each other
@@ -111,7 +111,7 @@ def row_words(sheet: Sheet) -> str:
 
 
 def live_part() -> None:
-    """The live component; it runs again for every message of the hand, and nothing else does."""
+    """The live component; it runs again for every edit, and nothing else does."""
 
     def part() -> None:
         current = draft(session.visit().sheet)
@@ -131,7 +131,7 @@ def _take_rest() -> None:
         label = rested.get("label")
         if type(label) is int and 0 <= label < current.sheet.num_classes:
             session.keep(CURVE_CLASS, label)
-    with suppress(StreamlitAPIException):  # the hand has left the page meanwhile, and its pictures with it
+    with suppress(StreamlitAPIException):  # the visitor has left the page meanwhile, and its pictures are gone
         st.rerun(RESTED)
 
 
@@ -199,7 +199,7 @@ def _restart() -> None:
 
 
 def rested_part() -> None:
-    """All that follows from the row, drawn anew when the hand rests."""
+    """All that follows from the row, drawn anew after a pause."""
     st.fragment(_rested, key=RESTED)()
 
 

@@ -13,4 +13,4 @@ _RELOAD = "export default function () { window.location.reload() }"
 
 def reload() -> None:
     """Let the browser load the page once more, the address as it is; the server is warm by then, so it ends there."""
-    st.components.v2.component("look_again", js=_RELOAD)(key="look_again", height=1)
+    st.components.v2.component("reload_page", js=_RELOAD)(key="reload_page", height=1)

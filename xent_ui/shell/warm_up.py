@@ -10,12 +10,14 @@ import pandas as pd
 import torch
 
 from xent_core import descend, evaluate, gradient_check
-from xent_core.presets import PRESETS
+from xent_core.presets import FIRST_PRESET, PRESETS
 from xent_ui.figures import heatmap, theme
+from xent_ui.server import uploads
 
+uploads.prepare()
 # every page runs in a new thread, and starting a second OpenMP thread there costs more than a small matrix gains
 torch.set_num_threads(1)
-_evaluation = evaluate(PRESETS["worked-batch"].problem)
+_evaluation = evaluate(PRESETS[FIRST_PRESET].problem)
 gradient_check(_evaluation.problem, _evaluation)
 descend(_evaluation.problem, learning_rate=1.0, steps=1)  # the first step of torch.optim imports for a second
 heatmap.matrix(_evaluation.probs, theme.PROBABILITY, row_names="012", class_names="012").to_json()

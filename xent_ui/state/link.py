@@ -13,11 +13,10 @@ from urllib.parse import parse_qs, quote, urlencode
 from xent_core.codec import MAX_TOKEN, InvalidToken, from_token, to_token
 from xent_core.implementations import IMPLEMENTATIONS
 from xent_core.precision import PRECISION_PRESETS
-from xent_core.presets import PRESETS
+from xent_core.presets import FIRST_PRESET, PRESETS
 from xent_ui.state.sheet import CLASS_INDEX, MAX_ROWS, InvalidSheet, Sheet, sheet_of, sheet_of_preset
 from xent_ui.text import N_, _
 
-FIRST_PRESET = "worked-batch"
 MAX_NAMES = 3_000  # characters of all class names, or of all row names, as they stand in an address
 MAX_NOTE = 300
 MAX_QUERY = 65_536
@@ -170,7 +169,9 @@ def opening_of(link: Link) -> Opening:
             problems.append(_("The link is damaged: {error} This is {name}.").format(error=error, name=FIRST_PRESET))
         except InvalidSheet as error:
             problems.append(
-                _("The link holds what no table can: {error} This is {name}.").format(error=error, name=FIRST_PRESET)
+                _("The table of the link cannot be shown: {error} This is {name}.").format(
+                    error=error, name=FIRST_PRESET
+                )
             )
     elif link.preset in PRESETS:
         return Opening(sheet_of_preset(PRESETS[link.preset]), link.preset)

@@ -93,7 +93,7 @@ def edit(sheet: Sheet) -> None:
     if sheet != current.sheet:
         current.refused.clear()
         current.complaints.clear()
-        current.undo = [*current.undo[-limits().undo :], current.sheet]
+        current.undo = [*current.undo, current.sheet][-limits().undo :]
         current.sheet = sheet
 
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class InvalidSheet(ValueError):
-    """A Sheet that cannot be: what came, what was expected, what to do."""
+    """A Sheet that cannot be; one sentence says why."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def _forward(trace: Trace, step: Step, k: int) -> str:
         case "scaled":
             return rf"{symbol} = \frac{{{latex(_at(trace['logits'], k))}}}{{{latex(trace.temperature)}}} = {made}"
         case "max":
-            return rf"m = \max({_listed(trace, trace['scaled'])}) = {made}"
+            return rf"m = \max({_listed(trace['scaled'])}) = {made}"
         case "shifted":
             return rf"{symbol} = {value('scaled')} - {_bracketed(_at(trace['max']))} = {made}"
         case "exp":
@@ -121,7 +121,7 @@ def _added(trace: Trace, terms: Sequence[str], *, every_class: bool = True) -> s
     return " + ".join(shown[:MAX_TERMS]) + r" + \cdots"
 
 
-def _listed(trace: Trace, step: Step) -> str:
+def _listed(step: Step) -> str:
     values = floats(step)
     shown = sorted(values, reverse=True)[:MAX_TERMS] if len(values) > MAX_TERMS else values
     return ", ".join(map(_digits, shown)) + (r", \ldots" if len(values) > len(shown) else "")

@@ -54,7 +54,7 @@ def current_step(trace: Trace, stage: Stage, sheet: Sheet) -> None:
     with picture:
         _bars(trace, stage, sheet, k)
         if not step.is_scalar and len(trace.target) > 1:
-            _class_chooser(trace, sheet, k)
+            _class_chooser(sheet, k)
 
 
 def fits_beside(sheet: Sheet) -> bool:
@@ -94,7 +94,7 @@ def _take_bar(shown: Sequence[int]) -> None:
         session.keep(CLASS, shown[int(points[0]["x"])])
 
 
-def _class_chooser(trace: Trace, sheet: Sheet, k: int) -> None:
+def _class_chooser(sheet: Sheet, k: int) -> None:
     session.keep(CLASS_BOX, k)
     st.selectbox(
         _("class in the formula"),

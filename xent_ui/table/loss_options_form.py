@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_tensor
 from xent_core.problem import DTYPES, REDUCTIONS
 from xent_ui.state import session
@@ -15,11 +16,12 @@ from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import OPTION_RANGES
 from xent_ui.text import _
 
+MAX_WEIGHT_CHARACTERS = 100_000  # 4000 weights with all their digits, and ten times as many short ones
 DEFAULTS: dict[str, Any] = {
-    "reduction": "mean",
-    "label_smoothing": 0.0,
-    "temperature": 1.0,
-    "ignore_index": -100,
+    "reduction": LossOptions.reduction,
+    "label_smoothing": LossOptions.label_smoothing,
+    "temperature": LossOptions.temperature,
+    "ignore_index": LossOptions.ignore_index,
     "weight": "",
 }
 
@@ -68,6 +70,12 @@ class LossOptionsForm:
         arguments = self._arguments("label_smoothing")
         return float(st.number_input(self._label(label), least, largest, step=0.05, format="%g", **arguments))
 
+    def smoothing_slider(self, label: str, *, help: str) -> float:
+        """The same to be dragged, where every step is shown at once."""
+        least, largest = OPTION_RANGES["label_smoothing"]
+        arguments = self._arguments("label_smoothing") | {"help": help}
+        return float(st.slider(self._label(label), least, largest, step=0.01, **arguments))
+
     def temperature(self, *, help: str | None = None) -> float:
         least, largest = OPTION_RANGES["temperature"]
         arguments = self._arguments("temperature") | {"help": help}
@@ -82,7 +90,8 @@ class LossOptionsForm:
 
     def weight(self, label: str, *, placeholder: str | None = None) -> str:
         """A line of text for the weights; `weights_of` reads it."""
-        return str(st.text_input(label, placeholder=placeholder, **self._arguments("weight")) or "")
+        arguments = self._arguments("weight") | {"max_chars": MAX_WEIGHT_CHARACTERS}
+        return str(st.text_input(label, placeholder=placeholder, **arguments) or "")
 
     def _label(self, label: str) -> str:
         return f"{label} {self.side}" if self.side else label
@@ -100,11 +109,15 @@ def weights_of(text: str, *, num_classes: int | None = None) -> tuple[str, ...] 
 
     Args: num_classes: how many are expected; None for any number.
     Raises: InvalidText for what is no list of numbers, or another number of them.
-    Example: "1, 2, 0.5" → ("1", "2", "0.5"); "tensor([1., 2.])" → ("1.", "2.").
+    Example:
+      >>> weights_of("1, 2, 0.5")
+      ('1', '2', '0.5')
+      >>> weights_of("tensor([1., 2.])")
+      ('1.', '2.')
     """
     if not text.strip():
         return None
-    weights = parse_tensor(text).numbers
+    weights = parse_tensor(text, max_characters=MAX_WEIGHT_CHARACTERS).numbers
     if num_classes is not None and len(weights) != num_classes:
         raise InvalidText(
             _("{came} weights came, expected {count}, one per class.").format(came=len(weights), count=num_classes)

@@ -12,14 +12,14 @@ from xent_core.parse import InvalidText, parse_number
 from xent_core.presets import PRESETS
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
-from xent_ui.state.sheet import OPTION_RANGES, PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet
+from xent_ui.state.sheet import PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet
 from xent_ui.table.loss_options_form import LossOptionsForm
 from xent_ui.text import _
 
 DECIMALS = Kept[int]("decimals", 4)
 PRESET = Kept[str | None]("preset_choice", None)
 # None before the widget has its first value, which is that of the table
-OPTIONS = {
+OPTION_ENTRIES = {
     name: Kept[Any](name, None)
     for name in ("reduction", "target_kind", "label_smoothing", "temperature", "dtype", "ignore_index")
 }
@@ -85,7 +85,7 @@ def _take_preset() -> None:
 
 
 def _form() -> LossOptionsForm:
-    entries = {name: session.in_revision(entry) for name, entry in OPTIONS.items()}
+    entries = {name: session.in_revision(entry) for name, entry in OPTION_ENTRIES.items()}
     for name, entry in entries.items():
         session.begin(entry, getattr(session.visit().sheet, name))
     return LossOptionsForm(entries, on_change=_take_option, disabled=session.is_locked("options"))
@@ -122,17 +122,7 @@ def take_target_kind(current: Sheet, kind: str) -> None:
 
 
 def _more_options(form: LossOptionsForm) -> None:
-    smoothing = form.entries["label_smoothing"]
-    st.slider(
-        _("label_smoothing ε"),
-        *OPTION_RANGES["label_smoothing"],
-        step=0.01,
-        key=smoothing.name,
-        on_change=_take_option,
-        args=("label_smoothing", smoothing),
-        help=_("y' = (1 − ε)·y + ε/C"),
-        disabled=form.disabled,
-    )
+    form.smoothing_slider(_("label_smoothing ε"), help=_("y' = (1 − ε)·y + ε/C"))
     form.temperature(help=_("The loss is of logits / T."))
     form.dtype()
     form.ignore_index(

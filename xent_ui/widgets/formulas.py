@@ -70,7 +70,7 @@ def probability_latex(a: CellArithmetic, cell: Cell, decimals: int = 4) -> str:
     )
 
 
-def gradient_latex(a: CellArithmetic, evaluation: Evaluation, cell: Cell, decimals: int = 4) -> str:
+def gradient_latex(a: CellArithmetic, cell: Cell, decimals: int = 4) -> str:
     """The gradient of one cell with its numbers: (0.0900 − 1)/3 = −0.3033."""
     name = rf"\frac{{\partial L}}{{\partial z_{{{cell.row},{cell.label}}}}}"
     result = latex_digits(a.grad, decimals)

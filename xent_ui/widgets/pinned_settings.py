@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from xent_core.loss_options import LossOptions
 from xent_ui.state import session
 from xent_ui.state.sheet import ONE_HOT, PROBABILITIES, Sheet
 from xent_ui.text import _
@@ -19,11 +20,11 @@ class Settings:
     """The options of a Sheet without its numbers, and whether its target is taken as probabilities."""
 
     form: str = INDICES
-    reduction: str = "mean"
-    label_smoothing: float = 0.0
+    reduction: str = LossOptions.reduction
+    label_smoothing: float = LossOptions.label_smoothing
     weight: tuple[str, ...] | None = None
-    ignore_index: int = -100
-    temperature: float = 1.0
+    ignore_index: int = LossOptions.ignore_index
+    temperature: float = LossOptions.temperature
     dtype: str = "float32"
 
 
@@ -43,7 +44,9 @@ def with_settings(sheet: Sheet, settings: Settings) -> Sheet:
         taken["weight"] = (*settings.weight, *("1",) * sheet.num_classes)[: sheet.num_classes]
     as_probabilities = settings.form == PROBABILITIES
     if as_probabilities and settings.ignore_index >= 0:
-        taken["ignore_index"] = -100  # PyTorch refuses to ignore a class where the target holds probabilities
+        taken["ignore_index"] = (
+            LossOptions.ignore_index
+        )  # PyTorch refuses to ignore a class where the target holds probabilities
     changed = replace(sheet, **taken)
     if as_probabilities == (sheet.target_kind == PROBABILITIES):
         return changed

@@ -11,10 +11,11 @@ import numpy as np
 import streamlit as st
 
 from xent_core.dump import Choice, DumpSummary, Selection
+from xent_core.dump.selection import RANGES
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.text import _, markdown_escaped, number
-from xent_ui.your_logits.state import BOUNDS, ENDS, LABEL, PREDICTION, RANGES, ROW
+from xent_ui.your_logits.state import BOUNDS, ENDS, LABEL, PREDICTION, ROW
 
 
 def forget_choice() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,7 +12,7 @@ import torch
 
 from xent_core.dump import Histogram, LorenzCurve, Reliability
 from xent_ui.figures.heatmap import ROW_HEIGHT, Cell, matrix, prints_numbers
-from xent_ui.figures.theme import DARK_INK, FONT, LINE, MADE, OUTLINE, Scale, layout
+from xent_ui.figures.theme import DARK_INK, LINE, MADE, OUTLINE, Scale, axis, layout
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT, LORENZ_HEIGHT = 300, 230
@@ -223,12 +224,11 @@ def _curve(x: list[float], y: list[float], *, fill: str) -> go.Scatter:
 
 
 def _with_axes(figure: go.Figure, *, x_title: str, y_title: str, shares: bool = False) -> go.Figure:
-    scale = {"range": [0, 1.02], "tickformat": ".0%"} if shares else {}
-    axis = {"fixedrange": True, "zeroline": False, "tickfont": FONT, **scale}
+    scale: dict[str, Any] = {"range": [0, 1.02], "tickformat": ".0%"} if shares else {}
     figure.update_layout(
         layout(HEIGHT),
         showlegend=False,
-        xaxis={"title": {"text": x_title, "font": FONT}, **axis},
-        yaxis={"title": {"text": y_title, "font": FONT}, **axis},
+        xaxis=axis(x_title, zeroline=False, **scale),
+        yaxis=axis(y_title, zeroline=False, **scale),
     )
     return figure

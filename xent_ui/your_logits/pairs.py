@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import DumpSummary, InvalidDump, PairDetail, Selection
+from xent_core.dump.selection import RANGES
 from xent_ui.figures import theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.server.job_pool import QueueFull
@@ -20,7 +21,7 @@ from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis, PairDetailRun
 from xent_ui.your_logits.choice import choice_of
-from xent_ui.your_logits.state import LABEL, PAIR_MATRIX, PAIR_TABLE, PREDICTION, QUANTITY, RANGES
+from xent_ui.your_logits.state import LABEL, PAIR_MATRIX, PAIR_TABLE, PREDICTION, QUANTITY
 
 SHOWN_CLASSES, SHOWN_PAIRS = 20, 200
 TABLE_HEIGHT = 360  # pixels

@@ -91,15 +91,8 @@ def sheet_of_rows(dump: Dump, rows: list[int], summary: DumpSummary) -> tuple[Sh
         column[classes] = torch.arange(len(classes))
         labels = labels.where(labels == options.ignore_index, column[labels.clamp(0, dump.classes - 1)])
         weight = None if weight is None else torch.cat([weight[classes], weight.new_ones(1)])
-    problem = Problem(
-        logits,
-        labels,
-        weight=None if weight is None else weight.to(logits.dtype),
-        ignore_index=options.ignore_index,
-        reduction=options.reduction,
-        label_smoothing=options.label_smoothing,
-        temperature=options.temperature,
-    )
+    weight = None if weight is None else weight.to(logits.dtype)
+    problem = Problem.of(logits, labels, replace(options, weight=weight))
     row_names = tuple(batch.ids or (_("row {row}").format(row=row) for row in rows))
     try:
         return sheet_of(problem, tuple(names), row_names), is_cut

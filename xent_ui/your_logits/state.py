@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from xent_core.dump.selection import RANGES
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import DEFAULTS, loss_option_entries
 from xent_ui.your_logits.analysis import DumpAnalysis
 
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
-RANGES = ("loss", "grad_norm", "margin")  # of a row; fields of Choice
 ENDS = ("from", "to")
 
 SOURCE = Kept[str]("dump_source", EXAMPLE)
@@ -18,7 +18,7 @@ TARGET_PATH = Kept[str]("dump_target_path", "")
 # what the visitor has said of each dump whose logits look like probabilities
 LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
 
-OPTIONS = loss_option_entries("dump_", *DEFAULTS)
+OPTION_ENTRIES = loss_option_entries("dump_", *DEFAULTS)
 
 ANALYSIS = Kept[DumpAnalysis | None]("dump_run", None)
 

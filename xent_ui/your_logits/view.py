@@ -32,7 +32,7 @@ from xent_ui.your_logits.state import (
     EXAMPLE,
     LOGITS_ARE,
     LOGITS_PATH,
-    OPTIONS,
+    OPTION_ENTRIES,
     PATH,
     SOURCE,
     TARGET_PATH,
@@ -121,7 +121,7 @@ def _of_path() -> AnalysisRequest | None:
 
 def _options() -> LossOptions | None:
     """The options of the loss, the weight in float64; None if the weights cannot be read."""
-    form = LossOptionsForm(OPTIONS, persists=True)
+    form = LossOptionsForm(OPTION_ENTRIES, persists=True)
     form.begin()
     with st.expander(_("Options of the loss"), icon=":material/tune:"):
         first, second, third, fourth = st.columns(4)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.doctor.symptoms.wording import index_text
 from xent_core.language import _
+from xent_core.loss_options import LossOptions
 
 # numbers in one piece: 16 MiB of float32, small beside the logits and large enough to keep every core busy
 PIECE = 2**22
@@ -23,31 +23,18 @@ class Call:
 
     logits: Tensor
     target: Tensor
-    weight: Tensor | None
-    ignore_index: int
-    reduction: str
-    smoothing: float
+    options: LossOptions  # with a label_smoothing that is not below 0
     one_row: bool  # the user's logits have shape (C,)
 
     @classmethod
-    def of(
-        cls,
-        logits: Tensor,
-        target: Tensor,
-        *,
-        weight: Tensor | None,
-        ignore_index: int,
-        reduction: str,
-        label_smoothing: float,
-    ) -> Call:
+    def of(cls, logits: Tensor, target: Tensor, options: LossOptions) -> Call:
         """The arguments of F.cross_entropy after `violations` found nothing."""
         one_row = logits.dim() == 1
         if one_row:
             logits, target = logits.unsqueeze(0), target.unsqueeze(0)
         if not target.is_floating_point():
             target = target.long()  # what is uint8 may not hold ignore_index
-        smoothing = label_smoothing if label_smoothing > 0 else 0.0
-        return cls(logits, target, weight, ignore_index, reduction, smoothing, one_row)
+        return cls(logits, target, replace(options, label_smoothing=options.smoothing), one_row)
 
     @property
     def soft(self) -> bool:
@@ -74,7 +61,7 @@ class Call:
         """Which rows count: bool, shaped like the row losses."""
         if self.soft:
             return torch.ones(self.logits.shape[:1] + self.logits.shape[2:], dtype=torch.bool)
-        return self.target != self.ignore_index
+        return self.target != self.options.ignore_index
 
     @cached_property
     def num_kept(self) -> int:
@@ -85,12 +72,16 @@ class Call:
     def kept_weight(self) -> Tensor:
         """The weight of each kept row, float64, for class indices."""
         labels = self.target[self.kept]
-        return torch.ones(len(labels), dtype=torch.float64) if self.weight is None else self.weight.double()[labels]
+        return (
+            torch.ones(len(labels), dtype=torch.float64)
+            if self.options.weight is None
+            else self.options.weight.double()[labels]
+        )
 
     @cached_property
     def denominator(self) -> float:
         """D, in float64."""
-        if self.reduction != "mean":
+        if self.options.reduction != "mean":
             return 1.0
         return float(self.num_rows) if self.soft else float(self.kept_weight.sum())
 
@@ -101,15 +92,7 @@ class Call:
 
     def row_losses(self, piece: slice, dtype: torch.dtype, logits: Tensor) -> Tensor:
         """The unreduced losses of a piece, weight and logits in this dtype."""
-        losses: Tensor = F.cross_entropy(
-            logits,
-            self.target[piece],
-            weight=None if self.weight is None else self.weight.to(dtype),
-            ignore_index=self.ignore_index,
-            reduction="none",
-            label_smoothing=self.smoothing,
-        )
-        return losses
+        return replace(self.options.to(dtype), reduction="none").cross_entropy(logits, self.target[piece])
 
     def place(self, mask: Tensor) -> str:
         """The first row of a mask that is set, as one would index the row losses."""
@@ -122,4 +105,4 @@ class Call:
 
     def weight_cast(self, to: str) -> str:
         """The line of a fix that casts the weight as the logits were; empty where there is nothing to cast."""
-        return "" if self.weight is None or self.soft else f"\nweight = weight.{to}()"
+        return "" if self.options.weight is None or self.soft else f"\nweight = weight.{to}()"

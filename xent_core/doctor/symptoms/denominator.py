@@ -16,15 +16,15 @@ WEIGHT_TOLERANCE = 1e-4
 
 def weight_values(call: Call) -> Iterator[Finding]:
     """Weights that are negative or not finite."""
-    assert call.weight is not None
-    odd = ~(call.weight.isfinite() & (call.weight >= 0))
+    assert call.options.weight is not None
+    odd = ~(call.options.weight.isfinite() & (call.options.weight >= 0))
     if bool(odd.any()):
         c = int(odd.nonzero()[0])
         yield finding(
             "weight-value",
             "warning",
             _("weight[{c}] is {value}. One such class makes the loss meaningless in every batch that has it.").format(
-                c=c, value=number_text(call.weight[c])
+                c=c, value=number_text(call.options.weight[c])
             )
             + " "
             + _("A weight of 1/count is infinite for a class that was never counted."),
@@ -39,11 +39,11 @@ def all_ignored(call: Call) -> Iterator[Finding]:
         came = _("The logits have no classes.")
     elif rows:
         came = _("Every row has the target {index}, which is ignore_index (rows: {rows}).").format(
-            rows=rows, index=integer_text(call.ignore_index)
+            rows=rows, index=integer_text(call.options.ignore_index)
         )
     else:
         came = _("There is no row.")
-    if call.reduction == "mean":
+    if call.options.reduction == "mean":
         yield finding(
             "all-ignored",
             "warning",
@@ -86,7 +86,7 @@ def weighted_mean(call: Call) -> Iterator[Finding]:
     if kept == 1:
         yield finding(
             "weighted-mean-denominator",
-            "warning" if call.smoothing == 0 else "note",
+            "warning" if call.options.smoothing == 0 else "note",
             _("One row is kept, and its weight is {weight}: the mean multiplies by it and divides by it.").format(
                 weight=number_text(total)
             )

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 
 from xent_core.autograd import loss_and_gradient
 from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.measures import Measures
-from xent_core.doctor.symptoms.wording import dtype_text, number_text
+from xent_core.doctor.symptoms.wording import number_text
 from xent_core.language import _
+from xent_core.validation import dtype_name
 
 # a tenth of Σ|∂L/∂z|: rounding loses far less; right and confident rows beside wrong ones lose less too
 VANISHED_SHARE = 0.1
@@ -48,13 +48,13 @@ def lost_in_half_precision(call: Call, measures: Measures) -> Iterator[Finding]:
             "half-precision-overflow",
             "warning",
             _("In {dtype} the loss is {loss}, in float32 it is {exact}.").format(
-                dtype=dtype_text(call.logits), loss=number_text(loss), exact=number_text(exact)
+                dtype=dtype_name(call.logits), loss=number_text(loss), exact=number_text(exact)
             )
             + " "
             + _(
                 "Somewhere on the way a number exceeds {largest}: the row losses add up to {total} over {rows} rows."
             ).format(largest=number_text(torch.finfo(dtype).max), total=number_text(total), rows=call.num_kept)
-            + (" " + _("label_smoothing first adds −log p of every class.") if call.smoothing else ""),
+            + (" " + _("label_smoothing first adds −log p of every class.") if call.options.smoothing else ""),
             fix,
         )
     if whole > 0 and lost / whole > VANISHED_SHARE:
@@ -63,7 +63,7 @@ def lost_in_half_precision(call: Call, measures: Measures) -> Iterator[Finding]:
             "warning",
             _(
                 "{percent:.0f} % of the gradient (of Σ|∂L/∂z| = {whole}) is exactly 0 in {dtype}, and not in float32."
-            ).format(percent=100 * lost / whole, whole=number_text(whole), dtype=dtype_text(call.logits))
+            ).format(percent=100 * lost / whole, whole=number_text(whole), dtype=dtype_name(call.logits))
             + " "
             + _("p rounds to 1 beside it, or the entry is smaller than {smallest}.").format(
                 smallest=number_text(torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps)
@@ -92,12 +92,5 @@ def _exact_against_half(call: Call) -> tuple[float, float, float]:
 
 def _whole_loss(call: Call) -> float:
     """The loss as PyTorch gives it in the dtype that came; for "none" the largest row loss."""
-    loss = F.cross_entropy(
-        call.logits,
-        call.target,
-        weight=call.weight,
-        ignore_index=call.ignore_index,
-        reduction=call.reduction,
-        label_smoothing=call.smoothing,
-    )
-    return float(loss) if loss.dim() == 0 and call.reduction != "none" else float(loss.max())
+    loss = call.options.cross_entropy(call.logits, call.target)
+    return float(loss) if loss.dim() == 0 and call.options.reduction != "none" else float(loss.max())

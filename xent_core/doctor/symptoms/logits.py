@@ -13,8 +13,9 @@ from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.fixes import keep_rows, keep_soft_rows
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.measures import Measures
-from xent_core.doctor.symptoms.wording import dtype_text, index_text, number_text
+from xent_core.doctor.symptoms.wording import index_text, number_text
 from xent_core.language import _
+from xent_core.validation import dtype_name
 
 
 def single_class(call: Call) -> Iterator[Finding]:
@@ -38,7 +39,7 @@ def ambiguous_axis(call: Call) -> Iterator[Finding]:
     if call.soft or call.one_row or len(shape) < 3 or list(call.target.shape) != shape[:-1]:
         return
     losses = [
-        float(F.cross_entropy(logits, call.target, ignore_index=call.ignore_index))
+        float(F.cross_entropy(logits, call.target, ignore_index=call.options.ignore_index))
         for logits in (call.logits, call.logits.movedim(-1, 1))
     ]
     last = len(shape) - 1
@@ -130,7 +131,7 @@ def masked_classes(call: Call, measures: Measures) -> Iterator[Finding]:
             + " "
             + _("With class indices it looks at the label alone. A large finite number masks as well."),
             "logits = logits.clamp(min=torch.finfo(logits.dtype).min / 2)"
-            + ("\nlabel_smoothing = 0.0  # it would give the masked class a share" if call.smoothing else ""),
+            + ("\nlabel_smoothing = 0.0  # it would give the masked class a share" if call.options.smoothing else ""),
         )
         return
     yield finding(
@@ -140,7 +141,9 @@ def masked_classes(call: Call, measures: Measures) -> Iterator[Finding]:
         + " "
         + _(
             "label_smoothing {epsilon} gives every class ε/C = {share}, the masked ones too: their loss is infinite."
-        ).format(epsilon=number_text(call.smoothing), share=number_text(call.smoothing / call.num_classes)),
+        ).format(
+            epsilon=number_text(call.options.smoothing), share=number_text(call.options.smoothing / call.num_classes)
+        ),
         "label_smoothing = 0.0",
     )
 
@@ -165,7 +168,7 @@ def already_normalised(call: Call, measures: Measures) -> Iterator[Finding]:
             "logits = logits.clamp(min=torch.finfo(logits.dtype).tiny).log()",
         )
     elif measures.like_log_probs:
-        plain = not call.soft and call.smoothing == 0
+        plain = not call.soft and call.options.smoothing == 0
         yield finding(
             "log-probs-as-logits",
             "note",
@@ -184,10 +187,10 @@ def saturated(call: Call, measures: Measures) -> Iterator[Finding]:
         return
     words = [
         _("In {count} of {rows} rows the largest probability rounds to exactly 1 in {dtype}.").format(
-            count=measures.certain_rows, rows=call.num_kept, dtype=dtype_text(call.logits)
+            count=measures.certain_rows, rows=call.num_kept, dtype=dtype_name(call.logits)
         )
     ]
-    if not call.soft and not call.smoothing:
+    if not call.soft and not call.options.smoothing:
         wrong = measures.certain_rows - measures.certain_and_right
         words.append(
             _("Right: {right}; at their label the gradient p − 1 is exactly 0.").format(
@@ -205,7 +208,7 @@ def saturated(call: Call, measures: Measures) -> Iterator[Finding]:
 
 def ignored_class(call: Call, measures: Measures) -> Iterator[Finding]:
     """An ignore_index that is a class: kept rows still give it probability."""
-    index = call.ignore_index
+    index = call.options.ignore_index
     yield finding(
         "ignored-class-still-competes",
         "note",

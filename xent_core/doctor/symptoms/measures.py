@@ -34,7 +34,7 @@ def measure(call: Call) -> Measures:
     num_classes = call.num_classes
     labels = None if soft else call.target.where(kept, 0).unsqueeze(1)
     all_kept = call.num_kept == kept.numel()
-    ignored = call.ignore_index if not soft and 0 <= call.ignore_index < num_classes else None
+    ignored = call.options.ignore_index if not soft and 0 <= call.options.ignore_index < num_classes else None
     buffer = torch.empty(0, dtype=logits.dtype)
     for piece in call.pieces():
         z, keep = logits[piece], kept[piece]
@@ -60,7 +60,7 @@ def measure(call: Call) -> Measures:
             share = probs.select(1, ignored)[keep].double()
             measures.share_of_ignored += float(share[share.isfinite()].sum())
         # one number for the piece is cheaper than one for each row; NaN may hide a −inf
-        if (soft or call.smoothing > 0) and not bool(z.min() > -math.inf):
+        if (soft or call.options.smoothing > 0) and not bool(z.min() > -math.inf):
             masked = (z.amin(1) == -math.inf) & keep & ~largest.isnan()
             rows = int(masked.sum())
             if rows and not measures.masked_rows:

@@ -28,7 +28,7 @@ HALF = (torch.float16, torch.bfloat16)
 @torch.no_grad()
 def find_symptoms(call: Call) -> Iterator[Finding]:
     """Warnings and notes about a call that PyTorch takes, in no particular order."""
-    if call.weight is not None:
+    if call.options.weight is not None:
         yield from weight_values(call)
     if call.num_kept == 0 or call.logits.numel() == 0:
         yield from all_ignored(call)
@@ -38,7 +38,7 @@ def find_symptoms(call: Call) -> Iterator[Finding]:
     yield from ambiguous_axis(call)
     if call.soft:
         yield from soft_target(call)
-    elif call.weight is not None and call.reduction == "mean":
+    elif call.options.weight is not None and call.options.reduction == "mean":
         yield from weighted_mean(call)
     measures = measure(call)
     yield from not_finite(call, measures)

@@ -31,10 +31,10 @@ def soft_target(call: Call) -> Iterator[Finding]:
     constant = lowest == highest
     zero = constant & (lowest == 0)
     marked = torch.zeros_like(constant)
-    for mark in {call.ignore_index, *MARKS}:
+    for mark in {call.options.ignore_index, *MARKS}:
         marked |= constant & (lowest == mark)
     # without smoothing a row of zeros adds 0 to a sum, which is what was meant
-    counts = zero if call.reduction == "mean" or call.smoothing > 0 else torch.zeros_like(zero)
+    counts = zero if call.options.reduction == "mean" or call.options.smoothing > 0 else torch.zeros_like(zero)
     if bool((marked | counts).any()):
         yield _masked_soft_rows(call, marked, counts)
     plain = ~(marked | zero)
@@ -73,13 +73,13 @@ def _masked_soft_rows(call: Call, marked: Tensor, zero: Tensor) -> Finding:
                 count=int(zero.sum()), row=call.place(zero)
             )
         )
-        if call.smoothing > 0:
+        if call.options.smoothing > 0:
             parts.append(
                 _("label_smoothing fills them with ε/C = {share}, so that they pull on the logits.").format(
-                    share=number_text(call.smoothing / call.num_classes)
+                    share=number_text(call.options.smoothing / call.num_classes)
                 )
             )
-        if call.reduction == "mean":
+        if call.options.reduction == "mean":
             parts.append(
                 _("They add no loss, but the mean still divides by all {rows} rows.").format(rows=call.num_rows)
             )

@@ -5,11 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def dtype_text(tensor: Tensor) -> str:
-    """float32, for torch.float32."""
-    return str(tensor.dtype).removeprefix("torch.")
-
-
 def index_text(where: list[int]) -> str:
     """2, or [2, 0] where there are several axes."""
     return str(where[0]) if len(where) == 1 else f"[{', '.join(map(str, where))}]"

@@ -1,8 +1,8 @@
-// The hands of the live component: it turns drags, keys and typed text into a state, sends it, and draws the answer.
+// The live component: turns drags, keys and typed text into a state, sends it to the server, and draws the answer.
 // All numbers come from the server, as texts, for every picture; here is only geometry.
 //
 // One request is in flight; meanwhile the newest state waits. The answer echoes the number of the request.
-// All numbers on screen belong to one answer. Only what the hand holds leads: its bar, and nothing that is written.
+// All numbers on screen belong to one answer. Only the bar that is dragged is drawn before its answer has come.
 
 const REST_MS = 250 // without an edit until the rest of the page follows
 const LOST_MS = 5000 // without an answer until the state is sent again
@@ -43,7 +43,7 @@ class View {
     this.find(".smoothing").oninput = event => this.edit({ smoothing: event.target.value })
   }
 
-  // What the server says.
+  // An answer of the server.
 
   show(data) {
     const isNew = data.generation !== this.data?.generation
@@ -79,7 +79,7 @@ class View {
     clearTimeout(this.rest)
   }
 
-  // What the hand does.
+  // Input, and the request that follows it.
 
   edit(changes, lead = null) {
     Object.assign(this.state, changes)

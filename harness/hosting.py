@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -12,11 +13,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from harness.browser import ROOT, START_SECONDS, Server, free_port, serve
 
 TEMPLATE = ROOT / "deploy" / "nginx.conf.template"
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")  # which Debian has on the path of root alone
 NO_NGINX = "There is no nginx on this machine. Install the package nginx-light"
+NO_PROXY = "255.255.255.255"  # where nginx is the first that a visitor meets
+
+
+def require_nginx() -> None:
+    """Skip the test where there is no nginx; with XENT_REQUIRE_NGINX=1, fail it."""
+    if NGINX is None:
+        if os.environ.get("XENT_REQUIRE_NGINX") == "1":
+            pytest.fail(NO_NGINX, pytrace=False)
+        pytest.skip(NO_NGINX)
 
 
 @dataclass
@@ -50,10 +62,16 @@ def dockerfile() -> dict[str, list[str]]:
 
 
 def command() -> list[str]:
-    """What the image runs."""
+    """What the image runs: the watchdog, which runs the server."""
     [text] = dockerfile()["CMD"]
     words: list[str] = json.loads(text)
     return words
+
+
+def server_command() -> list[str]:
+    """What the watchdog of the image runs."""
+    words = command()
+    return words[words.index("--") + 1 :]
 
 
 def copies() -> list[tuple[list[str], str]]:
@@ -91,14 +109,20 @@ def two_replicas_behind_nginx() -> Iterator[Site]:
 
 
 @contextlib.contextmanager
-def nginx_before(addresses: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """nginx with our template before two replicas, until the block ends: its address and what it logs."""
+def nginx_before(addresses: Sequence[str], **names: str) -> Iterator[tuple[str, Path]]:
+    """nginx with our template before two replicas, until the block ends: its address and what it logs.
+
+    Beside that file lies error.log, with what it writes to stderr.
+
+    Args: names: values for the names of the template, other than those of a test.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         folder.chmod(0o755)  # started by root, nginx works as somebody else
         port = free_port()
         values = {f"XENT_REPLICA_{number}": address for number, address in enumerate(addresses, 1)}
         values |= {"XENT_LISTEN": f"127.0.0.1:{port}", "XENT_HOSTS": "127.0.0.1", "XENT_TMP": scratch}
+        values |= {"XENT_LOG": "/dev/stdout", "XENT_PROXY": NO_PROXY, **names}
         (folder / "nginx.conf").write_text(nginx_config(values), "utf-8")
         log_file = folder / "access.log"
         with _nginx(folder, log_file, port):
@@ -107,7 +131,9 @@ def nginx_before(addresses: Sequence[str]) -> Iterator[tuple[str, Path]]:
 
 def replica(folder: Path, port: int = 0) -> contextlib.AbstractContextManager[Server]:
     """A server as the Dockerfile starts it, except for address and port."""
-    options = [option for option in command()[5:] if not option.startswith(("--server.address=", "--server.port="))]
+    options = [
+        option for option in server_command()[5:] if not option.startswith(("--server.address=", "--server.port="))
+    ]
     return serve(Path("hosted.py"), *options, folder=folder, port=port)
 
 
