@@ -32,6 +32,7 @@ from xent_host import (
     library_logs,
     run_scheduler,
     server_options,
+    unread_answers,
     visit_cookie,
     visit_files,
     widget_filter,
@@ -45,6 +46,7 @@ from xent_ui.streamlit_internals import run_first_page
 
 server_options.apply()
 http_protocol.apply()
+unread_answers.apply()
 widget_filter.apply()
 run_scheduler.apply()
 download_queue.apply()

@@ -63,6 +63,16 @@ def _are_connections_bounded() -> bool:
     )
 
 
+def _is_what_waits_within_reach() -> bool:
+    client = f"{WEBSOCKET}:StarletteSessionClient"
+    return (
+        _uses(f"{client}.__init__", "_send_queue")
+        and _uses(f"{client}._sender", "_send_queue", "get")
+        and _uses(f"{client}.write_forward_msg", "_send_queue", "put_nowait", "QueueFull")
+        and _exist(f"{client}.aclose")
+    )
+
+
 def _are_addresses_the_same() -> bool:
     return all(resolve_name(name) == address for name, address in ADDRESSES.items())
 
@@ -74,6 +84,13 @@ INTERNALS = (
         "one connection with empty frames keeps everybody waiting, and unfinished messages fill the memory",
         PROTECTS,
         _are_connections_bounded,
+    ),
+    Internal(
+        "StarletteSessionClient._send_queue",
+        "bounds what waits for a browser that does not read",
+        "whoever asks for pages and does not read them fills the memory",
+        PROTECTS,
+        _is_what_waits_within_reach,
     ),
     Internal(
         "starlette_websocket._is_origin_allowed",
