@@ -33,6 +33,7 @@ from xent_host import (
     run_scheduler,
     server_options,
     table_edits,
+    unread_answers,
     visit_cookie,
     visit_files,
     widget_filter,
@@ -46,6 +47,7 @@ from xent_ui.streamlit_internals import run_first_page
 
 server_options.apply()
 http_protocol.apply()
+unread_answers.apply()
 widget_filter.apply()
 run_scheduler.apply()
 download_queue.apply()

@@ -128,7 +128,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tests/test_startup_check.py": (
         "each line of the list is taken away, and no server starts",
-        ("xent_host/visit_internals.py",),
+        ("xent_host/connection_internals.py", "xent_host/visit_internals.py"),
     ),
     "tests/test_visits_apart.py": (
         "whose a file is, a started server shows",

@@ -82,6 +82,13 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         ),
         without("uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol.receive"),
     ],
+    "StarletteSessionClient._send_queue": [
+        without("streamlit.web.server.starlette.starlette_websocket.StarletteSessionClient.aclose"),
+        lambda patch: patch.setattr(
+            "streamlit.web.server.starlette.starlette_websocket.StarletteSessionClient.write_forward_msg",
+            lambda client, message: client.outbox.append(message),
+        ),
+    ],
     "starlette_websocket._is_origin_allowed": [
         without("streamlit.web.server.starlette.starlette_websocket._is_origin_allowed"),
         lambda patch: patch.setattr(

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 
-from harness.raw_websocket import BINARY, CONTINUATION, PING, PONG, TEXT, fragments, frame
+from harness.raw_websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, fragments, frame
 from tests.aio import in_a_thread
 from tests.transports import HANDSHAKE, Transport, settle
 from xent_host.websocket_protocol import (
+    DROPPED_BYTES,
     NO_TEXT,
     TOO_MUCH,
     AllConnections,
@@ -338,3 +340,35 @@ def test_text_which_no_page_sends_ends_the_connection_unread(last: bool, capsys:
     assert visit.close_code == NO_TEXT
     assert visit.read == []
     assert logged(capsys) == ["text"]
+
+
+def test_an_app_that_speaks_on_after_the_end_is_told_and_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    async def scene(visit: Visit) -> None:
+        visit.send(frame(TEXT, b"a"))
+        visit.send(frame(PING) + frame(CLOSE, b"\x03\xe8"))
+        with pytest.raises(ClientDisconnected):
+            await visit.protocol.send({"type": "websocket.send", "bytes": b"a"})
+        visit.protocol.send_500_response()
+
+    [visit] = visits(scene)
+
+    assert visit.close_code == NO_TEXT
+    assert logged(capsys) == ["text"]
+
+
+def test_what_comes_after_the_end_is_dropped_up_to_a_limit() -> None:
+    async def scene(visit: Visit) -> None:
+        visit.send(frame(TEXT, b"a"))
+        parser.append(visit.protocol.conn)
+        visit.protocol.conn = None  # so that nothing can be parsed
+        visit.send(b"x" * DROPPED_BYTES)
+        gone.append(visit.transport.is_gone)
+        visit.send(b"x")
+        gone.append(visit.transport.is_gone)
+        visit.protocol.conn = parser[0]
+
+    gone: list[bool] = []
+    parser: list[Any] = []
+    visits(scene)
+
+    assert gone == [False, True]

@@ -13,10 +13,14 @@ class Transport:
     """A transport that keeps what is written, and whether it is paused or closed."""
 
     def __init__(self) -> None:
-        self.written, self.is_paused, self.is_closed = b"", False, False
+        self.written, self.is_paused = b"", False
+        self.is_closed = self.is_gone = False  # in whatever way; with what was still to be written
+        self.has_ended = False  # for writing
         self.protocol: asyncio.Protocol | None = None
 
     def write(self, data: bytes) -> None:
+        if self.has_ended:
+            raise RuntimeError("Cannot call write() after write_eof()")  # as asyncio has it
         self.written += data
 
     def pause_reading(self) -> None:
@@ -28,7 +32,14 @@ class Transport:
     def close(self) -> None:
         self.is_closed = True
 
-    abort = close
+    def abort(self) -> None:
+        self.is_closed = self.is_gone = True
+
+    def write_eof(self) -> None:
+        self.is_closed = self.has_ended = True
+
+    def can_write_eof(self) -> bool:
+        return True
 
     def is_closing(self) -> bool:
         return self.is_closed

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xent_host.protocol_log import LOG
-from xent_host.websocket_protocol import CLOSE_SECONDS, BoundedWebSocket
+from xent_host.websocket_protocol import CLOSE_SECONDS, DROPPED_BYTES, BoundedWebSocket
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.log import event
 
@@ -59,6 +59,7 @@ class BoundedHTTP(H11Protocol):
         self._deadline = self._last_came = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
+        self._dropped = 0  # bytes that came after the end
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for a request."""
@@ -72,9 +73,13 @@ class BoundedHTTP(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came, unless the connection is over."""
-        if not self._is_over:
-            self._last_came = self.loop.time()
-            super().data_received(data)
+        if self._is_over:
+            self._dropped += len(data)
+            if self._dropped > DROPPED_BYTES:
+                self.transport.abort()
+            return
+        self._last_came = self.loop.time()
+        super().data_received(data)
 
     def handle_events(self) -> None:
         """Let uvicorn answer a request, or refuse it."""
@@ -136,13 +141,21 @@ class BoundedHTTP(H11Protocol):
         """Answer, unless an answer has begun, and close."""
         event("limit", what="request", status=status)
         self._stop_waiting()
+        self._unset_keepalive_if_required()
         self._is_over = True
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
             self.transport.write(f"{head}Connection: close\r\nContent-Length: {len(words)}\r\n\r\n{words}".encode())
-        self.transport.close()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.transport.resume_reading()
+        else:
+            self.transport.close()
         self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
 

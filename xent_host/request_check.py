@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from xent_host.connection_internals import is_origin_allowed
 from xent_ui.server.log import event
-from xent_ui.streamlit_internals import is_origin_allowed
 
 LONGEST_NAME = 300  # of a host or an origin; a name of the internet has 253 characters
 REFUSED = 1008  # with which a websocket closes

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
+from websockets.exceptions import InvalidState, PayloadTooBig
 from websockets.frames import Frame
 from websockets.server import ServerProtocol
 
@@ -21,7 +22,8 @@ from xent_ui.server.log import event as note
 
 _MB = 2**20
 NO_TEXT, TOO_MUCH = 1003, 1008  # with which a websocket closes
-CLOSE_SECONDS = 5.0  # for what was written last to arrive
+# for what was written last to arrive: if it is closed while more comes, the other side does not read why
+CLOSE_SECONDS, DROPPED_BYTES = 3.0, 4 * _MB
 _CONTROL, _CONTINUED = 8, 0  # kinds of frames: from 8 on they are about the connection
 _LONGEST_HEADER = 14
 
@@ -30,7 +32,7 @@ _LONGEST_HEADER = 14
 class FrameLimits:
     """How much may come over websockets before it is a message.
 
-    A browser cuts a message of 2 MB into at most 130 frames; an edit is one frame of some kB.
+    Chromium cuts a message into frames of 128 kB: 18 for one of 2 MB; an edit is one frame of some kB.
 
     Attributes:
       message_bytes: of a message, all its frames together.
@@ -168,10 +170,14 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._pause: asyncio.TimerHandle | None = None
         self._unfinished: asyncio.TimerHandle | None = None
         self._is_over = False
+        self._dropped = 0  # bytes that came after the end
 
     def data_received(self, data: bytes) -> None:
         """Count what came, and pass it on unless it is too much."""
         if self._is_over:
+            self._dropped += len(data)
+            if self._dropped > DROPPED_BYTES:
+                self.transport.abort()
             return
         if not self.handshake_initiated:  # the request, which the HTTP protocol has read already
             super().data_received(data)
@@ -200,6 +206,17 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
         return message
 
+    async def send(self, message: Any) -> None:
+        """Send what the app says. Raises: ClientDisconnected once the connection is over."""
+        if self._is_over:
+            raise ClientDisconnected
+        await super().send(message)
+
+    def send_500_response(self) -> None:
+        """Tell of an error, unless the connection is over."""
+        if not self._is_over:
+            super().send_500_response()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._release()
@@ -210,8 +227,26 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._release()
         if self.conn.close_sent is None:
             self._refuse_request()
+            return
+        error = self.conn.parser_exc
+        if isinstance(error, PayloadTooBig):
+            note("limit", what="message_bytes", bytes=(error.size or 0) + (error.current_size or 0))
         else:
-            super().handle_parser_exception()
+            note("limit", what="frame")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_sent.code})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._end()
+
+    def handle_ping(self) -> None:
+        """Answer, unless the connection is over."""
+        if not self._is_over:
+            super().handle_ping()
+
+    def handle_close(self, event: Frame) -> None:
+        """Close in return, unless the connection is over."""
+        if not self._is_over:
+            super().handle_close(event)
 
     def handle_text(self, event: Frame) -> None:
         """End the connection: Streamlit's browsers send bytes alone."""
@@ -275,6 +310,15 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._end()
 
     def _end(self) -> None:
+        """Close, once the other side has had the time to read why: what it still sends is dropped."""
         self._is_over = True
-        self.transport.close()
-        self.loop.call_later(CLOSE_SECONDS, self.transport.abort)  # whoever does not read what was written
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.transport.resume_reading()
+        else:
+            self.transport.close()
+        if self.close_timer:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)

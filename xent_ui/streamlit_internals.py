@@ -24,10 +24,6 @@ SCRIPT_RUNNER = "streamlit.runtime.scriptrunner.script_runner:ScriptRunner"
 SESSION_STATE = "streamlit.runtime.state.session_state:SessionState"
 SAFE_SESSION_STATE = "streamlit.runtime.state.safe_session_state:SafeSessionState"
 DATA_EDITOR = "streamlit.elements.widgets.data_editor"
-ROUTES = "streamlit.web.server.starlette.starlette_routes"
-WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
-HTTP_PROTOCOL = "uvicorn.protocols.http.h11_impl:H11Protocol"
-WEBSOCKET_PROTOCOL = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
 RUN_CONTEXT = "streamlit_script_run_ctx"  # the attribute of a thread
 TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 
@@ -69,15 +65,6 @@ DESCRIPTION_VALUES = (
     "streamlit.proto.NumberInput_pb2:NumberInput.INT",
     "streamlit.proto.Slider_pb2:Slider.SELECT_SLIDER",
 )
-# below the address of the app
-ADDRESSES = {
-    f"{ROUTES}:BASE_ROUTE_MEDIA": "media",
-    f"{ROUTES}:BASE_ROUTE_UPLOAD_FILE": "_stcore/upload_file",
-    f"{ROUTES}:_ROUTE_UPLOAD_FILE": "_stcore/upload_file/{session_id}/{file_id}",
-    f"{ROUTES}:ROUTE_METRICS": "_stcore/metrics",
-    f"{ROUTES}:ROUTE_SCRIPT_HEALTH": "_stcore/script-health-check",
-    "streamlit.web.server.starlette.starlette_agent_routes:_ROUTE_AGENT_INTERACT": "_stcore/agent/interact",
-}
 UNCAUGHT_ERROR_LOGGER, UNCAUGHT_ERROR_TEXT = "streamlit.error_util", "Uncaught app execution"
 SET_BY_HOST = "environment variable"  # in what Streamlit says of an option set by flag or by variable
 CELL_EDITOR_CODE = "data-grid-overlay-editor.*.js"
@@ -172,11 +159,6 @@ def drop_oldest_file(manager: Any, session: str) -> None:
     """Forget the file that the session has uploaded first, if it has one."""
     if file := next(iter(manager.file_storage.get(session, ())), None):
         manager.remove_file(session, file)
-
-
-def is_origin_allowed(origin: str | None, host: str | None) -> bool:
-    """Whether a websocket from this origin to this host may be. Raises: ValueError for an address that is none."""
-    return bool(resolve_name(f"{WEBSOCKET}:_is_origin_allowed")(origin, host))
 
 
 def inline_scripts() -> list[str]:
@@ -287,39 +269,6 @@ def _are_uploads_counted() -> bool:
         "streamlit.runtime:Runtime.is_active_session",
         "streamlit.runtime:Runtime.uploaded_file_mgr",
     )
-
-
-def _are_forged_addresses_refused() -> bool:
-    """Whether uvicorn takes a visitor's address from a known proxy alone, and of several the one that it has seen."""
-    proxies = resolve_name("uvicorn.middleware.proxy_headers:_TrustedHosts")("192.0.2.1")
-    address = proxies.get_trusted_client_address("198.51.100.9, 203.0.113.5, 192.0.2.1")
-    return address[0] == "203.0.113.5" and "192.0.2.1" in proxies and "198.51.100.9" not in proxies
-
-
-def _is_a_websocket_refused_like_a_page() -> bool:
-    protocol = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
-    return "websocket.http.response" in str(resolve_name(f"{protocol}.handle_connect").__code__.co_consts)
-
-
-def _are_connections_bounded() -> bool:
-    """Whether uvicorn's protocols are built as our subclasses of them expect."""
-    return (
-        _uses(f"{HTTP_PROTOCOL}.handle_events", "_should_upgrade", "headers")
-        and _uses(f"{HTTP_PROTOCOL}.data_received", "handle_events")
-        and _uses(f"{HTTP_PROTOCOL}.on_response_complete", "handle_events")
-        and _uses(f"{HTTP_PROTOCOL}.handle_websocket_upgrade", "ws_protocol_class", "data_received")
-        and _uses(f"{HTTP_PROTOCOL}.__init__", "conn", "logger", "ws_protocol_class")
-        and _uses(f"{WEBSOCKET_PROTOCOL}.__init__", "conn", "logger", "queue", "close_sent", "frames")
-        and _uses(f"{WEBSOCKET_PROTOCOL}.data_received", "conn", "receive_data", "handle_parser_exception")
-        and _uses(f"{WEBSOCKET_PROTOCOL}.handle_connect", "handshake_initiated")
-        and _uses(f"{WEBSOCKET_PROTOCOL}.receive", "read_paused", "resume_reading")
-        and _exist(f"{WEBSOCKET_PROTOCOL}.connection_lost", f"{HTTP_PROTOCOL}._should_upgrade")
-        and _exist("uvicorn.protocols.http.auto:AutoHTTPProtocol")
-    )
-
-
-def _are_addresses_the_same() -> bool:
-    return all(resolve_name(name) == address for name, address in ADDRESSES.items())
 
 
 def _is_error_text_the_same() -> bool:
@@ -435,49 +384,11 @@ INTERNALS = (
         ),
     ),
     Internal(
-        "H11Protocol and WebSocketsSansIOProtocol of uvicorn",
-        "counts the frames and bytes of a connection before they are parsed, and ends what is never sent to its end",
-        "one connection with empty frames keeps everybody waiting, and unfinished messages fill the memory",
-        PROTECTS,
-        _are_connections_bounded,
-    ),
-    Internal(
-        "starlette_websocket._is_origin_allowed",
-        "refuses origins and hosts before Streamlit fails on them or logs them",
-        "the log quotes what strangers send",
-        PROTECTS,
-        lambda: (
-            resolve_name(f"{WEBSOCKET}:_is_origin_allowed").__code__.co_varnames[:2] == ("origin", "host")
-            and _uses(f"{WEBSOCKET}:_is_origin_allowed", "is_host_allowed", "is_url_from_allowed_origins")
-        ),
-    ),
-    Internal(
         "Runtime.uploaded_file_mgr with file_storage",
         "counts the uploaded files that the server holds, and forgets those that give way",
         "the limits on uploads cannot be enforced, and files fill the memory",
         PROTECTS,
         _are_uploads_counted,
-    ),
-    Internal(
-        "uvicorn's ProxyHeadersMiddleware",
-        "tells the address of a visitor behind a proxy, which no visitor can forge",
-        "whoever sends another X-Forwarded-For with each request has no limits by address",
-        PROTECTS,
-        _are_forged_addresses_refused,
-    ),
-    Internal(
-        "uvicorn's extension websocket.http.response",
-        "refuses a visit with the status by which a proxy goes on to the next replica",
-        "a visitor is turned away although another replica has room",
-        DECORATES,
-        _is_a_websocket_refused_like_a_page,
-    ),
-    Internal(
-        "the addresses below /_stcore/",
-        "closes what is no visitor's business, and limits uploads",
-        "metrics and the agent's interface are open, and uploads without a limit",
-        PROTECTS,
-        _are_addresses_the_same,
     ),
     Internal(
         f'the text "{UNCAUGHT_ERROR_TEXT}" of the logger {UNCAUGHT_ERROR_LOGGER}',

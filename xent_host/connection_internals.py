@@ -1,0 +1,126 @@
+"""What bounds connections and is not promised: more lines for the list in `streamlit_internals`."""
+
+from __future__ import annotations
+
+from pkgutil import resolve_name
+
+from xent_ui.streamlit_internals import DECORATES, PROTECTS, Internal
+
+WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
+HTTP_PROTOCOL = "uvicorn.protocols.http.h11_impl:H11Protocol"
+WEBSOCKET_PROTOCOL = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+ROUTES = "streamlit.web.server.starlette.starlette_routes"
+# below the address of the app
+ADDRESSES = {
+    f"{ROUTES}:BASE_ROUTE_MEDIA": "media",
+    f"{ROUTES}:BASE_ROUTE_UPLOAD_FILE": "_stcore/upload_file",
+    f"{ROUTES}:_ROUTE_UPLOAD_FILE": "_stcore/upload_file/{session_id}/{file_id}",
+    f"{ROUTES}:ROUTE_METRICS": "_stcore/metrics",
+    f"{ROUTES}:ROUTE_SCRIPT_HEALTH": "_stcore/script-health-check",
+    "streamlit.web.server.starlette.starlette_agent_routes:_ROUTE_AGENT_INTERACT": "_stcore/agent/interact",
+}
+
+
+def is_origin_allowed(origin: str | None, host: str | None) -> bool:
+    """Whether a websocket from this origin to this host may be. Raises: ValueError for an address that is none."""
+    return bool(resolve_name(f"{WEBSOCKET}:_is_origin_allowed")(origin, host))
+
+
+def _exist(*names: str) -> bool:
+    return all(resolve_name(name) is not None for name in names)
+
+
+def _uses(function: str, *names: str) -> bool:
+    """Whether the function looks these names up, as attributes or globals."""
+    return set(names) <= set(resolve_name(function).__code__.co_names)
+
+
+def _are_forged_addresses_refused() -> bool:
+    """Whether uvicorn takes a visitor's address from a known proxy alone, and of several the one that it has seen."""
+    proxies = resolve_name("uvicorn.middleware.proxy_headers:_TrustedHosts")("192.0.2.1")
+    address = proxies.get_trusted_client_address("198.51.100.9, 203.0.113.5, 192.0.2.1")
+    return address[0] == "203.0.113.5" and "192.0.2.1" in proxies and "198.51.100.9" not in proxies
+
+
+def _is_a_websocket_refused_like_a_page() -> bool:
+    return "websocket.http.response" in str(resolve_name(f"{WEBSOCKET_PROTOCOL}.handle_connect").__code__.co_consts)
+
+
+def _are_connections_bounded() -> bool:
+    """Whether uvicorn's protocols are built as our subclasses of them expect."""
+    return (
+        _uses(f"{HTTP_PROTOCOL}.handle_events", "_should_upgrade", "headers")
+        and _uses(f"{HTTP_PROTOCOL}.data_received", "handle_events")
+        and _uses(f"{HTTP_PROTOCOL}.on_response_complete", "handle_events")
+        and _uses(f"{HTTP_PROTOCOL}.handle_websocket_upgrade", "ws_protocol_class", "data_received")
+        and _uses(f"{HTTP_PROTOCOL}.__init__", "conn", "logger", "ws_protocol_class")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.__init__", "conn", "logger", "queue", "close_sent", "frames")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.data_received", "conn", "receive_data", "handle_parser_exception")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.handle_connect", "handshake_initiated")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.receive", "read_paused", "resume_reading")
+        and _exist(f"{WEBSOCKET_PROTOCOL}.connection_lost", f"{HTTP_PROTOCOL}._should_upgrade")
+        and _exist("uvicorn.protocols.http.auto:AutoHTTPProtocol")
+    )
+
+
+def _is_what_waits_within_reach() -> bool:
+    client = f"{WEBSOCKET}:StarletteSessionClient"
+    return (
+        _uses(f"{client}.__init__", "_send_queue")
+        and _uses(f"{client}._sender", "_send_queue", "get")
+        and _uses(f"{client}.write_forward_msg", "_send_queue", "put_nowait", "QueueFull")
+        and _exist(f"{client}.aclose")
+    )
+
+
+def _are_addresses_the_same() -> bool:
+    return all(resolve_name(name) == address for name, address in ADDRESSES.items())
+
+
+INTERNALS = (
+    Internal(
+        "H11Protocol and WebSocketsSansIOProtocol of uvicorn",
+        "counts the frames and bytes of a connection before they are parsed, and ends what is never sent to its end",
+        "one connection with empty frames keeps everybody waiting, and unfinished messages fill the memory",
+        PROTECTS,
+        _are_connections_bounded,
+    ),
+    Internal(
+        "StarletteSessionClient._send_queue",
+        "bounds what waits for a browser that does not read",
+        "whoever asks for pages and does not read them fills the memory",
+        PROTECTS,
+        _is_what_waits_within_reach,
+    ),
+    Internal(
+        "starlette_websocket._is_origin_allowed",
+        "refuses origins and hosts before Streamlit fails on them or logs them",
+        "the log quotes what strangers send",
+        PROTECTS,
+        lambda: (
+            resolve_name(f"{WEBSOCKET}:_is_origin_allowed").__code__.co_varnames[:2] == ("origin", "host")
+            and _uses(f"{WEBSOCKET}:_is_origin_allowed", "is_host_allowed", "is_url_from_allowed_origins")
+        ),
+    ),
+    Internal(
+        "uvicorn's ProxyHeadersMiddleware",
+        "tells the address of a visitor behind a proxy, which no visitor can forge",
+        "whoever sends another X-Forwarded-For with each request has no limits by address",
+        PROTECTS,
+        _are_forged_addresses_refused,
+    ),
+    Internal(
+        "uvicorn's extension websocket.http.response",
+        "refuses a visit with the status by which a proxy goes on to the next replica",
+        "a visitor is turned away although another replica has room",
+        DECORATES,
+        _is_a_websocket_refused_like_a_page,
+    ),
+    Internal(
+        "the addresses below /_stcore/",
+        "closes what is no visitor's business, and limits uploads",
+        "metrics and the agent's interface are open, and uploads without a limit",
+        PROTECTS,
+        _are_addresses_the_same,
+    ),
+)
