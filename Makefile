@@ -1,7 +1,7 @@
 PYTHON ?= python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types audit check bench screenshots messages
+.PHONY: help run test lint types audit check bench attack screenshots messages
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: lint types test audit  ## What a change must pass: lint, types, test; and
 
 bench:  ## Measure speed and memory, as ratios, side by side in one run
 	$(PYTHON) -m benchmarks
+
+attack:  ## Attack a public server as strangers would, beside neighbours who edit; NAMES="empty-pings text" for some
+	$(PYTHON) -m scripts.attack $(NAMES)
 
 screenshots:  ## Photograph every page, light and dark, wide and narrow
 	$(PYTHON) -m scripts.screenshots

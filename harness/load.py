@@ -166,7 +166,7 @@ async def _repeat(work: Callable[[str], Awaitable[None]], url: str, seconds: flo
 
 
 async def _matrix(url: str) -> None:
-    query, logits, target = _largest_table()
+    query, logits, target = largest_table()
     async with Visitor(url, query=query, logits=logits, target=target) as visitor:
         for row in range(10):
             await visitor.edit(row, row, f"{row - 4.5}")
@@ -185,7 +185,7 @@ async def _upload(url: str) -> None:
 
 
 async def _descent(url: str) -> None:
-    query, logits, _target = _largest_table()
+    query, logits, _target = largest_table()
     async with Visitor(url, query=query, page="gradient-descent") as visitor:
         await visitor.settle()
         await visitor.set("descent_steps", int_value=PUBLIC.path_cells // (len(logits) * len(logits[0])))
@@ -203,7 +203,7 @@ def _largest_upload() -> tuple[bytes, bytes]:
 
 
 @functools.cache
-def _largest_table() -> tuple[str, list[list[float]], list[int]]:
+def largest_table() -> tuple[str, list[list[float]], list[int]]:
     """The query that opens it, its logits and its target."""
     numbers = np.random.default_rng(0)
     logits, target = numbers.integers(-9, 10, (MAX_ROWS, MAX_CLASSES)), numbers.integers(0, MAX_CLASSES, MAX_ROWS)

@@ -62,12 +62,20 @@ class Visitor:
       problems: the exceptions of the last run; a page that is well has none.
       loss: the last metric that is named so.
       logits, target: what is on the table: that of the preset, or what the query opens.
+      source: the address of this machine, 127.x.x.x, that the visitor comes from; "" for any.
     """
 
     def __init__(
-        self, url: str, *, query: str = f"preset={PRESET}", page: str = "", logits=LOGITS, target=TARGET
+        self,
+        url: str,
+        *,
+        query: str = f"preset={PRESET}",
+        page: str = "",
+        logits=LOGITS,
+        target=TARGET,
+        source: str = "",
     ) -> None:
-        self.url, self.query, self.page = url, query, page
+        self.url, self.query, self.page, self.source = url, query, page, source
         self.logits, self.target = [list(row) for row in logits], target
         self.page_hash = ""
         self.session = ""
@@ -215,11 +223,15 @@ class Visitor:
             f"ws://{urlparse(self.url).netloc}/_stcore/stream",
             subprotocols=["streamlit"],
             origin=self.url,
+            local_addr=self._local_address(),
             additional_headers={"Cookie": self._cookie_header()},
             max_size=None,
             compression=None,
             ping_interval=None,
         )
+
+    def _local_address(self) -> tuple[str, int] | None:
+        return (self.source, 0) if self.source else None
 
     def _cookie_header(self) -> str:
         return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
@@ -245,7 +257,9 @@ class Visitor:
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(urlparse(self.url).netloc, timeout=ANSWER_SECONDS)
+        connection = http.client.HTTPConnection(
+            urlparse(self.url).netloc, timeout=ANSWER_SECONDS, source_address=self._local_address()
+        )
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()

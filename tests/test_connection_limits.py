@@ -2,24 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tests.aio import in_a_thread
-from xent_host.connection_limits import (
-    MESSAGE_TOO_BIG,
-    NO_MESSAGE,
-    TRY_AGAIN_LATER,
-    ConnectionLimiter,
-    ConnectionLimits,
-)
+from tests.asgi import HERE, Browser, answer, fine, http, reads_all, settle, status
+from xent_host.connection_limits import SERVER_FULL, ConnectionLimiter, ConnectionLimits
+from xent_host.server_options import PROXIES_VARIABLE, check_proxies
+from xent_host.upload_limits import UploadLimits
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
-MB = 2**20
+THERE = "192.0.2.2"
 
 
 @pytest.fixture(autouse=True)
@@ -31,35 +28,10 @@ def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-async def fine(scope: Scope, receive: Receive, send: Send) -> None:
-    """An app that answers everything."""
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b""})
+# Addresses
 
 
-def http(path: str, method: str = "GET", **headers: str) -> Scope:
-    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http", "method": method, "path": path, "headers": pairs, "query_string": b""}
-
-
-async def status(guard: ConnectionLimiter, scope: Scope) -> int:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b""}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await guard(scope, receive, send)
-    code: int = sent[0]["status"]
-    return code
-
-
-def upload(size: object, visit: str = "visit") -> Scope:
-    return http(f"/_stcore/upload_file/{visit}/file", "PUT", content_length=str(size))
-
-
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "get"])
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -68,94 +40,123 @@ def upload(size: object, visit: str = "visit") -> Scope:
         ("/_stcore/health", 200),
         ("/_stcore/metrics", 404),
         ("/_stcore/metrics/", 404),
+        ("/_stcore/Metrics", 404),
         ("/_stcore/agent/openapi.json", 404),
         ("/_stcore/agent/mcp", 404),
         ("/_stcore/script-health-check", 404),
         ("/under/a/base/_stcore/metrics", 404),
         ("/_stcore/metricsx", 200),
+        ("/_stcore/metrics\n", 400),
+        ("/_stcore/metrics/\n", 400),
+        ("/healthz\n", 400),
+        ("/_stcore//metrics", 400),
+        ("/under/../_stcore/metrics", 400),
     ],
 )
-def test_what_is_no_visitors_business_is_not_there(path: str, code: int) -> None:
-    assert in_a_thread(status(ConnectionLimiter(fine, held=dict), http(path))) == code
+def test_what_is_no_visitors_business_is_not_there(path: str, method: str, code: int) -> None:
+    assert in_a_thread(status(ConnectionLimiter(fine), http(path, method))) == code
+
+
+@pytest.mark.parametrize("path", ["/_stcore/stream\n", "/_stcore/stream\r", "//_stcore/stream", "/./_stcore/stream"])
+def test_a_visit_under_a_strange_address_is_refused(path: str) -> None:
+    async def scene() -> Browser:
+        browser = Browser(ConnectionLimiter(reads_all), path=path)
+        await browser.task
+        return browser
+
+    assert in_a_thread(scene()).status == 400
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "put", "X"])
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/_stcore/upload_file/visit/file", 429),
+        ("/_stcore/UPLOAD_FILE/visit/file/", 429),
+        ("/base/_stcore/upload_file/visit/file", 429),
+        ("/_stcore/upload_file/visit", 404),
+        ("/_stcore/upload_file/visit/file/more", 404),
+        ("/_stcore/upload_file/visit/file\n", 400),
+        ("/_stcore/upload_file//visit/file", 400),
+        ("/_stcore/upload_file/visit/..", 400),
+    ],
+)
+def test_no_spelling_of_an_upload_passes_its_limits(path: str, method: str, code: int) -> None:
+    guard = ConnectionLimiter(fine, ConnectionLimits(uploads=UploadLimits(files=0)), NoFiles())
+
+    assert in_a_thread(status(guard, http(path, method, content_length="5"))) == code
+
+
+class NoFiles:
+    def sizes(self) -> dict[str, list[int]]:
+        return {}
+
+    def drop_oldest(self, visit: str) -> None:
+        raise AssertionError
+
+    def is_open(self, visit: str) -> bool:
+        return True
+
+
+# Whose address it is
+
+
+PROXY = "127.0.0.1"
 
 
 @pytest.mark.parametrize(
-    ("size", "held", "code"),
+    ("source", "forwarded", "expected"),
     [
-        (1 * MB, {}, 200),
-        (10 * MB, {"visit": [MB]}, 200),
-        (10 * MB, {"visit": [MB] * 3}, 429),  # as many files as a visit may hold
-        (10 * MB, {"visit": [20 * MB]}, 429),
-        (10 * MB, {"other": [20 * MB]}, 200),
-        (10 * MB, {str(visit): [20 * MB] for visit in range(5)}, 429),
-        (-1, {}, 411),
-        ("1e3", {}, 411),
-        ("", {}, 411),
-        ("²", {}, 411),
+        ("203.0.113.5", ["198.51.100.9"], "203.0.113.5"),  # not a proxy: nobody asked
+        ("203.0.113.5", ["127.0.0.1"], "203.0.113.5"),
+        (PROXY, [], "127.0.0.1"),
+        (PROXY, ["203.0.113.5"], "203.0.113.5"),
+        (PROXY, ["198.51.100.9, 203.0.113.5"], "203.0.113.5"),  # the visitor sent the first one itself
+        (PROXY, ["198.51.100.9", "203.0.113.5"], "203.0.113.5"),
+        (PROXY, ["198.51.100.9, 203.0.113.5, 127.0.0.1"], "203.0.113.5"),
+        (PROXY, ["nonsense, 203.0.113.5:4711"], "203.0.113.5"),
+        (PROXY, ["2001:db8:1:7::5"], "2001:db8:1::/48"),
+        (PROXY, ["[2001:db8:1:8::6]:443"], "2001:db8:1::/48"),
+        (PROXY, ["::ffff:203.0.113.5"], "203.0.113.5"),
+        (PROXY, ["nonsense"], ""),
+        (PROXY, ["\xff\x00"], ""),
+        (PROXY, [""], "127.0.0.1"),
+        (PROXY, [","], "127.0.0.1"),
     ],
 )
-def test_uploads_stay_within_what_the_memory_holds(size: object, held: dict[str, list[int]], code: int) -> None:
-    limits = ConnectionLimits(files=3, files_mb=25, all_files_mb=100)
+def test_nobody_forges_an_address(source: str, forwarded: list[str], expected: str) -> None:
+    seen: list[str] = []
 
-    assert in_a_thread(status(ConnectionLimiter(fine, limits, lambda: held), upload(size))) == code
+    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend(guard.turns.used)
+        await fine(scope, receive, send)
 
+    guard = ConnectionLimiter(asks)
+    request = http("/", address=source)
+    request["headers"] += [(b"x-forwarded-for", text.encode("latin-1")) for text in forwarded]
+    in_a_thread(answer(ProxyHeadersMiddleware(guard, "127.0.0.1"), request))
 
-def test_only_so_many_uploads_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    async def both() -> tuple[int, int, int]:
-        arrived, go_on = asyncio.Event(), asyncio.Event()
-
-        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-            arrived.set()
-            await go_on.wait()
-            await fine(scope, receive, send)
-
-        guard = ConnectionLimiter(slow, ConnectionLimits(uploads_at_once=1), dict)
-        first = asyncio.create_task(status(guard, upload(5)))
-        await arrived.wait()
-        second = await status(guard, upload(6))
-        go_on.set()
-        return await first, second, await status(guard, upload(7))
-
-    assert in_a_thread(both()) == (200, 429, 200)
-    assert [(event["event"], event["bytes"]) for event in events(capsys)] == [
-        ("upload-refused", 6),
-        ("upload", 5),
-        ("upload", 7),
-    ]
+    assert seen == [expected]
 
 
-def test_an_upload_that_never_ends_is_ended() -> None:
-    async def stalled(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.Event().wait()
+@pytest.mark.parametrize("everybody", ["*", " * ", "127.0.0.1,0.0.0.0/0", "::/0"])
+def test_a_server_does_not_take_everybodys_word_for_where_visitors_come_from(
+    everybody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROXIES_VARIABLE, everybody)
 
-    guard = ConnectionLimiter(stalled, ConnectionLimits(upload_seconds=0.02), dict)
+    with pytest.raises(ValueError, match=PROXIES_VARIABLE):
+        check_proxies()
 
-    assert in_a_thread(status(guard, upload(5))) == 408
-    assert guard.uploads == 0
+
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1", "10.213.47.0/24, 2001:db8::1", "unix-socket"])
+def test_a_server_takes_the_word_of_its_proxies(proxies: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PROXIES_VARIABLE, proxies)
+
+    check_proxies()
 
 
 # Visits
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
-    while (await receive())["type"] != "websocket.disconnect":
-        pass
-
-
-async def visit(guard: ConnectionLimiter, messages: list[Message]) -> list[Message]:
-    """What is sent to a browser that sends these messages and goes."""
-    waiting, sent = [*messages, {"type": "websocket.disconnect", "code": 1000}], []
-
-    async def receive() -> Message:
-        return waiting.pop(0)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await guard({"type": "websocket", "path": "/_stcore/stream", "headers": []}, receive, send)
-    return sent
 
 
 def message(**fields: Any) -> Message:
@@ -166,109 +167,233 @@ RERUN = message(rerun_script={"query_string": "preset=worked-batch"})
 
 
 def test_a_visit_is_logged_with_how_long_it_was_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    assert in_a_thread(visit(ConnectionLimiter(reads_all), [RERUN] * 3)) == []
+    async def scene() -> None:
+        browser = Browser(ConnectionLimiter(reads_all))
+        for _ in range(3):
+            browser.say(RERUN)
+        await browser.leave()
 
+    in_a_thread(scene())
     begun, ended = events(capsys)
     assert (begun["event"], begun["visits"]) == ("visit", 1)
     assert (ended["event"], ended["visits"], ended["messages"]) == ("visit-end", 0, 3)
-    assert set(ended) == {"time", "event", "version", "seconds", "messages", "visits"}
+    assert set(ended) == {"time", "event", "version", "seconds", "messages", "refused", "visits"}
 
 
 def test_one_visit_too_many_is_refused_until_another_ends() -> None:
-    async def scene() -> tuple[list[Message], list[Message]]:
-        go_on = asyncio.Event()
+    async def scene() -> list[Any]:
+        guard = ConnectionLimiter(reads_all, ConnectionLimits(visits=2))
+        first, _second, third = (Browser(guard) for _ in range(3))
+        await settle()
+        await first.leave()
+        fourth = Browser(guard)
+        await settle()
+        return [third.status, dict(third.sent[0]["headers"])[b"x-xent-full"], fourth.is_in]
 
-        async def stays(scope: Scope, receive: Receive, send: Send) -> None:
-            await go_on.wait()
-
-        guard = ConnectionLimiter(stays, ConnectionLimits(visits=2))
-        first, second = (asyncio.create_task(visit(guard, [])) for _ in range(2))
-        await asyncio.sleep(0)
-        refused = await visit(guard, [])
-        go_on.set()
-        await asyncio.gather(first, second)
-        return refused, await visit(guard, [])
-
-    refused, welcome = in_a_thread(scene())
-    assert refused == [{"type": "websocket.close", "code": TRY_AGAIN_LATER}]
-    assert welcome == []
+    assert in_a_thread(scene()) == [503, b"1", True]
 
 
-@pytest.mark.parametrize(("visits", "page", "style"), [(2, 503, 200), (1, 200, 200)])
+def test_a_server_that_cannot_refuse_a_websocket_like_a_page_closes_it() -> None:
+    sent: list[Message] = []
+
+    async def scene() -> None:
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        guard = ConnectionLimiter(reads_all, ConnectionLimits(visits=0))
+        await guard({"type": "websocket", "path": "/_stcore/stream", "headers": []}, receive, send)
+
+    in_a_thread(scene())
+    assert sent == [{"type": "websocket.close", "code": 1013}]
+
+
+@pytest.mark.parametrize(("most", "code"), [(2, 503), (3, 200)])
 def test_who_comes_when_there_are_too_many_reads_why_instead_of_a_page_that_never_connects(
-    visits: int, page: int, style: int
+    most: int, code: int
 ) -> None:
-    guard = ConnectionLimiter(fine, ConnectionLimits(visits=2), dict)
-    guard.visits = visits
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (fine if scope["type"] == "http" else reads_all)(scope, receive, send)
 
-    assert in_a_thread(status(guard, http("/step-by-step", sec_fetch_dest="document"))) == page
-    assert in_a_thread(status(guard, http("/static/index.css", sec_fetch_dest="style"))) == style
-    assert in_a_thread(status(guard, http("/healthz"))) == 200
+    async def scene() -> list[list[Message]]:
+        guard = ConnectionLimiter(app, ConnectionLimits(visits=most))
+        _visits = [Browser(guard) for _ in range(2)]
+        await settle()
+        page = http("/step-by-step", sec_fetch_dest="document")
+        asks = http("/_stcore/health")
+        style = http("/static/index.css", sec_fetch_dest="style")
+        return [await answer(guard, scope) for scope in (page, asks, style, http("/healthz"))]
+
+    page, asks, style, own_health = in_a_thread(scene())
+    assert [sent[0]["status"] for sent in (page, asks, style, own_health)] == [code, code, 200, 200]
+    if code == 503:
+        headers = dict(page[0]["headers"])
+        assert headers[b"x-xent-full"] == b"1"
+        assert headers[b"refresh"] == headers[b"retry-after"] == b"5"
+        assert asks[1]["body"].decode() == SERVER_FULL  # which Streamlit's page shows
+
+
+def test_alone_an_address_has_all_visits_and_gives_way_when_another_comes_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def scene() -> None:
+        guard = ConnectionLimiter(reads_all, ConnectionLimits(visits=200))
+        crowd = [Browser(guard) for _ in range(200)]
+        await settle()
+        assert all(browser.is_in for browser in crowd)
+        one_more = Browser(guard)
+        first_try = Browser(guard, THERE)
+        await settle()
+        assert (one_more.status, first_try.status) == (503, 503)  # another replica may have room
+        for browser in crowd[:-1]:
+            browser.say(RERUN)  # all but the last are busy
+            await settle()
+        second_try = Browser(guard, THERE)
+        await settle()
+        assert second_try.is_in
+        assert [browser.is_in for browser in crowd] == [True] * 199 + [False]
+        assert crowd[-1].sent[-1] == {"type": "websocket.close", "code": 1013}
+        assert crowd[-1].task.done()
+        assert len(guard.visits) == 200
+
+    in_a_thread(scene())
+    assert [line["what"] for line in events(capsys) if line["event"] == "limit"] == [
+        *("visits", "visits"),
+        "visit_gives_way",
+    ]
 
 
 def test_a_visit_counts_no_longer_when_its_app_fails() -> None:
     async def fails(scope: Scope, receive: Receive, send: Send) -> None:
         raise ZeroDivisionError
 
-    guard = ConnectionLimiter(fails)
-    with pytest.raises(ZeroDivisionError):
-        in_a_thread(visit(guard, []))
+    async def scene() -> int:
+        guard = ConnectionLimiter(fails)
+        with pytest.raises(ZeroDivisionError):
+            await Browser(guard).task
+        return len(guard.visits)
 
-    assert guard.visits == 0
-
-
-def kinds_read(sent: list[Message], *, message_bytes: int = 100) -> tuple[list[str | None], list[Message]]:
-    """What an app reads of these messages, by kind, and what the browser is told."""
-    read: list[str | None] = []
-
-    async def notes(scope: Scope, receive: Receive, send: Send) -> None:
-        while (came := await receive())["type"] != "websocket.disconnect":
-            read.append(BackMsg.FromString(came["bytes"]).WhichOneof("type"))
-
-    told = in_a_thread(visit(ConnectionLimiter(notes, ConnectionLimits(message_bytes=message_bytes)), sent))
-    return read, told
+    assert in_a_thread(scene()) == 0
 
 
-@pytest.mark.parametrize("kind", ["bytes", "text"])
-def test_a_message_that_is_too_big_ends_the_visit(kind: str) -> None:
-    size = len(RERUN["bytes"])
-    too_big = {"type": "websocket.receive", kind: b"x" * (size + 1) if kind == "bytes" else "x" * (size + 1)}
+@pytest.mark.parametrize("pace", [{"visits_a_second": 0.001, "visits_burst": 2, "wait_seconds": 1.0}])
+def test_visits_of_one_address_do_not_begin_without_end(pace: dict[str, Any]) -> None:
+    async def scene() -> list[Any]:
+        guard = ConnectionLimiter(reads_all, ConnectionLimits(**pace))
+        browsers = [Browser(guard, address) for address in (HERE, HERE, HERE, HERE, THERE)]
+        await settle()
+        return [browser.is_in or browser.status for browser in browsers]
 
-    read, told = kinds_read([RERUN, too_big, RERUN], message_bytes=size)
-
-    assert read == ["rerun_script"]
-    assert told == [{"type": "websocket.close", "code": MESSAGE_TOO_BIG}]
-
-
-def test_what_only_a_developer_asks_of_streamlit_is_not_read(capsys: pytest.CaptureFixture[str]) -> None:
-    own = [message(clear_cache=True), message(load_git_info=True), message(set_run_on_save=True)]
-
-    read, told = kinds_read([RERUN, *own, message(debug_shutdown_runtime=True), message(stop_script=True)])
-
-    assert read == ["rerun_script", "stop_script"]
-    assert told == []
-    assert [event["what"] for event in events(capsys) if event["event"] == "limit"] == ["message_kind"] * 4
+    assert in_a_thread(scene()) == [True, True, True, 429, True]
 
 
-@pytest.mark.parametrize("sent", [{"bytes": b"\xff\xff"}, {"bytes": b""}, {"text": "hello"}, {}])
-def test_what_is_no_message_ends_the_visit_without_an_error(sent: dict[str, Any]) -> None:
-    read, told = kinds_read([RERUN, {"type": "websocket.receive", **sent}, RERUN])
-
-    assert read == ["rerun_script"]
-    assert told == [{"type": "websocket.close", "code": NO_MESSAGE}]
+# Answers
 
 
-def test_what_comes_faster_than_a_person_can_is_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    now = [1000.0]
+def test_one_address_does_not_hold_all_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    async def scene() -> list[int]:
+        go_on = asyncio.Event()
 
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        now[0] += seconds
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            await go_on.wait()
+            await fine(scope, receive, send)
 
-    monkeypatch.setattr("xent_host.connection_limits.monotonic", lambda: now[0])
-    monkeypatch.setattr("xent_host.connection_limits.asyncio.sleep", sleep)
-    limits = ConnectionLimits(messages_a_second=10.0, burst=5)
-    in_a_thread(visit(ConnectionLimiter(reads_all, limits), [RERUN] * 25))
+        limits = ConnectionLimits(answers_at_once=8, answers_waiting=4, wait_seconds=60.0)
+        guard = ConnectionLimiter(slow, limits)
+        crowd = [asyncio.create_task(status(guard, http("/media/a.csv"))) for _ in range(50)]
+        await settle()
+        refused = [task.result() for task in crowd if task.done()]
+        assert guard.turns.used == {HERE: 4}
+        other = asyncio.create_task(status(guard, http("/media/b.csv", address=THERE)))
+        await settle()
+        assert guard.turns.used == {HERE: 4, THERE: 1}
+        assert await status(guard_of_health, http("/healthz")) == 200
+        go_on.set()
+        assert [await task for task in crowd].count(200) == 50 - len(refused)
+        assert guard.turns.used == {}
+        return [await other, len(refused), *set(refused)]
 
-    assert sum(slept) == pytest.approx((25 - 1 - 5) / 10.0)  # all but the first and the burst
+    guard_of_health = ConnectionLimiter(fine, ConnectionLimits(answers_at_once=0, answers_waiting=0))
+    assert in_a_thread(scene()) == [200, 44, 429]
+    assert {line["what"] for line in events(capsys)} == {"answers_at_once"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**16, 2**16 + 1, 10**6])
+def test_an_answer_goes_out_in_pieces_and_arrives_whole(size: int) -> None:
+    body = bytes(range(256)) * (size // 256 + 1)
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body[:size], "more_body": True})
+        await send({"type": "http.response.body", "body": body[:size]})
+
+    _start, *pieces = in_a_thread(answer(ConnectionLimiter(large), http("/media/a.csv")))
+
+    assert b"".join(piece["body"] for piece in pieces) == body[:size] * 2
+    assert max(len(piece["body"]) for piece in pieces) <= 2**16
+    assert [piece.get("more_body", False) for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+
+
+def test_an_answer_that_nobody_reads_ends() -> None:
+    async def scene() -> int:
+        guard = ConnectionLimiter(fine, ConnectionLimits(answer_seconds=0.02))
+
+        async def never(_message: Message) -> None:
+            await asyncio.Event().wait()
+
+        await guard(http("/"), Browser.__init__, never)  # type: ignore[arg-type]
+        return guard.turns.used.total()
+
+    assert in_a_thread(scene()) == 0
+
+
+def test_requests_of_one_address_have_a_pace() -> None:
+    async def scene() -> list[int]:
+        limits = ConnectionLimits(requests_a_second=0.001, requests_burst=3, wait_seconds=1.0)
+        guard = ConnectionLimiter(fine, limits)
+        codes = [await status(guard, http("/")) for _ in range(6)]
+        return [*codes, await status(guard, http("/", address=THERE)), await status(guard, http("/healthz"))]
+
+    assert in_a_thread(scene()) == [200] * 4 + [429] * 2 + [200, 200]
+
+
+def test_requests_are_slower_while_others_edit_and_large_answers_count_more() -> None:
+    async def scene() -> tuple[list[int], float, int]:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await (large if scope["type"] == "http" else reads_all)(scope, receive, send)
+
+        async def large(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": bytes(200_000)})
+
+        limits = ConnectionLimits(
+            **{"requests_a_second": 1000.0, "requests_burst": 0, "wait_seconds": 60.0},
+            **{"crowded_requests_a_second": 0.01, "bytes_a_request": 1000},
+        )
+        guard = ConnectionLimiter(app, limits)
+        begun = asyncio.get_running_loop().time()
+        alone = [await status(guard, http("/")) for _ in range(2)]
+        seconds = asyncio.get_running_loop().time() - begun
+        browser = Browser(guard, THERE)
+        browser.say(RERUN)
+        await settle()
+        return alone, seconds, await status(guard, http("/"))
+
+    alone, seconds, crowded = in_a_thread(scene())
+    assert (alone, crowded) == ([200, 200], 429)
+    assert seconds > 0.19  # 200 more for the bytes of the first
+
+
+def test_downloads_are_not_compressed_again_and_again() -> None:
+    seen: list[list[bytes]] = []
+
+    async def asks(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append([name for name, _value in scope["headers"]])
+        await fine(scope, receive, send)
+
+    for path in ("/media/a.csv", "/base/media/a.csv", "/step-by-step"):
+        in_a_thread(answer(ConnectionLimiter(asks), http(path, accept_encoding="gzip", accept="*/*")))
+
+    assert seen == [[b"accept"], [b"accept"], [b"accept-encoding", b"accept"]]

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from harness.browser import ROOT, free_port
-from tests.hosting import (
+from harness.hosting import (
     NGINX,
     NO_PROXY,
     TEMPLATE,

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from xent_core.language import _, use_catalogue
+from xent_ui.server.fair_share import Usage, Visit
 from xent_ui.server.job_pool import Job, NeverStarted, Pool, QueueFull
 from xent_ui.server.limits import PUBLIC
+from xent_ui.server.run_lock import RUN_LOCK
 from xent_ui.widgets.job_progress import queue_words
 
 PATIENCE = 30.0  # seconds that a busy machine may take
@@ -198,3 +200,67 @@ def test_the_end_of_the_server_ends_all_work() -> None:
 
     for job in (first, second):
         assert job.is_done(PATIENCE)
+
+
+@contextmanager
+def run_of(name: str, address: str = "address") -> Iterator[None]:
+    """A run of a visit, which submits what is submitted inside."""
+    with RUN_LOCK.acquire(Visit(address, name)):
+        yield
+
+
+def submit(pool: Pool, ran: list[str], name: str, address: str = "address") -> Job[None]:
+    with run_of(name, address):
+        return pool.submit(lambda job: ran.append(name))
+
+
+def test_a_visit_with_many_jobs_waits_for_who_has_one() -> None:
+    pool, ran = Pool(replace(PUBLIC, workers=1, waiting=20), Usage()), []
+    with busy(pool):
+        jobs = [submit(pool, ran, name) for name in ("many", "many", "many", "one", "another")]
+        assert [job.ahead for job in jobs] == [1, 4, 5, 2, 3]
+    for job in jobs:
+        assert job.is_done(PATIENCE)
+
+    assert ran == ["many", "one", "another", "many", "many"]
+
+
+def test_who_has_used_little_goes_before_who_has_used_much() -> None:
+    pool, ran = Pool(replace(PUBLIC, workers=1, waiting=20), usage := Usage()), []
+    usage.add(Visit("address", "heavy"), 2.0)
+    with busy(pool):
+        jobs = [submit(pool, ran, name) for name in ("heavy", "light")]
+    for job in jobs:
+        assert job.is_done(PATIENCE)
+
+    assert ran == ["light", "heavy"]
+    assert usage.of(Visit("address", "light")) > 0
+
+
+def test_the_waiting_places_are_not_all_one_visits_when_another_wants_one() -> None:
+    pool, ran = Pool(replace(PUBLIC, workers=1, waiting=4), Usage()), []
+    with busy(pool):
+        greedy = [submit(pool, ran, "greedy") for _ in range(4)]
+        with pytest.raises(QueueFull):
+            submit(pool, ran, "greedy")
+        other = submit(pool, ran, "other")
+        assert [job.gave_way for job in greedy] == [False, False, False, True]
+        assert greedy[3].is_done(0)
+        with pytest.raises(NeverStarted):
+            greedy[3].result()
+        second = submit(pool, ran, "other")
+        with pytest.raises(QueueFull):  # each has two now
+            submit(pool, ran, "other")
+        assert not other.gave_way
+        assert not second.gave_way
+    assert second.is_done(PATIENCE)
+
+
+def test_an_address_with_many_visits_gives_way_to_another_address_and_not_to_itself() -> None:
+    pool, ran = Pool(replace(PUBLIC, workers=1, waiting=4), Usage()), []
+    with busy(pool):
+        pupils = [submit(pool, ran, str(number), "school") for number in range(4)]
+        with pytest.raises(QueueFull):
+            submit(pool, ran, "a fifth", "school")
+        submit(pool, ran, "other", "elsewhere")
+        assert sum(job.gave_way for job in pupils) == 1

@@ -21,7 +21,7 @@ from urllib.parse import urlparse
 
 import pytest
 
-from tests.hosting import TEMPLATE, nginx_before, require_nginx
+from harness.hosting import TEMPLATE, nginx_before, require_nginx
 from xent_host.connection_limits import ConnectionLimits
 
 HALF_SENT_SECONDS = 14  # after which it is closed

@@ -1,26 +1,81 @@
-"""Runs go one after the other, the short ones first, and whoever waits lets the others go first."""
+"""Runs go one after the other, whoever has used least first, and whoever waits lets the others go first."""
 
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier, Event
-from typing import NamedTuple
+from threading import Barrier, Event, Lock, get_ident
 
 import pytest
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
 from xent_host import run_scheduler
-from xent_ui.server.run_lock import RunLock
+from xent_ui.server.fair_share import NOBODY, FairRules, Usage, Visit
+from xent_ui.server.run_lock import RunLock, TurnRules
+
+A, B, C, D = (Visit("address", name) for name in "abcd")
+PATIENCE = 30.0  # seconds that a busy machine may take
+NEVER_BESIDE = TurnRules(beside=1e6, longest=1e6)
+
+
+class Time:
+    """A time, and the processor time of each thread, that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._used: dict[int, float] = {}
+
+    def clock(self) -> float:
+        return self.now
+
+    def processor_time(self) -> float:
+        return self._used.get(get_ident(), 0.0)
+
+    def work(self, seconds: float) -> None:
+        """What a run does in this thread."""
+        self.now += seconds
+        self._used[get_ident()] = self.processor_time() + seconds
+
+
+def lock_and_time(rules: TurnRules = NEVER_BESIDE) -> tuple[RunLock, Time]:
+    passes = Time()
+    usage = Usage(FairRules(half_life=1e9), passes.clock)
+    return RunLock(rules, usage, passes.clock, passes.processor_time), passes
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def waits(lock: RunLock, threads: ThreadPoolExecutor, visit: Visit, ran: list[str]) -> Future[None]:
+    """Somebody who has begun to wait for the lock, which is held."""
+
+    def run() -> None:
+        with lock.acquire(visit):
+            ran.append(visit.session)
+
+    before = lock.waiting
+    future = threads.submit(run)
+    until(lambda: lock.waiting > before)
+    return future
+
+
+def used(lock: RunLock, **seconds: float) -> None:
+    for name, used in seconds.items():
+        lock.usage.add(Visit("address", name), used)
 
 
 def test_two_never_hold_the_lock_at_once() -> None:
-    lock = RunLock()
+    lock = RunLock(NEVER_BESIDE)
     begin = Barrier(8)
     holders: list[int] = []
 
     def run(number: int) -> int:
         begin.wait()
-        with lock.acquire():
+        with lock.acquire(Visit("", str(number))):
             holders.append(number)
             time.sleep(0.01)  # long enough for the others to break in, if they could
             among = len(holders)
@@ -32,133 +87,251 @@ def test_two_never_hold_the_lock_at_once() -> None:
 
 
 def test_whoever_waits_for_something_lets_another_go_first() -> None:
-    lock = RunLock(max_wait_seconds=60)
+    lock = RunLock(NEVER_BESIDE)
     other_was_here = Event()
 
     def other() -> None:
-        with lock.acquire():
+        with lock.acquire(B):
             other_was_here.set()
 
-    with ThreadPoolExecutor(1) as thread, lock.acquire():
+    with ThreadPoolExecutor(1) as thread, lock.acquire(A):
         thread.submit(other)
         with lock.released():
-            assert other_was_here.wait(10)
+            assert other_was_here.wait(PATIENCE)
 
 
-def waits(lock: RunLock, threads: ThreadPoolExecutor, name: str, ran: list[str], *, is_short: bool) -> Future[None]:
-    """Somebody who has begun to wait for the lock, which is held."""
+def test_who_has_used_least_goes_first_and_equals_as_they_came() -> None:
+    lock, _passes = lock_and_time()
+    ran: list[str] = []
+    used(lock, a=1.0, b=0.5, c=0.5)
 
-    def run() -> None:
-        with lock.acquire(is_short=is_short):
-            ran.append(name)
+    with ThreadPoolExecutor(4) as threads, lock.acquire(NOBODY):
+        for visit in (A, C, B, D):
+            waits(lock, threads, visit, ran)
 
-    before = len(lock._short) + len(lock._long)
-    future = threads.submit(run)
-    until(lambda: len(lock._short) + len(lock._long) > before)
-    return future
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    assert ran == ["d", "c", "b", "a"]
 
 
-def test_short_ones_go_first_and_the_rest_as_they_came() -> None:
-    lock, ran = RunLock(max_wait_seconds=60), []
+def test_what_a_run_has_used_counts_when_it_comes_back() -> None:
+    lock, passes = lock_and_time()
+    ran: list[str] = []
 
-    with ThreadPoolExecutor(4) as threads, lock.acquire():
-        for name in ("long 1", "short 1", "long 2", "short 2"):
-            waits(lock, threads, name, ran, is_short=name.startswith("short"))
+    with ThreadPoolExecutor(2) as threads, lock.acquire(A):
+        passes.work(0.2)
+        waits(lock, threads, B, ran)
+        with lock.released():
+            until(lambda: ran == ["b"])
 
-    assert ran == ["short 1", "short 2", "long 1", "long 2"]
+    assert lock.usage.of(A) == pytest.approx(0.2)
+    assert lock.usage.of(B) == 0
 
 
-def test_a_long_run_pauses_for_short_ones_and_goes_on_before_other_long_ones() -> None:
-    lock, ran = RunLock(max_wait_seconds=60), []
+def test_a_run_has_its_turn_then_pauses_for_who_has_used_less() -> None:
+    lock, passes = lock_and_time()
+    ran: list[str] = []
 
-    with ThreadPoolExecutor(2) as threads, lock.acquire(is_short=False):
-        waits(lock, threads, "long", ran, is_short=False)
-        lock.yield_to_short_runs()
+    with ThreadPoolExecutor(1) as threads, lock.acquire(A):
+        waits(lock, threads, B, ran)
+        passes.work(0.04)
+        lock.pause_for_others()
         assert ran == []
-        waits(lock, threads, "short", ran, is_short=True)
-        lock.yield_to_short_runs()
-        assert ran == ["short"]
+        passes.work(0.02)
+        lock.pause_for_others()
+        assert ran == ["b"]
 
 
-def test_a_short_run_pauses_for_another_when_it_has_not_been_short() -> None:
-    lock, ran = RunLock(max_wait_seconds=60, short_seconds=0.2), []
+def test_a_run_does_not_pause_for_who_has_used_more() -> None:
+    lock, passes = lock_and_time()
+    ran: list[str] = []
+    used(lock, b=10.0)
 
-    with ThreadPoolExecutor(1) as threads, lock.acquire():
-        waits(lock, threads, "short", ran, is_short=True)
-        lock.yield_to_short_runs()
+    with ThreadPoolExecutor(1) as threads, lock.acquire(A):
+        waits(lock, threads, B, ran)
+        passes.work(0.2)
+        lock.pause_for_others()
         assert ran == []
-        time.sleep(0.2)
-        lock.yield_to_short_runs()
-        assert ran == ["short"]
 
 
-def test_short_ones_without_end_hold_a_long_one_up_for_so_long_and_no_longer() -> None:
-    lock = RunLock(max_wait_seconds=0.2)
-    is_over = Event()
+def test_of_two_long_runs_each_has_its_turns() -> None:
+    lock, passes = lock_and_time()
+    ran: list[str] = []
 
-    def edit_without_end() -> None:
+    def run(visit: Visit) -> None:
+        with lock.acquire(visit):
+            for _ in range(40):
+                passes.work(0.01)
+                ran.append(visit.session)
+                lock.pause_for_others()
+
+    with ThreadPoolExecutor(2) as threads, lock.acquire(NOBODY):
+        for visit in (A, B):
+            threads.submit(run, visit)
+            until(lambda visit=visit: lock.waiting == "ab".index(visit.session) + 1)  # type: ignore[misc]
+    turns = [(name, 1) for name, before in zip(ran, ["", *ran], strict=False) if name != before]
+
+    assert ran.count("a") == ran.count("b") == 40
+    assert 6 <= len(turns) <= 16  # 0.4 s each, in turns of 0.05 s, the last of whoever is left at one go
+
+
+def test_those_who_edit_go_before_fifteen_that_open_large_pages_without_end() -> None:
+    """In simulated time: what an edit waits is what a turn takes or two, however many are there."""
+    lock, passes = lock_and_time()
+    lock.usage = Usage(clock=passes.clock)
+    is_over, waited = Event(), []
+
+    def open_pages(visit: Visit) -> None:
         while not is_over.is_set():
-            with lock.acquire():
-                time.sleep(0.01)
+            with lock.acquire(visit):
+                for _ in range(40):
+                    passes.work(0.01)  # between two elements
+                    lock.pause_for_others()
 
-    with ThreadPoolExecutor(3) as threads:
-        for _ in range(3):
-            threads.submit(edit_without_end)
-        start = time.monotonic()
-        with lock.acquire(is_short=False):
-            for _ in range(100):
-                lock.yield_to_short_runs()
-        seconds = time.monotonic() - start
+    def edit(visit: Visit) -> None:
+        with lock.acquire(visit):
+            waited.append(passes.now)
+            passes.work(0.025)
+
+    with ThreadPoolExecutor(16) as threads:
+        with lock.acquire(NOBODY):
+            for number in range(15):
+                threads.submit(open_pages, Visit("address", f"heavy {number}"))
+            until(lambda: lock.waiting == 15)
+        until(lambda: passes.now > 10)
+        waits_of_edits = []
+        for number in range(40):
+            next_edit = passes.now + 0.13  # four visitors, each every half a second
+            until(lambda next_edit=next_edit: passes.now >= next_edit)  # type: ignore[misc]
+            came = passes.now
+            threads.submit(edit, Visit("address", f"neighbour {number % 4}")).result(PATIENCE)
+            waits_of_edits.append(waited[-1] - came)
         is_over.set()
 
-    assert 0.2 <= seconds < 2
+    assert sorted(waits_of_edits)[37] < 0.5  # 95 of 100; in turn, they would wait for 15 × 0.4 s
+
+
+def test_who_edits_without_end_is_no_longer_light() -> None:
+    lock, passes = lock_and_time()
+    ran: list[str] = []
+
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(20):
+            with lock.acquire(A):
+                passes.work(0.02)
+        with lock.acquire(NOBODY):
+            waits(lock, threads, A, ran)
+            waits(lock, threads, B, ran)
+
+    assert ran == ["b", "a"]
+
+
+def test_of_many_who_use_little_each_a_long_one_has_every_fourth_turn() -> None:
+    lock, passes = lock_and_time(TurnRules(beside=1e6, longest=1e6, overdue=0.5, every=4))
+    ran: list[str] = []
+    used(lock, a=1.0)
+
+    with ThreadPoolExecutor(7) as threads, lock.acquire(NOBODY):
+        waits(lock, threads, A, ran)
+        for number in range(6):
+            waits(lock, threads, Visit("address", str(number)), ran)
+        passes.now += 0.5
+
+    assert ran.index("a") <= 3
+    assert len(ran) == 7
+
+
+def test_who_has_used_less_runs_beside_a_run_that_does_not_pause() -> None:
+    lock, passes = lock_and_time(TurnRules(beside=0.01, longest=1e6))
+    ran: list[str] = []
+    used(lock, a=1.0, c=2.0)
+
+    with ThreadPoolExecutor(2) as threads, lock.acquire(A):
+        heavy = waits(lock, threads, C, ran)
+        light = waits(lock, threads, B, ran)
+        assert ran == []
+        passes.now += 0.01
+        light.result(PATIENCE)
+        assert ran == ["b"]
+        with pytest.raises(TimeoutError):
+            heavy.result(0.1)
+
+
+def test_fifteen_heavy_ones_do_not_all_run_beside_each_other_after_a_while() -> None:
+    lock, passes = lock_and_time(TurnRules(beside=0.01, longest=0.2))
+    at_once, most, mutex, go_on = [0], [0], Lock(), Event()
+
+    def hold(number: int) -> None:
+        with lock.acquire(Visit("address", str(number))):
+            with mutex:
+                at_once[0] += 1
+                most[0] = max(most[0], at_once[0])
+            go_on.wait(PATIENCE)
+            with mutex:
+                at_once[0] -= 1
+
+    for number in range(15):
+        used(lock, **{str(number): 1.0})
+    with ThreadPoolExecutor(15) as threads:
+        futures = [threads.submit(hold, number) for number in range(15)]
+        until(lambda: lock.waiting == 14)
+        for _ in range(30):  # thirty times what the first waits, as three seconds are to a tenth
+            passes.now += 0.01
+            time.sleep(0.02)  # for the first in the queue to look at the time
+        go_on.set()
+        for future in futures:
+            future.result(PATIENCE)
+
+    assert 2 <= most[0] <= 6  # after 1, 2, 4, 8 and 16 of these times one more
 
 
 def test_nobody_waits_for_ever_for_a_lock_that_is_not_released() -> None:
-    lock = RunLock(max_wait_seconds=0.05)
+    lock = RunLock(TurnRules(beside=0.01, longest=0.05))
+    lock.usage.add(A, 2.0)
 
-    def impatient() -> float:
-        start = time.monotonic()
-        with lock.acquire(), lock.released():
-            return time.monotonic() - start
+    def impatient() -> bool:
+        with lock.acquire(A), lock.released():
+            return True
 
-    with ThreadPoolExecutor(1) as thread, lock.acquire():
-        assert 0.05 <= thread.submit(impatient).result(10) < 5
-        with pytest.raises(TimeoutError):  # who did not hold the lock has not released it
-            waits(lock, thread, "next", [], is_short=True).result(0.02)
-    with lock.acquire():  # and who had it has
+    with ThreadPoolExecutor(1) as thread, lock.acquire(B):
+        assert thread.submit(impatient).result(PATIENCE)
+    with lock.acquire(C):  # and who had it has released it
         pass
+    assert not lock._holders
+    assert not lock._waiting
 
 
-class Run(NamedTuple):
-    """What Streamlit is asked to run."""
+def test_a_thread_without_a_run_neither_waits_nor_pauses() -> None:
+    lock = RunLock()
+    with lock.released():
+        lock.pause_for_others()
 
-    fragment_id_queue: list[str]
+    assert lock.visit == NOBODY
+    with lock.acquire(A):
+        assert lock.visit == A
+    assert lock.visit == NOBODY
 
 
-def test_every_run_of_streamlit_holds_the_lock_and_that_of_a_fragment_is_short(monkeypatch) -> None:
-    ran, shown = [], []
-    monkeypatch.setattr(run_scheduler.sys, "setswitchinterval", lambda _seconds: None)
-    monkeypatch.setattr(ScriptRunner, "_run_script", lambda runner, data: ran.append(data.fragment_id_queue))
-    monkeypatch.setattr(ScriptRunner, "_enqueue_forward_msg", lambda runner, message: shown.append((message, *ran)))
+def test_every_run_of_streamlit_holds_the_lock_in_the_name_of_its_visit(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    shown: list[object] = []
+    lock, passes = lock_and_time()
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _seconds: None)
+    monkeypatch.setattr(run_scheduler, "RUN_LOCK", lock)
+    monkeypatch.setattr(run_scheduler, "visit_of", lambda session: Visit("address", session))
+    monkeypatch.setattr(ScriptRunner, "_run_script", lambda _runner, data: ran.append(f"{lock.visit.session}{data}"))
+    monkeypatch.setattr(ScriptRunner, "_enqueue_forward_msg", lambda _runner, message: shown.append((message, *ran)))
     run_scheduler.apply()
-    runner = object.__new__(ScriptRunner)
+    runners = []
+    for name in "ab":
+        runners.append(object.__new__(ScriptRunner))
+        runners[-1]._session_id = name
+    used(lock, b=1.0)
 
-    with ThreadPoolExecutor(2) as threads, run_scheduler.RUN_LOCK.acquire(is_short=False):
-        page = threads.submit(runner._run_script, Run([]))
-        until(lambda: len(run_scheduler.RUN_LOCK._long) == 1)
-        threads.submit(runner._run_script, Run(["a fragment"]))
-        until(lambda: len(run_scheduler.RUN_LOCK._short) == 1)
-        assert ran == []
-        runner._enqueue_forward_msg("an element")
-        assert shown == [("an element", ["a fragment"])]
-        with run_scheduler.RUN_LOCK.released():
-            page.result(10)
-    assert ran == [["a fragment"], []]
+    with ThreadPoolExecutor(2) as threads, lock.acquire(C):
+        threads.submit(runners[1]._run_script, 1)
+        until(lambda: lock.waiting == 1)
+        threads.submit(runners[0]._run_script, 2)
+        until(lambda: lock.waiting == 2)
+        passes.work(0.1)
+        runners[0]._enqueue_forward_msg("an element")
+        assert shown == [("an element", "a2")]
+    assert ran == ["a2", "b1"]

@@ -1,65 +1,72 @@
-"""ASGI middleware that limits connections, messages and uploads, and closes addresses that are no visitor's business.
+"""ASGI middleware that limits visits, uploads and answers, and closes addresses that are no visitor's business.
 
 A visit is a websocket. Streamlit reads whatever comes over it, and keeps whatever is uploaded until the visit ends.
 It also does whatever a message asks: forget everybody's caches, or look through the repository that it runs in.
+What is short is shared between the addresses of the visitors: see xent_host/fair_shares.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
-from google.protobuf.message import DecodeError
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.runtime import get_instance
 
-from xent_ui.server.limits import PUBLIC
+from xent_host.addresses import address_group
+from xent_host.fair_shares import FairTurns, NoTurn, Pace
+from xent_host.message_limits import MessageLimits, Messages
+from xent_host.open_visits import OpenVisit, OpenVisits
+from xent_host.refusals import refuse
+from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_download, is_plain
+from xent_host.upload_limits import Files, StreamlitFiles, UploadLimits, Uploads
 from xent_ui.server.log import event
-from xent_ui.streamlit_internals import BROWSER_MESSAGES
-from xent_ui.streamlit_internals import held_files as files_held_by
 
-CLOSED = ("metrics", "agent", "script-health-check")  # below /_stcore/
-UPLOAD = "upload_file"
-# codes with which a websocket closes
-NO_MESSAGE, MESSAGE_TOO_BIG, TRY_AGAIN_LATER = 1002, 1009, 1013
+OWN_HEALTH = "/healthz"  # for whoever watches the server: no queue before it, and its answer is short
 SERVER_FULL = "So many are here that this server takes no more. Try again in a minute."
-_MB = 2**20
+TOO_FAST = "Too many requests come from your address. Try again in a minute."
+STRANGE_PATH = "No browser spells an address like this."
+NOT_FOUND = "Not found"
+RETRY_SECONDS = "5"  # after which a browser asks again by itself whether there is room
+_PIECE = 2**16  # bytes of an answer that are handed to the server at once: it waits until most of the last are gone
 
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """How much strangers may connect, send and upload.
+    """How much strangers may connect, send, ask and upload.
 
     Attributes:
       visits: open websockets.
-      message_bytes: of what a browser sends at once; the largest table is a tenth of it.
-      messages_a_second, burst: what comes faster than this after a burst is read later.
-      uploads_at_once: for all visits together.
-      upload_seconds: for one of them.
-      files, files_mb: that a visit may hold.
-      all_files_mb: that all visits together may hold.
+      visits_a_second, visits_burst: of one address; what comes faster after a burst waits.
+      messages: of each visit.
+      requests_a_second, requests_burst: of one address; a page asks for 133 files at first. Each takes 2 to 4 ms.
+      crowded_requests_a_second: while others send something, that is, edit.
+      bytes_a_request: an answer counts as one more for each of these.
+      answers_at_once: for all; one address has half of them. Each keeps 128 kB until its reader has taken it.
+      answers_waiting, wait_seconds: how many requests may wait for their turn or for their pace, and for how long.
+      answer_seconds: for one that its reader takes slowly.
+      uploads: of files.
     """
 
     visits: int = 200
-    message_bytes: int = 2 * _MB
-    messages_a_second: float = 30.0
-    burst: int = 60
-    uploads_at_once: int = 4
-    upload_seconds: float = 60.0
-    files: int = 6
-    files_mb: int = 3 * PUBLIC.upload_mb
-    all_files_mb: int = 512
+    visits_a_second: float = 10.0
+    visits_burst: int = 200
+    messages: MessageLimits = field(default_factory=MessageLimits)
+    requests_a_second: float = 200.0
+    requests_burst: int = 1000
+    crowded_requests_a_second: float = 100.0
+    bytes_a_request: int = 2**19
+    answers_at_once: int = 512
+    answers_waiting: int = 1024
+    wait_seconds: float = 20.0
+    answer_seconds: float = 300.0
+    uploads: UploadLimits = field(default_factory=UploadLimits)
 
 
 def held_files() -> dict[str, list[int]]:
     """The sizes in bytes of the files that this server holds, by visit. Raises: AttributeError if nobody can tell."""
-    return files_held_by(get_instance().uploaded_file_mgr)
+    return StreamlitFiles().sizes()
 
 
 class ConnectionLimiter:
@@ -69,125 +76,124 @@ class ConnectionLimiter:
         self,
         app: ASGIApp,
         limits: ConnectionLimits = ConnectionLimits(),  # frozen
-        held: Callable[[], dict[str, list[int]]] = held_files,
+        files: Files | None = None,
     ) -> None:
-        self.app, self.limits, self.held = app, limits, held
-        self.visits = self.uploads = 0
+        self.app, self.limits = app, limits
+        self.visits = OpenVisits(limits.visits)
+        self.uploads = Uploads(app, limits.uploads, files or StreamlitFiles())
+        self.turns = FairTurns(limits.answers_at_once, limits.answers_waiting, limits.wait_seconds)
+        self._visit_pace = Pace(limits.visits_a_second, limits.visits_burst, limits.wait_seconds)
+        self._pace = Pace(
+            limits.requests_a_second, limits.requests_burst, limits.wait_seconds, limits.crowded_requests_a_second
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or let the app answer."""
-        if scope["type"] == "websocket":
-            await self._visit(scope, receive, send)
-            return
-        place, *rest = scope.get("path", "").partition("/_stcore/")[2].split("/")
-        if place in CLOSED:
-            await _refuse(404, "Not found", scope, receive, send)
-        elif place == UPLOAD and scope["method"] == "PUT":
-            await self._upload(rest[0] if rest else "", scope, receive, send)
-        elif self.visits >= self.limits.visits and Headers(scope=scope).get("sec-fetch-dest") in ("document", "iframe"):
-            await _refuse(503, SERVER_FULL, scope, receive, send)
-        else:
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
-
-    async def _visit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.visits >= self.limits.visits:
-            event("limit", what="visits", visits=self.visits)
-            await receive()
-            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
             return
-        self.visits += 1
+        path, address = scope.get("path", ""), address_group((scope.get("client") or ("",))[0])
+        if not is_plain(path):
+            await refuse(400, STRANGE_PATH, scope, receive, send, Connection="close")
+            return
+        if path == OWN_HEALTH and scope["type"] == "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            await self._keep_pace(scope, address)
+        except NoTurn:
+            event("limit", what="pace")
+            await refuse(429, TOO_FAST, scope, receive, send, Connection="close")
+            return
+        if scope["type"] == "websocket":
+            await self._visit(address, scope, receive, send)
+        elif is_closed(path):
+            await refuse(404, NOT_FOUND, scope, receive, send)
+        else:
+            await self._request(below_core(path), address, scope, receive, send)
+
+    async def _keep_pace(self, scope: Scope, address: str) -> None:
+        if scope["type"] == "websocket":
+            delay = self._visit_pace.delay(address)
+        else:
+            delay = self._pace.delay(address, is_crowded=self.visits.are_others_busy(address))
+        if delay:
+            await asyncio.sleep(delay)
+
+    async def _visit(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
+        visit = OpenVisit(address, send)
+        if not self.visits.enter(visit):
+            await _refuse_full(scope, receive, send)
+            return
         begun = monotonic()
-        messages = _Messages(receive, send, self.limits)
-        event("visit", visits=self.visits)
+        messages = Messages(receive, visit.tell, self.limits.messages)
+
+        async def hear() -> Message:
+            message = await messages.receive()
+            self.visits.hear(visit)
+            return message
+
+        event("visit", visits=len(self.visits))
         try:
-            await self.app(scope, messages.receive, send)
+            await self.app(scope, hear, visit.tell)
+        except OSError:  # the app was told so, and did not wait for an answer
+            if not visit.has_ended:
+                raise
         finally:
-            self.visits -= 1
-            event("visit-end", seconds=round(monotonic() - begun, 1), messages=messages.count, visits=self.visits)
+            self.visits.leave(visit)
+            seconds, came = round(monotonic() - begun, 1), messages.count
+            event("visit-end", seconds=seconds, messages=came, refused=messages.refused, visits=len(self.visits))
 
-    async def _upload(self, visit: str, scope: Scope, receive: Receive, send: Send) -> None:
-        most, held = self.limits, self.held()
-        text = Headers(scope=scope).get("content-length", "")
-        if not (text.isascii() and text.isdigit() and len(text) < 16):
-            await _refuse(411, "The size of the file is missing", scope, receive, send)
+    async def _request(self, core: list[str], address: str, scope: Scope, receive: Receive, send: Send) -> None:
+        place = core[0].casefold() if core else ""
+        if place == UPLOAD and scope["method"].upper() not in ("DELETE", "GET", "HEAD", "OPTIONS"):
+            if len(core) == 3:
+                await self.uploads.take(core[1], address, scope, receive, send)
+            else:
+                await refuse(404, NOT_FOUND, scope, receive, send)
             return
-        size, own, what = int(text), held.get(visit, []), ""
-        if self.uploads >= most.uploads_at_once:
-            what = "uploads_at_once"
-        elif len(own) >= most.files or sum(own) + size > most.files_mb * _MB:
-            what = "files_of_a_visit"
-        elif sum(map(sum, held.values())) + size > most.all_files_mb * _MB:
-            what = "files_of_all_visits"
-        if what:
-            event("upload-refused", what=what, bytes=size)
-            await _refuse(429, "Too many files are held here. Try again later.", scope, receive, send)
+        # a page, and what a browser without a visit asks until it may open one: the page shows what it is answered
+        is_arrival = Headers(scope=scope).get("sec-fetch-dest") in ("document", "iframe") or place == HEALTH
+        if is_arrival and not self.visits.has_room(address):
+            await _refuse_full(scope, receive, send)
             return
-        self.uploads += 1
-        status = _Status(send)
         try:
-            async with asyncio.timeout(most.upload_seconds):
-                await self.app(scope, receive, status.send)
-        except TimeoutError:
-            if status.code is None:
-                await _refuse(408, "The upload took too long", scope, receive, status.send)
+            await self.turns.take(address)
+        except NoTurn:
+            event("limit", what="answers_at_once")
+            await refuse(429, TOO_FAST, scope, receive, send, Connection="close")
+            return
+        try:
+            await self._answer(address, scope, receive, send)
         finally:
-            self.uploads -= 1
-            event("upload", bytes=size, status=status.code)
+            self.turns.give_back(address)
+
+    async def _answer(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer in pieces, so that whoever reads slowly holds one piece and not all of it."""
+        if is_download(scope["path"]):  # Streamlit would compress it anew each time, as well as it can
+            headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+            scope = {**scope, "headers": headers}
+
+        async def send_pieces(message: Message) -> None:
+            body = message.get("body", b"")
+            self._pace.count(address, len(body) / self.limits.bytes_a_request)
+            if message["type"] != "http.response.body" or len(body) <= _PIECE:
+                await send(message)
+                return
+            view = memoryview(body)
+            for start in range(0, len(body), _PIECE):
+                is_last = start + _PIECE >= len(body)
+                more = not is_last or message.get("more_body", False)
+                await send({**message, "body": bytes(view[start : start + _PIECE]), "more_body": more})
+
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds):
+                await self.app(scope, receive, send_pieces)
+        except TimeoutError:  # the server closes what is not complete
+            event("limit", what="answer_seconds")
 
 
-class _Messages:
-    """The messages of a websocket: no faster than the limit, none that is too big, and none that no page sends."""
-
-    def __init__(self, receive: Receive, send: Send, limits: ConnectionLimits) -> None:
-        self._receive, self._send, self._limits = receive, send, limits
-        self._due = -math.inf
-        self.count = 0
-
-    async def receive(self) -> Message:
-        """The next message, when its time has come."""
-        while True:
-            message = await self._receive()
-            if message["type"] != "websocket.receive":
-                return message
-            self.count += 1
-            data = message.get("bytes")
-            size = len(data or message.get("text") or b"")
-            if size > self._limits.message_bytes:
-                event("limit", what="message_bytes", bytes=size)
-                return await self._hang_up(MESSAGE_TOO_BIG)
-            interval, now = 1 / self._limits.messages_a_second, monotonic()
-            # as many as a burst may be early
-            self._due = max(self._due + interval, now - self._limits.burst * interval)
-            if self._due > now:
-                await asyncio.sleep(self._due - now)
-            try:
-                kind = BackMsg.FromString(data).WhichOneof("type") if data is not None else None
-            except DecodeError:
-                kind = None
-            if kind in BROWSER_MESSAGES:
-                return message
-            event("limit", what="message_kind", bytes=size)
-            if kind is None:
-                return await self._hang_up(NO_MESSAGE)
-
-    async def _hang_up(self, code: int) -> Message:
-        await self._send({"type": "websocket.close", "code": code})
-        return {"type": "websocket.disconnect", "code": code}
-
-
-class _Status:
-    """Notes with which status the app answers."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.code: int | None = None
-
-    async def send(self, message: Message) -> None:
-        """Send on."""
-        if message["type"] == "http.response.start":
-            self.code = message["status"]
-        await self._send(message)
-
-
-async def _refuse(status: int, why: str, scope: Scope, receive: Receive, send: Send) -> None:
-    await PlainTextResponse(why, status_code=status)(scope, receive, send)
+async def _refuse_full(scope: Scope, receive: Receive, send: Send) -> None:
+    """By this status and header a proxy knows that another replica may have room."""
+    headers = {"Retry_After": RETRY_SECONDS, "Refresh": RETRY_SECONDS, "X_Xent_Full": "1", "Cache_Control": "no-store"}
+    await refuse(503, SERVER_FULL, scope, receive, send, **headers)

@@ -8,11 +8,13 @@ that protects; without what only speeds up or decorates, the app goes on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
+from threading import current_thread
 from typing import Any, Literal
 
 PROTECTS: Literal["protects"] = "protects"
@@ -22,10 +24,15 @@ SCRIPT_RUNNER = "streamlit.runtime.scriptrunner.script_runner:ScriptRunner"
 SESSION_STATE = "streamlit.runtime.state.session_state:SessionState"
 SAFE_SESSION_STATE = "streamlit.runtime.state.safe_session_state:SafeSessionState"
 ROUTES = "streamlit.web.server.starlette.starlette_routes"
+WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
+HTTP_PROTOCOL = "uvicorn.protocols.http.h11_impl:H11Protocol"
+WEBSOCKET_PROTOCOL = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+RUN_CONTEXT = "streamlit_script_run_ctx"  # the attribute of a thread
 TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 
 # messages that a page in a browser sends; the other kinds are for whoever develops the app
-BROWSER_MESSAGES = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "backend_operation_request")
+BROWSER_MESSAGES = ("rerun_script", "stop_script", "file_urls_request", "backend_operation_request")
+BACKEND_OPERATIONS = ("deferred_file",)  # of a backend_operation_request: a file that is made when it is asked for
 # in which field of a WidgetState the value of each kind of widget comes
 WIDGET_VALUES = {
     "bidi_component": "json_value",
@@ -63,6 +70,7 @@ DESCRIPTION_VALUES = (
 )
 # below the address of the app
 ADDRESSES = {
+    f"{ROUTES}:BASE_ROUTE_MEDIA": "media",
     f"{ROUTES}:BASE_ROUTE_UPLOAD_FILE": "_stcore/upload_file",
     f"{ROUTES}:_ROUTE_UPLOAD_FILE": "_stcore/upload_file/{session_id}/{file_id}",
     f"{ROUTES}:ROUTE_METRICS": "_stcore/metrics",
@@ -117,7 +125,18 @@ def cell_editor_files() -> list[str]:
 
 def run_context() -> Any:
     """What Streamlit knows of the run that this thread does; None outside a run."""
-    return resolve_name("streamlit.runtime.scriptrunner:get_script_run_ctx")()
+    return resolve_name("streamlit.runtime.scriptrunner:get_script_run_ctx")(suppress_warning=True)
+
+
+@contextmanager
+def in_run_context(context: Any) -> Iterator[None]:
+    """Let this thread know what Streamlit knows of a run, until the block ends."""
+    thread, before = current_thread(), run_context()
+    setattr(thread, RUN_CONTEXT, context)
+    try:
+        yield
+    finally:
+        setattr(thread, RUN_CONTEXT, before)
 
 
 def forget_session_values(values: Any, *, but: Collection[str]) -> None:
@@ -139,6 +158,24 @@ def held_files(manager: Any) -> dict[str, list[int]]:
         session: [len(file.data) for file in list(files.values())]
         for session, files in list(manager.file_storage.items())
     }
+
+
+def client_address(runtime: Any, session: str) -> str | None:
+    """The address of the browser that is connected to a session; None if none is, or nobody can tell."""
+    client = runtime.get_client(session)
+    context = None if client is None else client.client_context
+    return None if context is None else context.remote_ip
+
+
+def drop_oldest_file(manager: Any, session: str) -> None:
+    """Forget the file that the session has uploaded first, if it has one."""
+    if file := next(iter(manager.file_storage.get(session, ())), None):
+        manager.remove_file(session, file)
+
+
+def is_origin_allowed(origin: str | None, host: str | None) -> bool:
+    """Whether a websocket from this origin to this host may be. Raises: ValueError for an address that is none."""
+    return bool(resolve_name(f"{WEBSOCKET}:_is_origin_allowed")(origin, host))
 
 
 def inline_scripts() -> list[str]:
@@ -186,8 +223,27 @@ def _fields(message: str, file: str = "") -> set[str]:
 
 
 def _is_run_patchable() -> bool:
-    data = resolve_name("streamlit.runtime.scriptrunner_utils.script_requests:RerunData")(fragment_id_queue=["a"])
-    return data.fragment_id_queue == ["a"] and _exist(f"{SCRIPT_RUNNER}._run_script")
+    return _exist(f"{SCRIPT_RUNNER}._run_script") and _uses(f"{SCRIPT_RUNNER}.__init__", "_session_id")
+
+
+def _is_address_of_a_session_known() -> bool:
+    socket = "streamlit.web.server.starlette.starlette_websocket"
+    return _exist(
+        "streamlit.runtime:Runtime.get_client",
+        "streamlit.runtime:Runtime.is_active_session",
+        f"{socket}:StarletteSessionClient.client_context",
+        f"{socket}:StarletteClientContext.remote_ip",
+    ) and _uses("streamlit.runtime.backend_operation_handler:connection_locality", "get_client", "client_context")
+
+
+def _are_downloads_within_reach() -> bool:
+    handle = "streamlit.runtime.backend_operation_handler:DeferredFileHandler.handle"
+    return (
+        resolve_name(handle).__code__.co_varnames[:3] == ("self", "request", "session_id")
+        and _uses(handle, "deferred_file", "file_id", "execute_deferred", "request_id")
+        and {"url"} <= _fields("DeferredFileResponsePayload", file="ForwardMsg")
+        and {"request_id", "error_msg", "deferred_file"} <= _fields("BackendOperationResponse", file="ForwardMsg")
+    )
 
 
 def _is_enqueue_patchable() -> bool:
@@ -222,8 +278,42 @@ def _are_uploads_counted() -> bool:
     manager = resolve_name("streamlit.runtime.memory_uploaded_file_manager:MemoryUploadedFileManager")("")
     file = resolve_name("streamlit.runtime.uploaded_file_manager:UploadedFileRec")("id", "name", "type", b"12")
     manager.add_file("session", file)
-    return held_files(manager) == {"session": [2]} and _exist(
-        "streamlit.runtime:get_instance", "streamlit.runtime:Runtime.uploaded_file_mgr"
+    counted = held_files(manager)
+    drop_oldest_file(manager, "session")
+    left = held_files(manager)
+    return (counted, left) == ({"session": [2]}, {"session": []}) and _exist(
+        "streamlit.runtime:get_instance",
+        "streamlit.runtime:Runtime.is_active_session",
+        "streamlit.runtime:Runtime.uploaded_file_mgr",
+    )
+
+
+def _are_forged_addresses_refused() -> bool:
+    """Whether uvicorn takes a visitor's address from a known proxy alone, and of several the one that it has seen."""
+    proxies = resolve_name("uvicorn.middleware.proxy_headers:_TrustedHosts")("192.0.2.1")
+    address = proxies.get_trusted_client_address("198.51.100.9, 203.0.113.5, 192.0.2.1")
+    return address[0] == "203.0.113.5" and "192.0.2.1" in proxies and "198.51.100.9" not in proxies
+
+
+def _is_a_websocket_refused_like_a_page() -> bool:
+    protocol = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+    return "websocket.http.response" in str(resolve_name(f"{protocol}.handle_connect").__code__.co_consts)
+
+
+def _are_connections_bounded() -> bool:
+    """Whether uvicorn's protocols are built as our subclasses of them expect."""
+    return (
+        _uses(f"{HTTP_PROTOCOL}.handle_events", "_should_upgrade", "headers")
+        and _uses(f"{HTTP_PROTOCOL}.data_received", "handle_events")
+        and _uses(f"{HTTP_PROTOCOL}.on_response_complete", "handle_events")
+        and _uses(f"{HTTP_PROTOCOL}.handle_websocket_upgrade", "ws_protocol_class", "data_received")
+        and _uses(f"{HTTP_PROTOCOL}.__init__", "conn", "logger", "ws_protocol_class")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.__init__", "conn", "logger", "queue", "close_sent", "frames")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.data_received", "conn", "receive_data", "handle_parser_exception")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.handle_connect", "handshake_initiated")
+        and _uses(f"{WEBSOCKET_PROTOCOL}.receive", "read_paused", "resume_reading")
+        and _exist(f"{WEBSOCKET_PROTOCOL}.connection_lost", f"{HTTP_PROTOCOL}._should_upgrade")
+        and _exist("uvicorn.protocols.http.auto:AutoHTTPProtocol")
     )
 
 
@@ -253,11 +343,37 @@ def _is_in_script(files: str, text: str) -> bool:
 
 INTERNALS = (
     Internal(
-        "ScriptRunner._run_script with RerunData.fragment_id_queue",
-        "lets runs wait for one lock, the short ones first",
+        "ScriptRunner._run_script and _session_id",
+        "lets runs wait for one lock, those of whoever has used least first",
         "whoever opens pages without end holds up everybody who edits",
         PROTECTS,
         _is_run_patchable,
+    ),
+    Internal(
+        "Runtime.get_client with client_context.remote_ip",
+        "tells from which address a visit comes",
+        "whoever opens many visits has as many shares of the processor",
+        PROTECTS,
+        _is_address_of_a_session_known,
+    ),
+    Internal(
+        "the option runner.fastReruns",
+        "keeps a visit to one run at a time",
+        "a visit that asks for runs without end has a thread for each of them",
+        PROTECTS,
+        lambda: (
+            _are_options_known("runner.fastReruns")
+            and _exist("streamlit.runtime.app_session:AppSession.request_rerun")
+            and "runner.fastReruns"
+            in resolve_name("streamlit.runtime.app_session:AppSession.request_rerun").__code__.co_consts
+        ),
+    ),
+    Internal(
+        "DeferredFileHandler.handle and MediaFileManager.execute_deferred",
+        "makes files that are downloaded in the turn of the visit that asked",
+        "whoever asks for many files holds up everybody's, and longer than he stays",
+        PROTECTS,
+        _are_downloads_within_reach,
     ),
     Internal(
         "ScriptRunner._enqueue_forward_msg",
@@ -302,14 +418,48 @@ INTERNALS = (
         "tells what a page sends from what is for developers",
         "a stranger clears everybody's caches, or a page is cut off",
         PROTECTS,
-        lambda: set(BROWSER_MESSAGES) <= _fields("BackMsg"),
+        lambda: (
+            set(BROWSER_MESSAGES) <= _fields("BackMsg")
+            and set(BACKEND_OPERATIONS) <= _fields("BackendOperationRequest", file="BackMsg")
+        ),
+    ),
+    Internal(
+        "H11Protocol and WebSocketsSansIOProtocol of uvicorn",
+        "counts the frames and bytes of a connection before they are parsed, and ends what is never sent to its end",
+        "one connection with empty frames keeps everybody waiting, and unfinished messages fill the memory",
+        PROTECTS,
+        _are_connections_bounded,
+    ),
+    Internal(
+        "starlette_websocket._is_origin_allowed",
+        "refuses origins and hosts before Streamlit fails on them or logs them",
+        "the log quotes what strangers send",
+        PROTECTS,
+        lambda: (
+            resolve_name(f"{WEBSOCKET}:_is_origin_allowed").__code__.co_varnames[:2] == ("origin", "host")
+            and _uses(f"{WEBSOCKET}:_is_origin_allowed", "is_host_allowed", "is_url_from_allowed_origins")
+        ),
     ),
     Internal(
         "Runtime.uploaded_file_mgr with file_storage",
-        "counts the uploaded files that the server holds",
+        "counts the uploaded files that the server holds, and forgets those that give way",
         "the limits on uploads cannot be enforced, and files fill the memory",
         PROTECTS,
         _are_uploads_counted,
+    ),
+    Internal(
+        "uvicorn's ProxyHeadersMiddleware",
+        "tells the address of a visitor behind a proxy, which no visitor can forge",
+        "whoever sends another X-Forwarded-For with each request has no limits by address",
+        PROTECTS,
+        _are_forged_addresses_refused,
+    ),
+    Internal(
+        "uvicorn's extension websocket.http.response",
+        "refuses a visit with the status by which a proxy goes on to the next replica",
+        "a visitor is turned away although another replica has room",
+        DECORATES,
+        _is_a_websocket_refused_like_a_page,
     ),
     Internal(
         "the addresses below /_stcore/",
@@ -396,11 +546,11 @@ INTERNALS = (
         lambda: cell_editor_files() and re.search(r'<script type="module"[^>]*\bsrc="[^"]*static/js/', _page()),
     ),
     Internal(
-        "ForwardMsg.auto_rerun of a fragment that runs on its own",
-        "has a tab ask for its page anew after its server was away",
-        "what is typed first after such a break is lost",
+        "ForwardMsg.auto_rerun of a fragment that runs on its own, and auth_redirect",
+        "has a tab ask for its page anew after its server was away, and read why an idle visit has ended",
+        "what is typed first after such a break is lost, and an idle visit ends without a word",
         DECORATES,
-        lambda: "auto_rerun" in _fields("ForwardMsg"),
+        lambda: {"auto_rerun", "auth_redirect"} <= _fields("ForwardMsg"),
     ),
     Internal(
         "the class st-key-… of a container, in the browser",

@@ -28,8 +28,8 @@ from harness.browser import (
     wait_drawn,
     wait_idle,
 )
+from harness.hosting import Site, nginx_before, replica, require_nginx, two_replicas_behind_nginx
 from harness.visitor import UploadRefused, Visitor, visit
-from tests.hosting import Site, nginx_before, replica, require_nginx, two_replicas_behind_nginx
 from xent_core import Problem
 from xent_core.codec import MAX_TOKEN, to_json
 from xent_ui.server.limits import PUBLIC

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from xent_core.language import N_, _
 from xent_core.parse.number import InvalidText
 
+# in one text: sixteen of the largest tables, or a batch of 64 rows of ImageNet's 1000 classes
+MAX_PASTED_NUMBERS = 2**16
 SHORTENED = N_(
     "The text holds '...': it is a shortened printout, expected every number. Print it whole: "
     'torch.set_printoptions(profile="full") or np.set_printoptions(threshold=sys.maxsize).'
@@ -37,6 +39,11 @@ class Limits(NamedTuple):
     rows: int
     columns: int
 
+    @property
+    def numbers(self) -> int:
+        """The most numbers that a text is read for."""
+        return min(self.rows * self.columns, MAX_PASTED_NUMBERS)
+
 
 def require_rectangle(rows: Sequence[Sequence[str]]) -> None:
     """Raises: InvalidText if the rows have different lengths."""
@@ -60,3 +67,10 @@ def require_size(rows: Sequence[Sequence[str]], limits: Limits) -> None:
                 "{most_columns} columns. Paste a part of it."
             ).format(rows=len(rows), columns=len(rows[0]), most_rows=limits.rows, most_columns=limits.columns)
         )
+
+
+def too_many_numbers(most: int) -> InvalidText:
+    """The refusal of a text of so many numbers that they are not even read."""
+    return InvalidText(
+        _("The text has more than {most:,} numbers, expected no more. Paste a part of it.").format(most=most)
+    )

@@ -1,39 +1,47 @@
 """Nested lists, tensor(…) and array(…) as Python, NumPy and PyTorch write and print them: read, never evaluated."""
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple, NoReturn, TypeAlias, cast
+from typing import NoReturn, TypeAlias, cast
 
 from xent_core.language import N_, _
-from xent_core.parse.matrices import SHORTENED, Limits, TextMatrix, require_rectangle, require_size
-from xent_core.parse.number import HOW_TO_WRITE, NUMBER, SIGN, InvalidText, checked_cell, quoted
+from xent_core.parse.matrices import (
+    MAX_PASTED_NUMBERS,
+    SHORTENED,
+    Limits,
+    TextMatrix,
+    require_rectangle,
+    require_size,
+    too_many_numbers,
+)
+from xent_core.parse.number import HOW_TO_WRITE, NUMBER, SIGN, InvalidText, parse_number, quoted
 
 MAX_NESTING = 16
-
-
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    is_spaced: bool  # whether space comes before it
-
+TOKENS_PER_NUMBER = 8  # as one column, [[np.float64(1.0)], takes seven
 
 _TOKEN_PATTERN = re.compile(
     rf"""
-      (?P<space>    (?: \s | \#[^\n]* )+ )
-    | (?P<ellipsis> \.\.\. | \u2026 )
+    (?: \s++ | \#[^\n]*+ )*  # space, which is no token
+    (?:
+      (?P<ellipsis> \.\.\. | \u2026 )
     | (?P<string>   '[^'\n]*' | "[^"\n]*" )
     | (?P<angle>    <[^<>\n]*> )
-    | (?P<number>   {SIGN}?\.?\d (?: [eE]{SIGN} | [\w.] )* )
-    | (?P<name>     {SIGN}?[^\W\d]\w* (?: \.[^\W\d]\w* )* )
+    | (?P<number>   {SIGN}?\.?\d[\w.]*+ (?: (?<=[eE]){SIGN}[\w.]*+ )* )
+    | (?P<name>     {SIGN}?[^\W\d]\w*+ (?: \.[^\W\d]\w*+ )* )
     | (?P<mark>     [\[\](),=] )
     | (?P<other>    . )
+    | (?P<end>      \Z )
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
-_END_OF_TEXT = _Token("end", "", True)
+END = "end"
 _CLOSING = {"[": "]", "(": ")"}
+_CLOSERS = frozenset(_CLOSING.values())
 # what a console or an assignment writes before the value: >>> logits =
-_PREFIX = re.compile(r"(?:\s|>>>|Out\[\d+\]:|Parameter containing:|[^\W\d][\w.]*\s*=(?!=))*")
+_PREFIX = re.compile(r"(?:\s++|>>>|Out\[\d++\]:|Parameter containing:|[^\W\d][\w.]*+\s*+=(?!=))*")
+_LIST_START = re.compile(rf"[\[(]\s*+(?:[\[(]|{SIGN}|\.?\d)")
+_LIST_OR_CALL_START = re.compile(r"[\[(]|[+\-\u2212]?[^\W\d][\w.]*+\s*+\(")
+_CALL_OF_LIST = re.compile(r"(?:tensor|array)\s*+\(\s*+\[")
 _MATRIX_CALL = re.compile(
     r"(?:torch\.)?(?:tensor|as_tensor|from_numpy)"
     r"|(?:torch\.(?:cuda\.)?)?(?:Float|Double|Half|BFloat16)?Tensor"
@@ -43,6 +51,7 @@ _MATRIX_CALL = re.compile(
 _DTYPE = r"float(?:16|32|64)?|double|single|half|longdouble|u?int(?:8|16|32|64)?"
 _NUMBER_CALL = re.compile(rf"float|int|(?:np|numpy)\.(?:{_DTYPE})")
 _POSITIONAL_DTYPE = re.compile(rf"(?:(?:np|numpy|torch)\.)?(?:bfloat16|{_DTYPE})")
+_WHOLE_NUMBER = re.compile(rf"{SIGN}?[0-9]+")
 _CONSTANT_MODULE = re.compile(r"(?:np|numpy|math|torch)\.")
 _PASSED_OVER = frozenset(
     {"dtype", "device", "requires_grad", "grad_fn", "pin_memory", "layout", "copy", "order", "size", "shape"}
@@ -54,16 +63,15 @@ Node: TypeAlias = "str | list[Node]"
 def literal_in(text: str) -> str | None:
     """The lists or the call in text, without the words before and the commas after; None if text is a table."""
     body = _PREFIX.sub("", text, count=1).rstrip(" \t\n,;")
-    starts_a_list = re.match(rf"[\[(]\s*(?:[\[(]|{SIGN}|\.?\d)", body)
-    may_start_one = re.match(r"[\[(]|[+\-\u2212]?[^\W\d][\w.]*\s*\(", body)
-    if starts_a_list or (may_start_one and body[-1] in "])") or re.search(r"(?:tensor|array)\s*\(\s*\[", body):
+    may_be_one = _LIST_OR_CALL_START.match(body) and body[-1] in "])"
+    if _LIST_START.match(body) or may_be_one or _CALL_OF_LIST.search(body):
         return body
     return None
 
 
 def parse_nested_lists(text: str, limits: Limits) -> TextMatrix:
     """The matrix in lists of lists; a flat list is one row."""
-    rows = NestedListReader(text, max_depth=2).rows()
+    rows = NestedListReader(text, max_depth=2, max_numbers=limits.numbers).rows()
     if not rows or not any(rows):
         raise InvalidText(
             _("The matrix is empty, expected at least one number. Write a list such as [[1, 2], [3, 4]].")
@@ -93,17 +101,18 @@ def flat_numbers(node: Node) -> tuple[list[str], tuple[int, ...]]:
 class NestedListReader:
     """Reads the numbers of one list, tensor(…) or array(…), token by token."""
 
-    def __init__(self, text: str, *, max_depth: int) -> None:
+    def __init__(self, text: str, *, max_depth: int, max_numbers: int = MAX_PASTED_NUMBERS) -> None:
         self._max_depth = max_depth
-        self._tokens = _tokens(text)
-        self._sequence_openings = _sequence_openings(self._tokens)
+        tokens = _Tokens(text, most=TOKENS_PER_NUMBER * max_numbers)
+        self._tokens, self._kinds, self._texts = tokens, tokens.kinds, tokens.texts
+        self._sequence_openings = tokens.sequence_openings()
         self._position = 0
         self._filling: list[list[Node]] = []  # the lists being filled, outermost first
 
     def node(self) -> Node:
         """The number, or the nested lists of numbers."""
         node = self._sequence("") if -1 in self._sequence_openings else self._value()
-        if self._next_token() is not _END_OF_TEXT:
+        if self._kinds[self._position] != END:
             self._refuse_text_after_value()
         return node
 
@@ -120,13 +129,9 @@ class NestedListReader:
             node = [node]
         return cast("list[list[str]]", node)  # _sequence lets no deeper nesting and no mixture through
 
-    def _next_token(self) -> _Token:
-        return self._tokens[self._position] if self._position < len(self._tokens) else _END_OF_TEXT
-
-    def _take(self) -> _Token:
-        token = self._next_token()
-        self._position += 1
-        return token
+    def _next(self) -> str:
+        """The text of the next token."""
+        return self._texts[self._position]
 
     def _where(self) -> str:
         """The place of the value being read, for the start of a message."""
@@ -147,16 +152,14 @@ class NestedListReader:
         raise InvalidText(self._where() + message)
 
     def _refuse_text_after_value(self) -> NoReturn:
-        token = self._next_token()
-        if token.kind == "string":
-            self._refuse(
-                _("{text} is a string beside a value, expected a comma between values.").format(text=quoted(token.text))
-            )
+        text = quoted(self._next())
+        if self._kinds[self._position] == "string":
+            self._refuse(_("{text} is a string beside a value, expected a comma between values.").format(text=text))
         self._refuse(
             _(
                 "{text} follows a value. Expected a comma or the end: arithmetic, indexing and methods are not "
                 "evaluated. Paste the result itself."
-            ).format(text=quoted(token.text))
+            ).format(text=text)
         )
 
     def _sequence(self, closing: str) -> Node:
@@ -171,14 +174,14 @@ class NestedListReader:
         items: list[Node] = []
         self._filling.append(items)
         has_commas: bool | None = None
-        while self._next_token().text != closing:
+        while self._next() != closing:
             item = self._value()
             if items and isinstance(item, str) != isinstance(items[0], str):
                 self._refuse(_("numbers and lists are mixed, expected one list per row. Put each row in brackets."))
-            token = self._next_token()
-            if token.text != closing:
-                is_comma = token.text == ","
-                if not is_comma and not _starts_a_value(token):
+            after = self._next()
+            if after != closing:
+                is_comma = after == ","
+                if not is_comma and not self._tokens.starts_a_value(self._position):
                     self._refuse_text_after_value()
                 if has_commas not in (None, is_comma):
                     self._refuse(
@@ -193,26 +196,34 @@ class NestedListReader:
 
     def _value(self) -> Node:
         position = self._position
-        token = self._take()
-        if token.kind == "number":
-            return checked_cell(token.text, self._where())
-        if token.kind == "name":
-            return self._call(token.text) if self._next_token().text == "(" else self._constant(token.text)
-        if token.kind == "string":
-            self._refuse(_("{text} is a string, expected a number. Remove the quotes.").format(text=quoted(token.text)))
-        if token.text in _CLOSING:
+        kind, text = self._kinds[position], self._texts[position]
+        self._position += 1
+        if kind == "number":
+            return self._number(text)
+        if kind == "name":
+            return self._call(text) if self._next() == "(" else self._constant(text)
+        if kind == "string":
+            self._refuse(_("{text} is a string, expected a number. Remove the quotes.").format(text=quoted(text)))
+        if text in _CLOSING:
             if position in self._sequence_openings:
-                return self._sequence(_CLOSING[token.text])
+                return self._sequence(_CLOSING[text])
             inner = self._value()
             self._close()
             return inner
-        if token.text in (",", ")", "]", ""):
+        if text in (",", ")", "]", ""):
             self._refuse(_("empty, expected a number. {how_to_write}").format(how_to_write=_(HOW_TO_WRITE)))
         self._refuse(
             _("{text} is not part of a number. {literals} Arithmetic is not evaluated.").format(
-                text=quoted(token.text), literals=_(_EXPECTED)
+                text=quoted(text), literals=_(_EXPECTED)
             )
         )
+
+    def _number(self, text: str) -> str:
+        try:
+            parse_number(text)
+        except InvalidText as error:
+            self._refuse(str(error))
+        return text.strip()
 
     def _constant(self, name: str) -> str:
         sign, word = _split_sign(name)
@@ -243,24 +254,23 @@ class NestedListReader:
             )
         self._position += 1
         value = self._value()
-        while self._next_token().text == ",":
+        while self._next() == ",":
             self._position += 1
-            if self._next_token().text != ")":
+            if self._next() != ")":
                 self._pass_over_argument()
         self._close()
         return value
 
     def _number_call(self, sign: str, function: str) -> str:
         self._position += 1
-        token = self._next_token()
-        if token.kind == "string":
+        if self._kinds[self._position] == "string":
+            number: Node = self._number(self._next()[1:-1])
             self._position += 1
-            number: Node = checked_cell(token.text[1:-1], self._where())
         else:
             number = self._value()
         if not isinstance(number, str):
             self._refuse(_("{function}(…) holds a list, expected one number.").format(function=function))
-        if "int" in function and not re.fullmatch(rf"{SIGN}?[0-9]+", number):
+        if "int" in function and not _WHOLE_NUMBER.fullmatch(number):
             self._refuse(
                 _("{function}({number}) does not hold an integer. Write the number without {function}.").format(
                     function=function, number=number
@@ -274,83 +284,103 @@ class NestedListReader:
 
     def _pass_over_argument(self) -> None:
         """Skip what says how numbers are stored; refuse what may say which numbers they are."""
-        token = self._take()
-        if token.kind == "name" and self._next_token().text != "=" and _POSITIONAL_DTYPE.fullmatch(token.text):
+        kind, text = self._kinds[self._position], self._next()
+        self._position += 1
+        if kind == "name" and self._next() != "=" and _POSITIONAL_DTYPE.fullmatch(text):
             return
-        if self._next_token().text != "=" or token.text not in _PASSED_OVER:
+        if self._next() != "=" or text not in _PASSED_OVER:
             self._refuse(
                 _("{text} is a second argument, expected one matrix and then at most {options}. Remove it.").format(
-                    text=quoted(token.text), options=", ".join(sorted(_PASSED_OVER))
+                    text=quoted(text), options=", ".join(sorted(_PASSED_OVER))
                 )
             )
         depth = 0
-        while depth or self._next_token().text not in (",", ")"):
-            text = self._take().text
-            depth += (text in _CLOSING) - (text in _CLOSING.values())
+        while depth or self._next() not in (",", ")"):
+            text = self._next()
+            depth += (text in _CLOSING) - (text in _CLOSERS)
+            self._position += 1
 
     def _close(self) -> None:
-        if self._next_token().text != ")":
+        if self._next() != ")":
             self._refuse_text_after_value()
         self._position += 1
 
 
-def _tokens(text: str) -> list[_Token]:
-    tokens = []
-    is_spaced = True
-    for match in _TOKEN_PATTERN.finditer(text):
-        kind = match.lastgroup or "other"
-        if kind == "ellipsis":
-            raise InvalidText(_(SHORTENED))
-        if kind != "space":
-            tokens.append(_Token(kind, match.group(), is_spaced))
-        is_spaced = kind == "space"
-    return tokens
+class _Tokens:
+    """The tokens of a text, the parts of them each in a list of its own: that is several times as quick as objects.
 
-
-def _starts_a_value(token: _Token) -> bool:
-    """Whether space, and no comma, may separate token from the value before it."""
-    return token.is_spaced and (token.kind in ("number", "name") or token.text in _CLOSING)
-
-
-def _sequence_openings(tokens: Sequence[_Token]) -> set[int]:
-    """Where a bracket opens a sequence: each "[", and a "(" with values apart by a comma, or by space after a bracket.
-
-    The text as a whole counts as such a "(", at index -1. What other "(" do is group, or call.
+    Attributes:
+      kinds, texts: of each token; after the last come two of the kind END, which have no text.
     """
-    openings = set()
-    stack = [[-1, 0]]  # index of an opening bracket, number of separators in it
-    for index, token in enumerate(tokens):
-        is_after_bracket = index > 0 and tokens[index - 1].text in _CLOSING.values()
-        stack[-1][1] += token.text == "," or (is_after_bracket and _starts_a_value(token))
-        if token.text in _CLOSING:
-            stack.append([index, 0])
-            if len(stack) > MAX_NESTING:
+
+    def __init__(self, text: str, *, most: int) -> None:
+        """Raises: InvalidText for a shortened printout, and as soon as there are more tokens, or brackets too deep."""
+        self.kinds: list[str] = []
+        self.texts: list[str] = []
+        self._spaced: list[bool] = []  # whether space comes before it
+        depth = 0
+        for match in _TOKEN_PATTERN.finditer(text):
+            kind = cast(str, match.lastgroup)
+            token = match[kind]
+            if kind == "ellipsis":
+                raise InvalidText(_(SHORTENED))
+            if kind == END:
+                break
+            self.kinds.append(kind)
+            self.texts.append(token)
+            self._spaced.append(match.end() - match.start() > len(token))
+            if kind == "mark":
+                depth += (token in _CLOSING) - (token in _CLOSERS)
+            if depth >= MAX_NESTING:
                 raise InvalidText(
                     _(
                         "The brackets are nested more than {most} deep, expected the two levels of a matrix. Take one "
                         "slice, such as logits[0]."
                     ).format(most=MAX_NESTING)
                 )
-        elif token.text in _CLOSING.values():
-            opening, separators = stack.pop()
-            if opening < 0 or _CLOSING[tokens[opening].text] != token.text:
-                raise InvalidText(
-                    _("A {bracket!r} closes nothing, expected matching brackets. Add or remove a bracket.").format(
-                        bracket=token.text
+            if len(self.kinds) > most:
+                raise too_many_numbers(most // TOKENS_PER_NUMBER)
+        self.kinds += [END, END]
+        self.texts += ["", ""]
+        self._spaced += [True, True]
+
+    def starts_a_value(self, index: int) -> bool:
+        """Whether space, and no comma, may separate a token from the value before it."""
+        return self._spaced[index] and (self.kinds[index] in ("number", "name") or self.texts[index] in _CLOSING)
+
+    def sequence_openings(self) -> set[int]:
+        """Where a bracket opens a sequence: each "[", and a "(" with values apart by a comma, or by space after one.
+
+        The text as a whole counts as such a "(", at index -1. What other "(" do is group, or call.
+        """
+        openings = set()
+        stack = [[-1, 0]]  # index of an opening bracket, number of separators in it
+        before = ""
+        for index, text in enumerate(self.texts):
+            stack[-1][1] += text == "," or (before in _CLOSERS and self.starts_a_value(index))
+            before = text
+            if text in _CLOSING:
+                stack.append([index, 0])
+            elif text in _CLOSERS:
+                opening, separators = stack.pop()
+                if opening < 0 or _CLOSING[self.texts[opening]] != text:
+                    raise InvalidText(
+                        _("A {bracket!r} closes nothing, expected matching brackets. Add or remove a bracket.").format(
+                            bracket=text
+                        )
                     )
-                )
-            if tokens[opening].text == "[" or separators:
-                openings.add(opening)
-    if len(stack) > 1:
-        raise InvalidText(
-            _(
-                "A {bracket!r} is never closed, expected matching brackets. Close it, or paste the end of the "
-                "text as well."
-            ).format(bracket=tokens[stack[-1][0]].text)
-        )
-    if stack[0][1]:
-        openings.add(-1)
-    return openings
+                if self.texts[opening] == "[" or separators:
+                    openings.add(opening)
+        if len(stack) > 1:
+            raise InvalidText(
+                _(
+                    "A {bracket!r} is never closed, expected matching brackets. Close it, or paste the end of the "
+                    "text as well."
+                ).format(bracket=self.texts[stack[-1][0]])
+            )
+        if stack[0][1]:
+            openings.add(-1)
+        return openings
 
 
 def _split_sign(text: str) -> tuple[str, str]:

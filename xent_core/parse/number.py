@@ -7,10 +7,14 @@ from xent_core.language import N_, _
 
 MAX_NUMBER_CHARACTERS = 64
 SIGN = r"[+\-\u2212]"  # U+2212 is the minus of typeset text
-_FINITE = rf"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]{SIGN}?[0-9]+)?"
+_FINITE = rf"(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE]{SIGN}?[0-9]++)?"
 _INFINITY = r"[iI][nN][fF](?:[iI][nN][iI][tT][yY])?"
 _NAN = r"[nN][aA][nN]"
 NUMBER: re.Pattern[str] = re.compile(rf"^{SIGN}?(?:{_FINITE}|{_INFINITY}|{_NAN})$")
+_POINT_OR_THOUSANDS = re.compile(rf"{SIGN}?\d++,\d{{3}}")
+_THOUSANDS = re.compile(rf"{SIGN}?\d{{1,3}}(?:,\d{{3}})+(?:\.\d*+)?")
+_COMMA_FOR_POINT = re.compile(rf"{SIGN}?\d*+,\d++(?:[eE]{SIGN}?\d++)?")
+_OTHER_BASE = re.compile(rf"{SIGN}?0[xXoObB]")
 HOW_TO_WRITE = N_("Write digits with a point, such as -3.25 or 1e-3, or inf, -inf or nan.")
 # what spreadsheets and pandas write where a number is missing
 MISSING = re.compile(r"#(?:DIV/0!|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!)|NA|N/A|n/a|<NA>|NULL|null")
@@ -61,15 +65,6 @@ def parse_number(text: str) -> float:
     return value
 
 
-def checked_cell(text: str, where: str) -> str:
-    """The text of a cell, stripped; where goes before what parse_number says against it."""
-    try:
-        parse_number(text)
-    except InvalidText as error:
-        raise InvalidText(f"{where}{error}") from None
-    return text.strip()
-
-
 def quoted(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:39] + "\u2026")
 
@@ -79,17 +74,17 @@ def _advice(text: str) -> str:
     if any(character.isdigit() and not character.isascii() for character in text):
         return _("Write its digits as 0 to 9.")
     pointed, joined = text.replace(",", "."), text.replace(",", "")
-    if re.fullmatch(rf"{SIGN}?\d+,\d{{3}}", text):
+    if _POINT_OR_THOUSANDS.fullmatch(text):
         return _("For decimals, use a point: {pointed}; for thousands, no separator: {joined}.").format(
             pointed=pointed, joined=joined
         )
-    if re.fullmatch(rf"{SIGN}?\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?", text):
+    if _THOUSANDS.fullmatch(text):
         return _("For thousands, use no separator: {joined}.").format(joined=joined)
-    if re.fullmatch(rf"{SIGN}?\d*,\d+(?:[eE]{SIGN}?\d+)?", text):
+    if _COMMA_FOR_POINT.fullmatch(text):
         return _("For decimals, use a point: {pointed}.").format(pointed=pointed)
     if "_" in text and NUMBER.fullmatch(text.replace("_", "")):
         return _("Write it without underscores: {number}.").format(number=text.replace("_", ""))
-    if re.match(rf"{SIGN}?0[xXoObB]", text):
+    if _OTHER_BASE.match(text):
         return _("Write it in decimal digits, such as 16 for 0x10.")
     if MISSING.fullmatch(text):
         return _("Write nan where a number is missing.")

@@ -30,7 +30,7 @@ def parse_matrix(text: str, *, max_rows: int, max_columns: int) -> TextMatrix:
     return parse_table(lines, limits) if literal is None else parse_nested_lists(literal, limits)
 
 
-def parse_tensor(text: str) -> TextTensor:
+def parse_tensor(text: str, *, max_characters: int = MAX_TEXT_CHARACTERS) -> TextTensor:
     """The numbers in pasted text with their shape: a table as `parse_matrix` reads it, or a literal of any depth.
 
     Raises: InvalidText.
@@ -42,7 +42,7 @@ def parse_tensor(text: str) -> TextTensor:
       >>> parse_tensor("1, 2")
       TextTensor(numbers=('1', '2'), shape=(1, 2), is_table=True)
     """
-    lines = _normalised_line_ends(text)
+    lines = _normalised_line_ends(text, max_characters)
     literal = literal_in(lines)
     if literal is None:
         cells = parse_table(lines, Limits(MAX_TEXT_CHARACTERS, MAX_TEXT_CHARACTERS)).cells
@@ -53,7 +53,7 @@ def parse_tensor(text: str) -> TextTensor:
     return TextTensor(tuple(numbers), shape, is_table=False)
 
 
-def _normalised_line_ends(text: str) -> str:
+def _normalised_line_ends(text: str, max_characters: int = MAX_TEXT_CHARACTERS) -> str:
     """The text with \\n at the end of each line. Raises: InvalidText if it is empty or too long."""
     if not isinstance(text, str):
         raise InvalidText(
@@ -61,10 +61,10 @@ def _normalised_line_ends(text: str) -> str:
                 type=type(text).__name__
             )
         )
-    if len(text) > MAX_TEXT_CHARACTERS:
+    if len(text) > max_characters:
         raise InvalidText(
             _("The text has {count:,} characters, expected at most {most:,}. Paste fewer rows.").format(
-                count=len(text), most=MAX_TEXT_CHARACTERS
+                count=len(text), most=max_characters
             )
         )
     lines = "\n".join(text.lstrip("\ufeff").splitlines())  # every kind of line end becomes \n

@@ -6,9 +6,20 @@ import re
 from collections.abc import Sequence
 
 from xent_core.language import N_, _
-from xent_core.parse.matrices import SHORTENED, Limits, TextMatrix, require_rectangle, require_size
-from xent_core.parse.number import MISSING, NUMBER, SIGN, InvalidText, checked_cell, quoted
+from xent_core.parse.matrices import (
+    MAX_PASTED_NUMBERS,
+    SHORTENED,
+    Limits,
+    TextMatrix,
+    require_rectangle,
+    require_size,
+    too_many_numbers,
+)
+from xent_core.parse.number import MISSING, NUMBER, SIGN, InvalidText, parse_number, quoted
 
+CELLS_PER_NUMBER = 4  # names, empty cells and empty lines; and a table that is a little too large is told its size
+_QUOTED_FIELD = re.compile(r'"[^"]*+"')  # a doubled quote inside parts it into two, which changes nothing here
+_NUMBER_START = re.compile(rf"{SIGN}|[.,]?\d")
 _ELLIPSES = ("...", "\u2026")
 _NAMELESS = {
     "row": N_(
@@ -28,7 +39,7 @@ _NAMED_TWICE = {
 
 def parse_table(text: str, limits: Limits) -> TextMatrix:
     """The matrix in a table, with the names of its rows and columns if it has any."""
-    rows = _table_rows(text)
+    rows = _table_rows(text, limits)
     if any(cell in _ELLIPSES for row in rows for cell in row):
         raise InvalidText(_(SHORTENED))
     _square_up(rows)
@@ -47,20 +58,21 @@ def parse_table(text: str, limits: Limits) -> TextMatrix:
             ).format(names=quoted(", ".join(column_names or ())))
         )
     require_size(rows, limits)
-    cells = tuple(
-        tuple(
-            checked_cell(cell, _("row {row}, column {column}: ").format(row=index, column=column))
-            for column, cell in enumerate(row)
-        )
-        for index, row in enumerate(rows)
-    )
-    return TextMatrix(cells=cells, column_names=column_names, row_names=row_names)
+    for index, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            try:
+                parse_number(cell)
+            except InvalidText as error:
+                where = _("row {row}, column {column}: ").format(row=index, column=column)
+                raise InvalidText(f"{where}{error}") from None
+    return TextMatrix(cells=tuple(map(tuple, rows)), column_names=column_names, row_names=row_names)
 
 
-def _table_rows(text: str) -> list[list[str]]:
+def _table_rows(text: str, limits: Limits) -> list[list[str]]:
     """The stripped fields of each row; rows without any text are left out."""
-    unquoted = re.sub(r'"(?:[^"]|"")*"', "", text)
-    if any("\t" in line.strip() for line in unquoted.split("\n")):
+    _require_few_cells(text.count("\n"), limits)
+    unquoted = _QUOTED_FIELD.sub("", text)
+    if "\t" in unquoted and any("\t" in line.strip() for line in unquoted.split("\n")):
         separator = "\t"
     elif ";" in unquoted:
         separator = ";"
@@ -69,6 +81,7 @@ def _table_rows(text: str) -> list[list[str]]:
     else:
         separator = " "
         text = "\n".join(" ".join(line.split()) for line in text.split("\n"))
+    _require_few_cells(text.count(separator) + text.count("\n"), limits)
     # csv skips spaces, and only spaces, before a quoted field
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     try:
@@ -86,9 +99,15 @@ def _table_rows(text: str) -> list[list[str]]:
     return rows
 
 
+def _require_few_cells(separators: int, limits: Limits) -> None:
+    """Raises: InvalidText if a text with so many separators is not worth being split. It costs next to nothing."""
+    if separators >= min(CELLS_PER_NUMBER * limits.numbers, MAX_PASTED_NUMBERS):
+        raise too_many_numbers(limits.numbers)
+
+
 def _is_name(text: str) -> bool:
     """Whether text is a word that nobody can have meant as a number, or as a number that is missing."""
-    is_like_a_number = re.match(rf"{SIGN}|[.,]?\d", text) or NUMBER.fullmatch(text)
+    is_like_a_number = _NUMBER_START.match(text) or NUMBER.fullmatch(text)
     return not is_like_a_number and not MISSING.fullmatch(text) and any(map(str.isalpha, text))
 
 

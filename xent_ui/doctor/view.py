@@ -13,10 +13,11 @@ from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.doctor.torch_messages import recognise
-from xent_core.parse import InvalidText, TextTensor, parse_number, parse_tensor
+from xent_core.parse import MAX_TEXT_CHARACTERS, InvalidText, TextTensor, parse_number, parse_tensor
 from xent_core.problem import DTYPES
 from xent_ui.doctor import state
 from xent_ui.figures import heatmap, theme
+from xent_ui.server.uploads import read_upload
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
@@ -126,8 +127,9 @@ def of_file() -> list[Finding] | None:
     )
     if upload is None:
         return None
+    work = partial(diagnose_file, upload.name, upload.getvalue(), read=read_upload)
     try:
-        return job_progress.run_and_wait(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
+        return job_progress.run_and_wait(work, size_bytes=upload.size)
     except InvalidFile as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
@@ -135,7 +137,14 @@ def of_file() -> list[Finding] | None:
 
 def _text(label: str, entry: Kept[str], placeholder: str) -> str:
     session.begin(entry)
-    text = st.text_area(label, key=entry.name, height=160, placeholder=placeholder, persist_state="session")
+    text = st.text_area(
+        label,
+        key=entry.name,
+        height=160,
+        max_chars=MAX_TEXT_CHARACTERS,
+        placeholder=placeholder,
+        persist_state="session",
+    )
     return str(text or "")
 
 

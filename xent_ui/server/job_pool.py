@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
+from xent_ui.server.fair_share import Usage, Visit
 from xent_ui.server.limits import Limits, limits
 from xent_ui.server.log import event
 from xent_ui.server.run_lock import RUN_LOCK
@@ -30,22 +32,25 @@ class Job(Generic[T]):
     Attributes:
       timed_out: whether it was stopped because it took too long.
       was_left: whether it was stopped because no page had polled it for too long.
+      gave_way: whether it was dropped from a full queue, for another visit that had fewer jobs there.
     """
 
-    def __init__(self, pool: Pool, work: Callable[[Job[T]], T]) -> None:
+    def __init__(self, pool: Pool, work: Callable[[Job[T]], T], visit: Visit) -> None:
+        self.visit = visit
         self._pool, self._work = pool, work
+        self._context = copy_context()  # its messages in the visitor's language
         self._stopped = Event()
         self._polled_at = time.monotonic()
         self._started_at: float | None = None
-        self.timed_out = self.was_left = False
-        self.future: Future[T]
+        self.timed_out = self.was_left = self.gave_way = False
+        self.future: Future[T] = Future()
 
     def is_done(self, wait_seconds: float) -> bool:
         """Whether it has ended by then, well or not. Polling keeps it alive."""
         self._polled_at = time.monotonic()
         with RUN_LOCK.released():
             wait([self.future], wait_seconds)
-        return self.future.done()  # `wait` does not tell of one that was cancelled before its turn
+        return self.future.done()
 
     def result(self) -> T:
         """What the work gave. Raises: what it raised; NeverStarted."""
@@ -70,44 +75,53 @@ class Job(Generic[T]):
     def stop(self) -> None:
         """End it soon; if it still waits, at once."""
         self._stopped.set()
-        self.future.cancel()
         self._pool.drop_ended()
 
-    def run(self) -> T:
+    def run(self) -> None:
         """Do the work; called by a thread of the pool."""
-        if self.should_stop():
-            raise NeverStarted
-        self._started_at = time.monotonic()
-        return self._work(self)
+        try:
+            if self.should_stop():
+                raise NeverStarted
+            self._started_at = time.monotonic()
+            result = self._context.run(self._work, self)
+        except BaseException as error:  # whatever it is, the page raises it
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
 
 
 class Pool:
-    """A few threads, and the queue before them."""
+    """A few threads, and the queue before them: whoever has used least comes first.
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    Where the queue is full and another comes, the visit that has most jobs there gives one of them up.
+    """
+
+    def __init__(self, limits: Limits, usage: Usage | None = None) -> None:
+        self.limits, self.usage = limits, usage or RUN_LOCK.usage
         self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix="worker")
         self._lock = Lock()
-        self._jobs: list[Job[Any]] = []  # in the order in which they came, those that run included
+        self._running: list[Job[Any]] = []
+        self._waiting: list[Job[Any]] = []  # as they came
 
     def submit(self, work: Callable[[Job[T]], T]) -> Job[T]:
-        """Put work into the queue. Raises: QueueFull."""
-        job = Job(self, work)
+        """Put work of the visit whose run this thread does into the queue. Raises: QueueFull."""
+        job = Job(self, work, RUN_LOCK.visit)
         with self._lock:
             self._drop_ended()
-            if len(self._jobs) >= self.limits.workers + self.limits.waiting:
+            if len(self._running) + len(self._waiting) >= self.limits.workers + self.limits.waiting:
                 event("limit", what="queue", waiting=self.limits.waiting)
-                raise QueueFull
-            job.future = self._threads.submit(copy_context().run, job.run)  # its messages in the visitor's language
-            self._jobs.append(job)
+                self._make_room(job.visit)
+            self._waiting.append(job)
+        self._threads.submit(self._run_next)
         return job
 
     def ahead(self, job: Job[Any]) -> int:
-        """How many jobs come before this one; 0 once it runs."""
+        """How many jobs come before this one, as it stands now; 0 once it runs."""
         with self._lock:
             self._drop_ended()
-            waits = not (job.future.running() or job.future.done())
-            return self._jobs.index(job) if waits and job in self._jobs else 0
+            if job not in self._waiting:
+                return 0
+            return len(self._running) + self._in_order().index(job)
 
     def drop_ended(self) -> None:
         """Let the jobs behind the ended ones move up."""
@@ -117,13 +131,58 @@ class Pool:
     def stop(self) -> None:
         """End everything: the server ends."""
         with self._lock:
-            jobs = list(self._jobs)
+            jobs = [*self._running, *self._waiting]
         for job in jobs:
             job.stop()
 
+    def _run_next(self) -> None:
+        """Run whose turn it is; there are as many calls of this as there were jobs."""
+        with self._lock:
+            self._drop_ended()
+            if not self._waiting:
+                return
+            job = self._in_order()[0]
+            self._waiting.remove(job)
+            self._running.append(job)
+            job.future.set_running_or_notify_cancel()
+        begun = time.thread_time()
+        job.run()
+        self.usage.add(job.visit, time.thread_time() - begun)
+        with self._lock:
+            self._running.remove(job)
+
+    # What follows is called with the lock
+
+    def _in_order(self) -> list[Job[Any]]:
+        """Those that wait, the next first: each visit's first job before anybody's second, then who has used least."""
+        behind = self.usage.standings(job.visit for job in self._waiting)
+        jobs_of = Counter(job.visit for job in self._running)
+        places: dict[Job[Any], tuple[int, float]] = {}
+        for job in self._waiting:
+            jobs_of[job.visit] += 1
+            places[job] = jobs_of[job.visit], behind[job.visit]
+        return sorted(self._waiting, key=lambda job: places[job])
+
+    def _make_room(self, visit: Visit) -> None:
+        """Drop the last job of whoever has most, if that is more than this visit would have. Raises: QueueFull."""
+        visits = Counter(job.visit for job in self._waiting)
+        addresses = Counter(job.visit.address for job in self._waiting)
+        crowd = max(addresses, key=lambda address: addresses[address], default=visit.address)
+        if addresses[crowd] <= addresses[visit.address] + 1:
+            crowd = visit.address
+        largest = max((who for who in visits if who.address == crowd), key=lambda who: visits[who], default=visit)
+        if crowd == visit.address and visits[largest] <= visits[visit] + 1:
+            raise QueueFull
+        *_earlier, last = (job for job in self._waiting if job.visit == largest)
+        last.gave_way = True
+        self._drop_ended()
+
     def _drop_ended(self) -> None:
-        jobs = [job for job in self._jobs if not job.future.done()]
-        self._jobs = [job for job in jobs if job.future.running() or not (job.should_stop() and job.future.cancel())]
+        ended = [job for job in self._waiting if job.gave_way or job.should_stop()]
+        for job in ended:
+            self._waiting.remove(job)
+            job.future.cancel()
+            job.future.set_running_or_notify_cancel()  # tells whoever waits for it
 
 
 POOL = Pool(limits())

@@ -1,99 +1,195 @@
-"""Lets one page compute at a time: runs hold one lock; short runs jump the queue; blocking waits release it.
+"""Lets one page compute at a time, whoever has used least first; blocking waits release the lock.
 
 One interpreter runs one thread at a time. With twenty runs at once it spends as much on changing between them as on the
 runs, and each of them ends only when nearly all do.
-What follows an edit is short, a page that is opened is long: whoever opens pages without end holds up nobody who edits.
+How much a visit has used is measured, not told by the visitor: what follows an edit is over soon, and goes before the
+pages of whoever opens them without end. A run that is not over soon pauses between two elements for such a one.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock, local
-from time import monotonic
+from dataclasses import dataclass
+from threading import Condition, Lock, local
+from time import monotonic, thread_time
 
-MAX_WAIT_SECONDS = 2.0  # of a run, all its waits together; then it goes ahead, whoever still holds the lock
-SHORT_SECONDS = 0.1  # a run that has taken longer is not short
+from xent_ui.server.fair_share import NOBODY, Usage, Visit
+
+
+@dataclass(frozen=True)
+class TurnRules:
+    """How long a run may keep the others waiting, in seconds.
+
+    Attributes:
+      turn: of processor time that a run has before it pauses for another; less would be spent on changing.
+      beside: after which the first of those who wait no longer waits for a run that does not pause, and runs beside it,
+        if it has used less. With two at once the next waits twice as long, and so on: so many at once stay few.
+      longest: the most of that; and how long a run waits that has used more, again twice as long for each at once.
+      overdue: a run that has waited so long is given one turn in `every` even if others have used less: otherwise many
+        who use little each would leave none to one who opens a page.
+    """
+
+    turn: float = 0.05
+    beside: float = 0.1
+    longest: float = 2.0
+    overdue: float = 0.5
+    every: int = 4
+
+
+@dataclass(eq=False)
+class _Run:
+    """A run that holds the lock, waits for it, or has released it."""
+
+    visit: Visit
+    turn_comes: Condition
+    used: float = 0.0  # of processor time, by all its turns
+    holds: bool = False
+    since: float = 0.0  # when it began to hold the lock, or to wait for it
+    begun: float = 0.0  # the processor time of its thread when its turn began
 
 
 class RunLock:
-    """A lock with two queues: of short runs, and of long ones, which wait until no short one does."""
+    """A lock that goes to whoever has used least; see TurnRules for when a second one runs beside who holds it."""
 
-    def __init__(self, max_wait_seconds: float = MAX_WAIT_SECONDS, short_seconds: float = SHORT_SECONDS) -> None:
-        self.max_wait_seconds, self.short_seconds = max_wait_seconds, short_seconds
+    def __init__(
+        self,
+        rules: TurnRules = TurnRules(),  # frozen
+        usage: Usage | None = None,
+        clock: Callable[[], float] = monotonic,
+        processor_time: Callable[[], float] = thread_time,
+    ) -> None:
+        self.rules, self.usage = rules, usage or Usage()
+        self._clock, self._processor_time = clock, processor_time
         self._mutex = Lock()  # of what follows
-        self._is_held = False
-        # one closed lock for each run that waits, first come first: opening it hands the run lock over
-        self._short: deque[Lock] = deque()
-        self._long: deque[Lock] = deque()
+        self._holders: list[_Run] = []  # one, or several if the first does not pause
+        self._waiting: list[_Run] = []  # as they came
+        self._turns = 0  # handed over
         self._thread = local()
 
     @contextmanager
-    def acquire(self, *, is_short: bool = True) -> Iterator[None]:
+    def acquire(self, visit: Visit = NOBODY) -> Iterator[None]:
         """Wait for the lock and hold it until the block ends."""
-        self._thread.seconds_left, self._thread.is_short = self.max_wait_seconds, is_short
-        self._wait()
+        run = _Run(visit, Condition(self._mutex))
+        self._enter(run)
+        self._thread.run = run
         try:
             yield
         finally:
-            self._release()
+            self._thread.run = None
+            self._leave(run)
 
     @contextmanager
     def released(self) -> Iterator[None]:
         """Release the lock while this thread waits for something else; then wait for it again, if it was held."""
-        held = getattr(self._thread, "holds", False)
-        self._release()
+        run = self._run
+        held = run is not None and run.holds
+        if run is not None and held:
+            self._leave(run)
         try:
             yield
         finally:
-            if held:
-                self._thread.seconds_left = self.max_wait_seconds
-                self._wait()
+            if run is not None and held:
+                self._enter(run)
 
-    def yield_to_short_runs(self) -> None:
-        """Release the lock, unless this run is short itself, until no short run waits."""
-        thread = self._thread
-        if not getattr(thread, "holds", False) or not self._short:
+    def pause_for_others(self) -> None:
+        """If this run has had its turn, let those go first who have used less; does nothing in a thread without one."""
+        run = self._run
+        if run is None or not run.holds or not self._waiting:
             return
-        if thread.is_short and monotonic() - thread.since < self.short_seconds:
+        if self._processor_time() - run.begun < self.rules.turn:
             return
-        thread.is_short = False
-        self._release()
-        self._wait(goes_first=True)
-
-    def _wait(self, *, goes_first: bool = False) -> None:
-        thread = self._thread
-        begun = monotonic()
-        thread.holds = self._enter(self._short if thread.is_short else self._long, thread.seconds_left, goes_first)
-        thread.since = monotonic()
-        thread.seconds_left = max(thread.seconds_left - (thread.since - begun), 0)
-
-    def _enter(self, queue: deque[Lock], seconds: float, goes_first: bool) -> bool:
         with self._mutex:
-            if not self._is_held:
-                self._is_held = True
-                return True
-            place = Lock()
-            place.acquire()
-            (queue.appendleft if goes_first else queue.append)(place)
-        if place.acquire(timeout=seconds):
-            return True
-        with self._mutex:
-            if place in queue:
-                queue.remove(place)
-                return False
-        return True  # handed over at the last moment
+            behind = self._behind()
+            if not self._waiting or not (
+                min(behind[other] for other in self._waiting) < behind[run]
+                or (self._is_turn_of_overdue() and self._overdue())
+            ):
+                return
+        self._leave(run)
+        self._enter(run)
 
-    def _release(self) -> None:
-        if not getattr(self._thread, "holds", False):
-            return
-        self._thread.holds = False
+    @property
+    def visit(self) -> Visit:
+        """Whose run this thread does; NOBODY in a thread without one."""
+        run = self._run
+        return NOBODY if run is None else run.visit
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    @property
+    def _run(self) -> _Run | None:
+        run: _Run | None = getattr(self._thread, "run", None)
+        return run
+
+    def _enter(self, run: _Run) -> None:
         with self._mutex:
-            if waiting := self._short or self._long:
-                waiting.popleft().release()
-            else:
-                self._is_held = False
+            run.since = self._clock()
+            self._waiting.append(run)
+            first, seconds = self._admit()
+            while not run.holds:
+                # the first looks at the time; the others are woken up when they are first
+                run.turn_comes.wait(seconds if run is first else None)
+                first, seconds = self._admit()
+        run.begun = self._processor_time()
+
+    def _leave(self, run: _Run) -> None:
+        seconds = self._processor_time() - run.begun
+        run.used += seconds
+        self.usage.add(run.visit, seconds)
+        with self._mutex:
+            run.holds = False
+            self._holders.remove(run)
+            self._admit()
+
+    # What follows is called with the mutex
+
+    def _admit(self) -> tuple[_Run | None, float]:
+        """Let in whose turn it is, and wake up who is next; that one, and the seconds after which it looks again."""
+        while self._waiting:
+            behind = self._behind()
+            first = min(self._waiting, key=lambda run: (behind[run], run.since))
+            if not self._holders:
+                first = (self._is_turn_of_overdue() and self._overdue()) or first
+                self._turns += 1
+            elif (seconds := self._seconds_to_wait(first, behind)) > 0:
+                first.turn_comes.notify()
+                return first, seconds
+            self._waiting.remove(first)
+            self._holders.append(first)
+            first.holds, first.since = True, self._clock()
+            first.turn_comes.notify()
+        return None, 0.0
+
+    def _is_turn_of_overdue(self) -> bool:
+        return self._turns % self.rules.every == self.rules.every - 1
+
+    def _overdue(self) -> _Run | None:
+        """Who has waited longest, if that is too long."""
+        longest = min(self._waiting, key=lambda run: run.since, default=None)
+        return longest if longest and self._clock() - longest.since >= self.rules.overdue else None
+
+    def _behind(self) -> dict[_Run, float]:
+        """How far back each run stands: what it has used, what its visit has, and what its address has."""
+        runs = [*self._holders, *self._waiting]
+        standings = self.usage.standings(run.visit for run in runs)
+        now = self._clock()
+        behind = {run: run.used + standings[run.visit] for run in runs}
+        for run in self._holders:  # another thread's processor time is not known, so it is taken to have used it all
+            behind[run] += now - run.since
+        return behind
+
+    def _seconds_to_wait(self, first: _Run, behind: dict[_Run, float]) -> float:
+        """After which the first who waits may run beside those that hold the lock; 0 for at once."""
+        rules, doubled = self.rules, 2.0 ** (len(self._holders) - 1)
+        passed = self._clock() - max(holder.since for holder in self._holders)
+        if all(behind[first] < behind[holder] for holder in self._holders):
+            return max(min(rules.beside * doubled, rules.longest) - passed, 0.0)
+        left = rules.longest * doubled - passed
+        return min(left, rules.beside) if left > 0 else 0.0  # those who hold it may have used more by then
 
 
 RUN_LOCK = RunLock()

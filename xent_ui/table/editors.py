@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from xent_core.parse import InvalidText, parse_matrix, parse_number
+from xent_core.parse import MAX_TEXT_CHARACTERS, InvalidText, parse_matrix, parse_number
 from xent_ui.figures.heatmap import ROW_HEIGHT
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
@@ -26,6 +26,7 @@ from xent_ui.state.sheet import (
 from xent_ui.table import layout
 from xent_ui.text import _, short_names
 
+MAX_NAMES_CHARACTERS = 20_000  # the longest names of a full table seven times over: who has too many is told so
 IGNORED_COLUMN = "ignored"
 CLASS_COLUMN = "class"
 RANDOM_SCALE, RANDOM_SEED = Kept[float]("random_scale", 2.0), Kept[int]("random_seed", 0)
@@ -237,7 +238,7 @@ def toolbar() -> None:
 def _paste_box() -> None:
     st.caption(_("From a spreadsheet, a CSV file, or a printout: [[1, 2], [3, 4]] or tensor([[1., 2.]])."))
     box = session.in_revision(PASTED)
-    st.text_area(_("Logits"), key=box.name, height=160, placeholder="1, 2, 3\n1, 2, 3")
+    st.text_area(_("Logits"), key=box.name, height=160, max_chars=MAX_TEXT_CHARACTERS, placeholder="1, 2, 3\n1, 2, 3")
     st.button(_("Use these logits"), on_click=_take_paste, args=(box,))
 
 
@@ -288,7 +289,13 @@ def _size_box() -> None:
     right.button(_("Remove the class"), on_click=_remove_class, args=(label,), disabled=current.num_classes == 1)
     names = session.in_revision(CLASS_NAMES)
     session.begin(names, "\n".join(current.class_names))
-    st.text_area(_("Class names, one per line"), key=names.name, on_change=_take_class_names, args=(names,))
+    st.text_area(
+        _("Class names, one per line"),
+        key=names.name,
+        max_chars=MAX_NAMES_CHARACTERS,
+        on_change=_take_class_names,
+        args=(names,),
+    )
     st.caption(_("Row names are typed into the first column of the logits."))
 
 
@@ -329,8 +336,15 @@ def _put_smaller(sheet: Sheet) -> None:
 
 def _take_class_names(box: Kept[str | None]) -> None:
     current = session.visit().sheet
-    names = tuple(line.strip() for line in (session.kept(box) or "").splitlines() if line.strip())
+    text = session.kept(box) or ""
+    names = tuple(line.strip() for line in text[:MAX_NAMES_CHARACTERS].splitlines() if line.strip())
     try:
+        if len(text) > MAX_NAMES_CHARACTERS:
+            raise InvalidSheet(
+                _("The names have {count:,} characters, expected at most {most:,}. Use shorter names.").format(
+                    count=len(text), most=MAX_NAMES_CHARACTERS
+                )
+            )
         if len(names) != current.num_classes:
             raise InvalidSheet(
                 _("{came} names came, expected {count}, one per class.").format(

@@ -16,6 +16,7 @@ from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import OPTION_RANGES
 from xent_ui.text import _
 
+MAX_WEIGHT_CHARACTERS = 100_000  # 4000 weights with all their digits, and ten times as many short ones
 DEFAULTS: dict[str, Any] = {
     "reduction": LossOptions.reduction,
     "label_smoothing": LossOptions.label_smoothing,
@@ -89,7 +90,8 @@ class LossOptionsForm:
 
     def weight(self, label: str, *, placeholder: str | None = None) -> str:
         """A line of text for the weights; `weights_of` reads it."""
-        return str(st.text_input(label, placeholder=placeholder, **self._arguments("weight")) or "")
+        arguments = self._arguments("weight") | {"max_chars": MAX_WEIGHT_CHARACTERS}
+        return str(st.text_input(label, placeholder=placeholder, **arguments) or "")
 
     def _label(self, label: str) -> str:
         return f"{label} {self.side}" if self.side else label
@@ -115,7 +117,7 @@ def weights_of(text: str, *, num_classes: int | None = None) -> tuple[str, ...] 
     """
     if not text.strip():
         return None
-    weights = parse_tensor(text).numbers
+    weights = parse_tensor(text, max_characters=MAX_WEIGHT_CHARACTERS).numbers
     if num_classes is not None and len(weights) != num_classes:
         raise InvalidText(
             _("{came} weights came, expected {count}, one per class.").format(came=len(weights), count=num_classes)

@@ -36,7 +36,11 @@ def run_and_wait(work: Callable[[], T], *, size_bytes: int) -> T:
     finally:  # also when the visitor goes elsewhere meanwhile
         job.stop()
     place.empty()
-    return job.result()
+    try:
+        return job.result()
+    except NeverStarted:  # dropped, for one who had none in the queue
+        st.warning(queue_full_words(), icon=":material/hourglass_disabled:")
+        st.stop()
 
 
 def submitted(submit: Callable[[], T]) -> T | None:
@@ -70,7 +74,10 @@ def result(
     try:
         return job.result()
     except NeverStarted:
-        st.info(_("Stopped before it began."), icon=":material/stop_circle:")
+        if job.gave_way:
+            st.warning(queue_full_words(), icon=":material/hourglass_disabled:")
+        else:
+            st.info(_("Stopped before it began."), icon=":material/stop_circle:")
         st.button(_("Start"), icon=":material/play_arrow:", key=f"{key}_start", on_click=on_start)
         return None
 

@@ -1,0 +1,192 @@
+"""Websocket frames and messages of Streamlit's protocol that no browser sends, and another's visit."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Callable
+from functools import cache, partial
+from urllib.parse import urlparse
+
+import websockets
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from harness.attacks.attack import RETURN_SECONDS, Attack, Outcome, Site, repeat, together
+from harness.raw_websocket import BINARY, CONTINUATION, FLOODS, RawWebSocket, flood_with, frame
+from harness.visitor import Visitor, WrongAnswer
+
+FRAGMENTED, FRAGMENTED_BYTES, FRAGMENT_BYTES = 12, 46_000_000, 60_000
+ANSWER_SECONDS = 2.0  # until a message that is neither answered nor refused counts as left out
+ANSWER_BYTES = 200_000  # of what asks where to put a file
+
+
+async def floods(site: Site, outcome: Outcome, kind: str) -> None:
+    """The same frame, as fast as it is taken, in one connection after the other."""
+    found = await asyncio.to_thread(flood_with, kind, site.url, site.seconds - 1, site.source)
+    outcome.sent(found.sent)
+    if found.connections > 1:
+        outcome.refused("hung up", found.connections - 1)
+
+
+async def unfinished(site: Site, outcome: Outcome) -> None:
+    """Twelve messages of 46 MB in parts, each kept just before its end, until the server hangs up."""
+    end = time.monotonic() + site.seconds - 1
+
+    def one() -> None:
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), RawWebSocket(site.url, source=site.source) as connection:
+                try:
+                    for number in range(FRAGMENTED_BYTES // FRAGMENT_BYTES):
+                        kind = CONTINUATION if number else BINARY
+                        connection.send(frame(kind, bytes(FRAGMENT_BYTES), last=False))
+                        outcome.sent()
+                except OSError:
+                    outcome.refused("hung up")
+                    continue
+                if connection.closes_within(max(end - time.monotonic(), 0.1)):
+                    outcome.refused("hung up")
+            time.sleep(RETURN_SECONDS)
+
+    await together(*(asyncio.to_thread(one) for _ in range(FRAGMENTED)))
+
+
+@cache
+def many_names(count: int) -> bytes:
+    """Where to put so many files; names without a letter, as the shortest."""
+    message = BackMsg()
+    message.file_urls_request.request_id = "1"
+    message.file_urls_request.file_names.extend([""] * count)
+    return message.SerializeToString()
+
+
+@cache
+def many_states(count: int) -> bytes:
+    """A run with so many widgets that are nothing."""
+    message = BackMsg()
+    for _ in range(count):
+        message.rerun_script.widget_states.widgets.add()
+    return message.SerializeToString()
+
+
+@cache
+def many_ids(count: int) -> bytes:
+    """A run with so many widgets that nobody has."""
+    message = BackMsg()
+    for number in range(count):
+        message.rerun_script.widget_states.widgets.add(id=f"{number:07d}")
+    return message.SerializeToString()
+
+
+@cache
+def many_hashes(count: int) -> bytes:
+    """A run of somebody who says that so many messages are in his browser."""
+    message = BackMsg()
+    message.rerun_script.cached_message_hashes.extend(f"{number:05x}" for number in range(count))
+    return message.SerializeToString()
+
+
+async def _send(site: Site, outcome: Outcome, message: Callable[[], bytes]) -> None:
+    """The message, again and again."""
+
+    async def once(visitor: Visitor, _number: int) -> None:
+        await visitor.socket.send(message())
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await _answer(visitor, outcome)
+        except TimeoutError:
+            outcome.refused("left out")
+            await visitor.run()  # the visit goes on
+
+    await repeat(outcome, site.visitor, once, itertools.count())
+
+
+async def _answer(visitor: Visitor, outcome: Outcome) -> None:
+    while True:
+        data = await visitor.socket.recv()
+        kind = ForwardMsg.FromString(data).WhichOneof("type")
+        if kind == "file_urls_response" and len(data) > ANSWER_BYTES:
+            outcome.fault(f"an answer of {len(data) / 1e6:.1f} MB")
+        if kind in ("file_urls_response", "script_finished"):
+            return
+
+
+async def many_files(site: Site, outcome: Outcome) -> None:
+    """950 000 names without a letter: 1.9 MB."""
+    await _send(site, outcome, partial(many_names, 950_000))
+
+
+async def some_files(site: Site, outcome: Outcome) -> None:
+    """10 000 names: 20 kB, again and again."""
+    await _send(site, outcome, partial(many_names, 10_000))
+
+
+async def empty_states(site: Site, outcome: Outcome) -> None:
+    """900 000 widgets that are nothing: 1.8 MB."""
+    await _send(site, outcome, partial(many_states, 900_000))
+
+
+async def ids(site: Site, outcome: Outcome) -> None:
+    """170 000 widgets that nobody has: 1.9 MB."""
+    await _send(site, outcome, partial(many_ids, 170_000))
+
+
+async def hashes(site: Site, outcome: Outcome) -> None:
+    """260 000 messages that somebody says to have: 1.8 MB."""
+    await _send(site, outcome, partial(many_hashes, 260_000))
+
+
+async def take_over(site: Site, outcome: Outcome) -> None:
+    """A live visit, asked for by its number alone, and with the cookies of another visit."""
+    address = urlparse(site.url).netloc
+    for number in itertools.count():
+        async with Visitor(site.url, source="127.0.0.1") as owner, site.visitor() as other:
+            outcome.visits |= {owner.session, other.session}
+            await owner.edit(0, 0, f"{number % 9}.5")
+            for cookies in ({}, other.cookies):
+                outcome.sent()
+                stranger = site.visitor(query="")
+                headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+                protocols = [websockets.Subprotocol(text) for text in ("streamlit", "x", owner.session)]
+                with outcome.hung_up():
+                    stranger.socket = await websockets.connect(
+                        f"ws://{address}/_stcore/stream",
+                        subprotocols=protocols,
+                        origin=site.url,
+                        local_addr=(site.source, 0),
+                        additional_headers=headers,
+                        max_size=None,
+                    )
+                    await stranger.run()
+                    await stranger.socket.close()
+                if stranger.session == owner.session:
+                    outcome.fault("a stranger sits in another's visit")
+                    return
+                outcome.refused("a visit of his own")
+                try:
+                    await owner.edit(0, 1, f"{number % 7}.25")
+                except (TimeoutError, WrongAnswer, websockets.ConnectionClosed) as error:
+                    outcome.fault(f"the owner's tab is silent: {error!r:.60}")
+                    return
+
+
+FAMILY = "messages"
+ATTACKS = (
+    *(
+        Attack(
+            kind.replace(" ", "-"),
+            FAMILY,
+            f"{kind}, as fast as they are taken",
+            partial(floods, kind=kind),
+            through_nginx=True,
+        )
+        for kind in FLOODS
+    ),
+    Attack("unfinished", FAMILY, "12 messages of 46 MB that do not end", unfinished, seconds=20, through_nginx=True),
+    Attack("files-950000", FAMILY, "950 000 names of files", many_files, prepare=partial(many_names, 950_000)),
+    Attack("files-10000", FAMILY, "10 000 names of files", some_files, prepare=partial(many_names, 10_000)),
+    Attack("empty-states", FAMILY, "900 000 empty widgets", empty_states, prepare=partial(many_states, 900_000)),
+    Attack("ids", FAMILY, "170 000 widgets that nobody has", ids, prepare=partial(many_ids, 170_000)),
+    Attack("hashes", FAMILY, "260 000 messages that a browser has", hashes, prepare=partial(many_hashes, 260_000)),
+    Attack("take-over", FAMILY, "another's live visit, by its number", take_over, through_nginx=True),
+)

@@ -1,0 +1,162 @@
+"""uvicorn's HTTP protocol with limits on a request: how long it may take to come, and how large it may be."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from xent_host.protocol_log import LOG
+from xent_host.websocket_protocol import CLOSE_SECONDS, BoundedWebSocket
+from xent_ui.server.limits import PUBLIC
+from xent_ui.server.log import event
+
+_MB = 2**20
+
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """How much a request may take.
+
+    Attributes:
+      head_bytes: of its first line and its headers; a link holds a whole table.
+      head_seconds: until they have come, from the beginning of the connection or the end of the last answer.
+      body_bytes: of what it brings: a file, and what is wrapped around it.
+      body_seconds: until all of it has come; an upload has 60 (connection_limits.py).
+      silent_seconds: between two pieces of it.
+    """
+
+    head_bytes: int = 64 * 2**10
+    head_seconds: float = 10.0
+    body_bytes: int = (PUBLIC.upload_mb + 1) * _MB
+    body_seconds: float = 75.0
+    silent_seconds: float = 10.0
+
+
+class _Refused(Exception):
+    def __init__(self, status: HTTPStatus, words: str) -> None:
+        super().__init__(words)
+        self.status, self.words = status, words
+
+
+class BoundedHTTP(H11Protocol):
+    """A connection whose requests keep within the limits."""
+
+    limits = RequestLimits()
+    websocket = BoundedWebSocket
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn = h11.Connection(h11.SERVER, self.limits.head_bytes)
+        self.logger = LOG
+        self.ws_protocol_class = self.websocket
+        self._awaited = ""  # "head" or "body" of a request
+        self._deadline = self._last_came = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Wait for a request."""
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what came, unless the connection is over."""
+        if not self._is_over:
+            self._last_came = self.loop.time()
+            super().data_received(data)
+
+    def handle_events(self) -> None:
+        """Let uvicorn answer a request, or refuse it."""
+        try:
+            super().handle_events()
+        except _Refused as refused:
+            self._refuse(refused.status, refused.words)
+        if not self._is_over:
+            self._watch()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Leave the connection to the websocket."""
+        self._stop_waiting()
+        self._is_over = True
+        super().handle_websocket_upgrade(event)
+
+    def _should_upgrade(self) -> bool:
+        """What uvicorn asks of every request as soon as it has its head. Raises: _Refused."""
+        headers = dict(self.headers)
+        if b"transfer-encoding" in headers:  # pieces of a byte each, which no browser sends
+            raise _Refused(HTTPStatus.LENGTH_REQUIRED, "The size of the request is missing")
+        if int(headers.get(b"content-length", b"0")) > self.limits.body_bytes:
+            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too large")
+        return super()._should_upgrade()
+
+    def _watch(self) -> None:
+        """Note what the connection waits for, and until when."""
+        state, limits = self.conn.their_state, self.limits
+        awaited = "head" if state is h11.IDLE else "body" if state is h11.SEND_BODY else ""
+        if awaited == self._awaited:
+            return
+        self._stop_waiting()
+        self._awaited = awaited
+        if awaited:
+            self._last_came = self.loop.time()
+            self._deadline = self._last_came + (limits.head_seconds if awaited == "head" else limits.body_seconds)
+            self._check()
+
+    def _check(self) -> None:
+        """Refuse what does not come in time; else look again when it may be so."""
+        now, limits = self.loop.time(), self.limits
+        last = self._deadline
+        if self.flow.read_paused:  # by the app, which has not read yet what came
+            self._last_came = now
+        if self._awaited == "body":
+            last = min(last, self._last_came + limits.silent_seconds)
+        if now >= last:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request took too long")
+        else:
+            self._timer = self.loop.call_later(min(last - now, limits.silent_seconds), self._check)
+
+    def _stop_waiting(self) -> None:
+        self._awaited = ""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, status: HTTPStatus, words: str) -> None:
+        """Answer, unless an answer has begun, and close."""
+        event("limit", what="request", status=status)
+        self._stop_waiting()
+        self._is_over = True
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            self.transport.write(f"{head}Connection: close\r\nContent-Length: {len(words)}\r\n\r\n{words}".encode())
+        self.transport.close()
+        self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+
+def apply() -> None:
+    """From now on, every connection is within the limits.
+
+    uvicorn has chosen its class for connections by the time it reads this app, so the class makes another one.
+    """
+    AutoHTTPProtocol.__new__ = _bounded  # type: ignore[method-assign, assignment]  # replaced on purpose
+
+
+def _bounded(kind: type[asyncio.Protocol], *args: Any, **options: Any) -> asyncio.Protocol:
+    if kind is not AutoHTTPProtocol:
+        return object.__new__(kind)
+    if issubclass(BoundedHTTP, kind):
+        return object.__new__(BoundedHTTP)  # which Python then initialises
+    return BoundedHTTP(*args, **options)
