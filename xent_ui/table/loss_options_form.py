@@ -83,9 +83,7 @@ class LossOptionsForm:
 
     def weight(self, label: str, *, placeholder: str | None = None) -> str:
         """A line of text for the weights; `weights_of` reads it."""
-        most = (
-            2 * MAX_WEIGHT_CHARACTERS
-        )  # whoever types a little too much is told so; a browser takes no more than this
+        most = 2 * MAX_WEIGHT_CHARACTERS  # a little too much is answered in words; a browser takes no more than this
         return str(st.text_input(label, placeholder=placeholder, max_chars=most, **self._arguments("weight")) or "")
 
     def _label(self, label: str) -> str:
