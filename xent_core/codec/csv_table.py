@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -136,7 +137,7 @@ def _cells(text: str) -> list[list[str]]:
                 _("Give every row the same length."),
             )
     if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
+        twice = next(name for name, count in Counter(header).items() if count > 1)
         raise InvalidFile(
             _("two columns named {name}").format(name=shown(twice)), _("different names"), _("Rename one of them.")
         )
