@@ -12,6 +12,10 @@ from xent_host import startup_check
 
 startup_check.check_streamlit()  # before anything is imported that may have moved
 
+from xent_host import temporary_folder
+
+temporary_folder.apply()  # before anything is written there
+
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -19,12 +23,24 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from xent_core import __version__
-from xent_host import download_queue, error_reports, http_protocol, run_scheduler, server_options, widget_filter
+from xent_host import (
+    download_queue,
+    error_reports,
+    http_protocol,
+    idle_visits,
+    left_visits,
+    library_logs,
+    run_scheduler,
+    server_options,
+    visit_cookie,
+    visit_files,
+    widget_filter,
+)
 from xent_host.connection_limits import ConnectionLimiter, held_files
 from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
 from xent_ui.server.job_pool import POOL
-from xent_ui.server.log import event
+from xent_ui.server.log import LOG, event
 from xent_ui.streamlit_internals import run_first_page
 
 server_options.apply()
@@ -32,6 +48,9 @@ http_protocol.apply()
 widget_filter.apply()
 run_scheduler.apply()
 download_queue.apply()
+visit_cookie.apply()
+visit_files.apply()
+left_visits.apply()
 error_reports.quieten_streamlit()
 
 
@@ -44,8 +63,11 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     import_module("xent_ui.shell.warm_up")
     await run_first_page()
     event("warm", seconds=round(perf_counter() - begun, 3))
+    library_logs.apply()  # what hinders the start is still told in full
     yield
     POOL.stop()
+    temporary_folder.remove()
+    LOG.tell()
     event("stop")
 
 
@@ -57,7 +79,13 @@ async def health(_request: Request) -> JSONResponse:
 app = st.App(
     "app.py",
     lifespan=lifespan,
-    routes=[Route("/healthz", health)],
-    middleware=[Middleware(SecurityHeaders), Middleware(RequestCheck), Middleware(ConnectionLimiter)],
+    routes=[Route("/healthz", health), Route(f"{server_options.base()}/{idle_visits.PLACE}", idle_visits.away)],
+    middleware=[
+        Middleware(SecurityHeaders),
+        Middleware(RequestCheck),
+        Middleware(visit_cookie.VisitCookies),
+        Middleware(idle_visits.IdleVisits),
+        Middleware(ConnectionLimiter),
+    ],
     on_script_error=error_reports.report,
 )

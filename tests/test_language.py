@@ -54,6 +54,25 @@ def test_the_core_speaks_the_language_of_a_catalogue() -> None:
         language.use_language("en")
 
 
+@pytest.mark.parametrize("locale", ["../outside", "/{}/outside", "outside/../../outside", "de\0", "d" * 9])
+def test_what_is_no_language_opens_no_file(locale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("outside", "d" * 9, "within/outside/../../outside"):
+        folder = tmp_path / place / "LC_MESSAGES"
+        folder.mkdir(parents=True, exist_ok=True)
+        catalogue = Catalog(locale="de")
+        catalogue.add("Undo", "a stranger's words")
+        with (folder / "xent.mo").open("wb") as file:
+            write_mo(file, catalogue)
+    within = tmp_path / "within"
+    within.mkdir(exist_ok=True)
+    monkeypatch.setattr(language, "LOCALES", within)
+    language.use_language(locale.format(tmp_path))
+    try:
+        assert language._("Undo") == "Undo"
+    finally:
+        language.use_language("en")
+
+
 @pytest.mark.usefixtures("german")
 def test_a_page_speaks_the_language_of_a_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "use_language", lambda _locale: language.use_language("de"))

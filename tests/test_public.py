@@ -8,9 +8,10 @@ import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from tests.aio import in_a_thread
 from xent_core import __version__
 from xent_host import error_reports, server_options
-from xent_host.security_headers import FRAMES_VARIABLE, content_security_policy
+from xent_host.security_headers import FRAMES_VARIABLE, SecurityHeaders, content_security_policy
 from xent_host.startup_check import UnprotectedServer
 from xent_ui.server.limits import OWN, PUBLIC, PUBLIC_VARIABLE, limits
 from xent_ui.server.log import event
@@ -83,6 +84,40 @@ def test_a_variable_cannot_break_out_of_the_policy(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(ValueError, match="XENT_FRAME_ANCESTORS"):
         content_security_policy()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "headers", "expected"),
+    [
+        ("https", {"host": "xent.example"}, True),
+        ("http", {"host": "xent.example", "x-forwarded-proto": "https"}, True),
+        ("http", {"host": "xent.example", "x-forwarded-proto": "https, http"}, True),
+        ("http", {"host": "xent.example"}, False),
+        ("http", {"host": "xent.example", "x-forwarded-proto": "http"}, False),
+        ("https", {"host": "localhost:8501"}, False),  # other programs answer there too, without TLS
+        ("https", {"host": "app.localhost"}, False),
+        ("https", {"host": "127.0.0.1"}, False),
+        ("https", {"host": "[::1]:8501"}, False),
+    ],
+)
+def test_browsers_that_came_by_tls_are_told_to_come_by_nothing_else(
+    scheme: str, headers: dict[str, str], expected: bool
+) -> None:
+    sent: list[Any] = []
+
+    async def fine(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "scheme": scheme, "headers": pairs}
+    in_a_thread(SecurityHeaders(fine)(scope, None, send))  # type: ignore[arg-type]
+
+    names = dict(sent[0]["headers"])
+    assert (b"strict-transport-security" in names) == expected
+    assert names[b"cross-origin-opener-policy"] == names[b"cross-origin-resource-policy"] == b"same-origin"
 
 
 def test_an_event_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

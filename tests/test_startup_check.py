@@ -7,14 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from harness.browser import ROOT
-from xent_host.startup_check import UnprotectedServer, check_streamlit
+from xent_host.startup_check import INTERNALS, UnprotectedServer, check_streamlit
 from xent_ui.server.limits import PUBLIC_VARIABLE
-from xent_ui.streamlit_internals import INTERNALS, PROTECTS
+from xent_ui.streamlit_internals import PROTECTS
 
 RUNNER = "streamlit.runtime.scriptrunner.script_runner.ScriptRunner"
 STATE = "streamlit.runtime.state.session_state.SessionState"
 PROXIES = "uvicorn.middleware.proxy_headers._TrustedHosts"
 WEBSOCKETS = "uvicorn.protocols.websockets.websockets_sansio_impl"
+STARLETTE = "streamlit.web.server.starlette"
 INTERNAL = "xent_ui.streamlit_internals"
 Patch = pytest.MonkeyPatch
 
@@ -101,6 +102,25 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
     "uvicorn's extension": [
         lambda patch: patch.setattr(f"{WEBSOCKETS}.WebSocketsSansIOProtocol.handle_connect", lambda protocol, event: 1)
     ],
+    "Runtime.connect_session": [
+        without("streamlit.runtime.Runtime.connect_session"),
+        lambda patch: patch.setattr("streamlit.runtime.Runtime.connect_session", lambda runtime, client: ""),
+        lambda patch: patch.setattr(f"{STARLETTE}.starlette_websocket.create_websocket_handler", lambda runtime: None),
+    ],
+    "MemoryMediaFileStorage.get_file": [
+        without("streamlit.runtime.memory_media_file_storage._calculate_file_id"),
+        lambda patch: patch.setattr(f"{STARLETTE}.starlette_routes.create_media_routes", lambda storage, base: []),
+    ],
+    "MediaFileManager.add_deferred": [
+        without("streamlit.runtime.media_file_manager.MediaFileManager.execute_deferred"),
+        lambda patch: patch.setattr("streamlit.runtime.backend_operation_handler.DeferredFileHandler", dict),
+    ],
+    "the attribute": [expecting("RUN_CONTEXT", "another")],
+    "MemorySessionStorage of": [
+        without("streamlit.runtime.Runtime.close_session"),
+        lambda patch: patch.setattr(f"{STARLETTE}.starlette_app.App._create_runtime", lambda app: None),
+    ],
+    "logger.setup_formatter": [lambda patch: patch.setattr("streamlit.logger.get_logger", lambda name: None)],
     "the addresses below": [
         lambda patch: patch.setattr(
             "streamlit.web.server.starlette.starlette_routes.BASE_ROUTE_UPLOAD_FILE", "_stcore/upload"

@@ -12,10 +12,11 @@ from streamlit.testing.v1 import AppTest
 from harness.browser import ROOT
 from tests.aio import in_a_thread
 from xent_host import server_options
+from xent_host.startup_check import INTERNALS
 from xent_ui import streamlit_internals
 from xent_ui.figures import theme
 from xent_ui.shell import cell_editor_prefetch
-from xent_ui.streamlit_internals import INTERNALS, TEXT_COLOUR, Internal
+from xent_ui.streamlit_internals import TEXT_COLOUR, Internal
 
 
 @pytest.mark.parametrize("internal", INTERNALS, ids=lambda internal: internal.name)

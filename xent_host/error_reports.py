@@ -16,12 +16,12 @@ from xent_ui.text import _
 
 HOST = Path(__file__).resolve().parent
 ROOT = HOST.parent
+MOST_PLACES = 12  # an endless recursion passes the same ones a thousand times
 
 
 def report(error: Exception) -> bool:
     """Log where it happened, without its message, which may quote what was typed; tell the visitor its number."""
-    number, library, own = secrets.token_hex(4), *places(error)
-    where = " < ".join(library + own)
+    number, (_library, own), where = secrets.token_hex(4), places(error), places_words(error)
     event("error", id=number, type=type(error).__name__, where=where)
     if own and not session.has_failed_before(where):
         words = _("This page met an error that is ours, not yours. The table is kept: undo, or reload the page.")
@@ -41,6 +41,12 @@ def places(error: BaseException) -> tuple[list[str], list[str]]:
     own = [f"{path.relative_to(ROOT).as_posix()}:{line}" for path, line in frames if _is_ours(path)]
     library = [f"{path.name}:{line}" for path, line in frames[:1] if not _is_ours(path)]
     return library, own
+
+
+def places_words(error: BaseException) -> str:
+    """The same in one line, the first of them."""
+    library, own = places(error)
+    return " < ".join((library + own)[:MOST_PLACES])
 
 
 def _is_ours(path: Path) -> bool:

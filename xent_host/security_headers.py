@@ -7,11 +7,12 @@ import hashlib
 import os
 import re
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xent_ui.streamlit_internals import inline_scripts
 
+TLS_SECONDS = 180 * 24 * 3600  # for which a browser that came by TLS comes by nothing else
 FRAMES_VARIABLE = "XENT_FRAME_ANCESTORS"
 _FEATURES = ("accelerometer", "camera", "geolocation", "gyroscope", "magnetometer", "microphone", "payment", "usb")
 
@@ -39,6 +40,21 @@ def content_security_policy() -> str:
     )
 
 
+def is_secure(scope: Scope) -> bool:
+    """Whether the browser speaks TLS, with this server or with the proxy before it.
+
+    The header of a proxy is believed from anybody: who forges it changes the answer to themselves alone, and without
+    TLS browsers take neither what follows from it nor a cookie that is for TLS.
+    """
+    scheme = Headers(scope=scope).get("x-forwarded-proto", "").partition(",")[0].strip()
+    return scope.get("scheme") in ("https", "wss") or scheme == "https"
+
+
+def _is_this_computer(scope: Scope) -> bool:
+    host = Headers(scope=scope).get("host", "").partition(":")[0].lower()
+    return host in ("localhost", "127.0.0.1") or host.startswith("[") or host.endswith(".localhost")
+
+
 class SecurityHeaders:
     """ASGI middleware that adds the headers to every answer."""
 
@@ -46,6 +62,8 @@ class SecurityHeaders:
         self.app = app
         self.headers = {
             "Content-Security-Policy": content_security_policy(),
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
             "Permissions-Policy": ", ".join(f"{feature}=()" for feature in _FEATURES),
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
@@ -56,7 +74,10 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self.headers)
+                headers = MutableHeaders(scope=message)
+                headers.update(self.headers)
+                if is_secure(scope) and not _is_this_computer(scope):
+                    headers["Strict-Transport-Security"] = f"max-age={TLS_SECONDS}"
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

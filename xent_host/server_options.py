@@ -58,6 +58,12 @@ def check_proxies() -> None:
             )
 
 
+def base() -> str:
+    """What stands before every address of the app: "" or, say, "/tools"."""
+    path = str(config.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
+
+
 def apply() -> None:
     """Set every option that the host has not set.
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import streamlit
 
+from xent_host import visit_internals
+from xent_ui import streamlit_internals
 from xent_ui.server.log import event
-from xent_ui.streamlit_internals import INTERNALS, PROTECTS
+from xent_ui.streamlit_internals import PROTECTS
+
+INTERNALS = (*streamlit_internals.INTERNALS, *visit_internals.INTERNALS)
 
 
 class UnprotectedServer(RuntimeError):

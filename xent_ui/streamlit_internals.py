@@ -8,11 +8,13 @@ that protects; without what only speeds up or decorates, the app goes on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
+from threading import current_thread
 from typing import Any, Literal
 
 PROTECTS: Literal["protects"] = "protects"
@@ -25,6 +27,7 @@ ROUTES = "streamlit.web.server.starlette.starlette_routes"
 WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
 HTTP_PROTOCOL = "uvicorn.protocols.http.h11_impl:H11Protocol"
 WEBSOCKET_PROTOCOL = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+RUN_CONTEXT = "streamlit_script_run_ctx"  # the attribute of a thread
 TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 
 # messages that a page in a browser sends; the other kinds are for whoever develops the app
@@ -122,7 +125,18 @@ def cell_editor_files() -> list[str]:
 
 def run_context() -> Any:
     """What Streamlit knows of the run that this thread does; None outside a run."""
-    return resolve_name("streamlit.runtime.scriptrunner:get_script_run_ctx")()
+    return resolve_name("streamlit.runtime.scriptrunner:get_script_run_ctx")(suppress_warning=True)
+
+
+@contextmanager
+def in_run_context(context: Any) -> Iterator[None]:
+    """Let this thread know what Streamlit knows of a run, until the block ends."""
+    thread, before = current_thread(), run_context()
+    setattr(thread, RUN_CONTEXT, context)
+    try:
+        yield
+    finally:
+        setattr(thread, RUN_CONTEXT, before)
 
 
 def forget_session_values(values: Any, *, but: Collection[str]) -> None:
@@ -532,11 +546,11 @@ INTERNALS = (
         lambda: cell_editor_files() and re.search(r'<script type="module"[^>]*\bsrc="[^"]*static/js/', _page()),
     ),
     Internal(
-        "ForwardMsg.auto_rerun of a fragment that runs on its own",
-        "has a tab ask for its page anew after its server was away",
-        "what is typed first after such a break is lost",
+        "ForwardMsg.auto_rerun of a fragment that runs on its own, and auth_redirect",
+        "has a tab ask for its page anew after its server was away, and read why an idle visit has ended",
+        "what is typed first after such a break is lost, and an idle visit ends without a word",
         DECORATES,
-        lambda: "auto_rerun" in _fields("ForwardMsg"),
+        lambda: {"auto_rerun", "auth_redirect"} <= _fields("ForwardMsg"),
     ),
     Internal(
         "the class st-key-… of a container, in the browser",

@@ -35,10 +35,12 @@ from xent_core.tensor_headers import (
     first_line,
     read_npy_header,
     read_safetensors_header,
+    zip_entries,
 )
 
 MAX_UNPACKED = 64 * 2**20  # bytes of all members of an NPZ
 MAX_RATIO = 200  # how far a member of more than a mebibyte may have been packed
+MAX_ENTRIES = 1_000  # files in an NPZ, known or not
 MAX_HEADER = 2**20  # bytes of a safetensors header
 METADATA = "problem"  # the key under which safetensors keep options and names
 
@@ -83,6 +85,10 @@ def read_npz(data: bytes) -> Document:
 
     Raises: InvalidFile, before anything is unpacked if the sizes in the archive are beyond the limits.
     """
+    if (entries := zip_entries(io.BytesIO(data), len(data))) > MAX_ENTRIES:
+        raise InvalidFile(
+            _("an archive of {count} files").format(count=entries), _("NumPy arrays alone"), _("Save it with np.savez.")
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()

@@ -103,6 +103,8 @@ def read_csv(text: str) -> Document:
 
 def _cells(text: str) -> list[list[str]]:
     """Header and rows, all of one length; sizes are checked before anything is split."""
+    if text.count("\n") > MAX_NUMBERS or text.count("\r") > MAX_NUMBERS:
+        raise too_large(_("more numbers than that"))
     lines = io.StringIO(text, newline="")
     first = next((line for line in lines if line.strip()), "")
     separator = max(",;\t", key=first.count)
@@ -112,7 +114,7 @@ def _cells(text: str) -> list[list[str]]:
             _("at most {limit}").format(limit=f"{MAX_COLUMNS:,}"),
             _("Put each example in a row and each class in a column."),
         )
-    if text.count(separator) > 2 * MAX_NUMBERS or text.count("\n") > MAX_NUMBERS:
+    if text.count(separator) > 2 * MAX_NUMBERS:
         raise too_large(_("more numbers than that"))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:

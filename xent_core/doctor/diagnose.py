@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from xent_core.codec import read_file
+from xent_core.codec import Document, read_file
 from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
 from xent_core.doctor.fixes import fix_of, fix_of_unreadable
@@ -86,14 +86,17 @@ def _of_error(error: InvalidProblem, fix: str) -> Finding:
     return finding(error.code, "error", str(error), fix)
 
 
-def diagnose_file(name: str, data: bytes) -> list[Finding]:
+def diagnose_file(name: str, data: bytes, *, read: Callable[[str, bytes], Document] = read_file) -> list[Finding]:
     """What is wrong with the arrays in a file, of the kinds that `codec.read_file` reads; the loss is of logits / T.
 
-    Args: name: its ending says what kind of file it is.
+    Args:
+      name: its ending says what kind of file it is.
+      read: `codec.read_file`, or one that reads in another process.
+
     Raises: codec.InvalidFile for what cannot be read as arrays.
     """
     try:
-        problem = read_file(name, data).problem
+        problem = read(name, data).problem
         arrays: dict[str, Any] = {field.name: getattr(problem, field.name) for field in fields(problem)}
     except RefusedProblem as refused:
         arrays = {**refused.tensors, **refused.options}

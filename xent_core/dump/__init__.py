@@ -4,8 +4,8 @@ The one call most people need is `analyse`.
 `open_dump` reads single rows of the same dump again.
 """
 
-from xent_core.dump.analysis import DumpLimits, PairDetail, Progress, analyse, pair_detail, scores_of_rows
-from xent_core.dump.formats import FORMATS, InvalidDump
+from xent_core.dump.analysis import PairDetail, Progress, analyse, pair_detail, scores_of_rows
+from xent_core.dump.formats import FORMATS, DumpLimits, InvalidDump
 from xent_core.dump.readers import Batch, Dump, open_dump
 from xent_core.dump.scores import Scores, score
 from xent_core.dump.selection import Choice, Selection, select

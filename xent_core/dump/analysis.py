@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from xent_core.dump.cluster import Cluster
-from xent_core.dump.formats import InvalidDump
+from xent_core.dump.formats import DumpLimits, InvalidDump
 from xent_core.dump.passes import Local, Runner, Stopped, Work, on_device
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
 from xent_core.dump.scores import Scores, score
@@ -57,32 +57,6 @@ class Progress:
 ProgressCallback = Callable[[Progress], object]
 
 
-@dataclass(frozen=True)
-class DumpLimits:
-    """How large a dump may be; None for any."""
-
-    rows: int | None = None
-    logits: int | None = None
-    classes: int | None = None
-
-    def check(self, dump: Dump) -> None:
-        """Raises: InvalidDump for one that is larger."""
-        if self.classes is not None and dump.classes > self.classes:
-            expected = _("at most {limit} classes here").format(limit=self.classes)
-        elif self.rows is not None and dump.rows > self.rows:
-            expected = _("at most {limit} rows here").format(limit=self.rows)
-        elif self.logits is not None and dump.rows * dump.classes > self.logits:
-            expected = _("at most {limit} logits here").format(limit=self.logits)
-        else:
-            return
-        raise InvalidDump(
-            "dump-large",
-            _("{rows} rows of {classes} classes came").format(rows=dump.rows, classes=dump.classes),
-            expected,
-            _("The same program on your own computer has no limit: python -m xent_core analyse."),
-        )
-
-
 def analyse(
     logits: Any,
     target: Any = None,
@@ -99,6 +73,7 @@ def analyse(
     device: str | None = None,
     cluster: Any = None,
     limits: DumpLimits | None = None,
+    sandboxed: bool = False,
     progress: ProgressCallback | None = None,
     **keywords: Unpack[LossKeywords],
 ) -> DumpSummary:
@@ -114,6 +89,7 @@ def analyse(
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
       cluster: the address of a Dask scheduler, or its Client, to count on several machines.
       limits: a dump beyond them is refused before it is read.
+      sandboxed: read files in a process with limits, as in `open_dump`.
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
       keywords: weight, ignore_index, reduction, label_smoothing and temperature, as in Problem, in place of options.
 
@@ -140,9 +116,9 @@ def analyse(
         class_names=class_names,
         ignore_index=options.ignore_index,
         logits_are=logits_are,
+        limits=limits,
+        sandboxed=sandboxed,
     ) as dump:
-        if limits is not None:
-            limits.check(dump)
         _check_options(options, dump.classes)
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device)
         runner: Runner = Local() if cluster is None else Cluster(cluster)

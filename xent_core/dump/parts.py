@@ -47,7 +47,8 @@ def pick(file: OpenFile, role: str) -> Array:
 def beside(files: list[OpenFile], role: str) -> Array | None:
     """The array for this role out of the files of the logits, if every one of them has it."""
     found = [by_role(file, role) for file in files]
-    return joined_arrays([array for array in found if array]) if all(array is not None for array in found) else None
+    known = [array for array in found if array is not None]  # one of zero rows is falsy
+    return joined_arrays(known) if len(known) == len(found) else None
 
 
 def by_role(file: OpenFile, role: str) -> Array | None:

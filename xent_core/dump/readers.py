@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent_core.dump.formats import Array, InvalidDump, OpenFile, Shards
+from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.sources import DumpSource, gather
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
@@ -156,6 +156,8 @@ def open_dump(
     class_names: Any = None,
     ignore_index: int = -100,
     logits_are: str | None = None,
+    limits: DumpLimits | None = None,
+    sandboxed: bool = False,
 ) -> Dump:
     """Opens logits with their labels, and checks everything that can be checked before the logits are read.
 
@@ -170,6 +172,9 @@ def open_dump(
       ignore_index: rows with this target are left out.
       logits_are: "logits", "probabilities" (whose logarithm is taken), or None: then probabilities are refused,
         with a message that asks.
+      limits: a dump beyond them is refused before it is read.
+      sandboxed: read open files and uploads in a process with limits on memory and time, as a server for strangers
+        must.
 
     Raises: InvalidDump.
     """
@@ -182,8 +187,10 @@ def open_dump(
             _("None asks where they look like probabilities."),
         )
     files: list[OpenFile] = []
+    limits = limits or DumpLimits()
+    sandbox = SandboxedFiles(limits) if sandboxed else None
     try:
-        parts, names = gather(source, files)
+        parts, names = gather(source, files, limits, open_file if sandbox is None else sandbox.open_file)
         dump = Dump(source, files, parts, names)
         _check_labels(dump, parts["target"], ignore_index)
         if logits_are is None:
@@ -191,6 +198,8 @@ def open_dump(
     except BaseException:
         for file in files:
             file.close()
+        if sandbox is not None:
+            sandbox.close()
         raise
     return dump
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, InvalidDump, MemoryArray, OpenFile, open_file
+from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.parts import beside, by_role, check_companion, check_target_shape, joined_arrays, pick, pick_logits
 from xent_core.language import _
 
@@ -30,9 +33,12 @@ class DumpSource:
     logits_are: str | None = None
 
 
-def gather(source: DumpSource, files: list[OpenFile]) -> tuple[dict[str, Array], tuple[str, ...] | None]:
-    """Every part of the dump as rows, of one length, and the names of the classes."""
-    opened = _opened(source.logits, "logits", files)
+def gather(
+    source: DumpSource, files: list[OpenFile], limits: DumpLimits, upload: Callable[[Any], OpenFile]
+) -> tuple[dict[str, Array], tuple[str, ...] | None]:
+    """Every part of the dump as rows, of one length, and the names of the classes; `upload` opens what is no path."""
+    files_of = partial(_opened, files=files, upload=upload)
+    opened = files_of(source.logits, "logits")
     logits = joined_arrays([pick_logits(file) for file in opened])
     if len(logits.shape) < 2 or not (logits.is_floating or logits.is_integer):
         raise InvalidDump(
@@ -45,11 +51,12 @@ def gather(source: DumpSource, files: list[OpenFile]) -> tuple[dict[str, Array],
         )
     lead = logits.shape[:-1]
     given = {
-        role: joined_arrays([pick(file, role) for file in _opened(getattr(source, role), role, files)])
+        role: joined_arrays([pick(file, role) for file in files_of(getattr(source, role), role)])
         if getattr(source, role) is not None
         else beside(opened, role)
         for role in ("target", "features", "sample_weight", "ids")
     }
+    limits.check(math.prod(lead), logits.shape[-1])
     target = given["target"]
     if target is None:
         raise InvalidDump(
@@ -75,17 +82,19 @@ def gather(source: DumpSource, files: list[OpenFile]) -> tuple[dict[str, Array],
             _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
             _("Check where the rows were lost."),
         )
-    return parts, _class_names(source.class_names, opened, classes, files)
+    return parts, _class_names(source.class_names, opened, classes, files_of)
 
 
-def _class_names(given: Any, opened: list[OpenFile], classes: int, files: list[OpenFile]) -> tuple[str, ...] | None:
+def _class_names(
+    given: Any, opened: list[OpenFile], classes: int, files_of: Callable[[Any, str], list[OpenFile]]
+) -> tuple[str, ...] | None:
     if given is None:
         found = by_role(opened[0], "class_names")
         names = tuple(map(str, found.values(0, len(found)))) if found is not None else opened[0].class_names
     elif isinstance(given, list | tuple):
         names = tuple(map(str, given))
     else:
-        array = joined_arrays([pick(file, "class_names") for file in _opened(given, "class_names", files)])
+        array = joined_arrays([pick(file, "class_names") for file in files_of(given, "class_names")])
         names = tuple(map(str, array.values(0, len(array)).reshape(-1)))
     if not names:
         return None
@@ -99,7 +108,7 @@ def _class_names(given: Any, opened: list[OpenFile], classes: int, files: list[O
     return names
 
 
-def _opened(source: Any, role: str, files: list[OpenFile]) -> list[OpenFile]:
+def _opened(source: Any, role: str, files: list[OpenFile], upload: Callable[[Any], OpenFile]) -> list[OpenFile]:
     """The sources behind one argument, opened; a pattern and a list stand for several."""
     if isinstance(source, str) and glob.has_magic(source) and not os.path.exists(source):
         found = _matching(source)
@@ -110,15 +119,15 @@ def _opened(source: Any, role: str, files: list[OpenFile]) -> list[OpenFile]:
                 _("a pattern of existing files"),
                 _("Check the path."),
             )
-        return _opened(found, role, files)
+        return _opened(found, role, files, upload)
     is_shards = isinstance(source, list | tuple) and source and not isinstance(source[0], int | float | list | tuple)
     if is_shards:
-        return [file for part in source for file in _opened(part, role, files)]
+        return [file for part in source for file in _opened(part, role, files, upload)]
     for known, file in ((file.source, file) for file in files if isinstance(file, _SharedFile)):
         if known is source or (isinstance(source, str | os.PathLike) and known == source):
             return [file]
     if isinstance(source, str | os.PathLike) or (hasattr(source, "read") and hasattr(source, "seek")):
-        plain = open_file(source)
+        plain = (open_file if isinstance(source, str | os.PathLike) else upload)(source)
         opened: OpenFile = _SharedFile(source, plain)
     else:
         opened = OpenFile(role, {"": _in_memory(source, role)}, close=lambda: None)

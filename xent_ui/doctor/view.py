@@ -17,6 +17,7 @@ from xent_core.parse import MAX_TEXT_CHARACTERS, InvalidText, TextTensor, parse_
 from xent_core.problem import DTYPES
 from xent_ui.doctor import state
 from xent_ui.figures import heatmap, theme
+from xent_ui.server.uploads import read_upload
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
@@ -126,8 +127,9 @@ def of_file() -> list[Finding] | None:
     )
     if upload is None:
         return None
+    work = partial(diagnose_file, upload.name, upload.getvalue(), read=read_upload)
     try:
-        return job_progress.run_and_wait(partial(diagnose_file, upload.name, upload.getvalue()), size_bytes=upload.size)
+        return job_progress.run_and_wait(work, size_bytes=upload.size)
     except InvalidFile as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None

@@ -16,7 +16,6 @@ from xent_core.codec import (
     InvalidFile,
     TokenTooLong,
     UnsupportedInJax,
-    read_file,
     to_csv,
     to_json,
     to_notebook,
@@ -27,6 +26,7 @@ from xent_core.codec import (
 from xent_ui.export import figures
 from xent_ui.export.html_page import html_page
 from xent_ui.export.state import FIGURE_FORMAT, READ
+from xent_ui.server.uploads import read_upload
 from xent_ui.shell import share
 from xent_ui.state import session
 from xent_ui.state.link import link_to
@@ -164,7 +164,7 @@ def importer() -> None:
 
 def _read(name: str, data: bytes) -> Document | str:
     try:
-        return read_file(name, data)
+        return read_upload(name, data)
     except InvalidFile as error:
         return str(error)
 

@@ -12,7 +12,9 @@ import torch
 from xent_core import descend, evaluate, gradient_check
 from xent_core.presets import FIRST_PRESET, PRESETS
 from xent_ui.figures import heatmap, theme
+from xent_ui.server import uploads
 
+uploads.prepare()
 # every page runs in a new thread, and starting a second OpenMP thread there costs more than a small matrix gains
 torch.set_num_threads(1)
 _evaluation = evaluate(PRESETS[FIRST_PRESET].problem)

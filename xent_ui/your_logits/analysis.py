@@ -14,7 +14,6 @@ from typing import Any
 from xent_core.dump import (
     Choice,
     Dump,
-    DumpLimits,
     DumpSummary,
     LossOptions,
     PairDetail,
@@ -28,6 +27,7 @@ from xent_core.dump import (
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job
 from xent_ui.server.limits import limits
+from xent_ui.server.uploads import dump_limits
 from xent_ui.state.sheet import Sheet
 from xent_ui.your_logits.single_rows import RowDetail, row_detail, sheet_of_rows
 
@@ -91,12 +91,13 @@ class DumpAnalysis:
         return Path(self._folder.name) / "scores.parquet"
 
     def _analyse(self, job: Job[DumpSummary]) -> DumpSummary:
-        request, most = self.request, limits()
+        request = self.request
         return analyse(
             request.logits,
             request.target,
             logits_are=request.logits_are,
-            limits=DumpLimits(most.dump_rows, most.dump_logits, most.dump_classes),
+            limits=dump_limits(),
+            sandboxed=limits().is_public,
             scores=self._scores,
             progress=partial(self._note, job),
             options=request.options,
@@ -162,6 +163,8 @@ class DumpAnalysis:
             self.request.target,
             ignore_index=self.summary.options.ignore_index,
             logits_are=self.request.logits_are or "logits",  # the visitor has said by now
+            limits=dump_limits(),
+            sandboxed=limits().is_public,
         )
 
     def end(self) -> None:

@@ -5,9 +5,10 @@ A format is added in `opening.KINDS`.
 """
 
 from xent_core.dump.formats.arrays import Array, MemoryArray, OpenFile, Shards
-from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, need_pyarrow
+from xent_core.dump.formats.checks import MAX_CLASSES, DumpLimits, InvalidDump, need_pyarrow
 from xent_core.dump.formats.npy_file import npy_array
 from xent_core.dump.formats.opening import FORMATS, open_file
+from xent_core.dump.formats.sandboxed import SandboxedFiles
 from xent_core.dump.formats.table_columns import ROLES
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "MAX_CLASSES",
     "ROLES",
     "Array",
+    "DumpLimits",
     "InvalidDump",
     "MemoryArray",
     "OpenFile",
+    "SandboxedFiles",
     "Shards",
     "need_pyarrow",
     "npy_array",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.dump.formats.checks import InvalidDump, dtype_name
+from xent_core.dump.formats.checks import DumpLimits, InvalidDump, dtype_name
 from xent_core.language import _
 
 
@@ -168,12 +168,18 @@ class Shards(Array):
 
 
 class RawFile(NamedTuple):
-    """An open file before its kind is known; `path` is its path or address, if it has one."""
+    """An open file before its kind is known.
+
+    Attributes:
+      path: its path or address, if it has one.
+      limits: where it is a stranger's, and this process may be ended by what it reads; else None.
+    """
 
     name: str
     file: IO[bytes]
     size_bytes: int
     path: str | None
+    limits: DumpLimits | None = None
 
 
 class OpenFile:

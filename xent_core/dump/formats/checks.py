@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from xent_core.language import _
 MAX_CLASSES = 2_000_000
 MAX_MEMBERS = 1_000
 MAX_HEADER_BYTES = 16 * 2**20
+MAX_TABLE_COLUMNS = 10_000  # each costs pyarrow about 12 kB, however little is in it
+MAX_TABLE_HEADER_BYTES = 2**20  # the first line of a CSV file, the footer of a Parquet file, a safetensors header
 # numbers of a real model compress two- or threefold; a hundredfold is zeros, or a trap
 MAX_RATIO = 100
 RATIO_FREE_BYTES = 64 * 2**20
@@ -32,6 +35,46 @@ class InvalidDump(InvalidInput):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return InvalidDump, (self.code, self.came, self.expected, self.fix)  # it travels between processes
+
+
+@dataclass(frozen=True)
+class DumpLimits:
+    """How large a dump may be; None for any.
+
+    Where there are limits, a table has at most MAX_TABLE_COLUMNS columns and MAX_TABLE_HEADER_BYTES of header.
+    """
+
+    rows: int | None = None
+    logits: int | None = None
+    classes: int | None = None
+
+    def check(self, rows: int, classes: int = 1) -> None:
+        """Raises: InvalidDump for one that is larger."""
+        if self.classes is not None and classes > self.classes:
+            expected = _("at most {limit} classes here").format(limit=self.classes)
+        elif self.rows is not None and rows > self.rows:
+            expected = _("at most {limit} rows here").format(limit=self.rows)
+        elif self.logits is not None and rows * classes > self.logits:
+            expected = _("at most {limit} logits here").format(limit=self.logits)
+        else:
+            return
+        raise InvalidDump(
+            "dump-large",
+            _("{rows} rows of {classes} classes came").format(rows=rows, classes=classes),
+            expected,
+            _("The same program on your own computer has no limit: python -m xent_core analyse."),
+        )
+
+
+def check_columns(name: str, columns: int) -> None:
+    """Raises: InvalidDump for a table with more columns than are read where there are limits."""
+    if columns > MAX_TABLE_COLUMNS:
+        raise InvalidDump(
+            "table-wide",
+            _("{name} has {count} columns").format(name=name, count=columns),
+            _("at most {limit} in a table").format(limit=MAX_TABLE_COLUMNS),
+            _("Save so many classes as .npy or .safetensors."),
+        )
 
 
 def need_pyarrow(what: str) -> None:

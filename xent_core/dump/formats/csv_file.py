@@ -6,31 +6,41 @@ import csv
 import io
 from typing import IO, Any
 
+import numpy as np
+
 from xent_core.dump.formats.arrays import OpenFile, RawFile
-from xent_core.dump.formats.checks import MAX_CLASSES, MAX_HEADER_BYTES, InvalidDump, need_pyarrow
+from xent_core.dump.formats.checks import (
+    MAX_CLASSES,
+    MAX_HEADER_BYTES,
+    MAX_TABLE_HEADER_BYTES,
+    DumpLimits,
+    InvalidDump,
+    check_columns,
+    need_pyarrow,
+)
 from xent_core.dump.formats.table_columns import ROLES, Table, open_table
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
+_BLOCK_BYTES = 2**20
+_BLANK = b" \t\r\n"
+
 
 def open_csv(raw: RawFile) -> OpenFile:
     """The columns of a table; without a header they are logits, or labels if there is only one."""
-    name, file, size_bytes, _path = raw
+    name, file, size_bytes, _path, limits = raw
     need_pyarrow(name)
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    first = file.readline(MAX_HEADER_BYTES)
-    if len(first) == MAX_HEADER_BYTES:
-        raise InvalidDump(
-            "csv-line",
-            _("the first line of {name} has more than {limit} bytes").format(name=name, limit=MAX_HEADER_BYTES),
-            _("one row of logits a line"),
-            _("Save so many classes as .npy or .safetensors."),
-        )
+    start = _first_text(name, file)
+    first = _first_line(name, file, start, MAX_HEADER_BYTES if limits is None else MAX_TABLE_HEADER_BYTES)
     try:
         text = first.decode("utf-8-sig").rstrip("\r\n")
         delimiter = max(",;\t", key=text.count)
+        if limits is not None:
+            check_columns(name, text.count(delimiter) + 1)
+            _check_lines(name, file, start, limits)
         cells = next(csv.reader([text], delimiter=delimiter), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidDump(
@@ -53,14 +63,14 @@ def open_csv(raw: RawFile) -> OpenFile:
     types = {column: _csv_type(column) for column in names}
     schema = pa.schema(list(types.items()))
 
-    def reader(columns: list[str] | None = None) -> Any:
-        file.seek(0)
+    def reader(columns: list[str]) -> Any:
+        file.seek(start)
         return pc.open_csv(
             pa.PythonFile(_Unclosable(file), mode="r"),
             read_options=pc.ReadOptions(
                 column_names=names,
                 skip_rows=1 if has_header else 0,
-                block_size=max(2**20, 8 * len(first)),
+                block_size=max(_BLOCK_BYTES, 8 * len(first)),
                 use_threads=False,
             ),
             parse_options=pc.ParseOptions(delimiter=delimiter),
@@ -68,7 +78,8 @@ def open_csv(raw: RawFile) -> OpenFile:
         )
 
     try:
-        rows = sum(batch.num_rows for batch in reader(names[:1])) if size_bytes > len(first) or not has_header else 0
+        is_only_header = has_header and size_bytes <= start + len(first)
+        rows = 0 if is_only_header else sum(batch.num_rows for batch in reader(names[:1]))
     except pa.ArrowException as error:
         raise InvalidDump(
             "table-broken",
@@ -76,7 +87,54 @@ def open_csv(raw: RawFile) -> OpenFile:
             _("the same number of columns in every line, and numbers in them"),
             _("Look at the line that is named, or write the file again."),
         ) from error
-    return open_table(name, Table(rows, lambda row: (0, iter(reader())), name), schema, close=file.close)
+    table = Table(rows, lambda row, columns: (0, iter(reader(columns))), name)
+    return open_table(name, table, schema, close=file.close)
+
+
+def _first_text(name: str, file: IO[bytes]) -> int:
+    """Where the first line with something in it begins. Raises: InvalidDump if there is none."""
+    start = 0
+    file.seek(0)
+    while block := file.read(_BLOCK_BYTES):
+        if text := block.lstrip(_BLANK):
+            place = start + len(block) - len(text)
+            blank = block[: len(block) - len(text)]
+            return place - len(blank) + max(blank.rfind(b"\n"), blank.rfind(b"\r")) + 1  # spaces before it are its own
+        start += len(block)
+    raise InvalidDump(
+        "file-blank",
+        _("{name} holds blank lines alone").format(name=name),
+        _("comma-separated numbers, a row of logits a line"),
+        _("Write it again."),
+    )
+
+
+def _first_line(name: str, file: IO[bytes], start: int, limit: int) -> bytes:
+    file.seek(start)
+    first = file.readline(limit)
+    if len(first) == limit:
+        raise InvalidDump(
+            "csv-line",
+            _("the first line of {name} has more than {limit} bytes").format(name=name, limit=limit),
+            _("one row of logits a line"),
+            _("Save so many classes as .npy or .safetensors."),
+        )
+    return first
+
+
+def _check_lines(name: str, file: IO[bytes], start: int, limits: DumpLimits) -> None:
+    """Raises: InvalidDump for more lines than rows may be, blank ones included, before anything is built of them."""
+    file.seek(start)
+    lines = 0
+    while block := file.read(_BLOCK_BYTES):
+        lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+    if limits.rows is not None and lines > 2 * limits.rows:  # every other one may be blank
+        raise InvalidDump(
+            "dump-large",
+            _("{name} has {count} lines").format(name=name, count=lines),
+            _("at most {limit} rows here").format(limit=limits.rows),
+            _("The same program on your own computer has no limit: python -m xent_core analyse."),
+        )
 
 
 class _Unclosable(io.RawIOBase):

@@ -8,7 +8,7 @@ from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_MEMBERS, InvalidDump, check_ratio
 from xent_core.dump.formats.npy_file import npy_array
 from xent_core.language import _
-from xent_core.tensor_headers import first_line
+from xent_core.tensor_headers import first_line, zip_entries
 
 
 class PickleFound(Exception):
@@ -18,6 +18,17 @@ class PickleFound(Exception):
 def open_npz(raw: RawFile) -> OpenFile:
     """The .npy files in the archive, by name; none is unpacked before it is read. Raises: PickleFound."""
     name, file = raw.name, raw.file
+
+    def too_many(count: int) -> InvalidDump:
+        return InvalidDump(
+            "npz-members",
+            _("{name} holds {count} files").format(name=name, count=count),
+            _("at most {limit}").format(limit=MAX_MEMBERS),
+            _("Save only the arrays that belong to the dump."),
+        )
+
+    if (entries := zip_entries(file, raw.size_bytes)) > MAX_MEMBERS:
+        raise too_many(entries)
     try:
         archive = zipfile.ZipFile(file)
         members = archive.infolist()
@@ -31,12 +42,7 @@ def open_npz(raw: RawFile) -> OpenFile:
     if any(member.filename.endswith("data.pkl") for member in members):
         raise PickleFound
     if len(members) > MAX_MEMBERS:
-        raise InvalidDump(
-            "npz-members",
-            _("{name} holds {count} files").format(name=name, count=len(members)),
-            _("at most {limit}").format(limit=MAX_MEMBERS),
-            _("Save only the arrays that belong to the dump."),
-        )
+        raise too_many(len(members))
     arrays: dict[str, Array] = {}
     for member in members:
         if not member.filename.endswith(".npy"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from xent_core.dump.formats.arrays import OpenFile, RawFile
-from xent_core.dump.formats.checks import InvalidDump
+from xent_core.dump.formats.checks import DumpLimits, InvalidDump
 from xent_core.dump.formats.csv_file import open_csv
 from xent_core.dump.formats.npy_file import open_npy
 from xent_core.dump.formats.npz_file import PickleFound, open_npz
@@ -58,12 +58,17 @@ def open_file(source: Any) -> OpenFile:
     """
     name, file = _open(source)
     try:
-        opened = _recognised(name, file, os.fspath(source) if isinstance(source, str | os.PathLike) else None)
+        return recognised(name, file, os.fspath(source) if isinstance(source, str | os.PathLike) else None)
     except BaseException:
         file.close()
         raise
+
+
+def recognised(name: str, file: IO[bytes], path: str | None = None, limits: DumpLimits | None = None) -> OpenFile:
+    """The arrays of an open file of any kind. Raises: InvalidDump."""
+    opened = _recognised(name, file, path, limits)
     if not opened.arrays:
-        file.close()
+        opened.close()
         raise InvalidDump(
             "file-empty",
             _("{name} holds no array").format(name=name),
@@ -112,9 +117,9 @@ def _open_remote(address: str) -> IO[bytes]:
     return file
 
 
-def _recognised(name: str, file: IO[bytes], path: str | None) -> OpenFile:
+def _recognised(name: str, file: IO[bytes], path: str | None, limits: DumpLimits | None) -> OpenFile:
     start = file.read(16)
-    raw = RawFile(name, file, file.seek(0, os.SEEK_END), path)
+    raw = RawFile(name, file, file.seek(0, os.SEEK_END), path, limits)
     file.seek(0)
     suffix = Path(name).suffix.lower()
     try:

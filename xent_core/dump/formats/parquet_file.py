@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 
 from xent_core.dump.formats.arrays import OpenFile, RawFile
-from xent_core.dump.formats.checks import InvalidDump, check_ratio, need_pyarrow
-from xent_core.dump.formats.table_columns import Table, open_table
+from xent_core.dump.formats.checks import (
+    MAX_TABLE_HEADER_BYTES,
+    InvalidDump,
+    check_columns,
+    check_ratio,
+    need_pyarrow,
+)
+from xent_core.dump.formats.table_columns import Table, open_table, used_columns
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
 
 def open_parquet(raw: RawFile) -> OpenFile:
-    """The columns of a table; an upload is copied into a file first."""
-    name, file, size_bytes, path = raw
+    """The columns of a table; an upload is copied into a file first, unless this process is a sandbox already."""
+    name, file, size_bytes, path, limits = raw
     need_pyarrow(name)
     import pyarrow as pa
 
-    from xent_core.dump.formats.parquet_process import ParquetReader  # imports pyarrow
+    from xent_core.dump.formats.parquet_process import ParquetHere, ParquetReader, ParquetRows  # imports pyarrow
 
     copy = None
-    if path is None:
-        copy = tempfile.NamedTemporaryFile(suffix=".parquet")  # noqa: SIM115  # closed by close()
-        shutil.copyfileobj(file, copy)
-        copy.flush()
-        path = copy.name
 
     def broken(code: str, error: BaseException) -> InvalidDump:
         return InvalidDump(
@@ -42,22 +44,50 @@ def open_parquet(raw: RawFile) -> OpenFile:
         if copy is not None:
             copy.close()
 
-    reader = None
+    reader: ParquetRows | None = None
     try:
+        if limits is not None:
+            _check_footer(raw)
+        elif path is None:
+            copy = tempfile.NamedTemporaryFile(suffix=".parquet")  # noqa: SIM115  # closed by close()
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            path = copy.name
         try:
-            reader = ParquetReader(path)
+            reader = ParquetHere(file) if limits is not None or path is None else ParquetReader(path)
         except pa.ArrowException as error:
             raise broken("table-broken", error) from error
         except (OSError, ValueError) as error:
             raise broken("header-broken", error) from error
-        check_ratio(name, 4 * reader.numbers, size_bytes)
+        if limits is not None:
+            check_columns(name, len(reader.schema))
+            limits.check(reader.rows)
+        columns = used_columns(reader.schema)
+        check_ratio(name, 4 * sum(reader.numbers[column] for column in columns), size_bytes)
+        if limits is not None:
+            check_ratio(name, sum(reader.unpacked_bytes[column] for column in columns), size_bytes)
         table = Table(reader.rows, reader.from_row, name)
 
         def rest() -> None:
             table.rest()
-            reader.close()
+            if reader is not None:
+                reader.close()
 
         return open_table(name, table, reader.schema, close=close, rest=rest)
     except BaseException:
         close()
         raise
+
+
+def _check_footer(raw: RawFile) -> None:
+    """Raises: InvalidDump for one so long that to read it would cost too much; pyarrow checks the rest."""
+    raw.file.seek(max(raw.size_bytes - 8, 0))
+    footer_bytes = int.from_bytes(raw.file.read(4), "little")
+    raw.file.seek(0, os.SEEK_SET)
+    if footer_bytes > MAX_TABLE_HEADER_BYTES:
+        raise InvalidDump(
+            "table-wide",
+            _("{name} says of itself {count} bytes").format(name=raw.name, count=footer_bytes),
+            _("at most {limit} for the columns and their parts").format(limit=MAX_TABLE_HEADER_BYTES),
+            _("Save all logits of a row as one list, or as .npy or .safetensors."),
+        )

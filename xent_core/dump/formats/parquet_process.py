@@ -1,7 +1,7 @@
 """A Parquet file read by a process of its own: some damage makes pyarrow abort the process that reads it.
 
-Run as a script, this file is that process: it sends what the file says of itself as one line of JSON,
-then its rows from a row group on as a stream of Arrow.
+Run as a script, this file is that process: it sends what the file says of itself, then the rows that were asked for
+from a row group on as a stream of Arrow. In a sandbox, which is such a process already, the file is read directly.
 """
 
 from __future__ import annotations
@@ -21,14 +21,58 @@ NUMBERS_AT_A_TIME = 2**19
 SECONDS_TO_ANSWER = 60
 
 
-class ParquetReader:
-    """What a Parquet file says of itself, and its rows, read forwards from any row group.
+class ParquetRows:
+    """What a Parquet file says of itself, and its rows.
 
-    Args: path: of a file, or an address such as s3://….
     Attributes:
       schema: of the columns.
       group_rows: how many rows each row group has.
-      numbers: how many values there are in all columns.
+      numbers: how many values each column holds.
+      unpacked_bytes: how many bytes each column says it has when it is unpacked, a value that is repeated once.
+    """
+
+    schema: Any
+    group_rows: list[int]
+    numbers: dict[str, int]
+    unpacked_bytes: dict[str, int]
+
+    @property
+    def rows(self) -> int:
+        """Of the whole file."""
+        return sum(self.group_rows)
+
+    def from_row(self, row: int, columns: list[str]) -> tuple[int, Iterator[Any]]:
+        """The record batches of these columns from the row group on with this row, and the first row of that group."""
+        starts = list(itertools.accumulate(self.group_rows, initial=0))
+        group = max(i for i, start in enumerate(starts[:-1] or [0]) if start <= row)
+        return starts[group], self._from_group(group, columns)
+
+    def close(self) -> None:
+        """Ends what only reading needs."""
+
+    def _from_group(self, group: int, columns: list[str]) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def _told(self, told: dict[str, Any]) -> None:
+        self.group_rows, self.numbers, self.unpacked_bytes = told["group_rows"], told["numbers"], told["unpacked_bytes"]
+
+
+class ParquetHere(ParquetRows):
+    """A Parquet file read by this process. Raises: OSError, ValueError or pyarrow.ArrowException for a broken one."""
+
+    def __init__(self, source: Any) -> None:
+        self._file = opened(source)
+        self.schema = self._file.schema_arrow
+        self._told(described(self._file))
+
+    def _from_group(self, group: int, columns: list[str]) -> Iterator[Any]:
+        return batches(self._file, group, columns)
+
+
+class ParquetReader(ParquetRows):
+    """A Parquet file read by a process of its own.
+
+    Args: path: of a file, or an address such as s3://….
 
     Raises: ValueError if it is no Parquet file, pyarrow.ArrowInvalid if the process that reads it dies.
     """
@@ -37,24 +81,8 @@ class ParquetReader:
         self._path = path
         self._process: subprocess.Popen[bytes] | None = None
         self._unread: Iterator[Any] | None
-        self.group_rows: list[int] = []
-        self.numbers = 0
-        stream = self._stream(0)
+        stream = self._stream(0, None)
         self.schema, self._unread = stream.schema, self._batches(stream)
-
-    @property
-    def rows(self) -> int:
-        """Of the whole file."""
-        return sum(self.group_rows)
-
-    def from_row(self, row: int) -> tuple[int, Iterator[Any]]:
-        """The record batches from the row group on in which this row lies, and the first row of that group."""
-        starts = list(itertools.accumulate(self.group_rows, initial=0))
-        group = max(i for i, start in enumerate(starts[:-1] or [0]) if start <= row)
-        batches, self._unread = self._unread, None
-        if batches is None or group or self._process is None:
-            batches = self._batches(self._stream(group))
-        return starts[group], batches
 
     def close(self) -> None:
         """Ends the process."""
@@ -65,21 +93,36 @@ class ParquetReader:
             self._process.stdout.close()
             self._process = None
 
-    def _stream(self, group: int) -> Any:
+    def _from_group(self, group: int, columns: list[str]) -> Iterator[Any]:
+        unread, self._unread = self._unread, None
+        if unread is not None and not group and self._process is not None:
+            return unread  # of all columns
+        return self._batches(self._stream(group, columns))
+
+    def _stream(self, group: int, columns: list[str] | None) -> Any:
         self.close()
         self._process = process = subprocess.Popen(
-            [sys.executable, "-P", __file__, self._path, str(group)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [sys.executable, "-P", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
+        assert process.stdin is not None
         assert process.stdout is not None
         try:
             with _in_time(process):
+                with process.stdin:
+                    process.stdin.write(json.dumps([self._path, group, columns]).encode())
                 answer = json.loads(process.stdout.readline() or "null")
                 if answer is None:
                     raise pa.ArrowInvalid("its reader died")
                 if "error" in answer:
                     raise ValueError(answer["error"])
-                self.group_rows, self.numbers = answer["group_rows"], answer["numbers"]
+                self._told(answer)
                 return pa.ipc.open_stream(process.stdout)
+        except BrokenPipeError as error:
+            self.close()
+            raise pa.ArrowInvalid("its reader died") from error
         except BaseException:
             self.close()
             raise
@@ -112,38 +155,96 @@ def _in_time(process: subprocess.Popen[bytes]) -> Iterator[None]:
         timer.cancel()
 
 
-def send(path: str, group: int, sink: IO[bytes]) -> None:
-    """Writes what the file says of itself and its rows, each batch checked, so that nothing bad arrives."""
+def opened(source: Any) -> Any:
+    """The file, once its parts agree on the columns.
+
+    Text stays as it is packed, each value once and its number for each row: a long text that is in every row would
+    take many thousand times the size of the file.
+
+    Raises: ValueError, OSError, pyarrow.ArrowException.
+    """
     import pyarrow.parquet as pq
 
+    parquet = pq.ParquetFile(source)
+    metadata = parquet.metadata
+    if any(metadata.row_group(i).num_columns != metadata.num_columns for i in range(metadata.num_row_groups)):
+        raise ValueError("its parts have different columns")  # asking for one that is missing would abort
+    texts = [field.name for field in parquet.schema_arrow if is_text(field.type)]
+    return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts) if texts else parquet
+
+
+def described(parquet: Any) -> dict[str, Any]:
+    """The facts of ParquetRows."""
+    metadata = parquet.metadata
+    group_rows = []
+    numbers: dict[str, int] = dict.fromkeys(parquet.schema_arrow.names, 0)
+    unpacked_bytes = dict(numbers)
+    for i in range(metadata.num_row_groups):
+        group = metadata.row_group(i)
+        group_rows.append(group.num_rows)
+        for j in range(group.num_columns):
+            leaf = group.column(j)
+            column = _column_of(leaf.path_in_schema, numbers)
+            numbers[column] += leaf.num_values
+            unpacked_bytes[column] += leaf.total_uncompressed_size
+    return {"group_rows": group_rows, "numbers": numbers, "unpacked_bytes": unpacked_bytes}
+
+
+def _column_of(path: str, columns: dict[str, int]) -> str:
+    """The column to which a leaf belongs, such as "logits" of "logits.list.element"; names may hold full stops too."""
+    parts = path.split(".")
+    heads = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    found = next((head for head in heads if head in columns), None)
+    if found is None:
+        raise ValueError("its columns have other names than its schema")
+    return found
+
+
+def batches(parquet: Any, group: int, columns: list[str]) -> Iterator[Any]:
+    """Record batches of these columns from this row group on, each checked, and of about NUMBERS_AT_A_TIME."""
+    numbers, rows = described(parquet)["numbers"], max(parquet.metadata.num_rows, 1)
+    in_a_row = max(sum(numbers[column] for column in columns) // rows, 1)
+    for batch in parquet.iter_batches(
+        batch_size=max(NUMBERS_AT_A_TIME // in_a_row, 1),
+        row_groups=range(group, parquet.metadata.num_row_groups),
+        columns=columns,
+        use_threads=False,
+    ):
+        batch.validate(full=True)
+        yield batch
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a column of this type holds text."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def send(path: str, group: int, columns: list[str] | None, sink: IO[bytes]) -> None:
+    """Writes what the file says of itself, and the rows of these columns, or of all, from a row group on."""
     try:
         if "://" in path:
             import fsspec
 
-            parquet = pq.ParquetFile(fsspec.open(path, "rb").open())
+            parquet = opened(fsspec.open(path, "rb").open())
         else:
-            parquet = pq.ParquetFile(path)
-        metadata, schema = parquet.metadata, parquet.schema_arrow
-        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-        if any(one.num_columns != metadata.num_columns for one in groups):
-            raise ValueError("its parts have different columns")  # asking for one that is missing would abort
-        numbers = sum(one.column(i).num_values for one in groups for i in range(one.num_columns))
+            parquet = opened(path)
+        answer = described(parquet)
     except Exception as error:  # to be told by whoever asked
         sink.write(json.dumps({"error": str(error)}).encode() + b"\n")
         return
-    answer = {"group_rows": [one.num_rows for one in groups], "numbers": numbers}
     sink.write(json.dumps(answer).encode() + b"\n")
     sink.flush()
-    batch_size = max(NUMBERS_AT_A_TIME // max(numbers // max(metadata.num_rows, 1), 1), 1)
+    schema = parquet.schema_arrow  # made anew each time
+    columns = schema.names if columns is None else columns
+    schema = pa.schema([schema.field(column) for column in columns])
     with pa.ipc.new_stream(sink, schema) as stream:
         sink.flush()
-        for batch in parquet.iter_batches(
-            batch_size=batch_size, row_groups=range(group, len(groups)), use_threads=False
-        ):
-            batch.validate(full=True)
+        for batch in batches(parquet, group, columns):
             stream.write_batch(batch)
             sink.flush()
 
 
 if __name__ == "__main__":
-    send(sys.argv[1], int(sys.argv[2]), sys.stdout.buffer)
+    path_asked, group_asked, columns_asked = json.loads(sys.stdin.buffer.read())
+    send(path_asked, group_asked, columns_asked, sys.stdout.buffer)

@@ -10,6 +10,7 @@ from xent_core.dump.formats.arrays import Array, OpenFile, RawArray, RawFile
 from xent_core.dump.formats.checks import (
     MAX_HEADER_BYTES,
     MAX_MEMBERS,
+    MAX_TABLE_HEADER_BYTES,
     InvalidDump,
     check_bytes,
     check_shape,
@@ -36,9 +37,10 @@ _SAFETENSORS_DTYPES = {
 
 def open_safetensors(raw: RawFile) -> OpenFile:
     """The tensors of floating numbers and integers, by name."""
-    name, file, size_bytes, _path = raw
+    name, file, size_bytes, _path, limits = raw
+    most = MAX_HEADER_BYTES if limits is None else MAX_TABLE_HEADER_BYTES
     try:
-        header_text = read_safetensors_header(file, size_bytes, limit=MAX_HEADER_BYTES)
+        header_text = read_safetensors_header(file, size_bytes, limit=most)
         header = json.loads(header_text)
         header.pop("__metadata__", None)
         entries = {

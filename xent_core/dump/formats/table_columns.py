@@ -26,23 +26,34 @@ ROLES = {
 class Table:
     """Record batches read forwards, and from a start again for a window that lies behind."""
 
-    def __init__(self, rows: int, open_at: Callable[[int], tuple[int, Iterator[Any]]], name: str) -> None:
+    def __init__(self, rows: int, open_at: Callable[[int, list[str]], tuple[int, Iterator[Any]]], name: str) -> None:
         self.rows, self._open_at, self._name = rows, open_at, name
+        self._columns: list[str] = []  # that have been asked for; the others are not read
         self._batches: Iterator[Any] | None = None
         self._first = 0
         self._held: Any = None  # the rows from _first on that have been read and may be asked for
+
+    def first_row(self, columns: list[str]) -> Any:
+        """Of these columns, as a pyarrow.Table; whoever asks for other columns later reads these no more."""
+        row = self.window(0, 1, columns)
+        self._columns = []
+        return row
 
     def rest(self) -> None:
         """The next window is read from a start again."""
         self._batches = self._held = None
 
-    def window(self, start: int, stop: int) -> Any:
-        """Rows start … stop − 1 as a pyarrow.Table."""
+    def window(self, start: int, stop: int, columns: list[str]) -> Any:
+        """Rows start … stop − 1 of these columns as a pyarrow.Table."""
         import pyarrow as pa
 
+        others = set(columns).difference(self._columns)
+        if others:
+            self._columns += [column for column in columns if column in others]
+            self.rest()
         try:
             if self._batches is None or start < self._first or self._held is None:
-                self._first, self._batches = self._open_at(start)
+                self._first, self._batches = self._open_at(start, self._columns)
                 self._held = pa.Table.from_batches([next(self._batches)])
             while self._first + self._held.num_rows < stop:
                 behind = max(min(start - self._first, self._held.num_rows), 0)
@@ -58,7 +69,7 @@ class Table:
                 _("numbers in every column of logits, and integers as labels"),
                 _("Look at the row that is named, or write the file again."),
             ) from error
-        return self._held.slice(start - self._first, stop - start)
+        return self._held.slice(start - self._first, stop - start).select(columns)
 
 
 class TableArray(Array):
@@ -70,9 +81,10 @@ class TableArray(Array):
 
     def values(self, start: int, stop: int) -> np.ndarray:
         """Rows start … stop − 1."""
-        window = self._table.window(start, stop).select(self._columns).combine_chunks()
+        window = self._table.window(start, stop, self._columns)
         if self.dtype == "text":
-            return np.array(window.column(0).to_pylist(), dtype=object)
+            return _texts(window.column(0))
+        window = window.combine_chunks()
         columns = [self._flat(window.column(i)) for i in range(window.num_columns)]
         if len(self.shape) == 1:
             return columns[0].astype(self.dtype, copy=True)
@@ -118,39 +130,77 @@ class TableArray(Array):
         return self
 
 
+def _texts(column: Any) -> np.ndarray:
+    """The texts of a column; one that is packed once for many rows stays one object for all of them."""
+    import pyarrow as pa
+
+    found = np.empty(len(column), dtype=object)
+    start = 0
+    for chunk in column.chunks:
+        if pa.types.is_dictionary(chunk.type):
+            once = [*chunk.dictionary.to_pylist(), None]
+            codes = chunk.indices.fill_null(len(once) - 1).to_numpy(zero_copy_only=False)
+            texts = [once[code] for code in codes.tolist()]
+        else:
+            texts = chunk.to_pylist()
+        found[start : start + len(texts)] = texts
+        start += len(texts)
+    return found
+
+
+_NAMED = {alias: role for role, aliases in ROLES.items() for alias in aliases}
+
+
+def used_columns(schema: Any) -> list[str]:
+    """The columns that may be a part of a dump; no other is read."""
+    return [field.name for field in schema if _use_of(field)]
+
+
+def _use_of(field: Any) -> str:
+    """What a column can be: "list", "text", "single" for a number of a role, "logit" for any other; else ""."""
+    from xent_core.dump.formats.parquet_process import is_text  # imports pyarrow
+
+    role = _NAMED.get(field.name.lower())
+    if is_list(field.type):
+        return "list" if _arrow_dtype(field.type.value_type) else ""
+    if is_text(field.type):
+        return "text"
+    if not _arrow_dtype(field.type):
+        return ""
+    if role in ("target", "sample_weight", "ids"):
+        return "single"
+    return "" if field.name.startswith("__") else "logit"
+
+
 def open_table(
     name: str, table: Table, schema: Any, *, close: Callable[[], None], rest: Callable[[], None] = lambda: None
 ) -> OpenFile:
     """The parts of a table: lists as they are named, and the other columns of numbers side by side as logits."""
-    import pyarrow as pa
-
     arrays: dict[str, Array] = {}
-    logit_columns: list[str] = []
-    named = {alias: role for role, aliases in ROLES.items() for alias in aliases}
+    dtypes: dict[str, str] = {}  # of the columns that are logits, one class each
+    lists = [field.name for field in schema if _use_of(field) == "list"]
+    first_row = table.first_row(lists) if lists and table.rows else None
     for field in schema:
         column, label = field.name, f"{name}: {field.name}"
-        if is_list(field.type):
-            first = table.window(0, 1).column(column)[0].as_py() if table.rows else []
-            dtype = _arrow_dtype(field.type.value_type)
-            if dtype and first:
-                arrays[column] = TableArray(table, [column], label, (table.rows, len(first)), dtype)
-        elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            arrays[column] = TableArray(table, [column], label, (table.rows,), "text")
-        elif named.get(column.lower()) in ("target", "sample_weight", "ids"):
-            dtype = _arrow_dtype(field.type)
-            if dtype:
-                arrays[column] = TableArray(table, [column], label, (table.rows,), dtype)
-        elif _arrow_dtype(field.type) and not column.startswith("__"):
-            logit_columns.append(column)
+        match _use_of(field):
+            case "list" if first_row is not None:
+                if first := first_row.column(column)[0].as_py():
+                    dtype = _arrow_dtype(field.type.value_type)
+                    arrays[column] = TableArray(table, [column], label, (table.rows, len(first)), dtype)
+            case "text":
+                arrays[column] = TableArray(table, [column], label, (table.rows,), "text")
+            case "single":
+                arrays[column] = TableArray(table, [column], label, (table.rows,), _arrow_dtype(field.type))
+            case "logit":
+                dtypes[column] = _arrow_dtype(field.type)
     class_names: tuple[str, ...] = ()
-    if logit_columns and not any(named.get(key.lower()) == "logits" for key in arrays):
-        dtypes = {_arrow_dtype(schema.field(column).type) for column in logit_columns}
-        dtype = dtypes.pop() if len(dtypes) == 1 else "float64"
-        dtype = dtype if dtype and dtype.startswith("float") else "float64"
-        shape = (table.rows, len(logit_columns))
-        arrays["logits"] = TableArray(table, logit_columns, f"{name}: logits", shape, dtype)
-        if not all(column.removeprefix("logit_").isdigit() for column in logit_columns):
-            class_names = tuple(logit_columns)
+    if dtypes and not any(_NAMED.get(key.lower()) == "logits" for key in arrays):
+        columns, kinds = list(dtypes), set(dtypes.values())
+        dtype = kinds.pop() if len(kinds) == 1 else "float64"
+        dtype = dtype if dtype.startswith("float") else "float64"
+        arrays["logits"] = TableArray(table, columns, f"{name}: logits", (table.rows, len(columns)), dtype)
+        if not all(column.removeprefix("logit_").isdigit() for column in columns):
+            class_names = tuple(columns)
     return OpenFile(name, arrays, close=close, rest=rest, class_names=class_names)
 
 
@@ -160,9 +210,9 @@ def is_list(kind: Any) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _arrow_dtype(kind: Any) -> str | None:
-    """PyTorch's name of a column's type; None for what is no number."""
+def _arrow_dtype(kind: Any) -> str:
+    """PyTorch's name of a column's type; "" for what is no number."""
     import pyarrow as pa
 
     names = {pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16"}
-    return names.get(kind) or (str(kind) if pa.types.is_integer(kind) else None)
+    return names.get(kind) or (str(kind) if pa.types.is_integer(kind) else "")

@@ -1,0 +1,102 @@
+"""A file read by a sandboxed process: here come arrays and options, which are checked as those of any file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xent_core.codec.document import DOCUMENT_OPTIONS, NAMES, TENSORS, Document, document_from
+from xent_core.codec.files import MAX_FILE_BYTES, read_file
+from xent_core.codec.refusals import InvalidFile, RefusedProblem
+from xent_core.language import _
+from xent_core.sandbox import Connection, ProcessLimits, SandboxDied, SandboxedProcess, release_memory
+
+LIMITS = ProcessLimits(memory_bytes=256 * 2**20, cpu_seconds=20)
+MAX_TENSOR_BYTES = 64 * 2**20  # of all tensors together: three times a million numbers of 16 bytes, and some
+
+
+def read_file_in_sandbox(name: str, data: bytes) -> Document:
+    """What `read_file` gives, from a process with limits on memory and time, as a server for strangers must.
+
+    Raises: InvalidFile.
+    """
+    try:
+        process = SandboxedProcess(f"{__name__}:serve", LIMITS)
+        try:
+            answer, numbers = process.ask({"name": name}, data[: MAX_FILE_BYTES + 1], max_bytes=MAX_TENSOR_BYTES)
+        finally:
+            process.close()
+    except SandboxDied as error:
+        raise _too_costly() from error
+    try:
+        if "refused" in answer:
+            came, expected, fix = map(str, answer["refused"])
+            raise InvalidFile(came, expected, fix)
+        tensors = {}
+        for tensor_name, kind, shape, start in answer["tensors"]:
+            tensors[str(tensor_name)] = _tensor(numbers, str(kind), tuple(map(int, shape)), int(start))
+        options = dict(answer["options"])
+    except InvalidFile:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _too_costly() from error
+    finally:
+        release_memory()
+    return document_from(tensors, options)
+
+
+def _tensor(numbers: bytearray, kind: str, shape: tuple[int, ...], start: int) -> Any:
+    """A tensor, or an array where the file held one of a dtype that PyTorch lacks."""
+    library, _dot, dtype = kind.partition(".")
+    count = math.prod(shape)
+    if library == "numpy":
+        return np.frombuffer(numbers, np.dtype(dtype), count, start).reshape(shape)
+    known = getattr(torch, dtype)
+    if not isinstance(known, torch.dtype):
+        raise TypeError(kind)
+    if not count:
+        return torch.empty(shape, dtype=known)
+    return torch.frombuffer(numbers, dtype=known, count=count, offset=start).reshape(shape)
+
+
+def _too_costly() -> InvalidFile:
+    return InvalidFile(
+        _("a file that takes more memory or time to read than it may, or makes its reader crash"),
+        _("at most {size} MB and {seconds} seconds").format(
+            size=LIMITS.memory_bytes // 2**20, seconds=LIMITS.cpu_seconds
+        ),
+        _("Save it anew, with fewer rows, or as .npz."),
+    )
+
+
+# in the sandboxed process
+
+
+def serve(connection: Connection) -> None:
+    """Reads the file that comes, and answers with what is in it."""
+    request, data, _fds = connection.receive(MAX_FILE_BYTES + 1)
+    try:
+        document = read_file(request["name"], bytes(data))
+        problem = document.problem
+        tensors = {name: value for name in TENSORS if (value := getattr(problem, name)) is not None}
+        options = {name: getattr(problem, name) for name in DOCUMENT_OPTIONS}
+        options |= {name: list(value) for name in NAMES if (value := getattr(document, name))}
+    except RefusedProblem as refused:
+        tensors, options = dict(refused.tensors), dict(refused.options)
+    except InvalidFile as error:
+        connection.send({"refused": [error.came, error.expected, error.fix]})
+        return
+    told, numbers = [], bytearray()
+    for name, values in tensors.items():
+        numbers += bytes(-len(numbers) % 16)
+        if isinstance(values, Tensor):
+            kind, raw = str(values.dtype), values.contiguous().reshape(-1).view(torch.uint8).numpy()
+        else:
+            kind, raw = f"numpy.{values.dtype.str}", np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        told.append([name, kind, list(values.shape), len(numbers)])
+        numbers += raw.tobytes()
+    connection.send({"tensors": told, "options": options}, numbers)

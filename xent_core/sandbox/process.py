@@ -1,0 +1,178 @@
+"""A sandboxed process as its owner sees it: started, asked, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from xent_core.language import language
+from xent_core.sandbox.connection import Broken, Connection
+
+PRELOADED = (
+    "xent_core.codec.sandboxed",
+    "xent_core.dump.formats.sandboxed",
+    "pyarrow.compute",
+    "pyarrow.csv",
+    "pyarrow.parquet",
+    "safetensors.torch",
+)
+SECONDS_TO_START = 60.0  # of the fork server, with all its imports, on a busy machine
+SECONDS_TO_ANSWER = 30.0  # whatever the load; what a process computes meanwhile has limits of its own
+
+# one thread, or copies would not be safe; allocators that take no more address space than they use
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "ARROW_IO_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "MALLOC_ARENA_MAX": "1",
+}
+
+
+class SandboxDied(Exception):
+    """The process took more than its limits, crashed, or does not answer."""
+
+
+@dataclass(frozen=True)
+class ProcessLimits:
+    """What one process may take.
+
+    Attributes:
+      memory_bytes: beyond what it has when it starts.
+      cpu_seconds: on a processor, all its life.
+    """
+
+    memory_bytes: int
+    cpu_seconds: int
+
+
+class _ForkServer:
+    """The program that copies itself; started when it is first needed, and again if it has died."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def start(self) -> None:
+        """Starts it unless it runs; its imports are not waited for."""
+        with self._lock:
+            self._start()
+
+    def fork(self, handler: str, limits: ProcessLimits) -> socket.socket:
+        """The socket of a new process with these limits, which runs the function MODULE:NAME with its other end."""
+        request = {
+            "handler": handler,
+            "language": language(),
+            "memory_bytes": limits.memory_bytes,
+            "cpu_seconds": limits.cpu_seconds,
+        }
+        mine, theirs = socket.socketpair()
+        with self._lock:
+            control = self._start()
+            socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
+        theirs.close()
+        return mine
+
+    def _start(self) -> socket.socket:
+        if self._process is None or self._control is None or self._process.poll() is not None:
+            if self._control is not None:
+                self._control.close()
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            root = str(Path(__file__).parents[2])
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "xent_core.sandbox.fork_server", str(theirs.fileno()), *PRELOADED],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": root},
+                start_new_session=True,  # a Ctrl-C is for the server, which ends this one by closing its socket
+            )
+            theirs.close()
+        return self._control
+
+
+_FORK_SERVER = _ForkServer()
+
+
+def start_fork_server() -> None:
+    """For a server to call when it starts, so that nobody waits for the imports of the first sandboxed process."""
+    _FORK_SERVER.start()
+
+
+class SandboxedProcess:
+    """A process with limits that runs a handler, which answers what it is asked.
+
+    Args:
+      handler: MODULE:NAME of a function that takes a Connection.
+      limits: of this process.
+
+    Raises: SandboxDied.
+    """
+
+    def __init__(self, handler: str, limits: ProcessLimits) -> None:
+        self._pidfd: int | None = None
+        try:
+            sock = _FORK_SERVER.fork(handler, limits)
+        except OSError as error:
+            raise SandboxDied from error
+        self._connection = Connection(sock)
+        sock.settimeout(SECONDS_TO_START)
+        _hello, _data, fds = self._receive(0)
+        if not fds:
+            self.close()
+            raise SandboxDied
+        self._pidfd = fds[0]
+        sock.settimeout(SECONDS_TO_ANSWER)
+
+    def ask(
+        self, header: dict[str, Any], data: Any = b"", fds: Sequence[int] = (), *, max_bytes: int = 0
+    ) -> tuple[dict[str, Any], bytearray]:
+        """Its answer, with at most so many bytes. Raises: SandboxDied, and then it has ended."""
+        try:
+            self._connection.send(header, data, fds)
+        except OSError as error:
+            self.close()
+            raise SandboxDied from error
+        answer, received, fds = self._receive(max_bytes)
+        for fd in fds:
+            os.close(fd)
+        return answer, received
+
+    def close(self) -> None:
+        """Ends the process, whatever it does."""
+        self._connection.close()
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def _receive(self, max_bytes: int) -> tuple[dict[str, Any], bytearray, list[int]]:
+        try:
+            return self._connection.receive(max_bytes)
+        except (Broken, TimeoutError) as error:
+            self.close()
+            raise SandboxDied from error
+
+
+def release_memory() -> None:
+    """Gives back to the system what was freed: glibc and pyarrow would keep it for later."""
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

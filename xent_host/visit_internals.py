@@ -1,0 +1,116 @@
+"""What keeps visits apart that Streamlit does not promise: more lines for the list in `streamlit_internals`."""
+
+from __future__ import annotations
+
+from pkgutil import resolve_name
+from types import SimpleNamespace
+
+from xent_ui.streamlit_internals import PROTECTS, RUN_CONTEXT, Internal, in_run_context, run_context
+
+RUNTIME = "streamlit.runtime:Runtime"
+MANAGER = "streamlit.runtime.media_file_manager:MediaFileManager"
+MEDIA = "streamlit.runtime.memory_media_file_storage"
+DEFERRED = "streamlit.runtime.backend_operation_handler:DeferredFileHandler"
+STORAGE = "streamlit.runtime.memory_session_storage:MemorySessionStorage"
+STARLETTE = "streamlit.web.server.starlette"
+
+
+def _exist(*names: str) -> bool:
+    return all(resolve_name(name) is not None for name in names)
+
+
+def _uses(function: str, *names: str) -> bool:
+    """Whether the function, or one that it defines, knows these names."""
+    found, codes = set[str](), [resolve_name(function).__code__]
+    for code in codes:
+        found |= {*code.co_names, *code.co_varnames}
+        codes += [constant for constant in code.co_consts if hasattr(constant, "co_names")]
+    return set(names) <= found
+
+
+def _is_context_of_a_thread() -> bool:
+    with in_run_context("a context"):
+        return bool(run_context() == "a context")
+
+
+def _are_visits_connected_by_id() -> bool:
+    names = resolve_name(f"{RUNTIME}.connect_session").__code__.co_varnames[:4]
+    handler = f"{STARLETTE}.starlette_websocket:create_websocket_handler"
+    return names == ("self", "client", "user_info", "existing_session_id") and _uses(handler, "connect_session")
+
+
+def _are_files_named_and_given_in_one_place() -> bool:
+    return (
+        _exist(f"{MEDIA}:_calculate_file_id")
+        and _uses(f"{MEDIA}:MemoryMediaFileStorage.load_and_get_id", "_calculate_file_id")
+        and _uses(f"{STARLETTE}.starlette_routes:create_media_routes", "get_file")
+    )
+
+
+def _are_deferred_files_kept_by_visit() -> bool:
+    manager = resolve_name(MANAGER)(resolve_name(f"{MEDIA}:MemoryMediaFileStorage")("/media"))
+    with in_run_context(SimpleNamespace(session_id="visit")):
+        entry = manager._deferred_callables[manager.add_deferred(bytes, "text/csv", "place")]
+    return (
+        "coordinates" in entry
+        and entry["session_id"] == "visit"
+        and "visit" in manager._files_by_session_and_coord
+        and hasattr(manager, "_lock")
+        and resolve_name(DEFERRED)(lambda: manager)._get_media_file_mgr() is manager
+        and _exist(f"{MANAGER}.execute_deferred", f"{DEFERRED}.handle")
+    )
+
+
+def _are_left_visits_kept_by_ours() -> bool:
+    return (
+        _exist(*(f"{STORAGE}.{name}" for name in ("get", "save", "delete", "list")))
+        and _exist(f"{RUNTIME}.close_session", f"{MANAGER}.remove_orphaned_files")
+        and _uses(f"{STORAGE}.__init__", "maxsize", "ttl_seconds")
+        and _uses(f"{STARLETTE}.starlette_app:App._create_runtime", "MemorySessionStorage")
+    )
+
+
+INTERNALS = (
+    Internal(
+        "Runtime.connect_session with existing_session_id",
+        "resumes a visit for the browser that began it",
+        "whoever learns the id of a visit sits down in it",
+        PROTECTS,
+        _are_visits_connected_by_id,
+    ),
+    Internal(
+        "MemoryMediaFileStorage.get_file and _calculate_file_id",
+        "gives a file to the browser of its visit alone",
+        "whoever learns or guesses the address of a file reads it",
+        PROTECTS,
+        _are_files_named_and_given_in_one_place,
+    ),
+    Internal(
+        "MediaFileManager.add_deferred and execute_deferred, DeferredFileHandler.handle",
+        "makes a download for the visit whose button it is",
+        "a stranger asks for another visit's downloads",
+        PROTECTS,
+        _are_deferred_files_kept_by_visit,
+    ),
+    Internal(
+        f"the attribute {RUN_CONTEXT} of a thread",
+        "makes a download with the state of its visit",
+        "a download is made as for a visitor who has set nothing",
+        PROTECTS,
+        _is_context_of_a_thread,
+    ),
+    Internal(
+        "MemorySessionStorage of App._create_runtime, and Runtime.close_session",
+        "ends a visit a minute after it was left",
+        "visits and their uploads stay in memory until somebody else comes",
+        PROTECTS,
+        _are_left_visits_kept_by_ours,
+    ),
+    Internal(
+        "logger.setup_formatter",
+        "writes what Streamlit logs without its words",
+        "the log quotes ids of visits and what strangers send",
+        PROTECTS,
+        lambda: _uses("streamlit.logger:get_logger", "setup_formatter"),
+    ),
+)
