@@ -10,7 +10,7 @@ import pytest
 from harness.attacks import verdict
 from harness.attacks.attack import Attack, Outcome, Site
 from harness.attacks.beside import Waits, memory_back, memory_mb
-from harness.attacks.catalogue import ATTACKS, FAMILIES, carry_out, log_faults, places
+from harness.attacks.catalogue import ATTACKS, FAMILIES, carry_out, log_faults, logged_limits, places
 from harness.attacks.verdict import Measured
 from harness.browser import ROOT, Server, serve
 from harness.visitor import Visitor, visit
@@ -88,6 +88,12 @@ def test_what_must_not_stand_in_a_log_is_found() -> None:
     ]
 
 
+def test_what_the_server_says_it_refused_counts() -> None:
+    lines = Counter({'{"event": "limit", "what": "visits"}': 2, '{"event": "warm"}': 1, "3": 1, "x": 1})
+
+    assert logged_limits(lines) == {"logged visits": 2}
+
+
 def test_the_memory_of_a_server_is_that_of_its_children_too() -> None:
     own = memory_mb([os.getpid()])
     held = bytearray(b"x" * 50_000_000)
@@ -121,10 +127,11 @@ def test_the_server_refuses_and_says_so(hosted: Server, name: str) -> None:
 
     outcome = visit(_carried_out(name, hosted.url))
 
+    logged = Counter(hosted.log().splitlines()) - before
     assert outcome.came
     assert outcome.faults == []
-    assert outcome.refusals or not ATTACKS[name].is_refused
-    assert list(log_faults(Counter(hosted.log().splitlines()) - before, outcome.visits)) == []
+    assert outcome.refusals + logged_limits(logged) or not ATTACKS[name].is_refused
+    assert list(log_faults(logged, outcome.visits)) == []
     assert hosted.process.poll() is None
     assert visit(_edited(hosted.url)) > 0  # whoever comes next is served
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import multiprocessing
 import os
 import re
@@ -123,6 +124,8 @@ async def _measure(place: Place, attack: Attack, times: Times, attacker: Process
                 process.kill()
             outcome = Outcome(-1, faults=["the attacker did not stop"])
     after_mb = await memory_back(place.processes(), before_mb, times.after)
+    logged = Counter(place.log().splitlines()) - lines
+    outcome.refusals += logged_limits(logged)
     return Measured(
         attack=attack,
         place=place.name,
@@ -132,7 +135,7 @@ async def _measure(place: Place, attack: Attack, times: Times, attacker: Process
         before_mb=before_mb,
         peak_mb=max(watch.peak_mb, before_mb),
         after_mb=after_mb,
-        log_faults=tuple(log_faults(Counter(place.log().splitlines()) - lines, outcome.visits)),
+        log_faults=tuple(log_faults(logged, outcome.visits)),
         died=place.has_ended(),
     )
 
@@ -167,6 +170,17 @@ def log_faults(lines: Counter[str], visits: Iterable[str]) -> Iterator[str]:
             yield f"{count} × {what} in the log"
     if count := sum(any(visit in line for visit in visits if visit) for line in lines):
         yield f"{count} × the number of a visit in the log"
+
+
+def logged_limits(lines: Counter[str]) -> Counter[str]:
+    """Which limits the server says it has kept, and how often it says so: "logged message_parts"."""
+    found: Counter[str] = Counter()
+    for line, times in lines.items():
+        with contextlib.suppress(ValueError):
+            match json.loads(line):
+                case {"event": "limit" | "upload-refused", "what": what}:
+                    found[f"logged {what}"] += times
+    return found
 
 
 def run_all(
