@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +30,7 @@ LOG_FAULTS = {
 }
 OVERTIME_SECONDS = 30.0  # of an attacker who does not stop
 WHOLE_SECONDS = 120.0  # of an attack with an end
+LOOK_SECONDS = 0.1  # between two looks whether an attack is over
 CONNECT_SECONDS = 1.0  # until the neighbours are there
 
 
@@ -152,9 +154,15 @@ def carry_out(name: str, site: Site) -> Outcome:
     outcome = Outcome()
 
     async def until_it_is_over() -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(site.seconds):
-                await ATTACKS[name].run(site, outcome)
+        end = time.monotonic() + site.seconds
+        attacking = asyncio.ensure_future(ATTACKS[name].run(site, outcome))
+        while not attacking.done() and time.monotonic() < end:
+            if site.enough and outcome.refusals.total() >= site.enough:
+                break
+            await asyncio.wait([attacking], timeout=LOOK_SECONDS)
+        attacking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await attacking
 
     try:
         asyncio.run(until_it_is_over())
