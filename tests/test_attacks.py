@@ -109,7 +109,7 @@ def test_the_memory_of_a_server_is_that_of_its_children_too() -> None:
 SECONDS = 4.0  # of each, at most
 FEW, EVERY_SPELLING = 3, 60  # so many refusals are enough
 TRIED = dict.fromkeys(
-    ("error-message", "class-names", "files-10000", "empty-states", "ids", "hashes", "take-over"), FEW
+    ("error-message", "class-names", "files-10000", "empty-states", "ids", "hashes", "take-over", "others-files"), FEW
 )
 TRIED |= dict.fromkeys(("empty-pings", "unmasked-frames"), FEW)
 TRIED |= dict.fromkeys(("closed-addresses", "other-hosts", "odd-origins"), EVERY_SPELLING)

@@ -95,6 +95,7 @@ ATTACKS = (
         FAMILY,
         f"{LEAVERS} visits upload 8 MB and leave",
         leaving,
+        through_nginx=True,
         ends_itself=True,
         is_legal=True,
         is_refused=False,
