@@ -66,7 +66,6 @@ def _killed(outcome: Outcome) -> None:
         async def look(url: str, kill) -> None:
             async with Visitor(url, page="your-logits") as visitor:
                 await _analyse(visitor, "dump.parquet", table())
-                outcome.sent()
                 kill()
 
         with contextlib.suppress(OSError), serve(ROOT / "hosted.py") as server:
@@ -74,6 +73,7 @@ def _killed(outcome: Outcome) -> None:
                 visit(look(server.url, server.process.kill))
             server.process.wait()
         held = _files(folder)
+        outcome.sent(len(held))
         with serve(ROOT / "hosted.py"):
             end = time.monotonic() + SWEPT_SECONDS
             while left := _files(folder) & held:
