@@ -71,6 +71,7 @@ def _killed(outcome: Outcome) -> None:
         with contextlib.suppress(OSError), serve(ROOT / "hosted.py") as server:
             with contextlib.suppress(Exception):  # the visit breaks with the server
                 visit(look(server.url, server.process.kill))
+            server.process.kill()
             server.process.wait()
         held = _files(folder)
         outcome.sent(len(held))
