@@ -28,7 +28,7 @@ PRELOADED = (
     "safetensors.torch",
 )
 SECONDS_TO_START = 60.0  # of the fork server, with all its imports, on a busy machine
-SECONDS_TO_ANSWER = 30.0  # whatever the load; what a process computes meanwhile has limits of its own
+SECONDS_TO_ANSWER = 120.0  # whatever the load; what a process computes meanwhile has limits of its own
 
 # one thread, or copies would not be safe; allocators that take no more address space than they use
 _ENVIRONMENT = {
