@@ -102,8 +102,8 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "tests/test_file_bombs.py": (
         "what reads a stranger's file is tried with files that would cost it too much",
         (
-            "xent_core/codec/sandboxed.py",
-            "xent_core/dump/formats/sandboxed.py",
+            "xent_core/codec/sandboxed_reading.py",
+            "xent_core/dump/formats/sandboxed_files.py",
             "xent_core/sandbox/connection.py",
             "xent_core/sandbox/fork_server.py",
             "xent_core/sandbox/process.py",

@@ -20,8 +20,8 @@ from xent_core.language import language
 from xent_core.sandbox.connection import Broken, Connection
 
 PRELOADED = (
-    "xent_core.codec.sandboxed",
-    "xent_core.dump.formats.sandboxed",
+    "xent_core.codec.sandboxed_reading",
+    "xent_core.dump.formats.sandboxed_files",
     "pyarrow.compute",
     "pyarrow.csv",
     "pyarrow.parquet",
