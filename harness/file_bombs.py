@@ -92,7 +92,7 @@ def parquet(**columns: object) -> bytes:
     import pyarrow.parquet as pq
 
     file = io.BytesIO()
-    pq.write_table(pa.table(columns), file, compression="zstd")
+    pq.write_table(pa.table(columns), file, compression="zstd", store_schema=False)  # a dictionary is read as text
     return file.getvalue()
 
 
