@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, compress, islice
 
 import numpy as np
 import torch
@@ -166,11 +166,10 @@ def _numbers(rows: Sequence[Sequence[str]], header: Sequence[str], positions: Se
 def _holds(narrow: Tensor, values: np.ndarray, texts: Sequence[Sequence[str]]) -> bool:
     """Whether float32 loses nothing: each number is one of its own, or is what it writes for the number."""
     lost = ~((narrow.double().numpy() == values) | np.isnan(values))
-    cells = np.argwhere(lost).tolist()
+    lost_texts = compress(chain.from_iterable(texts), lost.reshape(-1).tolist())
     shortest = shortest_decimals(narrow[torch.from_numpy(lost)])
-    for (row, column), short in zip(cells, shortest, strict=True):
-        text = texts[row][column].replace("\u2212", "-")
-        if "inf" in short or Decimal(short) != Decimal(text):
+    for text, short in zip(lost_texts, shortest, strict=True):
+        if text != short and ("inf" in short or Decimal(short) != Decimal(text.replace("\u2212", "-"))):
             return False
     return True
 
