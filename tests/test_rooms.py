@@ -141,10 +141,6 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "each line of the list is taken away, and no server starts",
         ("xent_host/connection_internals.py", "xent_host/visit_internals.py"),
     ),
-    "tests/test_visits_apart.py": (
-        "whose a file is, a started server shows",
-        ("xent_host/visit_files.py",),
-    ),
     "tests/test_run_lock.py": (
         "it hands Streamlit's runs to the lock",
         ("xent_host/run_scheduler.py",),
