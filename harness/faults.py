@@ -39,7 +39,7 @@ VALUES = 3  # for each widget of each page
 NEIGHBOURS, NEIGHBOURS_PAUSE = 5, 0.5
 ALONE_SECONDS = 15.0  # before each attack
 SEED = 20
-A_SECOND = 3  # as many as deploy/nginx.conf lets one address begin
+A_SECOND = 3  # half of what deploy/nginx.conf.template lets one address begin
 PAGES = ("", *(path.stem.replace("_", "-") for path in sorted(ROOT.glob("pages/*/*.py")) if path.stem != "batch"))
 UPLOADS_OF_A_VISIT = 6  # as many as a visit may hold
 ERROR_OF_OURS = "This page met an error"  # how the notice of it begins
