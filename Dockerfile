@@ -25,4 +25,4 @@ EXPOSE 8501
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-c", "import urllib.request as web; web.urlopen('http://127.0.0.1:8501/healthz', timeout=2)"]
 # The watchdog starts it again when it ends, is silent, or takes more than the memory that docs/hosting.md counts.
 # Its welcome would ask a stranger for the address of this machine.
-CMD ["python", "deploy/watchdog.py", "--memory-mb=3200", "--", "python", "-m", "streamlit", "run", "hosted.py", "--server.address=0.0.0.0", "--server.port=8501", "--logger.hideWelcomeMessage=true"]
+CMD ["python", "deploy/watchdog.py", "--memory-mb=3000", "--", "python", "-m", "streamlit", "run", "hosted.py", "--server.address=0.0.0.0", "--server.port=8501", "--logger.hideWelcomeMessage=true"]

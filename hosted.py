@@ -32,6 +32,7 @@ from xent_host import (
     library_logs,
     run_scheduler,
     server_options,
+    table_edits,
     unread_answers,
     visit_cookie,
     visit_files,
@@ -53,6 +54,7 @@ download_queue.apply()
 visit_cookie.apply()
 visit_files.apply()
 left_visits.apply()
+table_edits.apply()
 error_reports.quieten_streamlit()
 
 

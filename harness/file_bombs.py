@@ -92,7 +92,7 @@ def parquet(**columns: object) -> bytes:
     import pyarrow.parquet as pq
 
     file = io.BytesIO()
-    pq.write_table(pa.table(columns), file, compression="zstd")
+    pq.write_table(pa.table(columns), file, compression="zstd", store_schema=False)  # a dictionary is read as text
     return file.getvalue()
 
 
@@ -131,11 +131,11 @@ def _many_members() -> bytes:
 
 
 NPZ = {
-    "size": lambda: npz(logits=np.zeros((60_000, 1200), np.float32), target=_labels(60_000)),
+    "size": lambda: npz(logits=np.zeros((15_000, 1200), np.float32), target=_labels(15_000)),
     "count": _many_members,
     "depth": lambda: npz(logits=np.zeros((1,) * 60, np.float32), target=_labels(1)),
     "width": lambda: npz(logits=np.zeros((4, MANY), np.float32), target=_labels(4)),
-    "repetition": lambda: zipped({"logits.npy": bytes(2**28)}),
+    "repetition": lambda: zipped({"logits.npy": bytes(80 * 2**20)}),
     "blank": lambda: npz(logits=np.zeros((0, 10), np.float32), target=_labels(0)),
     "one value repeated": lambda: npz(
         logits=np.zeros((20_000, 2), np.float32), target=_labels(20_000), ids=np.array(["x" * 1000] * 20_000)
@@ -155,7 +155,7 @@ CSV = {
     "blank": lambda: b"\n" * 15_000_000,
     "one value repeated": lambda: b"a,a,label\n" + b"," * 12_000_000 + b"\n",
     "nested dictionary": lambda: b"a,b,label\n" + b'"{""a"": ' * 1_000_000 + b"\n",
-    "declared but absent": lambda: b",".join(b"c%d" % i for i in range(9_000)) + b",label\n" + b"1\n" * 2_000_000,
+    "declared but absent": lambda: b",".join(b"c%d" % i for i in range(4_000)) + b",label\n" + b"1\n" * 2_000_000,
 }
 
 
@@ -171,13 +171,13 @@ def _one_text() -> bytes:
 
     texts = pa.array(["x" * 60_000]).dictionary_encode().dictionary
     ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000, np.int32)), texts)
-    return parquet(ids=ids, logit_0=np.zeros(20_000, np.float32), logit_1=np.ones(20_000), target=_labels(20_000))
+    return parquet(ids=ids, logit_0=np.zeros(20_000), logit_1=np.full(20_000, 2.5), target=_labels(20_000))
 
 
 def _footer_of_columns() -> bytes:
     import pyarrow as pa
 
-    return parquet(**{f"c{i}": pa.array([0.5]) for i in range(20_000)}, target=_labels(1))
+    return parquet(**{f"c{i}": pa.array([0.5]) for i in range(9_000)}, target=_labels(1))
 
 
 def _parquet_lists() -> bytes:
@@ -215,12 +215,12 @@ def _forged(data: bytes) -> bytes:
 
 PARQUET = {
     "size": lambda: parquet(
-        a=np.zeros(8_000_000, np.float32), b=np.zeros(8_000_000, np.float32), target=_labels(8_000_000)
+        a=np.zeros(1_000_000, np.float32), b=np.zeros(1_000_000, np.float32), target=_labels(1_000_000)
     ),
     "count": lambda: parquet(a=np.arange(2.0 * MANY), b=np.arange(2.0 * MANY), target=_labels(2 * MANY)),
     "depth": _parquet_depth,
     "width": _footer_of_columns,
-    "repetition": lambda: parquet(a=np.zeros(40_000_000, np.int8), target=_labels(40_000_000)),
+    "repetition": lambda: parquet(a=np.zeros(20_000_000, np.int8), target=_labels(20_000_000)),
     "blank": lambda: parquet(a=np.zeros(0), b=np.zeros(0), target=_labels(0)),
     "one value repeated": _one_text,
     "nested dictionary": _nested_dictionary,
@@ -236,7 +236,7 @@ def _tensor(shape: list[int], end: int, kind: str = "F32") -> dict[str, object]:
 
 SAFETENSORS = {
     "size": lambda: safetensors({"logits": _tensor([2, 4_000_000], 32_000_000)}, bytes(32_000_000)),
-    "count": lambda: safetensors({f"t{i}": _tensor([0], 0) for i in range(200_000)}),
+    "count": lambda: safetensors({f"t{i}": _tensor([0], 0) for i in range(40_000)}),
     "depth": lambda: safetensors(b"[" * 900_000),
     "width": lambda: safetensors(
         {"logits": _tensor([1, MANY], 4 * MANY), "target": _tensor([1], 8, "I64")}, bytes(4 * MANY)
@@ -258,7 +258,7 @@ def _json(values: bytes, shape: bytes = b"[1]") -> bytes:
 
 JSON = {
     "size": lambda: _json(b"[" + b"1.2345678901," * 1_230_000 + b"1]"),
-    "count": lambda: _json(b"[" + b"1e0," * 4_000_000 + b"1]"),
+    "count": lambda: _json(b"[" + b"1e0," * 2_500_000 + b"1]"),
     "depth": lambda: _json(b"[" * 8_000_000),
     "width": lambda: _json(b"[" + b"[]," * 5_000_000 + b"[]]"),
     "repetition": lambda: _json(b"[" + b'"nan",' * 2_600_000 + b"1]"),

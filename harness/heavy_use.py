@@ -5,12 +5,14 @@ Each load repeats what a page offers, as fast as it is answered. Its answers are
 
 import argparse
 import asyncio
+import contextlib
 import io
 import json
 import random
+import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -183,7 +185,7 @@ async def open_csv(url: str, is_over: IsOver) -> int:
 def large_csv() -> bytes:
     """A table of logits and labels as a spreadsheet writes it."""
     numbers = random.Random(0)
-    head = ",".join([*(f"c{label}" for label in range(CSV_CLASSES)), "target"])
+    head = ",".join([*(f"c{label}" for label in range(CSV_CLASSES)), "label"])
     rows = (
         ",".join(
             [*(f"{numbers.uniform(-99, 99):.5f}" for _ in range(CSV_CLASSES)), str(numbers.randrange(CSV_CLASSES))]
@@ -202,12 +204,23 @@ LOADS: dict[str, Callable[[str, IsOver], Awaitable[int]]] = {
 }
 
 
-async def beside(url: str, load: Callable[[str, IsOver], Awaitable[int]], seconds: float) -> tuple[list[float], int]:
+@contextlib.contextmanager
+def loading(url: str, name: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """That load in a process of its own: what it costs its visitors is not the server's."""
+    command = [sys.executable, "-m", "harness.heavy_use", str(list(LOADS).index(name)), f"--seconds={seconds}"]
+    process = subprocess.Popen([*command, f"--url={url}"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def beside(url: str, name: str, seconds: float) -> tuple[list[float], int]:
     """The seconds of each answer to the neighbours while that load lasts, and how often it was answered."""
-    end = time.perf_counter() + seconds
-    loading = asyncio.ensure_future(load(url, lambda: time.perf_counter() >= end))
-    waits = await edit_until(lambda: time.perf_counter() >= end, url, range(NEIGHBOURS), NEIGHBOURS_PAUSE)
-    return waits, await loading
+    with loading(url, name, seconds) as process:
+        waits = await edit_until(lambda: process.poll() is not None, url, range(NEIGHBOURS), NEIGHBOURS_PAUSE)
+        return waits, int(process.stdout.read() if process.stdout and process.returncode == 0 else -1)
 
 
 async def measure_on(url: str, seconds: float = BESIDE_SECONDS, names: Sequence[str] = tuple(LOADS)) -> list[Result]:
@@ -217,7 +230,7 @@ async def measure_on(url: str, seconds: float = BESIDE_SECONDS, names: Sequence[
     alone = await edit_until(lambda: time.perf_counter() >= end, url, range(NEIGHBOURS), NEIGHBOURS_PAUSE)
     results = []
     for name in names:
-        waits, times = await beside(url, LOADS[name], seconds)
+        waits, times = await beside(url, name, seconds)
         results += _results(name, waits, alone, f"{times} times")
         if LOADS[name] is download:
             took = await other_download(url)
@@ -257,13 +270,23 @@ def measure(seconds: float = BESIDE_SECONDS, names: Sequence[str] = tuple(LOADS)
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure, and print a table; with the address of a server, load that one, and print how often it answered."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("load", nargs="*", help=f"numbers of loads, from 0: {', '.join(LOADS)}")
     parser.add_argument("--seconds", type=float, default=BESIDE_SECONDS)
+    parser.add_argument("--url", help="of a server, which is loaded with one load")
     options = parser.parse_args()
     names = [name for number, name in enumerate(LOADS) if not options.load or str(number) in options.load]
-    sys.stdout.write(table(measure(options.seconds, names)) + "\n")
+    if options.url:
+        end = time.perf_counter() + options.seconds
+        said = str(visit(_counted(LOADS[names[0]], options.url, lambda: time.perf_counter() >= end)))
+    else:
+        said = table(measure(options.seconds, names))
+    sys.stdout.write(said + "\n")
+
+
+async def _counted(load: Callable[[str, IsOver], Awaitable[int]], url: str, is_over: IsOver) -> int:
+    return await load(url, is_over)
 
 
 if __name__ == "__main__":

@@ -42,10 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     # a visit that was left is forgotten in time for the look at memory
     options = [f"--server.disconnectedSessionTTL={max(times.after / 5, 1):.0f}"] if times.after < Times().after else []
-    for measured in run_all(names, times, with_nginx=not given.without_nginx, options=options):
-        print(f"{measured.attack.name} at the {measured.place}: {measured.verdict}", file=sys.stderr, flush=True)
-        results.append(measured)
-    print(table(results))
+    try:
+        for measured in run_all(names, times, with_nginx=not given.without_nginx, options=options):
+            print(f"{measured.attack.name} at the {measured.place}: {measured.verdict}", file=sys.stderr, flush=True)
+            results.append(measured)
+    finally:  # what was measured is shown, whatever ends it
+        print(table(results))
     return int(not all(result.passed for result in results))
 
 

@@ -19,11 +19,13 @@ from xent_core.codec import (
     InvalidFile,
     from_json,
     read_file,
+    read_file_in_sandbox,
     to_csv,
     to_json,
     to_npz,
     to_safetensors,
 )
+from xent_core.codec.refusals import RefusedProblem
 from xent_core.presets import PRESETS
 
 BATCH = PRESETS["worked-batch"].problem
@@ -85,6 +87,26 @@ def test_names_come_back(kind: str, class_names: list[str], row_names: list[str]
     document = read_file("batch" + kind, write(BATCH, class_names=class_names, row_names=row_names))
 
     assert document == Document(BATCH, tuple(class_names), tuple(row_names))
+
+
+@pytest.mark.parametrize("kind", [*WRITERS, ".csv"])
+def test_a_sandboxed_process_reads_the_same(kind: str) -> None:
+    data = {**WRITERS, ".csv": to_csv}[kind](BATCH, class_names=["=a", "κ", "c"], row_names=["r", "s", "t"])
+
+    assert read_file_in_sandbox("batch" + kind, data) == read_file("batch" + kind, data)
+
+
+def test_a_sandboxed_process_gives_the_arrays_that_make_no_problem() -> None:
+    refused = []
+    for read in (read_file, read_file_in_sandbox):
+        with pytest.raises(RefusedProblem) as caught:
+            read("a.npz", npz(logits=np.zeros((2, 3), ">f4"), target=np.array([0, 7]), label_smoothing=0.5))
+        refused.append(caught.value)
+
+    assert str(refused[0]) == str(refused[1])
+    assert refused[0].options == refused[1].options
+    for name, values in refused[0].tensors.items():
+        np.testing.assert_array_equal(values, refused[1].tensors[name])
 
 
 def test_no_spreadsheet_computes_a_name() -> None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -72,6 +71,13 @@ def unit(path: Path) -> dict[str, list[str]]:
 def megabytes(text: str) -> int:
     """Of a size as compose and systemd write it."""
     return int(text[:-1]) * {"m": 1, "g": 1024}[text[-1].lower()]
+
+
+def table(unit: str) -> dict[str, int]:
+    """How much of what, from the page about hosting."""
+    _before, _head, rest = HOSTING.partition(f"| what | {unit} | bounded by |\n|---|---|---|\n")
+    rows = [re.fullmatch(r"\| ([^|]+) \| (\d+) \| [^|]+ \|", line) for line in rest.partition("\n\n")[0].splitlines()]
+    return {row[1]: int(row[2]) for row in rows if row}
 
 
 def memory_option(words: list[str]) -> int:
@@ -220,17 +226,18 @@ def test_nginx_under_systemd_starts_with_what_its_unit_fills_in(tmp_path: Path) 
 
 
 def test_the_memory_of_a_replica_holds_all_that_its_limits_allow() -> None:
-    rows = re.findall(r"^\| (?P<what>[^|]+) \| (?P<mb>\d+) \| (?P<why>[^|]+) \|$", HOSTING, re.M)
-    counted = Counter({what: int(mb) for what, mb, _why in rows})
+    counted, in_folder = table("MB"), table("MB in `/tmp`")
     [folder] = SERVICES["replica1"]["tmpfs"]
     folder_mb = megabytes(re.findall(r"size=(\d+m)", folder)[0])
     watched_mb, memory_mb = memory_option(command()), megabytes(SERVICES["replica1"]["mem_limit"])
 
-    assert len(rows) >= 6
     assert counted["uploaded files"] == written("all_files_mb")
     assert counted["visits"] == written("visits")  # a megabyte each
     assert sum(counted.values()) <= watched_mb
     assert watched_mb + folder_mb <= memory_mb
+    assert in_folder["copies of the uploads that are read"] == written("all_files_mb")
+    assert in_folder["uploads that are on their way"] == written("at_once") * (PUBLIC.upload_mb + 1)
+    assert sum(in_folder.values()) <= folder_mb
     assert [megabytes(text) for text in unit(REPLICA_UNIT)["MemoryMax"]] == [memory_mb]
     assert f"{watched_mb} MB" in HOSTING
     assert f"{folder_mb} MB" in HOSTING

@@ -104,6 +104,30 @@ def test_every_format_can_be_uploaded(tmp_path: Path, kind: str) -> None:
     first, second = analyse(*uploads, fit_temperature=False), analyse(*uploads, fit_temperature=False)
 
     assert first.loss == second.loss == pytest.approx(analyse(LOGITS, TARGET).loss, rel=1e-6)
+    assert analyse(*uploads, fit_temperature=False, sandboxed=True).loss == first.loss
+
+
+@pytest.mark.parametrize("ending", ["npz", "parquet"])
+def test_a_sandboxed_process_gives_every_part_and_starts_again_where_it_rested(ending: str) -> None:
+    names = [f"row {i}" for i in range(ROWS)]
+    upload = io.BytesIO()
+    upload.name = f"d.{ending}"
+    if ending == "npz":
+        np.savez(upload, logits=LOGITS.reshape(5, 8, CLASSES), target=TARGET.reshape(5, 8), ids=names)
+    else:
+        columns = {"logits": list(LOGITS), "target": TARGET, "ids": names, "another": ["x" * 60_000] * ROWS}
+        pq.write_table(pa.table(columns), upload)
+
+    with open_dump(upload, sandboxed=True) as dump:
+        batch = dump.read(3, 11)
+        dump.rest()
+        again = dump.read_rows([39, 0])
+
+    np.testing.assert_array_equal(batch.logits.numpy(), LOGITS[3:11])
+    np.testing.assert_array_equal(batch.target.numpy(), TARGET[3:11])
+    assert batch.ids == tuple(names[3:11])
+    np.testing.assert_array_equal(again.logits.numpy(), LOGITS[[39, 0]])
+    assert again.ids == ("row 39", "row 0")
 
 
 def test_bfloat16_is_read_without_loss(tmp_path: Path) -> None:
@@ -112,6 +136,8 @@ def test_bfloat16_is_read_without_loss(tmp_path: Path) -> None:
 
     with open_dump(tmp_path / "d.safetensors") as dump:
         assert dump.dtype == "bfloat16"
+        assert torch.equal(dump.read(0, ROWS).logits, logits)
+    with (tmp_path / "d.safetensors").open("rb") as file, open_dump(file, sandboxed=True) as dump:
         assert torch.equal(dump.read(0, ROWS).logits, logits)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from xent_ui.server.fair_share import FairRules, Usage, Visit
 
-RULES = FairRules(half_life=2.0, address_seconds=0.5, remembered=100)
+RULES = FairRules(half_life=2.0, light=0.0, address_seconds=0.5, remembered=100)
 
 
 class Clock:
@@ -93,3 +93,11 @@ def test_what_is_remembered_is_bounded_and_the_heaviest_are_not_forgotten() -> N
 
     assert len(used._used) <= RULES.remembered
     assert used.of(visit("heavy")) == 2.0
+
+
+def test_who_uses_little_stands_back_behind_nobody_who_has_just_come() -> None:
+    used, light, fresh, heavy = Usage(FairRules(light=0.25), CLOCK), visit("light"), visit("fresh"), visit("heavy")
+    used.add(light, 0.2)
+    used.add(heavy, 1.0)
+
+    assert used.standings([light, fresh, heavy]) == {light: 0.0, fresh: 0.0, heavy: pytest.approx(0.75)}

@@ -72,10 +72,20 @@ def test_a_visit_that_ends_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     media = SimpleNamespace(remove_orphaned_files=lambda: done.append("files"))
     runtime = SimpleNamespace(close_session=done.append, media_file_mgr=media)
     monkeypatch.setattr(left_visits, "get_instance", lambda: runtime)
+    monkeypatch.setattr(left_visits, "COLLECT_SECONDS", 0.01)
+    monkeypatch.setattr(left_visits.gc, "collect", lambda: done.append("garbage"))
     left_visits.OWNERS.begin("visit", frozenset())
-    left_visits.end_visit("visit")
 
-    assert done == ["visit", "files"]
+    async def scene() -> None:
+        for _ in range(3):
+            left_visits.end_visit("visit")
+        while "garbage" not in done:
+            await asyncio.sleep(0.005)
+        left_visits.end_visit("visit")
+        await asyncio.sleep(0.1)
+
+    in_a_thread(scene())
+    assert done == [*["visit", "files"] * 3, "garbage", "visit", "files", "garbage"]
     assert not left_visits.OWNERS.know("visit")
 
 

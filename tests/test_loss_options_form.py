@@ -3,7 +3,7 @@
 import pytest
 
 from xent_core.parse import InvalidText
-from xent_ui.table.loss_options_form import loss_option_entries, weights_of
+from xent_ui.table.loss_options_form import MAX_WEIGHT_CHARACTERS, loss_option_entries, weights_of
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,16 @@ def test_weights_are_taken_as_they_were_typed(text: str, weights: tuple[str, ...
 def test_weights_that_cannot_be_are_refused(text: str, said: str) -> None:
     with pytest.raises(InvalidText, match=said):
         weights_of(text, num_classes=3)
+
+
+def test_weights_without_end_are_not_even_read() -> None:
+    longest = "1," * (MAX_WEIGHT_CHARACTERS // 2 - 1) + "1"
+    weights = weights_of(longest)
+
+    assert weights is not None
+    assert len(weights) == MAX_WEIGHT_CHARACTERS // 2
+    with pytest.raises(InvalidText, match="1,900,001 characters, expected at most 100,000"):
+        weights_of("1," * 950_000 + "1")
 
 
 def test_the_options_begin_with_the_defaults_of_pytorch() -> None:

@@ -99,6 +99,17 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/widgets/segments.py",
         ),
     ),
+    "tests/test_file_bombs.py": (
+        "what reads a stranger's file is tried with files that would cost it too much",
+        (
+            "xent_core/codec/sandboxed_reading.py",
+            "xent_core/dump/formats/sandboxed_files.py",
+            "xent_core/sandbox/connection.py",
+            "xent_core/sandbox/fork_server.py",
+            "xent_core/sandbox/process.py",
+            "xent_ui/server/uploads.py",
+        ),
+    ),
     "tests/test_export_page.py": (
         "offered by its page",
         (

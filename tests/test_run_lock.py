@@ -39,8 +39,8 @@ class Time:
 
 def lock_and_time(rules: TurnRules = NEVER_BESIDE) -> tuple[RunLock, Time]:
     passes = Time()
-    usage = Usage(FairRules(half_life=1e9), passes.clock)
-    return RunLock(rules, usage, passes.clock, passes.processor_time), passes
+    usage = Usage(FairRules(half_life=1e9, light=0.0), passes.clock)
+    return RunLock(rules, usage, passes.clock, passes.processor_time, passes.clock), passes
 
 
 def until(is_so: Callable[[], bool]) -> None:
@@ -237,6 +237,25 @@ def test_of_many_who_use_little_each_a_long_one_has_every_fourth_turn() -> None:
 
     assert ran.index("a") <= 3
     assert len(ran) == 7
+
+
+def test_a_heavy_run_comes_to_its_turn_although_a_run_that_does_not_pause_is_beside_all_others() -> None:
+    lock, passes = lock_and_time(TurnRules(beside=0.01, longest=1e6, overdue=0.5, every=4))
+    ran: list[str] = []
+    used(lock, a=10.0, b=2.0)
+
+    with ThreadPoolExecutor(8) as threads, lock.acquire(B):
+        passes.now += 0.02
+        heavy = waits(lock, threads, A, ran)
+        passes.now += 0.5
+        for number in range(4):
+            threads.submit(_run_once, lock, Visit("address", str(number))).result(PATIENCE)
+        heavy.result(PATIENCE)
+
+
+def _run_once(lock: RunLock, visit: Visit) -> None:
+    with lock.acquire(visit):
+        pass
 
 
 def test_who_has_used_less_runs_beside_a_run_that_does_not_pause() -> None:

@@ -320,7 +320,7 @@ class _Words(NamedTuple):
 
 def _tex(text: str) -> str:
     r"""A formula in which <z_k> stands for the derivative \frac{\partial L}{\partial z_k}."""
-    return re.sub("<(.*?)>", r"\\frac{\\partial L}{\\partial \1}", text)
+    return re.sub("<([^<>]*)>", r"\\frac{\\partial L}{\\partial \1}", text)
 
 
 _WORDS = {

@@ -18,7 +18,7 @@ from xent_host.addresses import address_group
 from xent_host.fair_shares import FairTurns, NoTurn, Pace
 from xent_host.message_limits import MessageLimits, Messages
 from xent_host.open_visits import OpenVisit, OpenVisits
-from xent_host.refusals import refuse
+from xent_host.refuse import refuse
 from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_download, is_plain
 from xent_host.upload_limits import Files, StreamlitFiles, UploadLimits, Uploads
 from xent_ui.server.log import event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 from streamlit.runtime import get_instance, memory_session_storage
@@ -10,6 +11,9 @@ from streamlit.runtime.session_manager import SessionInfo, SessionStorage
 
 from xent_host.visit_cookie import OWNERS
 
+# What a visit leaves refers to itself in circles, which Python looks for when much else is made: on a quiet server, not
+# for hours. Looking costs the time of a run of a page, so it waits for others that end.
+COLLECT_SECONDS = 10.0
 MOST_LEFT = 300  # five arrivals a second for a minute, or 200 who all lose their line at once
 
 
@@ -28,6 +32,25 @@ def end_visit(visit: str) -> None:
     # Streamlit has marked the files that were offered for download, and removes them the next time
     runtime.media_file_mgr.remove_orphaned_files()
     OWNERS.forget(visit)
+    _COLLECTION.plan()
+
+
+class _Collection:
+    """A collection of garbage some seconds after a visit has ended, one for all that end until then."""
+
+    def __init__(self) -> None:
+        self._planned: asyncio.TimerHandle | None = None
+
+    def plan(self) -> None:
+        if self._planned is None:
+            self._planned = asyncio.get_running_loop().call_later(COLLECT_SECONDS, self._collect)
+
+    def _collect(self) -> None:
+        self._planned = None
+        gc.collect()
+
+
+_COLLECTION = _Collection()
 
 
 class LeftVisits(SessionStorage):

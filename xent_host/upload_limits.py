@@ -18,7 +18,7 @@ from streamlit.runtime import get_instance
 
 from xent_host.fair_shares import FairTurns, GivingWay, NoTurn
 from xent_host.message_limits import MAX_FILES
-from xent_host.refusals import refuse
+from xent_host.refuse import refuse
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.log import event
 from xent_ui.streamlit_internals import drop_oldest_file, held_files

@@ -23,6 +23,7 @@ DECORATES: Literal["speeds up or decorates"] = "speeds up or decorates"
 SCRIPT_RUNNER = "streamlit.runtime.scriptrunner.script_runner:ScriptRunner"
 SESSION_STATE = "streamlit.runtime.state.session_state:SessionState"
 SAFE_SESSION_STATE = "streamlit.runtime.state.safe_session_state:SafeSessionState"
+DATA_EDITOR = "streamlit.elements.widgets.data_editor"
 RUN_CONTEXT = "streamlit_script_run_ctx"  # the attribute of a thread
 TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 
@@ -315,6 +316,16 @@ INTERNALS = (
             and _exist("streamlit.runtime.app_session:AppSession.request_rerun")
             and "runner.fastReruns"
             in resolve_name("streamlit.runtime.app_session:AppSession.request_rerun").__code__.co_consts
+        ),
+    ),
+    Internal(
+        "data_editor._apply_dataframe_edits",
+        "leaves a copy of an edited table alone that no page reads",
+        "whoever writes a whole table anew holds the interpreter for half a second in one piece",
+        PROTECTS,
+        lambda: (
+            _uses(f"{DATA_EDITOR}:DataEditorMixin.data_editor.__wrapped__", "_apply_dataframe_edits")
+            and resolve_name(f"{DATA_EDITOR}:_apply_dataframe_edits").__code__.co_argcount == 3
         ),
     ),
     Internal(

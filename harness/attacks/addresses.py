@@ -106,8 +106,7 @@ async def half_sent(site: Site, outcome: Outcome) -> None:
         finally:
             writer.close()
 
-    while True:
-        await asyncio.gather(*(one() for _ in range(HALF_SENT)))
+    await asyncio.gather(*(one() for _ in range(HALF_SENT)))
 
 
 async def begun(site: Site, path: str, count: int) -> int:
@@ -131,7 +130,7 @@ async def begun(site: Site, path: str, count: int) -> int:
 
 async def stream_spellings(site: Site, outcome: Outcome) -> None:
     """Visits that begin at an address which only looks like another: no more of them than at the plain one."""
-    for ending in itertools.cycle(("%0A", "/", "%20", "%0D")):
+    for ending in ("%0A", "/", "%20", "%0D"):
         outcome.sent(FLOOD)
         if opened := await begun(site, f"/_stcore/stream{ending}", FLOOD):
             outcome.fault(f"{opened} of {FLOOD} visits begin at /_stcore/stream{ending}")
@@ -156,7 +155,7 @@ ATTACKS = (
         FAMILY,
         f"{HALF_SENT} requests that do not end",
         half_sent,
-        seconds=HELD_SECONDS + 5,
+        ends_itself=True,
         through_nginx=True,
     ),
     Attack(
@@ -164,6 +163,7 @@ ATTACKS = (
         FAMILY,
         f"{FLOOD} visits at once at /_stcore/stream%0A",
         stream_spellings,
+        ends_itself=True,
         through_nginx=True,
     ),
 )

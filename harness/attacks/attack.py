@@ -26,11 +26,13 @@ class Site(NamedTuple):
       url: of the app, or of nginx before it.
       source: the address that the attacker comes from.
       seconds: how long he has.
+      enough: so many refusals end it before; 0 for none.
     """
 
     url: str
     source: str = STRANGER
     seconds: float = 10.0
+    enough: int = 0
 
     def visitor(self, page: str = "", **given: Any) -> Visitor:
         """A visit of the attacker, which has not begun."""

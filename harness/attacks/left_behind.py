@@ -66,14 +66,15 @@ def _killed(outcome: Outcome) -> None:
         async def look(url: str, kill) -> None:
             async with Visitor(url, page="your-logits") as visitor:
                 await _analyse(visitor, "dump.parquet", table())
-                outcome.sent()
                 kill()
 
         with contextlib.suppress(OSError), serve(ROOT / "hosted.py") as server:
             with contextlib.suppress(Exception):  # the visit breaks with the server
                 visit(look(server.url, server.process.kill))
+            server.process.kill()
             server.process.wait()
         held = _files(folder)
+        outcome.sent(len(held))
         with serve(ROOT / "hosted.py"):
             end = time.monotonic() + SWEPT_SECONDS
             while left := _files(folder) & held:
@@ -95,6 +96,7 @@ ATTACKS = (
         FAMILY,
         f"{LEAVERS} visits upload 8 MB and leave",
         leaving,
+        through_nginx=True,
         ends_itself=True,
         is_legal=True,
         is_refused=False,

@@ -13,10 +13,12 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from harness.attacks.attack import RETURN_SECONDS, Attack, Outcome, Site, repeat, together
+from harness.heavy_use import Downloader
 from harness.raw_websocket import BINARY, CONTINUATION, FLOODS, RawWebSocket, flood_with, frame
 from harness.visitor import Visitor, WrongAnswer
 
 FRAGMENTED, FRAGMENTED_BYTES, FRAGMENT_BYTES = 12, 46_000_000, 60_000
+CSV_BUTTON = "download_cross-entropy_csv"
 ANSWER_SECONDS = 2.0  # until a message that is neither answered nor refused counts as left out
 ANSWER_BYTES = 200_000  # of what asks where to put a file
 
@@ -170,6 +172,48 @@ async def take_over(site: Site, outcome: Outcome) -> None:
                     return
 
 
+class Client(Downloader):
+    """A visitor who fetches what a button makes, and puts files where they do not belong."""
+
+    async def url_of(self, key: str) -> str:
+        """Where the file of a button lies; "" if the server does not say."""
+        await self.ask(key)
+        answer = await self._receive_until("backend_operation_response")
+        return str(answer.backend_operation_response.deferred_file.url)
+
+    async def fetch(self, path: str) -> int:
+        """The status of the answer, with the cookies of this visitor."""
+        answer = await asyncio.to_thread(self._request, "GET", path, {"Cookie": self._cookie_header()})
+        return answer.status
+
+    async def put_into(self, visit: str) -> int:
+        """The status of an upload into a visit."""
+        return await asyncio.to_thread(self._put, f"/_stcore/upload_file/{visit}/1", "batch.json", b"{}")
+
+
+async def others_files(site: Site, outcome: Outcome) -> None:
+    """What a button of another made, what it would make, and an upload into his visit."""
+    owner = Client(site.url, page="export", source="127.0.0.1")
+    stranger = Client(site.url, page="export", source=site.source)
+    async with owner, stranger:
+        outcome.visits |= {owner.session, stranger.session}
+        url = await owner.url_of(CSV_BUTTON)
+        if await owner.fetch(url) != 200:
+            outcome.fault("the owner does not get his file")
+        stranger.files = dict(owner.files)
+        asked_for = await stranger.url_of(CSV_BUTTON)
+        outcome.sent(3)
+        if asked_for:
+            outcome.fault("a stranger is told where another's file lies")
+        for what, status in (
+            ("gets another's file", await stranger.fetch(url)),
+            ("puts a file into another's visit", await stranger.put_into(owner.session)),
+        ):
+            outcome.status(status)
+            if status < 400:
+                outcome.fault(f"a stranger {what}")
+
+
 FAMILY = "messages"
 ATTACKS = (
     *(
@@ -188,5 +232,8 @@ ATTACKS = (
     Attack("empty-states", FAMILY, "900 000 empty widgets", empty_states, prepare=partial(many_states, 900_000)),
     Attack("ids", FAMILY, "170 000 widgets that nobody has", ids, prepare=partial(many_ids, 170_000)),
     Attack("hashes", FAMILY, "260 000 messages that a browser has", hashes, prepare=partial(many_hashes, 260_000)),
+    Attack(
+        "others-files", FAMILY, "another's downloads and uploads", others_files, ends_itself=True, through_nginx=True
+    ),
     Attack("take-over", FAMILY, "another's live visit, by its number", take_over, through_nginx=True),
 )

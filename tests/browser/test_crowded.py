@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 import websockets
 from playwright.sync_api import Page, expect
 
-from harness.browser import ROOT, Server, edit_cell, editor, metric, open_page, serve
+from harness.browser import ROOT, Server, edit_cell, editor, metric, serve
 from tests.aio import in_a_thread
 from xent_host.connection_limits import SERVER_FULL, ConnectionLimits
 
@@ -50,9 +50,10 @@ def test_a_tab_that_gave_way_says_why_and_goes_on_when_there_is_room(page: Page)
             await other.close()
 
     with serve(ROOT / "hosted.py") as server:
-        open_page(page, f"{server.url}/?preset=worked-batch")
-        edit_cell(page, editor(page, "logits_editor"), 0, 1, "5")
-        expect(metric(page, "loss")).not_to_have_text("1.4076")
+        page.goto(f"{server.url}/?preset=worked-batch")
+        expect(metric(page, "loss")).to_have_text("1.4076", timeout=PATIENCE_MS)
+        edit_cell(page, editor(page, "logits"), 0, 1, "5")
+        expect(metric(page, "loss")).not_to_have_text("1.4076", timeout=PATIENCE_MS)
         before = metric(page, "loss").inner_text()
         filler = threading.Thread(target=lambda: in_a_thread(crowd()))
         filler.start()
@@ -65,7 +66,7 @@ def test_a_tab_that_gave_way_says_why_and_goes_on_when_there_is_room(page: Page)
 
         expect(page.get_by_text(SERVER_FULL)).to_have_count(0, timeout=PATIENCE_MS)
         expect(metric(page, "loss")).to_have_text(before)
-        edit_cell(page, editor(page, "logits_editor"), 0, 1, "6")
+        edit_cell(page, editor(page, "logits"), 0, 1, "6")
         expect(metric(page, "loss")).not_to_have_text(before)
         log = server.log()
     assert refused == [503]  # once: another replica could have had room

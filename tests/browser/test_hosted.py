@@ -82,11 +82,10 @@ def test_both_replicas_get_visitors_and_each_visitor_stays_with_one(site: Site) 
 
     assert set(cookies) == {"xent_replica=1", "xent_replica=2"}  # one alone would be a chance of 1 in 10¹²
     addresses = {name: server.url.removeprefix("http://") for name, server in site.replicas.items()}
-    for name, address in addresses.items():
-        before = len(site.requests())
-        answers = [get(site, "/", Cookie=f"xent_replica={name}") for _ in range(10)]
+    for name, path in (("1", "/healthz"), ("2", "/_stcore/health")):
+        answers = [get(site, path, Cookie=f"xent_replica={name}") for _ in range(10)]
         assert {cookie_of(answer) for answer in answers} == {None}
-        assert {request["replica"] for request in site.requests()[before:]} == {address}
+        assert {request["replica"] for request in site.requests() if request["path"] == path} == {addresses[name]}
 
 
 def test_a_cookie_that_names_no_replica_is_answered_and_replaced(site: Site) -> None:

@@ -48,7 +48,10 @@ PAGES = (
     "Your logits",
     "Export",
 )
-HEADERS = ("content-security-policy", "permissions-policy", "referrer-policy", "x-content-type-options")
+HEADERS = (
+    *("content-security-policy", "cross-origin-opener-policy", "cross-origin-resource-policy"),
+    *("permissions-policy", "referrer-policy", "x-content-type-options"),
+)
 SECONDS = 60
 
 

@@ -15,14 +15,13 @@ from harness.browser import (
     cell,
     edit_cell,
     editor,
+    expect_kept,
     go_to,
     metric,
     open_page,
     serve,
     wait_drawn,
 )
-
-IDLE_SECONDS = 4
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +30,30 @@ def hosted() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The same server, which waits for seconds instead of hours."""
+PATIENCE = """
+class Patience(idle_visits.IdleLimits):
+    seconds = property(lambda limits: 0.0 if os.path.exists({file!r}) else 3600.0, lambda limits, value: None)
+
+
+app = st.App("""
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
+    """The same server, whose patience ends when this file is there."""
+    file = tmp_path / "no-more-patience"
     text = (ROOT / "hosted.py").read_text("utf-8")
-    limits = f"limits=idle_visits.IdleLimits(seconds={IDLE_SECONDS}, look_seconds=0.2)"
     for old, new in {
-        "Middleware(idle_visits.IdleVisits)": f"Middleware(idle_visits.IdleVisits, {limits})",
+        "app = st.App(": PATIENCE.format(file=str(file)),
+        "Middleware(idle_visits.IdleVisits)": "Middleware(idle_visits.IdleVisits, limits=Patience(look_seconds=0.2))",
         '"app.py"': repr(str(ROOT / "app.py")),
     }.items():
         assert old in text
         text = text.replace(old, new)
-    script = tmp_path_factory.mktemp("server") / "hosted.py"
+    script = tmp_path / "hosted.py"
     script.write_text(text, "utf-8")
-    with serve(Path(script)) as server:
-        yield server
+    with serve(script) as server:
+        yield server, file
 
 
 def drop_lines(page: Page) -> None:
@@ -64,9 +72,10 @@ def test_no_script_reads_the_cookie_and_a_visit_outlives_its_line_and_its_page(
     page: Page, hosted: Server, journal: Journal
 ) -> None:
     offered: list[WebSocket] = []
-    page.on("websocket", offered.append)
+    page.on("websocket", lambda line: offered.append(line))
     page.add_init_script(f"({KEEP_LINES})()")
     open_page(page, f"{hosted.url}/?preset=worked-batch")
+    wait_drawn(page)
     [cookie] = [cookie for cookie in page.context.cookies() if cookie["name"].startswith("xent_visit_")]
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["expires"]) == (True, "Lax", -1)
     assert "xent_visit" not in page.evaluate("document.cookie")
@@ -106,11 +115,18 @@ def test_a_browser_downloads_and_uploads_what_is_its_own(page: Page, hosted: Ser
     journal.assert_quiet()
 
 
-def test_a_tab_that_was_idle_reads_why_it_has_ended_and_goes_back_to_its_table(page: Page, impatient: Server) -> None:
-    open_page(page, f"{impatient.url}/?preset=worked-batch")
+def test_a_tab_that_was_idle_reads_why_it_has_ended_and_goes_back_to_its_table(
+    page: Page, impatient: tuple[Server, Path]
+) -> None:
+    server, file = impatient
+    open_page(page, f"{server.url}/?preset=worked-batch")
+    wait_drawn(page)
     edit_cell(page, editor(page, "logits"), 0, 1, "5")
     expect(metric(page, "loss")).to_have_text("1.9950", timeout=IDLE_MS)
+    expect_kept(page, "5")
+    file.touch()
     page.wait_for_url(re.compile("/away$"), timeout=IDLE_MS)
     expect(page.get_by_role("heading", name="This visit has ended")).to_be_visible()
+    file.unlink()
     page.go_back()
     expect(metric(page, "loss")).to_have_text("1.9950", timeout=IDLE_MS)

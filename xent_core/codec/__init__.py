@@ -6,7 +6,7 @@ from xent_core.codec.document import Document, from_json, to_json
 from xent_core.codec.files import MAX_FILE_BYTES, read_file
 from xent_core.codec.notebook import to_notebook
 from xent_core.codec.refusals import InvalidFile, InvalidToken, TokenTooLong, UnsupportedInJax
-from xent_core.codec.sandboxed import read_file_in_sandbox
+from xent_core.codec.sandboxed_reading import read_file_in_sandbox
 from xent_core.codec.script import to_script
 from xent_core.codec.tokens import MAX_TOKEN, from_token, to_token
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, compress, islice
 
 import numpy as np
 import torch
@@ -136,7 +137,7 @@ def _cells(text: str) -> list[list[str]]:
                 _("Give every row the same length."),
             )
     if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
+        twice = next(name for name, count in Counter(header).items() if count > 1)
         raise InvalidFile(
             _("two columns named {name}").format(name=shown(twice)), _("different names"), _("Rename one of them.")
         )
@@ -165,11 +166,10 @@ def _numbers(rows: Sequence[Sequence[str]], header: Sequence[str], positions: Se
 def _holds(narrow: Tensor, values: np.ndarray, texts: Sequence[Sequence[str]]) -> bool:
     """Whether float32 loses nothing: each number is one of its own, or is what it writes for the number."""
     lost = ~((narrow.double().numpy() == values) | np.isnan(values))
-    cells = np.argwhere(lost).tolist()
+    lost_texts = compress(chain.from_iterable(texts), lost.reshape(-1).tolist())
     shortest = shortest_decimals(narrow[torch.from_numpy(lost)])
-    for (row, column), short in zip(cells, shortest, strict=True):
-        text = texts[row][column].replace("\u2212", "-")
-        if "inf" in short or Decimal(short) != Decimal(text):
+    for text, short in zip(lost_texts, shortest, strict=True):
+        if text != short and ("inf" in short or Decimal(short) != Decimal(text.replace("\u2212", "-"))):
             return False
     return True
 

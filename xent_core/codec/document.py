@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -51,7 +52,7 @@ class Document:
         ):
             _check_names(kind, names, count)
         if len(set(self.class_names)) < len(self.class_names):
-            twice = next(name for name in self.class_names if self.class_names.count(name) > 1)
+            twice = next(name for name, count in Counter(self.class_names).items() if count > 1)
             raise InvalidFile(
                 _("two classes are named {name!r}").format(name=twice),
                 _("a different name for each class"),

@@ -17,16 +17,18 @@ from xent_core.parse.number import HOW_TO_WRITE, NUMBER, SIGN, InvalidText, pars
 
 MAX_NESTING = 16
 TOKENS_PER_NUMBER = 8  # as one column, [[np.float64(1.0)], takes seven
+MAX_TOKENS = 4 * MAX_PASTED_NUMBERS
 
 _TOKEN_PATTERN = re.compile(
     rf"""
-    (?: \s++ | \#[^\n]*+ )*  # space, which is no token
+    \s*+
     (?:
-      (?P<ellipsis> \.\.\. | \u2026 )
+      (?P<comment>  \#[^\n]*+ )
+    | (?P<ellipsis> \.\.\. | \u2026 )
     | (?P<string>   '[^'\n]*' | "[^"\n]*" )
     | (?P<angle>    <[^<>\n]*> )
-    | (?P<number>   {SIGN}?\.?\d[\w.]*+ (?: (?<=[eE]){SIGN}[\w.]*+ )* )
-    | (?P<name>     {SIGN}?[^\W\d]\w*+ (?: \.[^\W\d]\w*+ )* )
+    | (?P<number>   {SIGN}?\.?\d[\w.]*+ (?: (?<=[eE]){SIGN}[\w.]*+ ){{0,9}} )
+    | (?P<name>     {SIGN}?[^\W\d]\w*+ (?: \.[^\W\d]\w*+ ){{0,9}} )
     | (?P<mark>     [\[\](),=] )
     | (?P<other>    . )
     | (?P<end>      \Z )
@@ -38,7 +40,7 @@ END = "end"
 _CLOSING = {"[": "]", "(": ")"}
 _CLOSERS = frozenset(_CLOSING.values())
 # what a console or an assignment writes before the value: >>> logits =
-_PREFIX = re.compile(r"(?:\s++|>>>|Out\[\d++\]:|Parameter containing:|[^\W\d][\w.]*+\s*+=(?!=))*")
+_PREFIX = re.compile(r"(?:\s++|>>>|Out\[\d++\]:|Parameter containing:|[^\W\d][\w.]*+\s*+=(?!=)){0,20}")
 _LIST_START = re.compile(rf"[\[(]\s*+(?:[\[(]|{SIGN}|\.?\d)")
 _LIST_OR_CALL_START = re.compile(r"[\[(]|[+\-\u2212]?[^\W\d][\w.]*+\s*+\(")
 _CALL_OF_LIST = re.compile(r"(?:tensor|array)\s*+\(\s*+\[")
@@ -62,7 +64,8 @@ Node: TypeAlias = "str | list[Node]"
 
 def literal_in(text: str) -> str | None:
     """The lists or the call in text, without the words before and the commas after; None if text is a table."""
-    body = _PREFIX.sub("", text, count=1).rstrip(" \t\n,;")
+    prefix = _PREFIX.match(text)
+    body = text[prefix.end() if prefix else 0 :].rstrip(" \t\n,;")
     may_be_one = _LIST_OR_CALL_START.match(body) and body[-1] in "])"
     if _LIST_START.match(body) or may_be_one or _CALL_OF_LIST.search(body):
         return body
@@ -103,7 +106,7 @@ class NestedListReader:
 
     def __init__(self, text: str, *, max_depth: int, max_numbers: int = MAX_PASTED_NUMBERS) -> None:
         self._max_depth = max_depth
-        tokens = _Tokens(text, most=TOKENS_PER_NUMBER * max_numbers)
+        tokens = _Tokens(text, max_numbers=max_numbers)
         self._tokens, self._kinds, self._texts = tokens, tokens.kinds, tokens.texts
         self._sequence_openings = tokens.sequence_openings()
         self._position = 0
@@ -313,15 +316,20 @@ class _Tokens:
       kinds, texts: of each token; after the last come two of the kind END, which have no text.
     """
 
-    def __init__(self, text: str, *, most: int) -> None:
-        """Raises: InvalidText for a shortened printout, and as soon as there are more tokens, or brackets too deep."""
+    def __init__(self, text: str, *, max_numbers: int) -> None:
+        """Raises: InvalidText for a shortened printout, and as soon as there is too much, or brackets are too deep."""
         self.kinds: list[str] = []
         self.texts: list[str] = []
         self._spaced: list[bool] = []  # whether space comes before it
         depth = 0
-        for match in _TOKEN_PATTERN.finditer(text):
+        most = min(TOKENS_PER_NUMBER * max_numbers, MAX_TOKENS)
+        for count, match in enumerate(_TOKEN_PATTERN.finditer(text)):
+            if count > most:
+                raise too_many_numbers(max_numbers)
             kind = cast(str, match.lastgroup)
             token = match[kind]
+            if kind == "comment":
+                continue
             if kind == "ellipsis":
                 raise InvalidText(_(SHORTENED))
             if kind == END:
@@ -338,8 +346,6 @@ class _Tokens:
                         "slice, such as logits[0]."
                     ).format(most=MAX_NESTING)
                 )
-            if len(self.kinds) > most:
-                raise too_many_numbers(most // TOKENS_PER_NUMBER)
         self.kinds += [END, END]
         self.texts += ["", ""]
         self._spaced += [True, True]

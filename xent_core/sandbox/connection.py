@@ -53,6 +53,10 @@ class Connection:
         except (ValueError, RecursionError, ConnectionError) as error:
             raise Broken("no message") from error
 
+    def fileno(self) -> int:
+        """The number of this end."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Closes this end; the other one reads that it is alone."""
         self._socket.close()

@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,12 @@ from xent_core.sandbox.connection import Connection
 
 MAX_REQUEST_BYTES = 4096
 MAX_OPEN_FILES = 64
-NOT_FOR_COPIES = (
-    "pandas",
-)  # pyarrow imports it if it is there, for two seconds in each copy, and needs it for nothing
 
 
 def main() -> None:
     """Serves until the program that started it has gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    for module in NOT_FOR_COPIES:
-        sys.modules[module] = None  # type: ignore[assignment]  # its import fails
+    sys.meta_path.insert(0, _WithoutPandas())
     for module in sys.argv[2:]:
         importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a copy ended
@@ -43,6 +40,15 @@ def main() -> None:
             control.close()
             run(json.loads(data), fds[0])
         os.close(fds[0])
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Pyarrow imports pandas where there is one, for two seconds in each copy, and needs it for nothing here."""
+
+    def find_spec(self, name: str, _path: object, _target: object = None) -> None:
+        """Nothing, and for pandas an end to the search. Raises: ModuleNotFoundError."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
 
 
 def run(request: dict[str, Any], fd: int) -> None:

@@ -20,15 +20,15 @@ from xent_core.language import language
 from xent_core.sandbox.connection import Broken, Connection
 
 PRELOADED = (
-    "xent_core.codec.sandboxed",
-    "xent_core.dump.formats.sandboxed",
+    "xent_core.codec.sandboxed_reading",
+    "xent_core.dump.formats.sandboxed_files",
     "pyarrow.compute",
     "pyarrow.csv",
     "pyarrow.parquet",
     "safetensors.torch",
 )
 SECONDS_TO_START = 60.0  # of the fork server, with all its imports, on a busy machine
-SECONDS_TO_ANSWER = 30.0  # whatever the load; what a process computes meanwhile has limits of its own
+SECONDS_TO_ANSWER = 120.0  # whatever the load; what a process computes meanwhile has limits of its own
 
 # one thread, or copies would not be safe; allocators that take no more address space than they use
 _ENVIRONMENT = {

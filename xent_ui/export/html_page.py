@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 
 from torch import Tensor
@@ -14,6 +15,7 @@ from xent_core.codec import to_script
 from xent_ui.export import figures
 from xent_ui.figures import theme
 from xent_ui.figures.heatmap import Cell
+from xent_ui.server.run_lock import RUN_LOCK
 from xent_ui.state.sheet import Sheet, number_text
 from xent_ui.text import _, number
 from xent_ui.widgets import formulas
@@ -99,6 +101,7 @@ def html_page(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimals:
     )
 
 
+@cache
 def _digest(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
@@ -127,6 +130,7 @@ def _figure(key: str, quantity: str, evaluation: Evaluation, sheet: Sheet, decim
         hover=formulas.hover_texts(evaluation, sheet, quantity),
         decimals=decimals,
     )
+    RUN_LOCK.pause_for_others()
     # in an element that no script runs, so < is the only character that could end it
     spec = figure.to_json().replace("<", "\\u003c")
     return (
@@ -146,6 +150,7 @@ def _table(
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     lines = []
     for i, (name, row) in enumerate(zip(rows, values.tolist(), strict=True)):
+        RUN_LOCK.pause_for_others()
         cells = "".join(
             f'<td{_mark(outlined, i, c)} title="{number_text(value, values.dtype)}">{number(value, decimals)}</td>'
             for c, value in enumerate(row)

@@ -28,6 +28,7 @@ from xent_core.precision import (
 from xent_ui.figures import heatmap, theme
 from xent_ui.precision.figures import Curve, error_curves
 from xent_ui.precision.state import PROBLEM, QUANTITY, YOUR_BATCH
+from xent_ui.server.run_lock import RUN_LOCK
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS, Sheet, number_text
 from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, number, power_of_ten, short, short_names, size_words
@@ -267,6 +268,7 @@ def curves(choice: str, sheet: Sheet) -> None:
         _("All logits times a factor. Solid: log_softmax. Dotted: log(softmax). Crosses on top: NaN or infinity.")
     )
     lines = scale_sweep(problem_of(choice, sheet))
+    RUN_LOCK.pause_for_others()
     left, right = st.columns(2)
     with left:
         _chart(_curves(lines, [line.loss_errors for line in lines]), "loss", _("logits ×"), loss)
@@ -295,6 +297,7 @@ def _curves(lines: list[ErrorLine], errors: list[tuple[float, ...]]) -> list[Cur
 def _chart(lines: list[Curve], name: str, x_title: str, y_title: str) -> None:
     """The curves, and their numbers as a table that is made when it is opened."""
     figure = error_curves(lines, zero="0", broken=_("NaN, inf"))
+    RUN_LOCK.pause_for_others()
     title = _("{y}, by {x}").format(x=x_title, y=y_title)
     st.markdown(f"**{title}**")
     st.plotly_chart(figure, key=f"sweep_{name}", config=CHART_CONFIG, alt=title)

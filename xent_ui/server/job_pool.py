@@ -102,6 +102,8 @@ class Pool:
         self._lock = Lock()
         self._running: list[Job[Any]] = []
         self._waiting: list[Job[Any]] = []  # as they came
+        self._begun: dict[Visit, int] = {}  # the number of the last job of each visit that still has one here
+        self._count = 0
 
     def submit(self, work: Callable[[Job[T]], T]) -> Job[T]:
         """Put work of the visit whose run this thread does into the queue. Raises: QueueFull."""
@@ -144,6 +146,10 @@ class Pool:
             job = self._in_order()[0]
             self._waiting.remove(job)
             self._running.append(job)
+            self._count += 1
+            here = {other.visit for other in self._waiting}
+            self._begun = {who: number for who, number in self._begun.items() if who in here}
+            self._begun[job.visit] = self._count
             job.future.set_running_or_notify_cancel()
         begun = time.thread_time()
         job.run()
@@ -154,13 +160,17 @@ class Pool:
     # What follows is called with the lock
 
     def _in_order(self) -> list[Job[Any]]:
-        """Those that wait, the next first: each visit's first job before anybody's second, then who has used least."""
+        """Those that wait, the next first.
+
+        Each visit's first job comes before anybody's second, then who has used least,
+        then who has waited longest since its last one.
+        """
         behind = self.usage.standings(job.visit for job in self._waiting)
         jobs_of = Counter(job.visit for job in self._running)
-        places: dict[Job[Any], tuple[int, float]] = {}
+        places: dict[Job[Any], tuple[int, float, int]] = {}
         for job in self._waiting:
             jobs_of[job.visit] += 1
-            places[job] = jobs_of[job.visit], behind[job.visit]
+            places[job] = jobs_of[job.visit], behind[job.visit], self._begun.get(job.visit, 0)
         return sorted(self._waiting, key=lambda job: places[job])
 
     def _make_room(self, visit: Visit) -> None:

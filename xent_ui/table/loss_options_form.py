@@ -90,8 +90,8 @@ class LossOptionsForm:
 
     def weight(self, label: str, *, placeholder: str | None = None) -> str:
         """A line of text for the weights; `weights_of` reads it."""
-        arguments = self._arguments("weight") | {"max_chars": MAX_WEIGHT_CHARACTERS}
-        return str(st.text_input(label, placeholder=placeholder, **arguments) or "")
+        most = 2 * MAX_WEIGHT_CHARACTERS  # a little too much is answered in words; a browser takes no more than this
+        return str(st.text_input(label, placeholder=placeholder, max_chars=most, **self._arguments("weight")) or "")
 
     def _label(self, label: str) -> str:
         return f"{label} {self.side}" if self.side else label

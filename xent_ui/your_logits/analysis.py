@@ -126,6 +126,17 @@ class DumpAnalysis:
         """The selection with so many suspects, for a file."""
         return select(self._scores, choice, self.summary.groups, first=count)
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the uploaded files, packed or not: what it may take to read a row again. 0 for files of this computer."""
+        given = (self.request.logits, self.request.target)
+        files = [file for part in given for file in (part if isinstance(part, list) else [part])]
+        return sum(getattr(file, "size", 0) for file in files)
+
+    def has_read(self, row: int) -> bool:
+        """Whether `row_detail` of this row is known already."""
+        return self._row_detail is not None and self._row_detail[0] == row
+
     def row_detail(self, row: int) -> RowDetail | None:
         """What one row says; None if it is ignored."""
         with self._reading:

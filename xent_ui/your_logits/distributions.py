@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from xent_core.dump import DumpSummary, Histogram, InvalidDump
+from xent_core.dump import DumpSummary, Histogram
 from xent_ui.state import session
 from xent_ui.text import _
 from xent_ui.widgets.matrices import CHART_CONFIG
@@ -26,10 +26,7 @@ def histograms_and_calibration(analysis: DumpAnalysis, row: int) -> None:
     summary, choice = analysis.summary, choice_of(analysis.summary)
     found = analysis.selection(choice)
     loss, norm, calibration = st.columns(3, gap="medium")
-    try:
-        detail = analysis.row_detail(row)
-    except (InvalidDump, OSError):
-        detail = None  # said where the row itself is shown
+    detail = analysis.row_detail(row) if analysis.has_read(row) else None  # why not is said where the row is shown
     for column, name, whole, chosen, title, alt in (
         (
             loss,

@@ -11,6 +11,7 @@ from xent_ui.your_logits.analysis import DumpAnalysis
 
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
 ENDS = ("from", "to")
+MAX_PATH_CHARACTERS = 4096  # of Linux
 
 SOURCE = Kept[str]("dump_source", EXAMPLE)
 LOGITS_PATH = Kept[str]("dump_logits_path", "")

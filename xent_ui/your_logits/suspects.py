@@ -16,7 +16,7 @@ from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
-from xent_ui.widgets import number_tables, row_chooser
+from xent_ui.widgets import job_progress, number_tables, row_chooser
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis
@@ -134,7 +134,9 @@ def why(analysis: DumpAnalysis, row: int) -> None:
     summary = analysis.summary
     st.markdown(f"**{_('Why is row {row} here?').format(row=row)}**")
     try:
-        detail = analysis.row_detail(row)
+        # a packed file is read from its beginning
+        size = 0 if analysis.has_read(row) else analysis.size_bytes
+        detail = job_progress.run_and_wait(partial(analysis.row_detail, row), size_bytes=size)
     except (InvalidDump, OSError) as error:
         st.error(_("The row cannot be read again: {error}").format(error=markdown_escaped(str(error))))
         return
@@ -224,7 +226,7 @@ def _row_gradient(detail: RowDetail, summary: DumpSummary) -> None:
 def _open(analysis: DumpAnalysis, rows: list[int], page: str) -> None:
     """Put rows of the dump on the table, and go to a page that shows them."""
     try:
-        sheet, is_cut = analysis.sheet(rows)
+        sheet, is_cut = job_progress.run_and_wait(partial(analysis.sheet, rows), size_bytes=analysis.size_bytes)
     except (InvalidSheet, InvalidDump, OSError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/error:")
         return

@@ -32,6 +32,7 @@ from xent_ui.your_logits.state import (
     EXAMPLE,
     LOGITS_ARE,
     LOGITS_PATH,
+    MAX_PATH_CHARACTERS,
     OPTION_ENTRIES,
     PATH,
     SOURCE,
@@ -105,12 +106,16 @@ def _of_path() -> AnalysisRequest | None:
     logits = left.text_input(
         _("Path of the logits"),
         key=LOGITS_PATH.name,
+        max_chars=MAX_PATH_CHARACTERS,
         persist_state="session",
         placeholder="dump.npz, logits-*.npy",
         help=_("Read piece by piece, of any size; a pattern stands for several shards."),
     )
     target = right.text_input(
-        _("Path of the labels, if they lie in another file"), key=TARGET_PATH.name, persist_state="session"
+        _("Path of the labels, if they lie in another file"),
+        key=TARGET_PATH.name,
+        max_chars=MAX_PATH_CHARACTERS,
+        persist_state="session",
     )
     if not (logits or "").strip():
         return None

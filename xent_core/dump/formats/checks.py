@@ -15,7 +15,7 @@ from xent_core.language import _
 MAX_CLASSES = 2_000_000
 MAX_MEMBERS = 1_000
 MAX_HEADER_BYTES = 16 * 2**20
-MAX_TABLE_COLUMNS = 10_000  # each costs pyarrow about 12 kB, however little is in it
+MAX_TABLE_COLUMNS = 4_096  # each costs pyarrow 12 kB or more, however little is in it
 MAX_TABLE_HEADER_BYTES = 2**20  # the first line of a CSV file, the footer of a Parquet file, a safetensors header
 # numbers of a real model compress two- or threefold; a hundredfold is zeros, or a trap
 MAX_RATIO = 100

@@ -80,6 +80,8 @@ def open_csv(raw: RawFile) -> OpenFile:
     try:
         is_only_header = has_header and size_bytes <= start + len(first)
         rows = 0 if is_only_header else sum(batch.num_rows for batch in reader(names[:1]))
+    except MemoryError:  # pyarrow's is an ArrowException too
+        raise
     except pa.ArrowException as error:
         raise InvalidDump(
             "table-broken",

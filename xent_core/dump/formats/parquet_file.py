@@ -55,6 +55,8 @@ def open_parquet(raw: RawFile) -> OpenFile:
             path = copy.name
         try:
             reader = ParquetHere(file) if limits is not None or path is None else ParquetReader(path)
+        except MemoryError:  # pyarrow's is an ArrowException too
+            raise
         except pa.ArrowException as error:
             raise broken("table-broken", error) from error
         except (OSError, ValueError) as error:

@@ -60,6 +60,8 @@ class Table:
                 kept = self._held.slice(behind)
                 self._first += behind
                 self._held = pa.concat_tables([kept, pa.Table.from_batches([next(self._batches)])])
+        except MemoryError:  # pyarrow's is an ArrowException too
+            raise
         except StopIteration as error:
             raise too_short(self._name, stop, self._first) from error
         except pa.ArrowException as error:

@@ -18,8 +18,8 @@ from xent_core.language import _
 from xent_core.sandbox import Connection, ProcessLimits, SandboxDied, SandboxedProcess, release_memory
 from xent_core.sandbox.fork_server import allow_seconds
 
-LIMITS = ProcessLimits(memory_bytes=256 * 2**20, cpu_seconds=60)
-SECONDS_AN_ANSWER = 8  # on a processor: to open a file, or to read one window of rows
+LIMITS = ProcessLimits(memory_bytes=288 * 2**20, cpu_seconds=90)  # an analysis may take 60
+SECONDS_AN_ANSWER = 15  # on a processor: to open a file, or to read one window of rows
 MAX_WINDOW_BYTES = 128 * 2**20
 MAX_TEXT_BYTES = 32 * 2**20  # in a window
 

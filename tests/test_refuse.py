@@ -4,7 +4,7 @@ import pytest
 from starlette.types import Message
 
 from tests.aio import in_a_thread
-from xent_host.refusals import refuse
+from xent_host.refuse import refuse
 
 
 def refused(kind: str, **scope: object) -> list[Message]:

@@ -15,7 +15,7 @@ from xent_core.codec.refusals import InvalidFile, RefusedProblem
 from xent_core.language import _
 from xent_core.sandbox import Connection, ProcessLimits, SandboxDied, SandboxedProcess, release_memory
 
-LIMITS = ProcessLimits(memory_bytes=256 * 2**20, cpu_seconds=20)
+LIMITS = ProcessLimits(memory_bytes=256 * 2**20, cpu_seconds=60)  # a table of a million numbers takes up to 20
 MAX_TENSOR_BYTES = 64 * 2**20  # of all tensors together: three times a million numbers of 16 bytes, and some
 
 
