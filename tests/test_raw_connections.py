@@ -17,6 +17,7 @@ from harness.raw_websocket import (
     FLOODS,
     PING,
     TEXT,
+    Flood,
     RawSocket,
     RawWebSocket,
     exchange,
@@ -40,8 +41,8 @@ def server() -> Iterator[Server]:
 def test_neighbours_go_on_while_frames_flood_in_and_every_flood_is_cut_off(server: Server) -> None:
     kinds = [kind for kind in FLOODS if kind != "large messages"]  # which are slowed down
 
-    async def scene() -> tuple[list[float], dict[str, int]]:
-        loop, waits, left = asyncio.get_running_loop(), [], {}
+    async def scene() -> tuple[list[float], dict[str, Flood]]:
+        loop, waits, found = asyncio.get_running_loop(), [], {}
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             async with Visitor(server.url) as neighbour:
                 for number, kind in enumerate(kinds):
@@ -49,14 +50,14 @@ def test_neighbours_go_on_while_frames_flood_in_and_every_flood_is_cut_off(serve
                     while not flooding.done():
                         waits.append(await neighbour.edit(0, 0, f"{number}.{len(waits) % 1000:03}"))
                         await asyncio.sleep(0.1)
-                    found = await flooding
-                    left[kind] = found.sent // max(found.connections, 1)
-        return waits, left
+                    found[kind] = await flooding
+        return waits, found
 
-    waits, left = visit(scene())
+    waits, found = visit(scene())
 
     assert len(waits) >= len(kinds)  # each answer was compared with its own loss
-    assert {kind for kind, size in left.items() if size > BYTES_OF_A_CONNECTION} == set()
+    assert {kind for kind, one in found.items() if one.connections < 2} == set()  # it had to connect anew
+    assert {kind for kind, one in found.items() if one.sent > BYTES_OF_A_CONNECTION * one.connections} == set()
 
 
 def test_a_request_that_is_half_sent_is_closed(server: Server) -> None:
