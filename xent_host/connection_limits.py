@@ -8,6 +8,7 @@ What is short is shared between the addresses of the visitors: see xent_host/fai
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -155,7 +156,9 @@ class ConnectionLimiter:
         # a page, and what a browser without a visit asks until it may open one: the page shows what it is answered
         is_arrival = Headers(scope=scope).get("sec-fetch-dest") in ("document", "iframe") or place == HEALTH
         if is_arrival and not self.visits.has_room(address):
-            await _refuse_full(scope, receive, send)
+            # of what is no JSON, Streamlit's page shows the status alone
+            words = json.dumps(SERVER_FULL) if place == HEALTH else SERVER_FULL
+            await _refuse_full(scope, receive, send, words)
             return
         try:
             await self.turns.take(address)
@@ -193,7 +196,7 @@ class ConnectionLimiter:
             event("limit", what="answer_seconds")
 
 
-async def _refuse_full(scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse_full(scope: Scope, receive: Receive, send: Send, words: str = SERVER_FULL) -> None:
     """By this status and header a proxy knows that another replica may have room."""
     headers = {"Retry_After": RETRY_SECONDS, "Refresh": RETRY_SECONDS, "X_Xent_Full": "1", "Cache_Control": "no-store"}
-    await refuse(503, SERVER_FULL, scope, receive, send, **headers)
+    await refuse(503, words, scope, receive, send, **headers)
