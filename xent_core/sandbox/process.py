@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import json
@@ -72,6 +73,15 @@ class _ForkServer:
         with self._lock:
             self._start()
 
+    def stop(self) -> None:
+        """Ends it, by leaving it alone."""
+        with self._lock:
+            if self._process is not None and self._control is not None:
+                self._control.close()
+                self._process.kill()
+                self._process.wait()
+                self._process = self._control = None
+
     def fork(self, handler: str, limits: ProcessLimits) -> socket.socket:
         """The socket of a new process with these limits, which runs the function MODULE:NAME with its other end."""
         request = {
@@ -107,6 +117,7 @@ class _ForkServer:
 
 
 _FORK_SERVER = _ForkServer()
+atexit.register(_FORK_SERVER.stop)
 
 
 def start_fork_server() -> None:
