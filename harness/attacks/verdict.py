@@ -42,7 +42,9 @@ class Measured:
 
     def limits(self) -> list[tuple[str, float, float, float]]:
         """What is promised in numbers: name, what came, what is promised, and from where on it fails."""
-        p95 = ("p95 ms", self.beside.quantile_ms(0.95), LEGAL_MS, SLACK * LEGAL_MS)
+        # on a machine that is busy with other things, the neighbours wait longer even when they are alone
+        legal_ms = max(LEGAL_MS, LONGER * self.alone.quantile_ms(0.95))
+        p95 = ("p95 ms", self.beside.quantile_ms(0.95), legal_ms, SLACK * legal_ms)
         longer = ("times as long", self.longer, LONGER, SLACK * LONGER)
         return [
             p95 if self.attack.is_legal else longer,
