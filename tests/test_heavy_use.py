@@ -1,4 +1,4 @@
-"""What hundreds of downloads leave to another visitor of a running server, with the loads of `harness.heavy_use`."""
+"""What many downloads leave to another visitor, on a server that runs; the loads that `harness.heavy_use` measures."""
 
 import asyncio
 

@@ -49,7 +49,28 @@ def store_under_another_name(patch: Patch) -> None:
 REMOVED: dict[str, list[Callable[[Patch], None]]] = {
     "ScriptRunner._run_script": [
         without(f"{RUNNER}._run_script"),
-        lambda patch: patch.setattr("streamlit.runtime.scriptrunner_utils.script_requests.RerunData", dict),
+        lambda patch: patch.setattr(f"{RUNNER}.__init__", lambda runner: None),
+    ],
+    "Runtime.get_client": [
+        without("streamlit.runtime.Runtime.get_client"),
+        without("streamlit.web.server.starlette.starlette_websocket.StarletteClientContext.remote_ip"),
+    ],
+    "the option runner.fastReruns": [
+        lambda patch: patch.setattr("streamlit.config.get_config_options", rich_only),
+        lambda patch: patch.setattr(
+            "streamlit.runtime.app_session.AppSession.request_rerun", lambda session, state: None
+        ),
+    ],
+    "data_editor._apply_dataframe_edits": [
+        without("streamlit.elements.widgets.data_editor._apply_dataframe_edits"),
+        lambda patch: patch.setattr(
+            "streamlit.elements.widgets.data_editor._apply_dataframe_edits", lambda table, edits: table
+        ),
+    ],
+    "DeferredFileHandler.handle": [
+        lambda patch: patch.setattr(
+            "streamlit.runtime.backend_operation_handler.DeferredFileHandler.handle", lambda handler, request: None
+        )
     ],
     "ScriptRunner._enqueue_forward_msg": [
         without(f"{RUNNER}._enqueue_forward_msg"),
@@ -151,7 +172,9 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         without("streamlit.config.get_where_defined"),
     ],
     "Runtime.does_script_run": [without("streamlit.runtime.Runtime.does_script_run_without_error")],
-    "the options runner.postScriptGC": [lambda patch: patch.setattr("streamlit.config.get_config_options", rich_only)],
+    "the options runner.postScriptGC": [
+        lambda patch: patch.setattr("streamlit.config.get_config_options", those_that_protect)
+    ],
     "PagesManager": [without("streamlit.runtime.pages_manager.PagesManager.uses_pages_directory")],
     "static/js/": [expecting("CELL_EDITOR_CODE", "gone.*.js")],
     "ForwardMsg.auto_rerun": [
@@ -164,6 +187,10 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
 
 def rich_only() -> dict[str, None]:
     return {"logger.enableRich": None}
+
+
+def those_that_protect() -> dict[str, None]:
+    return {"logger.enableRich": None, "runner.fastReruns": None}
 
 
 def _message_without_fields() -> object:

@@ -211,19 +211,20 @@ def _is_run_patchable() -> bool:
 
 def _is_address_of_a_session_known() -> bool:
     socket = "streamlit.web.server.starlette.starlette_websocket"
-    return _exist(
-        "streamlit.runtime:Runtime.get_client",
-        "streamlit.runtime:Runtime.is_active_session",
-        f"{socket}:StarletteSessionClient.client_context",
-        f"{socket}:StarletteClientContext.remote_ip",
-    ) and _uses("streamlit.runtime.backend_operation_handler:connection_locality", "get_client", "client_context")
+    return (
+        _exist("streamlit.runtime:Runtime.get_client", "streamlit.runtime:Runtime.is_active_session")
+        and "remote_ip" in vars(resolve_name(f"{socket}:StarletteClientContext"))
+        and "client_context" in vars(resolve_name(f"{socket}:StarletteSessionClient"))
+    )
 
 
 def _are_downloads_within_reach() -> bool:
-    handle = "streamlit.runtime.backend_operation_handler:DeferredFileHandler.handle"
+    session = "streamlit.runtime.app_session:AppSession"
+    handle = resolve_name("streamlit.runtime.backend_operation_handler:DeferredFileHandler.handle")
     return (
-        resolve_name(handle).__code__.co_varnames[:3] == ("self", "request", "session_id")
-        and _uses(handle, "deferred_file", "file_id", "execute_deferred", "request_id")
+        handle.__code__.co_argcount == 3
+        and _uses(f"{session}._create_backend_operation_dispatcher", "DeferredFileHandler")
+        and _exist("streamlit.runtime.media_file_manager:MediaFileManager.execute_deferred")
         and {"url"} <= _fields("DeferredFileResponsePayload", file="ForwardMsg")
         and {"request_id", "error_msg", "deferred_file"} <= _fields("BackendOperationResponse", file="ForwardMsg")
     )
