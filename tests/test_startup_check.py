@@ -128,7 +128,10 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         without("uvicorn.middleware.proxy_headers._TrustedHosts"),
     ],
     "uvicorn's extension": [
-        lambda patch: patch.setattr(f"{WEBSOCKETS}.WebSocketsSansIOProtocol.handle_connect", lambda protocol, event: 1)
+        lambda patch: patch.setattr(
+            f"{WEBSOCKETS}.WebSocketsSansIOProtocol.handle_connect",
+            lambda protocol, event: protocol.handshake_initiated,
+        )
     ],
     "Runtime.connect_session": [
         without("streamlit.runtime.Runtime.connect_session"),
