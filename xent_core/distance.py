@@ -28,3 +28,14 @@ def distance(values: Tensor, expected: Tensor) -> Tensor:
 def largest(values: Tensor) -> float:
     """The largest of the values; 0 if there are none, NaN if one is NaN."""
     return float(values.max()) if values.numel() else 0.0
+
+
+def largest_finite(values: Tensor) -> float:
+    """The largest |value| of those that are finite, in float64; 0 if there are none.
+
+    Example:
+      >>> import torch
+      >>> largest_finite(torch.tensor([1.0, -3.0, math.nan, -math.inf]))
+      3.0
+    """
+    return largest(values.double().nan_to_num(0.0, 0.0, 0.0).abs())

@@ -24,9 +24,9 @@ from streamlit.runtime.state.session_state import SessionState
 
 from xent_ui.server.log import event
 from xent_ui.state.session import SHOWN_WIDGETS
+from xent_ui.state.sheet import LARGEST_WHOLE
 from xent_ui.streamlit_internals import TRIGGER_VALUES, WIDGET_VALUES
 
-LARGEST_WHOLE = 2**53 - 1  # of a browser
 # in which field the value of each widget comes; two kinds are told apart here that are one to Streamlit
 FIELDS = {**WIDGET_VALUES, "bidi_events": TRIGGER_VALUES, "data_editor": WIDGET_VALUES["dataframe"]}
 KNOWN_FIELDS = {None, "int_value", *FIELDS.values()}  # in which any value of a page comes

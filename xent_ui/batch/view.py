@@ -8,6 +8,7 @@ import streamlit as st
 
 from xent_core import Evaluation, gradient_check
 from xent_core.cross_entropy import GradientCheck
+from xent_core.distance import largest_finite
 from xent_core.parse import parse_number
 from xent_core.reference_losses import reference_losses
 from xent_ui.batch import why
@@ -112,7 +113,7 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
     formula = smoothed if problem.weight is None else f"w · ({smoothed})" if problem.smoothing else "w · y"
     picture, words = st.columns([1, 1], gap="small")
     values = evaluation.effective_target
-    largest = float(values.double().nan_to_num(0.0, 0.0, 0.0).abs().max())
+    largest = largest_finite(values)
     with picture:
         st.markdown(f"**{_('effective target')}** v = {formula}")
         st.plotly_chart(

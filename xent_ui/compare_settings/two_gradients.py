@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from xent_core.cross_entropy import Evaluation
+from xent_core.distance import largest_finite
 from xent_core.problem import DTYPES
 from xent_core.settings_comparison import GradientPair
 from xent_ui.figures import heatmap
@@ -113,7 +114,7 @@ def heatmaps(
       evaluation: whose labels are outlined.
     """
     outlines = matrices.target_cells(evaluation)
-    largest = float(pair.difference.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    largest = largest_finite(pair.difference)
     columns = st.columns(3, gap="small") if sheet.num_classes <= MAX_CLASSES_BESIDE else st.columns(1) * 3
     ends = (bound, bound, largest)
     for column, name, title, values, end in zip(

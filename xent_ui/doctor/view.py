@@ -10,6 +10,7 @@ from torch import Tensor
 
 from xent_core import Finding, diagnose
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
+from xent_core.distance import largest_finite
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.doctor.torch_messages import recognise
@@ -234,11 +235,7 @@ def pitfall(code: str) -> None:
         if words := _words_on(PITFALLS[code]):
             st.markdown(markdown_escaped(words))
     both = PITFALLS[code].wrong, PITFALLS[code].right
-    finite = [
-        float(call.grad_logits.double().nan_to_num(0.0, 0.0, 0.0).abs().max())
-        for call in both
-        if call.grad_logits is not None
-    ]
+    finite = [largest_finite(call.grad_logits) for call in both if call.grad_logits is not None]
     bound = max(finite, default=1.0)
     titles = (f":red[✗] {_('Wrong')}", f":green[✓] {_('Right')}")
     for column, name, title, call in zip(st.columns(2, gap="medium"), ("wrong", "right"), titles, both, strict=True):

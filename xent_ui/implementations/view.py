@@ -10,6 +10,7 @@ import streamlit as st
 from torch import Tensor
 
 from xent_core import Problem, compare, evaluate
+from xent_core.distance import largest_finite
 from xent_core.implementations import IMPLEMENTATIONS, REASONS, Entry, Reason, RowWorked, row_worked
 from xent_ui.figures import heatmap
 from xent_ui.implementations.state import ROUTE, SCALE, SCALES, WORKED_ROW
@@ -171,7 +172,7 @@ def gradient(entry: Entry, problem: Problem, sheet: Sheet) -> None:
         return
     st.markdown(f"**{_('minus the gradient of F.cross_entropy')}**")
     difference = entry.grad_logits.double() - reference.grad_logits.double()
-    bound = float(difference.nan_to_num(0.0, 0.0, 0.0).abs().max())
+    bound = largest_finite(difference)
     gradient_heatmap(difference, sheet, "route_difference", bound=bound, alt=_("Difference of the gradients"))
 
 

@@ -11,7 +11,7 @@ import torch
 
 from xent_core.one_row import with_share
 from xent_core.parse import InvalidText, parse_number
-from xent_ui.state.sheet import ONE_HOT, PROBABILITIES, Sheet, number_text
+from xent_ui.state.sheet import LARGEST_WHOLE, ONE_HOT, PROBABILITIES, Sheet, number_text
 from xent_ui.text import _
 
 MIN_BOUND = 10.0  # of the sliders, at least
@@ -110,7 +110,7 @@ def _texts(value: object, count: int) -> list[str]:
 
 
 def _whole(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 2**53:
+    if type(value) is not int or not 0 <= value <= LARGEST_WHOLE:
         raise TypeError
     return value
 

@@ -12,7 +12,7 @@ import streamlit as st
 import torch
 
 from xent_core import Problem
-from xent_core.distance import largest
+from xent_core.distance import largest, largest_finite
 from xent_core.precision import (
     LOG_OF_SOFTMAX,
     MEAN_IN_FLOAT32,
@@ -229,8 +229,9 @@ def matrices(runs: Runs, choice: str, sheet: Sheet) -> None:
     else:
         rows, classes = list(map(str, range(problem.num_rows))), list(map(str, range(problem.num_classes)))
     below = [run for name, run in runs.items() if name != "float64" or quantity in ("gradient", "probability")]
-    exact_sizes = runs["float64"].evaluation.grad_logits.nan_to_num(0.0, 0.0, 0.0).abs()
-    digits = _decimals_for(largest(exact_sizes)) if quantity == "gradient" else decimals()
+    digits = (
+        _decimals_for(largest_finite(runs["float64"].evaluation.grad_logits)) if quantity == "gradient" else decimals()
+    )
     columns = st.columns(len(below)) if problem.num_classes <= 5 else st.columns(1) * len(below)
     for column, run in zip(columns, below, strict=True):
         values, scale, bound = _matrix_of(run, quantity)
@@ -249,7 +250,7 @@ def _matrix_of(run: InDtype, quantity: str) -> tuple[torch.Tensor, theme.Scale, 
         return run.evaluation.grad_logits, theme.GRADIENT, run.exact.gradient_bound
     signed = run.grad_logits.signed_error
     values = signed if quantity == "error" else run.grad_logits.ulps * signed.sign()
-    return values, theme.GRADIENT, float(values.nan_to_num(0.0, 0.0, 0.0).abs().max()) if values.numel() else 1.0
+    return values, theme.GRADIENT, largest_finite(values) if values.numel() else 1.0
 
 
 def curves(choice: str, sheet: Sheet) -> None:

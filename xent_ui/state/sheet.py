@@ -23,8 +23,13 @@ ONE_HOT, CLASS_INDEX, PROBABILITIES = TARGET_KINDS = ("one-hot", "class index", 
 ROW_NAME_COLUMN = "row"
 # column names that the editors or Streamlit need for themselves
 RESERVED_NAMES = {ROW_NAME_COLUMN, "_index", "ignored"}
-# what the widgets of the options can hold; beyond 2**53 a browser rounds
-OPTION_RANGES = {"label_smoothing": (0.0, 1.0), "temperature": (1e-6, 1e6), "ignore_index": (1 - 2**53, 2**53 - 1)}
+LARGEST_WHOLE = 2**53 - 1  # beyond it a browser rounds
+# what the widgets of the options can hold
+OPTION_RANGES = {
+    "label_smoothing": (0.0, 1.0),
+    "temperature": (1e-6, 1e6),
+    "ignore_index": (-LARGEST_WHOLE, LARGEST_WHOLE),
+}
 
 Cells = tuple[tuple[str, ...], ...]
 T = TypeVar("T")
