@@ -279,6 +279,29 @@ def test_a_visit_counts_no_longer_when_its_app_fails() -> None:
     assert in_a_thread(scene()) == 0
 
 
+def test_a_visit_that_gave_way_is_over_although_its_browser_reads_nothing() -> None:
+    async def scene() -> list[Any]:
+        heard = []
+
+        async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "websocket.accept"})
+            while True:
+                heard.append((await receive())["type"])
+                if heard[-1] == "websocket.disconnect":
+                    return
+
+        guard = ConnectionLimiter(app, ConnectionLimits(visits=2))
+        browser = Browser(guard)
+        await settle()
+        [visit] = guard.visits._open
+        visit.has_ended = True  # and the close waits to be read
+        browser.say(RERUN)
+        await settle()
+        return heard
+
+    assert in_a_thread(scene()) == ["websocket.connect", "websocket.disconnect"]
+
+
 @pytest.mark.parametrize("pace", [{"visits_a_second": 0.001, "visits_burst": 2, "wait_seconds": 1.0}])
 def test_visits_of_one_address_do_not_begin_without_end(pace: dict[str, Any]) -> None:
     async def scene() -> list[Any]:

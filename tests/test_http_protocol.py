@@ -15,6 +15,7 @@ from tests.aio import in_a_thread
 from tests.transports import HANDSHAKE, Transport, settle
 from xent_host import http_protocol
 from xent_host.http_protocol import BoundedHTTP, RequestLimits
+from xent_host.upload_limits import UploadLimits
 from xent_host.websocket_protocol import BoundedWebSocket
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
@@ -238,3 +239,7 @@ def test_where_uvicorn_would_take_another_parser_connections_are_bounded_too(mon
         return Another(config=config, server_state=ServerState(), app_state={})
 
     assert type(in_a_thread(made())) is BoundedHTTP
+
+
+def test_an_upload_that_waited_for_its_turn_still_has_its_own_time() -> None:
+    assert RequestLimits().body_seconds > UploadLimits().waiting_seconds + UploadLimits().seconds

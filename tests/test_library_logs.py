@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import time
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -128,3 +129,17 @@ def test_a_fact_is_short(capsys: pytest.CaptureFixture[str]) -> None:
 
     [line] = lines(capsys)
     assert (len(line["where"]), line["bytes"]) == (1000, 5)
+
+
+def test_garbage_that_is_collected_while_a_line_is_counted_may_log_too() -> None:
+    lines = Log()
+
+    def write_within() -> None:
+        with lines._lock:  # as when a destructor runs in there
+            lines.write("inner", {})
+
+    thread = Thread(target=write_within, daemon=True)
+    thread.start()
+    thread.join(10)
+
+    assert not thread.is_alive()

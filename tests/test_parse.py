@@ -513,3 +513,9 @@ def test_what_is_no_tensor_is_refused(text: str, words: str) -> None:
         parse_tensor(text)
 
     assert words in str(caught.value)
+
+
+def test_the_names_of_rows_do_not_count_as_numbers() -> None:
+    rows = [f"row {number}\t1\t2\t3" for number in range(2**14)]  # 49 152 numbers, and as many separators as 65 536
+
+    assert parse_tensor("\n".join(rows)).shape == (2**14, 3)

@@ -1,5 +1,7 @@
 """A session's address is that of its browser; while its browser is away, the one that it had."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +35,7 @@ def test_a_visit_is_its_session_and_the_group_of_its_address(runtime: Runtime) -
     runtime.addresses = {"a": "192.0.2.1", "b": "2001:db8::1:2"}
 
     assert visits.visit_of("a") == Visit("192.0.2.1", "a")
-    assert visits.visit_of("b") == Visit("2001:db8::/64", "b")
+    assert visits.visit_of("b") == Visit("2001:db8::/48", "b")
 
 
 def test_who_is_away_for_a_moment_keeps_the_address(runtime: Runtime) -> None:
@@ -50,3 +52,17 @@ def test_so_many_addresses_are_remembered_and_no_more(runtime: Runtime) -> None:
         visits.visit_of(str(number))
 
     assert len(visits._addresses) == visits.REMEMBERED
+
+
+def test_any_number_of_threads_may_ask_at_once(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "REMEMBERED", 3)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            asked = list(threads.map(lambda number: visits.visit_of(f"{number % 50}").session, range(20_000)))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert asked == [f"{number % 50}" for number in range(20_000)]
+    assert len(visits._addresses) == 3

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xent_host.addresses import address_group
 from xent_host.fair_shares import FairTurns, NoTurn, Pace
 from xent_host.message_limits import MessageLimits, Messages
-from xent_host.open_visits import OpenVisit, OpenVisits
+from xent_host.open_visits import TRY_AGAIN_LATER, OpenVisit, OpenVisits
 from xent_host.refuse import refuse
 from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_download, is_plain
 from xent_host.upload_limits import Files, StreamlitFiles, UploadLimits, Uploads
@@ -131,6 +131,8 @@ class ConnectionLimiter:
 
         async def hear() -> Message:
             message = await messages.receive()
+            if visit.has_ended:  # though its browser reads nothing, and so has not been told
+                return {"type": "websocket.disconnect", "code": TRY_AGAIN_LATER}
             self.visits.hear(visit)
             return message
 
@@ -154,7 +156,8 @@ class ConnectionLimiter:
                 await refuse(404, NOT_FOUND, scope, receive, send)
             return
         # a page, and what a browser without a visit asks until it may open one: the page shows what it is answered
-        is_arrival = Headers(scope=scope).get("sec-fetch-dest") in ("document", "iframe") or place == HEALTH
+        is_page = Headers(scope=scope).get("sec-fetch-dest") in ("document", "iframe")
+        is_arrival = place == HEALTH or (is_page and not is_download(scope["path"]))
         if is_arrival and not self.visits.has_room(address):
             # of what is no JSON, Streamlit's page shows the status alone
             words = json.dumps(SERVER_FULL) if place == HEALTH else SERVER_FULL

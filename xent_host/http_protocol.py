@@ -12,6 +12,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xent_host.protocol_log import LOG
+from xent_host.upload_limits import UploadLimits
 from xent_host.websocket_protocol import CLOSE_SECONDS, DROPPED_BYTES, BoundedWebSocket
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.log import event
@@ -27,14 +28,14 @@ class RequestLimits:
       head_bytes: of its first line and its headers; a link holds a whole table.
       head_seconds: until they have come, from the beginning of the connection or the end of the last answer.
       body_bytes: of what it brings: a file, and what is wrapped around it.
-      body_seconds: until all of it has come; an upload has 60 (connection_limits.py).
+      body_seconds: until all of it has come: an upload may wait for its turn, and then has its own time.
       silent_seconds: between two pieces of it.
     """
 
     head_bytes: int = 64 * 2**10
     head_seconds: float = 10.0
     body_bytes: int = (PUBLIC.upload_mb + 1) * _MB
-    body_seconds: float = 75.0
+    body_seconds: float = UploadLimits().waiting_seconds + UploadLimits().seconds + 15.0
     silent_seconds: float = 10.0
 
 

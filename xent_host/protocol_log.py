@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from xent_host.error_reports import places
+from xent_host.error_reports import places_words
 from xent_ui.server.log import event
 
 
@@ -15,8 +15,7 @@ class EventHandler(logging.Handler):
         """Note an error; of what has none, the server's own words are noted from ERROR on."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, Exception):
-            library, own = places(error)
-            event("error", type=type(error).__name__, where=" < ".join(library + own))
+            event("error", type=type(error).__name__, where=places_words(error))
         elif error is None and record.levelno >= logging.ERROR:  # an end of the server is none
             event("error", type=str(record.msg).strip())  # the constant text, without its arguments
 

@@ -47,7 +47,7 @@ def is_secure(scope: Scope) -> bool:
     TLS browsers take neither what follows from it nor a cookie that is for TLS.
     """
     scheme = Headers(scope=scope).get("x-forwarded-proto", "").partition(",")[0].strip()
-    return scope.get("scheme") in ("https", "wss") or scheme == "https"
+    return not {scope.get("scheme"), scheme}.isdisjoint(("https", "wss"))  # some proxies say wss of a websocket
 
 
 def _is_this_computer(scope: Scope) -> bool:

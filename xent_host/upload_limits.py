@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime import get_instance
 
-from xent_host.fair_shares import FairTurns, GivingWay, NoTurn
+from xent_host.fair_shares import FairTurns, GivingWay, NoTurn, site
 from xent_host.message_limits import MAX_FILES
 from xent_host.refuse import refuse
 from xent_ui.server.limits import PUBLIC
@@ -166,9 +166,9 @@ class Uploads:
         held[upload.address] += sum(other.size for other in self._coming if other.address == upload.address)
         if (largest := self._giving.whose(held, upload.address, upload.size)) is None:
             return False
-        # the largest has at least twice as much as is missing
+        # its site has at least twice as much as is missing
         order = [*self._owners, *(visit for visit in stored if visit not in self._owners)]
-        victims = [visit for visit in order if stored.get(visit) and self._owners.get(visit, "") == largest]
+        victims = [visit for visit in order if stored.get(visit) and site(self._owners.get(visit, "")) == site(largest)]
         victims.sort(key=self._files.is_open)  # those that were left come first; otherwise the order stays
         freed = dropped = 0
         for visit in victims:

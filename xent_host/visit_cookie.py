@@ -86,8 +86,15 @@ class Owners:
         """Whether this browser began the visit. Nobody owns the visit of a browser that keeps no cookies."""
         return bool(self._keys.get(visit, frozenset()) & keys)
 
+    def may_upload(self, visit: str, keys: frozenset[bytes]) -> bool:
+        """Whether files of this browser are for that visit: its own, or that of a browser that keeps no cookies.
+
+        From such a one Streamlit takes files only where the host has turned off its protection against forged requests.
+        """
+        return visit in self.readable(keys)
+
     def readable(self, keys: frozenset[bytes]) -> Iterator[str]:
-        """The visits whose files may go to this browser: its own, and those of browsers that keep no cookies."""
+        """The visits whose files are for this browser: its own, and those of browsers that keep no cookies."""
         return (visit for visit, owner in list(self._keys.items()) if not owner or owner & keys)
 
 
@@ -159,7 +166,7 @@ class VisitCookies:
             await self.app(scope, receive, send_with_headers)
             return
         visit = path.partition(UPLOADS)[2].partition("/")[0]
-        if not self.owners.is_own(visit, connection.keys):
+        if not self.owners.may_upload(visit, connection.keys):
             event("upload-refused", what="visit_of_another")
             await PlainTextResponse(NOT_YOURS, status_code=403)(scope, receive, send_with_headers)
             return

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 from streamlit.runtime import get_instance
 
 from xent_host.addresses import address_group
+from xent_host.fair_shares import site
 from xent_ui.server.fair_share import Visit
 from xent_ui.streamlit_internals import client_address
 
 REMEMBERED = 1_000  # sessions whose address is known; one whose browser is away for a moment keeps its share
 
 _addresses: dict[str, str] = {}  # by session, the latest last
+_lock = Lock()
 
 
 def visit_of(session: str) -> Visit:
     """The visit with the address that it has, or had when its browser was last there. Any thread may ask."""
     ip = client_address(get_instance(), session)
-    address = _addresses.pop(session, "") if ip is None else address_group(ip)
-    _addresses.pop(session, None)
-    _addresses[session] = address
-    while len(_addresses) > REMEMBERED:
-        _addresses.pop(next(iter(_addresses)), None)
+    with _lock:
+        address = _addresses.pop(session, "")
+        if ip is not None:
+            address = site(address_group(ip))
+        _addresses[session] = address
+        if len(_addresses) > REMEMBERED:
+            del _addresses[next(iter(_addresses))]
     return Visit(address, session)
 
 

@@ -42,7 +42,7 @@ def read_file_in_sandbox(name: str, data: bytes) -> Document:
         options = dict(answer["options"])
     except InvalidFile:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError, RuntimeError) as error:
         raise _too_costly() from error
     finally:
         release_memory()

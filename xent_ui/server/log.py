@@ -10,7 +10,7 @@ import math
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Lock, Timer
+from threading import RLock, Timer
 from time import monotonic
 
 from xent_core import __version__
@@ -38,7 +38,7 @@ class Log:
 
     def __init__(self, most: LogLimits = LogLimits()) -> None:
         self.most = most
-        self._lock = Lock()
+        self._lock = RLock()  # what is collected as garbage in here may log too
         self._due: dict[str, float] = {}  # when the next line of an event may come, were there no burst
         self._left_out: dict[str, int] = {}
 
