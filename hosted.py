@@ -12,8 +12,9 @@ from xent_host import startup_check
 
 startup_check.check_streamlit()  # before anything is imported that may have moved
 
-from xent_host import temporary_folder
+from xent_host import allocator, temporary_folder
 
+allocator.apply()  # before anything large is there
 temporary_folder.apply()  # before anything is written there
 
 import streamlit as st
@@ -41,7 +42,7 @@ from xent_host import (
 from xent_host.connection_limits import ConnectionLimiter, held_files
 from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
-from xent_ui.server.job_pool import POOL
+from xent_ui.server.job_pool import POOL, SMALL_FILES
 from xent_ui.server.log import LOG, event
 from xent_ui.streamlit_internals import run_first_page
 
@@ -70,6 +71,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     library_logs.apply()  # what hinders the start is still told in full
     yield
     POOL.stop()
+    SMALL_FILES.stop()
     temporary_folder.remove()
     LOG.tell()
     event("stop")

@@ -87,7 +87,7 @@ def test_a_process_answers_and_ends_when_it_is_closed() -> None:
     one = SandboxedProcess("tests.sandboxed_handlers:answer", SMALL)
 
     assert one.ask({"say": "hello"}, b"abc", max_bytes=3) == ({"told": "hello"}, b"abc")
-    fd = os.dup(one._pidfd or -1)
+    fd = os.dup(one._pidfds[0])
     one.close()
     ended, _writable, _odd = select.select([fd], [], [], MAX_SECONDS)
     os.close(fd)

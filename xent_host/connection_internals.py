@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
+from xent_host.request_paths import is_closed
 from xent_ui.streamlit_internals import DECORATES, PROTECTS, Internal
 
 WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
@@ -19,6 +21,16 @@ ADDRESSES = {
     f"{ROUTES}:ROUTE_SCRIPT_HEALTH": "_stcore/script-health-check",
     "streamlit.web.server.starlette.starlette_agent_routes:_ROUTE_AGENT_INTERACT": "_stcore/agent/interact",
 }
+# how the routes begin that pages use; "" is for the files of Streamlit's page, and what lies below it
+NEEDED = (
+    "_stcore/health",
+    "_stcore/host-config",
+    "_stcore/upload_file",
+    "_stcore/bidi-components",
+    "_stcore/stream",
+    "media",
+    "",
+)
 
 
 def is_origin_allowed(origin: str | None, host: str | None) -> bool:
@@ -77,6 +89,24 @@ def _are_addresses_the_same() -> bool:
     return all(resolve_name(name) == address for name, address in ADDRESSES.items())
 
 
+def routes() -> list[str]:
+    """The addresses that Streamlit answers at, below that of the app, without what varies: "media", "auth/login"."""
+    known = SimpleNamespace(
+        media_file_mgr=SimpleNamespace(_storage=None),
+        uploaded_file_mgr=None,
+        component_registry=None,
+        bidi_component_registry=None,
+    )
+    made = resolve_name("streamlit.web.server.starlette.starlette_app:create_streamlit_routes")(known)
+    base = str(resolve_name("streamlit.config:get_option")("server.baseUrlPath") or "").strip("/")
+    return [route.path.strip("/").removeprefix(base).partition("{")[0].strip("/") for route in made]
+
+
+def unknown_routes() -> list[str]:
+    """Addresses that Streamlit answers at, and of which nobody has said that pages use them or that they are closed."""
+    return [path for path in routes() if path not in NEEDED and not is_closed(path)]
+
+
 INTERNALS = (
     Internal(
         "H11Protocol and WebSocketsSansIOProtocol of uvicorn",
@@ -122,5 +152,12 @@ INTERNALS = (
         "metrics and the agent's interface are open, and uploads without a limit",
         PROTECTS,
         _are_addresses_the_same,
+    ),
+    Internal(
+        "the routes of starlette_app.create_streamlit_routes",
+        "closes every address that no page uses",
+        "what a newer Streamlit answers at is open to strangers",
+        PROTECTS,
+        lambda: set(NEEDED) <= set(routes()) and not unknown_routes(),
     ),
 )

@@ -2,6 +2,7 @@
 
 A visit is a websocket. Streamlit reads whatever comes over it, and keeps whatever is uploaded until the visit ends.
 It also does whatever a message asks: forget everybody's caches, or look through the repository that it runs in.
+Behind RequestCheck, which lets through only paths that are spelled as browsers do.
 What is short is shared between the addresses of the visitors: see xent_host/fair_shares.py.
 """
 
@@ -20,14 +21,13 @@ from xent_host.fair_shares import FairTurns, NoTurn, Pace
 from xent_host.message_limits import MessageLimits, Messages
 from xent_host.open_visits import TRY_AGAIN_LATER, OpenVisit, OpenVisits
 from xent_host.refuse import refuse
-from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_download, is_plain
+from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_download
 from xent_host.upload_limits import Files, StreamlitFiles, UploadLimits, Uploads
 from xent_ui.server.log import event
 
 OWN_HEALTH = "/healthz"  # for whoever watches the server: no queue before it, and its answer is short
 SERVER_FULL = "So many are here that this server takes no more. Try again in a minute."
 TOO_FAST = "Too many requests come from your address. Try again in a minute."
-STRANGE_PATH = "No browser spells an address like this."
 NOT_FOUND = "Not found"
 RETRY_SECONDS = "5"  # after which a browser asks again by itself whether there is room
 _PIECE = 2**16  # bytes of an answer that are handed to the server at once: it waits until most of the last are gone
@@ -94,9 +94,6 @@ class ConnectionLimiter:
             await self.app(scope, receive, send)
             return
         path, address = scope.get("path", ""), address_group((scope.get("client") or ("",))[0])
-        if not is_plain(path):
-            await refuse(400, STRANGE_PATH, scope, receive, send, Connection="close")
-            return
         if path == OWN_HEALTH and scope["type"] == "http":
             await self.app(scope, receive, send)
             return

@@ -9,6 +9,7 @@ from typing import Any
 from streamlit.runtime import get_instance, memory_session_storage
 from streamlit.runtime.session_manager import SessionInfo, SessionStorage
 
+from xent_core.sandbox import release_memory
 from xent_host.visit_cookie import OWNERS
 
 # What a visit leaves refers to itself in circles, which Python looks for when much else is made: on a quiet server, not
@@ -48,6 +49,7 @@ class _Collection:
     def _collect(self) -> None:
         self._planned = None
         gc.collect()
+        release_memory()
 
 
 _COLLECTION = _Collection()

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xent_host.connection_internals import is_origin_allowed
+from xent_host.request_paths import is_plain
 from xent_ui.server.log import event
 
 LONGEST_NAME = 300  # of a host or an origin; a name of the internet has 253 characters
@@ -42,8 +43,7 @@ class RequestCheck:
 def fault(scope: Scope) -> HTTPStatus | None:
     """With which status the request is to be refused; None for one that may pass."""
     path = scope["path"]
-    # a whole address, with a host of its own, is for proxies; a line break ends a path for whoever compares paths
-    if not path.startswith("/") or any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in path):
+    if not path.startswith("/") or not is_plain(path):  # a whole address, with a host of its own, is for proxies
         return HTTPStatus.BAD_REQUEST
     headers = Headers(scope=scope)
     names = [*headers.getlist("host"), *headers.getlist("origin")]

@@ -8,7 +8,18 @@ CORE = "_stcore"
 UPLOAD = "upload_file"
 HEALTH = "health"
 MEDIA = "media"
-CLOSED = ("metrics", "agent", "script-health-check")  # below CORE
+# what Streamlit answers and no page of ours asks for: its figures, its interface for agents, signing in, components
+# and files of other apps. Every other address that it has stands in connection_internals.NEEDED
+CLOSED = (
+    (CORE, "metrics"),
+    (CORE, "agent"),
+    (CORE, "script-health-check"),
+    ("auth", "login"),
+    ("auth", "logout"),
+    ("oauth2callback",),
+    ("component",),
+    ("app", "static"),
+)
 
 
 def is_plain(path: str) -> bool:
@@ -30,8 +41,9 @@ def below_core(path: str) -> list[str]:
 
 
 def is_closed(path: str) -> bool:
-    """Whether a plain path is no visitor's business."""
-    return any(part.casefold() in CLOSED for part in below_core(path)[:1])
+    """Whether a plain path is no visitor's business, wherever the app lies."""
+    parts = tuple(path.casefold().strip("/").split("/"))
+    return any(parts[place : place + len(closed)] == closed for closed in CLOSED for place in range(len(parts)))
 
 
 def is_download(path: str) -> bool:

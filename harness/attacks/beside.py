@@ -127,16 +127,18 @@ async def memory_back(processes: Sequence[int], before_mb: float, seconds: float
 
 
 def memory_mb(processes: Sequence[int]) -> float:
-    """What these processes and their children hold in memory now."""
-    return sum(_resident_mb(process) for process in _with_children(processes))
+    """What these processes and their children hold in memory now; what they share counts once, where that is known."""
+    return sum(_own_mb(process) for process in _with_children(processes))
 
 
-def _resident_mb(process: int) -> float:
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:  # it has ended
-        return 0.0
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024 if "VmRSS:" in status else 0.0
+def _own_mb(process: int) -> float:
+    """Each page divided by the number of processes that have it; where the system does not tell, all of them."""
+    for file, entry in (("smaps_rollup", "\nPss:"), ("status", "\nVmRSS:")):
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
+            _head, found, rest = Path(f"/proc/{process}/{file}").read_text().partition(entry)
+            if found:
+                return int(rest.split()[0]) / 1024
+    return 0.0
 
 
 def _with_children(processes: Sequence[int]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from xent_core.language import _
 from xent_core.sandbox import Connection, ProcessLimits, SandboxDied, SandboxedProcess, release_memory
 
 LIMITS = ProcessLimits(memory_bytes=256 * 2**20, cpu_seconds=60)  # a table of a million numbers takes up to 20
+SMALL_FILE_SECONDS = 10  # of these for the smallest files, which those wait for that are as small
 MAX_TENSOR_BYTES = 64 * 2**20  # of all tensors together: three times a million numbers of 16 bytes, and some
 
 
@@ -24,14 +26,16 @@ def read_file_in_sandbox(name: str, data: bytes) -> Document:
 
     Raises: InvalidFile.
     """
+    more = (LIMITS.cpu_seconds - SMALL_FILE_SECONDS) * min(len(data) / MAX_FILE_BYTES, 1)
+    limits = replace(LIMITS, cpu_seconds=SMALL_FILE_SECONDS + math.ceil(more))
     try:
-        process = SandboxedProcess(f"{__name__}:serve", LIMITS)
+        process = SandboxedProcess(f"{__name__}:serve", limits)
         try:
             answer, numbers = process.ask({"name": name}, data[: MAX_FILE_BYTES + 1], max_bytes=MAX_TENSOR_BYTES)
         finally:
             process.close()
     except SandboxDied as error:
-        raise _too_costly() from error
+        raise _too_costly(limits) from error
     try:
         if "refused" in answer:
             came, expected, fix = map(str, answer["refused"])
@@ -43,7 +47,7 @@ def read_file_in_sandbox(name: str, data: bytes) -> Document:
     except InvalidFile:
         raise
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError, RuntimeError) as error:
-        raise _too_costly() from error
+        raise _too_costly(limits) from error
     finally:
         release_memory()
     return document_from(tensors, options)
@@ -63,11 +67,11 @@ def _tensor(numbers: bytearray, kind: str, shape: tuple[int, ...], start: int) -
     return torch.frombuffer(numbers, dtype=known, count=count, offset=start).reshape(shape)
 
 
-def _too_costly() -> InvalidFile:
+def _too_costly(limits: ProcessLimits) -> InvalidFile:
     return InvalidFile(
         _("a file that takes more memory or time to read than it may, or makes its reader crash"),
         _("at most {size} MB and {seconds} seconds").format(
-            size=LIMITS.memory_bytes // 2**20, seconds=LIMITS.cpu_seconds
+            size=limits.memory_bytes // 2**20, seconds=limits.cpu_seconds
         ),
         _("Save it anew, with fewer rows, or as .npz."),
     )

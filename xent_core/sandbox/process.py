@@ -6,15 +6,17 @@ import atexit
 import contextlib
 import ctypes
 import json
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Any
 
 from xent_core.language import language
@@ -120,13 +122,51 @@ _FORK_SERVER = _ForkServer()
 atexit.register(_FORK_SERVER.stop)
 
 
-def start_fork_server() -> None:
-    """For a server to call when it starts, so that nobody waits for the imports of the first sandboxed process."""
+def start_fork_server(most: float = math.inf) -> None:
+    """For a server to call when it starts, so that nobody waits for the imports of the first sandboxed process.
+
+    Args:
+      most: of these processes at the same time; the next one waits.
+    """
+    _PLACES.most = most
     _FORK_SERVER.start()
 
 
+class _Places:
+    """How many sandboxed processes may be there at the same time; any number unless somebody says how many."""
+
+    def __init__(self) -> None:
+        self._condition = Condition()
+        self._taken, self.most = 0, math.inf
+
+    def take(self) -> None:
+        """Wait for a place. Raises: SandboxDied after a while, as if nobody answered."""
+        with self._condition:
+            if not self._condition.wait_for(lambda: self._taken < self.most, SECONDS_TO_START):
+                raise SandboxDied
+            self._taken += 1
+
+    def give_back(self) -> None:
+        """It is free."""
+        with self._condition:
+            self._taken -= 1
+            self._condition.notify()
+
+
+_PLACES = _Places()
+
+
+def _end(sock: socket.socket, pidfds: list[int]) -> None:
+    sock.close()
+    for pidfd in pidfds:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
+    _PLACES.give_back()
+
+
 class SandboxedProcess:
-    """A process with limits that runs a handler, which answers what it is asked.
+    """A process with limits that runs a handler, which answers what it is asked; it ends when nobody holds this.
 
     Args:
       handler: MODULE:NAME of a function that takes a Connection.
@@ -136,18 +176,21 @@ class SandboxedProcess:
     """
 
     def __init__(self, handler: str, limits: ProcessLimits) -> None:
-        self._pidfd: int | None = None
+        _PLACES.take()
         try:
             sock = _FORK_SERVER.fork(handler, limits)
         except OSError as error:
+            _PLACES.give_back()
             raise SandboxDied from error
+        self._pidfds: list[int] = []
         self._connection = Connection(sock)
+        self._end = weakref.finalize(self, _end, sock, self._pidfds)
         sock.settimeout(SECONDS_TO_START)
         _hello, _data, fds = self._receive(0)
         if not fds:
             self.close()
             raise SandboxDied
-        self._pidfd = fds[0]
+        self._pidfds += fds
         sock.settimeout(SECONDS_TO_ANSWER)
 
     def ask(
@@ -166,12 +209,7 @@ class SandboxedProcess:
 
     def close(self) -> None:
         """Ends the process, whatever it does."""
-        self._connection.close()
-        if self._pidfd is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            os.close(self._pidfd)
-            self._pidfd = None
+        self._end()
 
     def _receive(self, max_bytes: int) -> tuple[dict[str, Any], bytearray, list[int]]:
         try:

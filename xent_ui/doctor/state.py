@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xent_core import Finding
 from xent_core.doctor.pitfalls import PITFALLS
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import loss_option_entries
@@ -12,5 +13,7 @@ LOGITS, TARGET = Kept[str]("doctor_logits", ""), Kept[str]("doctor_target", "")
 LOGITS_DTYPE, TARGET_DTYPE = Kept[str]("doctor_logits_dtype", "float32"), Kept[str]("doctor_target_dtype", "int64")
 OPTION_ENTRIES = loss_option_entries("doctor_", "reduction", "label_smoothing", "ignore_index", "weight")
 ERROR_MESSAGE = Kept[str]("doctor_message", "")
+# id of the upload and the language of the findings; these, or why it cannot be read
+READ = Kept[tuple[tuple[str, str | None], list[Finding] | str] | None]("doctor_read", None)
 MATCHED = Kept[str | None]("doctor_matched", None)  # the message for which a pitfall was chosen
 PITFALL = Kept[str]("doctor_pitfall", next(iter(PITFALLS)))

@@ -14,6 +14,7 @@ from xent_core.distance import largest_finite
 from xent_core.doctor.diagnose import TITLES, diagnose_file
 from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
 from xent_core.doctor.torch_messages import recognise
+from xent_core.language import language
 from xent_core.parse import MAX_TEXT_CHARACTERS, InvalidText, TextTensor, parse_number, parse_tensor
 from xent_core.problem import DTYPES
 from xent_ui.doctor import state
@@ -127,13 +128,25 @@ def of_file() -> list[Finding] | None:
         key="doctor_file",
     )
     if upload is None:
+        session.keep(state.READ, None)
         return None
-    work = partial(diagnose_file, upload.name, upload.getvalue(), read=read_upload)
+    read, identity = session.kept(state.READ), (upload.file_id, language())
+    if read is None or read[0] != identity:
+        work = partial(_diagnosed, upload.name, upload.getvalue())
+        read = (identity, job_progress.run_and_wait(work, size_bytes=upload.size, reads_upload=True))
+        session.keep(state.READ, read)
+    found = read[1]
+    if isinstance(found, str):
+        st.error(markdown_escaped(found), icon=":material/edit_off:")
+        return None
+    return found
+
+
+def _diagnosed(name: str, data: bytes) -> list[Finding] | str:
     try:
-        return job_progress.run_and_wait(work, size_bytes=upload.size)
+        return diagnose_file(name, data, read=read_upload)
     except InvalidFile as error:
-        st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
-        return None
+        return str(error)
 
 
 def _text(label: str, entry: Kept[str], placeholder: str) -> str:

@@ -152,7 +152,7 @@ def importer() -> None:
     read = session.kept(READ)
     if read is None or read[0] != upload.file_id:
         work = partial(_read, upload.name, upload.getvalue())
-        read = (upload.file_id, job_progress.run_and_wait(work, size_bytes=upload.size))
+        read = (upload.file_id, job_progress.run_and_wait(work, size_bytes=upload.size, reads_upload=True))
         session.keep(READ, read)
     content = read[1]
     if isinstance(content, str):

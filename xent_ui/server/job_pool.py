@@ -1,4 +1,7 @@
-"""The thread pool for jobs that take longer than a page may: a few threads and one queue for all visitors."""
+"""The thread pools for jobs that a page waits for: a few threads and one queue for all visitors.
+
+One is for what takes longer than a page may, one for small files, which are read in a moment by a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import replace
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
-from xent_ui.server.fair_share import Usage, Visit
+from xent_ui.server.fair_share import NOBODY, Usage, Visit
 from xent_ui.server.limits import Limits, limits
 from xent_ui.server.log import event
 from xent_ui.server.run_lock import RUN_LOCK
@@ -93,6 +98,7 @@ class Job(Generic[T]):
 class Pool:
     """A few threads, and the queue before them: whoever has used least comes first.
 
+    A visit has jobs_of_a_visit running, unless there are no visits; its next one waits for the end of the last.
     Where the queue is full and another comes, the visit that has most jobs there gives one of them up.
     """
 
@@ -138,12 +144,12 @@ class Pool:
             job.stop()
 
     def _run_next(self) -> None:
-        """Run whose turn it is; there are as many calls of this as there were jobs."""
+        """Run whose turn it is; this is called for each job, and whenever one has ended."""
         with self._lock:
             self._drop_ended()
-            if not self._waiting:
+            job = next(filter(self._may_run, self._in_order()), None)
+            if job is None:
                 return
-            job = self._in_order()[0]
             self._waiting.remove(job)
             self._running.append(job)
             self._count += 1
@@ -156,8 +162,16 @@ class Pool:
         self.usage.add(job.visit, time.thread_time() - begun)
         with self._lock:
             self._running.remove(job)
+            is_one_waiting = bool(self._waiting)
+        if is_one_waiting:  # perhaps for this one
+            with suppress(RuntimeError):  # the program ends
+                self._threads.submit(self._run_next)
 
     # What follows is called with the lock
+
+    def _may_run(self, job: Job[Any]) -> bool:
+        running = sum(other.visit == job.visit for other in self._running)
+        return job.visit == NOBODY or running < self.limits.jobs_of_a_visit
 
     def _in_order(self) -> list[Job[Any]]:
         """Those that wait, the next first.
@@ -196,3 +210,4 @@ class Pool:
 
 
 POOL = Pool(limits())
+SMALL_FILES = Pool(replace(limits(), workers=1))

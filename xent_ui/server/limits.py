@@ -20,6 +20,7 @@ class Limits:
       dump_rows, dump_logits, dump_classes: rows, rows × classes, and classes, of the logits of a model; None for any.
       workers: threads for what takes long, for all visitors together.
       waiting: how many may wait for one of them.
+      jobs_of_a_visit: that run at the same time in each queue.
       work_seconds: after which such work is stopped.
       unwatched_seconds: after which it is stopped because nobody has looked at it.
       path_cells: logits in a path of gradient descent.
@@ -33,10 +34,16 @@ class Limits:
     dump_classes: int | None
     workers: int
     waiting: int
+    jobs_of_a_visit: int
     work_seconds: float
     unwatched_seconds: float
     path_cells: int
     undo: int
+
+    @property
+    def readers(self) -> int:
+        """Processes that read files at the same time: one for each worker, one for small files, which do not wait."""
+        return self.workers + 1
 
 
 OWN = Limits(
@@ -47,19 +54,22 @@ OWN = Limits(
     dump_classes=None,
     workers=_CORES,
     waiting=1_000,
+    jobs_of_a_visit=_CORES,
     work_seconds=math.inf,
     unwatched_seconds=math.inf,
     path_cells=2**22,  # 64×64 for a thousand steps
     undo=100,
 )
+_MOST_WORKERS = 3  # docs/hosting.md counts the memory of their readers
 PUBLIC = Limits(
     is_public=True,
     upload_mb=32,
     dump_rows=2**18,  # each leaves about 90 bytes in the temporary folder while the page is open
     dump_logits=2**26,
     dump_classes=2**18,  # the vocabulary of a language model
-    workers=max(_CORES - 1, 1),  # one core is left to the pages
+    workers=min(max(_CORES - 1, 1), _MOST_WORKERS),  # one core is left to the pages
     waiting=20,
+    jobs_of_a_visit=1,
     work_seconds=60.0,
     unwatched_seconds=30.0,
     path_cells=2**20,

@@ -26,4 +26,4 @@ def dump_limits() -> DumpLimits:
 def prepare() -> None:
     """Once per process, before the first visitor: what would make the first upload wait."""
     if limits().is_public:
-        start_fork_server()
+        start_fork_server(limits().readers)

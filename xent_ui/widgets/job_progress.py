@@ -10,6 +10,7 @@ import streamlit as st
 
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job, NeverStarted, QueueFull
+from xent_ui.server.limits import limits
 from xent_ui.text import _
 
 FIRST_WAIT_SECONDS = 0.5  # a job that ends within it shows no progress
@@ -19,14 +20,20 @@ T = TypeVar("T")
 Progress = Callable[[], tuple[float, str]]  # the part that is done, from 0 to 1, and what to say of it
 
 
-def run_and_wait(work: Callable[[], T], *, size_bytes: int) -> T:
+def run_and_wait(work: Callable[[], T], *, size_bytes: int, reads_upload: bool = False) -> T:
     """What the work gives; if it is large, as a job, and the page waits for it and shows its place in the queue.
 
     Ends the page's run if the queue is full.
+
+    Args:
+      reads_upload: it reads what strangers have uploaded, on a public server in a process of its own, of which there
+        are few: there it is a job even if it is small.
     """
-    if size_bytes < LARGE_BYTES:
+    is_large = size_bytes >= LARGE_BYTES
+    if not is_large and not (reads_upload and limits().is_public):
         return work()
-    job = submitted(lambda: job_pool.POOL.submit(lambda _job: work()))
+    pool = job_pool.POOL if is_large else job_pool.SMALL_FILES
+    job = submitted(lambda: pool.submit(lambda _job: work()))
     if job is None:
         st.stop()
     place = st.empty()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -141,16 +142,14 @@ class DumpAnalysis:
         """What one row says; None if it is ignored."""
         with self._reading:
             if self._row_detail is None or self._row_detail[0] != row:
-                self._row_detail = row, row_detail(self._opened, row, self.summary)
-                self._opened.rest()
+                with self._looking() as dump:
+                    self._row_detail = row, row_detail(dump, row, self.summary)
             return self._row_detail[1]
 
     def sheet(self, rows: list[int]) -> tuple[Sheet, bool]:
         """Some rows as a table, as `sheet_of_rows` gives it."""
-        with self._reading:
-            sheet = sheet_of_rows(self._opened, rows, self.summary)
-            self._opened.rest()
-            return sheet
+        with self._reading, self._looking() as dump:
+            return sheet_of_rows(dump, rows, self.summary)
 
     def start_pair_detail(self, label: int, prediction: int) -> None:
         """Counts the single classes of these two groups, which reads the dump again. Raises: QueueFull."""
@@ -160,12 +159,15 @@ class DumpAnalysis:
         members = self.summary.groups.members
         self.pair_detail = PairDetailRun(members(label), members(prediction), self.summary, self.open)
 
-    @property
-    def _opened(self) -> Dump:
-        """The dump, opened once more to read single rows."""
+    @contextmanager
+    def _looking(self) -> Iterator[Dump]:
+        """The dump, opened once more to read single rows; afterwards no process reads it, whatever was met."""
         if self._dump is None:
             self._dump = self.open()
-        return self._dump
+        try:
+            yield self._dump
+        finally:
+            self._dump.rest()
 
     def open(self) -> Dump:
         """The dump, for whoever closes it."""

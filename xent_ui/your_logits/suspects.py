@@ -136,7 +136,8 @@ def why(analysis: DumpAnalysis, row: int) -> None:
     try:
         # a packed file is read from its beginning
         size = 0 if analysis.has_read(row) else analysis.size_bytes
-        detail = job_progress.run_and_wait(partial(analysis.row_detail, row), size_bytes=size)
+        work = partial(analysis.row_detail, row)
+        detail = job_progress.run_and_wait(work, size_bytes=size, reads_upload=size > 0)
     except (InvalidDump, OSError) as error:
         st.error(_("The row cannot be read again: {error}").format(error=markdown_escaped(str(error))))
         return
@@ -226,7 +227,8 @@ def _row_gradient(detail: RowDetail, summary: DumpSummary) -> None:
 def _open(analysis: DumpAnalysis, rows: list[int], page: str) -> None:
     """Put rows of the dump on the table, and go to a page that shows them."""
     try:
-        sheet, is_cut = job_progress.run_and_wait(partial(analysis.sheet, rows), size_bytes=analysis.size_bytes)
+        work, size = partial(analysis.sheet, rows), analysis.size_bytes
+        sheet, is_cut = job_progress.run_and_wait(work, size_bytes=size, reads_upload=size > 0)
     except (InvalidSheet, InvalidDump, OSError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/error:")
         return

@@ -81,9 +81,8 @@ def recognised(name: str, file: IO[bytes], path: str | None = None, limits: Dump
 def _open(source: Any) -> tuple[str, IO[bytes]]:
     if not isinstance(source, str | os.PathLike):
         name = Path(str(getattr(source, "name", _("the upload")))).name
-        # a view of its own: closing it leaves the upload open for the next run
-        data = source.getbuffer() if hasattr(source, "getbuffer") else source.read()
-        return name, io.BytesIO(data)
+        # one of its own, so that the upload stays open for the next run; getbuffer would copy it, getvalue does not
+        return name, io.BytesIO(source.getvalue() if hasattr(source, "getvalue") else source.read())
     address = os.fspath(source)
     try:
         if "://" in address:

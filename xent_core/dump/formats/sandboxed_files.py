@@ -47,8 +47,8 @@ class SandboxedFiles:
         """The arrays of an upload, or of whatever has `read`. Raises: InvalidDump."""
         name = Path(str(getattr(source, "name", _("the upload")))).name
         copy = tempfile.TemporaryFile()  # noqa: SIM115  # without a name: gone when this process is, however it ends
-        with source.getbuffer() if hasattr(source, "getbuffer") else memoryview(source.read()) as data:
-            copy.write(data)
+        # unlike getbuffer, getvalue copies nothing
+        copy.write(source.getvalue() if hasattr(source, "getvalue") else source.read())
         copy.flush()
         self._files.append((name, copy))
         told, _data = self._ask(None)
