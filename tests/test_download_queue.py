@@ -13,7 +13,7 @@ from streamlit.runtime.backend_operation_handler import DeferredFileHandler
 from tests.aio import in_a_thread
 from xent_host import download_queue, visits
 from xent_host.download_queue import DownloadQueue, TooMany, VisitLeft
-from xent_ui.server.fair_share import Visit
+from xent_ui.server.processor_use import Visit
 from xent_ui.server.run_lock import RunLock, TurnRules
 
 PATIENCE = 30.0

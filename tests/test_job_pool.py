@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from xent_core.language import _, use_catalogue
-from xent_ui.server.fair_share import Usage, Visit
 from xent_ui.server.job_pool import Job, NeverStarted, Pool, QueueFull
 from xent_ui.server.limits import PUBLIC
+from xent_ui.server.processor_use import Usage, Visit
 from xent_ui.server.run_lock import RUN_LOCK
 from xent_ui.widgets.job_progress import queue_words
 

@@ -18,7 +18,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("open_visits", "fair_shares"):
+    for module in ("open_visits", "address_shares"):
         monkeypatch.setattr(f"xent_host.{module}.monotonic", lambda: clock.now)
     return clock
 

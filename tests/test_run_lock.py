@@ -10,7 +10,7 @@ import pytest
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
 from xent_host import run_scheduler
-from xent_ui.server.fair_share import NOBODY, FairRules, Usage, Visit
+from xent_ui.server.processor_use import NOBODY, FairRules, Usage, Visit
 from xent_ui.server.run_lock import RunLock, TurnRules
 
 A, B, C, D = (Visit("address", name) for name in "abcd")

@@ -28,7 +28,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("xent_host.fair_shares.monotonic", lambda: clock.now)
+    monkeypatch.setattr("xent_host.address_shares.monotonic", lambda: clock.now)
     return clock
 
 

@@ -94,6 +94,7 @@ def routes() -> list[str]:
     known = SimpleNamespace(
         media_file_mgr=SimpleNamespace(_storage=None),
         uploaded_file_mgr=None,
+        stats_mgr=None,
         component_registry=None,
         bidi_component_registry=None,
     )

@@ -3,7 +3,7 @@
 A visit is a websocket. Streamlit reads whatever comes over it, and keeps whatever is uploaded until the visit ends.
 It also does whatever a message asks: forget everybody's caches, or look through the repository that it runs in.
 Behind RequestCheck, which lets through only paths that are spelled as browsers do.
-What is short is shared between the addresses of the visitors: see xent_host/fair_shares.py.
+What is short is shared between the addresses of the visitors: see xent_host/address_shares.py.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from time import monotonic
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from xent_host.address_shares import FairTurns, NoTurn, Pace
 from xent_host.addresses import address_group
-from xent_host.fair_shares import FairTurns, NoTurn, Pace
 from xent_host.message_limits import MessageLimits, Messages
 from xent_host.open_visits import TRY_AGAIN_LATER, OpenVisit, OpenVisits
 from xent_host.refuse import refuse

@@ -16,7 +16,7 @@ from streamlit.proto.ForwardMsg_pb2 import BackendOperationResponse, DeferredFil
 from streamlit.runtime import get_instance
 from streamlit.runtime.backend_operation_handler import DeferredFileHandler
 
-from xent_host.visits import is_here, visit_of
+from xent_host.whose_work import is_here, visit_of
 from xent_ui.server.log import event
 from xent_ui.server.run_lock import RUN_LOCK
 

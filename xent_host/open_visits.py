@@ -11,7 +11,7 @@ from time import monotonic
 
 from starlette.types import Message, Send
 
-from xent_host.fair_shares import MANY, GivingWay, site
+from xent_host.address_shares import MANY, GivingWay, site
 from xent_ui.server.log import event
 
 TRY_AGAIN_LATER = 1013  # with which a websocket closes

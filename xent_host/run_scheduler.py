@@ -7,7 +7,7 @@ from typing import Any
 
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
-from xent_host.visits import visit_of
+from xent_host.whose_work import visit_of
 from xent_ui.server.run_lock import RUN_LOCK
 
 # Python's switch interval between threads: what a run has shown is sent while the next one runs, a message at a time

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.runtime import get_instance
 
-from xent_host.fair_shares import FairTurns, GivingWay, NoTurn, site
+from xent_host.address_shares import FairTurns, GivingWay, NoTurn, site
 from xent_host.message_limits import MAX_FILES
 from xent_host.refuse import refuse
 from xent_ui.server.limits import PUBLIC

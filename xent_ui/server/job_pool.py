@@ -15,9 +15,9 @@ from dataclasses import replace
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
-from xent_ui.server.fair_share import NOBODY, Usage, Visit
 from xent_ui.server.limits import Limits, limits
 from xent_ui.server.log import event
+from xent_ui.server.processor_use import NOBODY, Usage, Visit
 from xent_ui.server.run_lock import RUN_LOCK
 
 T = TypeVar("T")

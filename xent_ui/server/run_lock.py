@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Condition, Lock, local
 from time import monotonic, process_time, thread_time
 
-from xent_ui.server.fair_share import NOBODY, Usage, Visit
+from xent_ui.server.processor_use import NOBODY, Usage, Visit
 
 
 @dataclass(frozen=True)

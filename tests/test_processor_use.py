@@ -2,7 +2,7 @@
 
 import pytest
 
-from xent_ui.server.fair_share import FairRules, Usage, Visit
+from xent_ui.server.processor_use import FairRules, Usage, Visit
 
 RULES = FairRules(half_life=2.0, light=0.0, address_seconds=0.5, remembered=100)
 

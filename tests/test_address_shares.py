@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from tests.aio import in_a_thread
-from xent_host.fair_shares import FairTurns, GivingWay, NoTurn, Pace, gives_way, site
+from xent_host.address_shares import FairTurns, GivingWay, NoTurn, Pace, gives_way, site
 
 V6 = "2001:db8:1:{:x}::/64"  # of one site
 
@@ -14,7 +14,7 @@ V6 = "2001:db8:1:{:x}::/64"  # of one site
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("xent_host.fair_shares.monotonic", lambda: self.now)
+        monkeypatch.setattr("xent_host.address_shares.monotonic", lambda: self.now)
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_an_address_with_many_others_behind_it_has_one_pace(clock: Clock) -> Non
 
 
 def test_only_so_many_addresses_are_remembered(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xent_host.fair_shares.MANY", 10)
+    monkeypatch.setattr("xent_host.address_shares.MANY", 10)
     pace = Pace(a_second=1.0, burst=0, most_seconds=60.0)
     for number in range(100):
         pace.delay(f"192.0.2.{number}")

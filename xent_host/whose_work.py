@@ -6,9 +6,9 @@ from threading import Lock
 
 from streamlit.runtime import get_instance
 
+from xent_host.address_shares import site
 from xent_host.addresses import address_group
-from xent_host.fair_shares import site
-from xent_ui.server.fair_share import Visit
+from xent_ui.server.processor_use import Visit
 from xent_ui.streamlit_internals import client_address
 
 REMEMBERED = 1_000  # sessions whose address is known; one whose browser is away for a moment keeps its share
