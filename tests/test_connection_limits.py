@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from tests.aio import in_a_thread
 from tests.asgi import HERE, Browser, answer, fine, http, reads_all, settle, status
 from xent_host.connection_limits import SERVER_FULL, ConnectionLimiter, ConnectionLimits
+from xent_host.request_check import RequestCheck
 from xent_host.server_options import PROXIES_VARIABLE, check_proxies
 from xent_host.upload_limits import UploadLimits
 from xent_ui.server.limits import PUBLIC_VARIABLE
@@ -46,6 +47,9 @@ def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
         ("/_stcore/script-health-check", 404),
         ("/under/a/base/_stcore/metrics", 404),
         ("/_stcore/metricsx", 200),
+        ("/auth/login", 404),
+        ("/base/oauth2callback", 404),
+        ("/component/name/index.html", 404),
         ("/_stcore/metrics\n", 400),
         ("/_stcore/metrics/\n", 400),
         ("/healthz\n", 400),
@@ -54,17 +58,17 @@ def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     ],
 )
 def test_what_is_no_visitors_business_is_not_there(path: str, method: str, code: int) -> None:
-    assert in_a_thread(status(ConnectionLimiter(fine), http(path, method))) == code
+    assert in_a_thread(status(RequestCheck(ConnectionLimiter(fine)), http(path, method))) == code
 
 
 @pytest.mark.parametrize("path", ["/_stcore/stream\n", "/_stcore/stream\r", "//_stcore/stream", "/./_stcore/stream"])
 def test_a_visit_under_a_strange_address_is_refused(path: str) -> None:
     async def scene() -> Browser:
-        browser = Browser(ConnectionLimiter(reads_all), path=path)
+        browser = Browser(RequestCheck(ConnectionLimiter(reads_all)), path=path)
         await browser.task
         return browser
 
-    assert in_a_thread(scene()).status == 400
+    assert [message["type"] for message in in_a_thread(scene()).sent] == ["websocket.close"]
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "put", "X"])
@@ -84,7 +88,7 @@ def test_a_visit_under_a_strange_address_is_refused(path: str) -> None:
 def test_no_spelling_of_an_upload_passes_its_limits(path: str, method: str, code: int) -> None:
     guard = ConnectionLimiter(fine, ConnectionLimits(uploads=UploadLimits(files=0)), NoFiles())
 
-    assert in_a_thread(status(guard, http(path, method, content_length="5"))) == code
+    assert in_a_thread(status(RequestCheck(guard), http(path, method, content_length="5"))) == code
 
 
 class NoFiles:

@@ -225,6 +225,27 @@ def test_a_visit_with_many_jobs_waits_for_who_has_one() -> None:
     assert ran == ["many", "one", "another", "many", "many"]
 
 
+def test_a_visit_has_one_job_running_although_there_are_more_threads() -> None:
+    pool, go_on, runs = Pool(replace(PUBLIC, workers=2, waiting=20), Usage()), Event(), list[str]()
+
+    def submit_one(name: str) -> Job[bool]:
+        def work(_job: Job[bool]) -> bool:
+            runs.append(name)
+            return go_on.wait(PATIENCE)
+
+        with run_of(name):
+            return pool.submit(work)
+
+    jobs = [submit_one(name) for name in ("one", "one", "another")]
+    until(lambda: len(runs) == 2)
+    assert sorted(runs) == ["another", "one"]
+    go_on.set()
+    for job in jobs:
+        assert job.is_done(PATIENCE)
+
+    assert sorted(runs) == ["another", "one", "one"]
+
+
 def test_who_has_used_little_goes_before_who_has_used_much() -> None:
     pool, ran = Pool(replace(PUBLIC, workers=1, waiting=20), usage := Usage()), []
     usage.add(Visit("address", "heavy"), 2.0)

@@ -5,6 +5,8 @@ import runpy
 from collections.abc import Callable
 
 import pytest
+from starlette.routing import Route
+from streamlit import config
 
 from harness.browser import ROOT
 from xent_host.startup_check import INTERNALS, UnprotectedServer, check_streamlit
@@ -18,6 +20,7 @@ WEBSOCKETS = "uvicorn.protocols.websockets.websockets_sansio_impl"
 STARLETTE = "streamlit.web.server.starlette"
 INTERNAL = "xent_ui.streamlit_internals"
 Patch = pytest.MonkeyPatch
+KNOWN_OPTIONS = dict(config.get_config_options())
 
 
 def without(target: str) -> Callable[[Patch], None]:
@@ -123,6 +126,12 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         without("streamlit.runtime.Runtime.is_active_session"),
         without("streamlit.runtime.memory_uploaded_file_manager.MemoryUploadedFileManager.remove_file"),
     ],
+    "the routes of": [
+        lambda patch: patch.setattr(
+            f"{STARLETTE}.starlette_app.create_streamlit_routes", lambda runtime: [Route("/_stcore/new", print)]
+        ),
+        without(f"{STARLETTE}.starlette_app.create_streamlit_routes"),
+    ],
     "uvicorn's ProxyHeadersMiddleware": [
         lambda patch: patch.setattr(f"{PROXIES}.get_trusted_client_address", lambda proxies, text: (text[:12], 0)),
         without("uvicorn.middleware.proxy_headers._TrustedHosts"),
@@ -192,8 +201,9 @@ def rich_only() -> dict[str, None]:
     return {"logger.enableRich": None}
 
 
-def those_that_protect() -> dict[str, None]:
-    return {"logger.enableRich": None, "runner.fastReruns": None}
+def those_that_protect() -> dict[str, object]:
+    faster = ("runner.postScriptGC", "server.showEmailPrompt")
+    return {key: option for key, option in KNOWN_OPTIONS.items() if key not in faster}
 
 
 def _message_without_fields() -> object:

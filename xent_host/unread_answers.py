@@ -30,7 +30,7 @@ class UnreadLimits:
     """
 
     visit_bytes: int = 24 * _MB
-    light_bytes: int = 2 * _MB
+    light_bytes: int = _MB // 2  # times 200 visits is less than all of them may have
     all_bytes: int = 128 * _MB
 
 

@@ -31,6 +31,9 @@ from xent_ui.streamlit_internals import TRIGGER_VALUES, WIDGET_VALUES
 FIELDS = {**WIDGET_VALUES, "bidi_events": TRIGGER_VALUES, "data_editor": WIDGET_VALUES["dataframe"]}
 KNOWN_FIELDS = {None, "int_value", *FIELDS.values()}  # in which any value of a page comes
 MAX_WIDGETS = 300  # of a visit; the largest page has a quarter
+MAX_JSON_PARTS = 40_000  # of a table with every cell edited, and of everything that a tab keeps, some 9000
+JSON_FIELDS = ("json_value", TRIGGER_VALUES)
+JSON_KINDS = ("bidi_component", "bidi_events", "data_editor", "dataframe", "plotly_chart")
 LARGE = ("bidi_component", "data_editor", "dataframe", "plotly_chart")  # of which nothing but the kind is kept
 
 
@@ -57,9 +60,11 @@ class ShownWidgets:
     def accepts(self, state: WidgetState) -> bool:
         """Whether the visit was shown a widget that can hold this; after a reconnection nothing is known
         yet, and any value in a field that some page uses passes to the pages, which check it."""
+        kind, widget = self._shown.get(state.id, ("", None))
+        if has_too_many_parts(state, kind):
+            return False
         if not self._shown:
             return state.WhichOneof("value") in KNOWN_FIELDS
-        kind, widget = self._shown.get(state.id, ("", None))
         return is_valid(state, kind, widget)
 
     def accepted(self, states: WidgetStates) -> WidgetStates:
@@ -80,6 +85,18 @@ def widget_in(message: ForwardMsg) -> tuple[str, Any] | None:
     kind = part.WhichOneof("type") or ""
     widget = getattr(part, kind, None)
     return (kind, widget) if getattr(widget, "id", "") else None
+
+
+def has_too_many_parts(state: WidgetState, kind: str) -> bool:
+    """Whether this is JSON with more lists, entries and objects than any page sends; they are counted unread.
+
+    Parsing is one call that keeps all others waiting, and half a million empty lists in 2 MB take 50 MB of memory.
+    """
+    came = state.WhichOneof("value") or ""
+    text = getattr(state, came) if came in (*JSON_FIELDS, "string_value") else ""
+    if came == "string_value" and kind not in JSON_KINDS and not (kind == "" and text.lstrip().startswith(("{", "["))):
+        return False
+    return sum(map(text.count, "[{,:")) > MAX_JSON_PARTS
 
 
 def is_valid(state: WidgetState, kind: str, widget: Any) -> bool:

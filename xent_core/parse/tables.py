@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from xent_core.language import N_, _
 from xent_core.parse.matrices import (
+    MAX_PASTED_NUMBERS,
     SHORTENED,
     Limits,
     TextMatrix,
@@ -100,7 +101,7 @@ def _table_rows(text: str, limits: Limits) -> list[list[str]]:
 
 def _require_few_cells(separators: int, limits: Limits) -> None:
     """Raises: InvalidText if a text with so many separators is not worth being split. It costs next to nothing."""
-    if separators >= CELLS_PER_NUMBER * limits.numbers:
+    if separators >= min(CELLS_PER_NUMBER * limits.numbers, 2 * MAX_PASTED_NUMBERS):
         raise too_many_numbers(limits.numbers)
 
 

@@ -82,6 +82,7 @@ class RunLock:
         finally:
             self._thread.run = None
             self._leave(run)
+            self.usage.end_run(visit, run.used)
 
     @contextmanager
     def released(self) -> Iterator[None]:
