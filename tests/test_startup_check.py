@@ -5,6 +5,7 @@ import runpy
 from collections.abc import Callable
 
 import pytest
+from starlette.routing import Route
 
 from harness.browser import ROOT
 from xent_host.startup_check import INTERNALS, UnprotectedServer, check_streamlit
@@ -32,6 +33,15 @@ def expecting(name: str, value: object) -> Callable[[Patch], None]:
 
 def other_index(patch: Patch) -> None:
     patch.setattr(f"{INTERNAL}._page", lambda: "<script nonce=x>1</script><script src=y></script>")
+
+
+def another_route(patch: Patch) -> None:
+    """A newer Streamlit answers at an address of which nobody has said anything."""
+    patch.setattr(f"{STARLETTE}.starlette_app.create_auth_routes", lambda base: [Route("/_stcore/new/{name}", print)])
+
+
+def another_place_for_visits(patch: Patch) -> None:
+    patch.setattr(f"{STARLETTE}.starlette_app.create_websocket_routes", lambda runtime, base: [])
 
 
 def store_under_another_name(patch: Patch) -> None:
@@ -157,6 +167,7 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
             "streamlit.web.server.starlette.starlette_routes.BASE_ROUTE_UPLOAD_FILE", "_stcore/upload"
         )
     ],
+    "the routes of": [another_route, another_place_for_visits],
     "the text": [
         expecting("UNCAUGHT_ERROR_TEXT", "Uncaught"),
         without("streamlit.error_util._log_uncaught_app_exception"),
