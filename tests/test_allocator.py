@@ -23,8 +23,8 @@ def resident():
 def visits():  # files that come and go, of which some stay: half as large as the largest that glibc learns about
     kept = []
     for _ in range(12):
-        first = bytes(31 * 2**20)
-        kept.append(bytes(9 * 2**20))
+        first = b"1" * (31 * 2**20)
+        kept.append(b"1" * (9 * 2**20))
         del first
     sizes.append(resident() - begun - 12 * 9)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from starlette.routing import Route
+from streamlit.config import get_config_options
 
 from harness.browser import ROOT
 from xent_host.startup_check import INTERNALS, UnprotectedServer, check_streamlit
@@ -19,6 +20,7 @@ WEBSOCKETS = "uvicorn.protocols.websockets.websockets_sansio_impl"
 STARLETTE = "streamlit.web.server.starlette"
 INTERNAL = "xent_ui.streamlit_internals"
 Patch = pytest.MonkeyPatch
+ALL_OPTIONS = get_config_options  # also where it is replaced
 
 
 def without(target: str) -> Callable[[Patch], None]:
@@ -203,8 +205,9 @@ def rich_only() -> dict[str, None]:
     return {"logger.enableRich": None}
 
 
-def those_that_protect() -> dict[str, None]:
-    return {"logger.enableRich": None, "runner.fastReruns": None}
+def those_that_protect() -> dict[str, object]:
+    gone = ("runner.postScriptGC", "server.showEmailPrompt")
+    return {name: option for name, option in ALL_OPTIONS().items() if name not in gone}
 
 
 def _message_without_fields() -> object:
