@@ -30,7 +30,9 @@ from harness.hosting import (
     require_nginx,
     server_command,
 )
-from xent_ui.server.limits import PUBLIC
+from xent_core.codec import sandboxed_reading
+from xent_core.dump.formats import sandboxed_files
+from xent_ui.server.limits import MOST_WORKERS, PUBLIC
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES = COMPOSE["services"]
@@ -233,6 +235,9 @@ def test_the_memory_of_a_replica_holds_all_that_its_limits_allow() -> None:
 
     assert counted["uploaded files"] == written("all_files_mb")
     assert counted["visits"] == written("visits")  # a megabyte each
+    most = max(limits.memory_bytes for limits in (sandboxed_reading.LIMITS, sandboxed_files.LIMITS)) // 2**20
+    assert counted["processes that read files"] == most * (MOST_WORKERS + 1)
+    assert PUBLIC.readers == PUBLIC.workers + 1 <= MOST_WORKERS + 1
     assert sum(counted.values()) <= watched_mb
     assert watched_mb + folder_mb <= memory_mb
     assert in_folder["copies of the uploads that are read"] == written("all_files_mb")

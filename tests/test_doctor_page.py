@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from harness import app_test
 from harness.app_test import open_app, run
 from xent_core import diagnose
+from xent_core.codec import InvalidFile
 from xent_core.doctor.pitfalls import PITFALLS
 from xent_ui.text import markdown_escaped
 
@@ -150,3 +151,20 @@ def test_a_file_that_is_none_is_refused_and_the_page_goes_on() -> None:
 
     assert "NPZ" in errors(app)
     assert app.selectbox(key="doctor_pitfall").value in PITFALLS
+
+
+def test_a_file_is_read_once_however_often_the_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def refuse(name: str, data: bytes, **_how: object) -> None:
+        read.append(name)
+        raise InvalidFile("nothing", "a file", "Save it.")
+
+    monkeypatch.setattr("xent_ui.doctor.view.diagnose_file", refuse)
+    app = run(run(open_file("batch.npz", b"PK nothing")))
+
+    assert read == ["batch.npz"]
+    assert "Save it" in errors(app)
+    app.file_uploader[0].upload("another.npz", b"PK nothing")
+    run(app)
+    assert read == ["batch.npz", "another.npz"]

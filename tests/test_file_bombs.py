@@ -8,6 +8,7 @@ import os
 import select
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from harness.file_bombs import DUMP, FORMATS, KINDS, Bomb, bombs, npz
 from tests.program import ROOT, sources
 from xent_core.codec import read_file_in_sandbox
-from xent_core.dump import analyse
+from xent_core.dump import analyse, open_dump
 from xent_core.errors import InvalidInput
 from xent_core.sandbox import ProcessLimits, SandboxDied, SandboxedProcess, process, release_memory, start_fork_server
 from xent_core.tensor_headers import zip_entries
@@ -104,6 +105,53 @@ def test_a_process_that_takes_more_ends_alone(attempt: str) -> None:
 
     assert status_bytes("VmRSS") < before + 50 * 2**20
     test_a_process_answers_and_ends_when_it_is_closed()
+
+
+def test_no_more_processes_read_at_once_than_may_and_the_next_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_PLACES", places := process._Places())
+    places.most = 1
+    first = SandboxedProcess("tests.sandboxed_handlers:answer", SMALL)
+    with ThreadPoolExecutor(1) as thread:
+        second = thread.submit(SandboxedProcess, "tests.sandboxed_handlers:answer", SMALL)
+        time.sleep(0.2)
+        assert not second.done()
+        first.close()
+        first.close()  # gives back one place, not two
+        second.result(MAX_SECONDS).close()
+    assert places._taken == 0
+
+    monkeypatch.setattr(process, "SECONDS_TO_START", 0.05)
+    places.take()
+    with pytest.raises(SandboxDied):
+        SandboxedProcess("tests.sandboxed_handlers:answer", SMALL)
+
+
+def test_a_process_that_nobody_holds_ends() -> None:
+    one = SandboxedProcess("tests.sandboxed_handlers:answer", SMALL)
+    fd = os.dup(one._pidfds[0])
+    del one
+    gc.collect()
+    ended, _writable, _odd = select.select([fd], [], [], MAX_SECONDS)
+    os.close(fd)
+    assert ended
+
+
+def test_an_upload_that_is_read_is_not_copied_in_memory(tmp_path: Path) -> None:
+    class Upload(io.BytesIO):
+        name = "d.npy"
+
+    data = npy_bytes()
+    upload = Upload(data)
+    with open_dump(upload, np.zeros(len(np.load(io.BytesIO(data))), np.int64), sandboxed=True):
+        assert sys.getsizeof(upload) < len(data)  # else it has a copy of its own
+    with open_dump(upload, np.zeros(len(np.load(io.BytesIO(data))), np.int64)):
+        assert sys.getsizeof(upload) < len(data)
+
+
+def npy_bytes() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.arange(200_000, dtype=np.float32).reshape(-1, 4))
+    return file.getvalue()
 
 
 def test_a_fork_server_that_was_killed_is_started_again() -> None:

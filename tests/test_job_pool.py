@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from gettext import NullTranslations
-from threading import Event, Lock
+from threading import Barrier, Event, Lock
 from typing import Any
 
 import pytest
@@ -225,27 +225,6 @@ def test_a_visit_with_many_jobs_waits_for_who_has_one() -> None:
     assert ran == ["many", "one", "another", "many", "many"]
 
 
-def test_a_visit_has_one_job_running_although_there_are_more_threads() -> None:
-    pool, go_on, runs = Pool(replace(PUBLIC, workers=2, waiting=20), Usage()), Event(), list[str]()
-
-    def submit_one(name: str) -> Job[bool]:
-        def work(_job: Job[bool]) -> bool:
-            runs.append(name)
-            return go_on.wait(PATIENCE)
-
-        with run_of(name):
-            return pool.submit(work)
-
-    jobs = [submit_one(name) for name in ("one", "one", "another")]
-    until(lambda: len(runs) == 2)
-    assert sorted(runs) == ["another", "one"]
-    go_on.set()
-    for job in jobs:
-        assert job.is_done(PATIENCE)
-
-    assert sorted(runs) == ["another", "one", "one"]
-
-
 def test_who_has_used_little_goes_before_who_has_used_much() -> None:
     pool, ran = Pool(replace(PUBLIC, workers=1, waiting=20), usage := Usage()), []
     usage.add(Visit("address", "heavy"), 2.0)
@@ -285,3 +264,32 @@ def test_an_address_with_many_visits_gives_way_to_another_address_and_not_to_its
             submit(pool, ran, "a fifth", "school")
         submit(pool, ran, "other", "elsewhere")
         assert sum(job.gave_way for job in pupils) == 1
+
+
+def test_a_visit_has_one_job_running_and_its_next_one_waits_while_others_go_on() -> None:
+    pool, go_on, running = Pool(replace(PUBLIC, workers=3, waiting=20), Usage()), Event(), list[str]()
+
+    def begin(name: str) -> Job[bool]:
+        def work(_job: Job[bool]) -> bool:
+            running.append(name)
+            return go_on.wait(PATIENCE)
+
+        with run_of(name):
+            return pool.submit(work)
+
+    jobs = [begin("greedy"), begin("greedy"), begin("greedy"), begin("other")]
+    until(lambda: "other" in running)
+    time.sleep(0.05)  # in which a third one would have begun
+    assert sorted(running) == ["greedy", "other"]
+
+    go_on.set()
+    for job in jobs:
+        assert job.is_done(PATIENCE)
+    assert sorted(running) == ["greedy"] * 3 + ["other"]
+
+
+def test_without_visits_nobody_waits_for_a_job_of_ones_own() -> None:
+    pool, meet = Pool(replace(PUBLIC, workers=2)), Barrier(2)
+
+    jobs = [pool.submit(lambda _job: meet.wait(PATIENCE)) for _ in range(2)]
+    assert sorted(job.result() for job in jobs) == [0, 1]

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Pool
-from xent_ui.server.limits import PUBLIC
+from xent_ui.server.limits import PUBLIC, PUBLIC_VARIABLE
 from xent_ui.widgets import job_progress
 
 GO_ON = Event()
@@ -43,6 +43,17 @@ def of_a_job() -> None:
             below=lambda: st.text("so far"),
         )
         st.text(f"found {found}")
+
+
+def of_upload() -> None:
+    from threading import current_thread
+
+    import streamlit as st
+
+    from xent_ui.widgets import job_progress
+
+    name = job_progress.run_and_wait(lambda: current_thread().name, size_bytes=1, reads_upload=True)
+    st.text(name.rstrip("_0123456789"))
 
 
 def of_work(size_bytes: int) -> None:
@@ -105,3 +116,26 @@ def test_only_what_is_large_stands_in_the_queue(monkeypatch: pytest.MonkeyPatch)
     pool_of_one(monkeypatch, waiting=0).submit(lambda _job: GO_ON.wait(60))
 
     assert AppTest.from_function(of_work, args=(1,)).run().text[0].value == "found 42"
+
+
+@pytest.mark.parametrize(("is_public", "thread"), [("1", "worker"), ("0", "ScriptRunner.scriptThread")])
+def test_a_small_upload_is_read_in_a_queue_of_its_own_on_a_public_server(
+    monkeypatch: pytest.MonkeyPatch, is_public: str, thread: str
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, is_public)
+    pool_of_one(monkeypatch, waiting=0).submit(lambda _job: GO_ON.wait(60))
+    monkeypatch.setattr(job_pool, "SMALL_FILES", Pool(replace(PUBLIC, workers=1)))
+
+    assert AppTest.from_function(of_upload).run().text[0].value in (thread, "MainThread")
+
+
+def test_small_uploads_do_not_begin_more_readers_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    GO_ON.clear()
+    small = Pool(replace(PUBLIC, workers=1, waiting=0))
+    monkeypatch.setattr(job_pool, "SMALL_FILES", small)
+    small.submit(lambda _job: GO_ON.wait(60))
+    page = AppTest.from_function(of_upload).run()
+
+    assert "Try again in a minute" in page.warning[0].value
+    assert not page.text

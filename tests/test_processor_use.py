@@ -4,7 +4,7 @@ import pytest
 
 from xent_ui.server.processor_use import FairRules, Usage, Visit
 
-RULES = FairRules(half_life=2.0, light=0.0, address_seconds=0.5, remembered=100)
+RULES = FairRules(half_life=2.0, light=0.0, address_seconds=0.5, unknown_run=0.0, remembered=100)
 
 
 class Clock:
@@ -96,8 +96,33 @@ def test_what_is_remembered_is_bounded_and_the_heaviest_are_not_forgotten() -> N
 
 
 def test_who_uses_little_stands_back_behind_nobody_who_has_just_come() -> None:
-    used, light, fresh, heavy = Usage(FairRules(light=0.25), CLOCK), visit("light"), visit("fresh"), visit("heavy")
+    used, light, fresh, heavy = (
+        Usage(FairRules(light=0.25, unknown_run=0.0), CLOCK),
+        visit("light"),
+        visit("fresh"),
+        visit("heavy"),
+    )
     used.add(light, 0.2)
     used.add(heavy, 1.0)
 
     assert used.standings([light, fresh, heavy]) == {light: 0.0, fresh: 0.0, heavy: pytest.approx(0.75)}
+
+
+def test_who_runs_shortly_stands_before_whose_runs_are_long_though_both_have_used_the_same() -> None:
+    rules = FairRules(short_run=0.15, unknown_run=0.4, run_half_life=10.0)
+    used, edits, exports, fresh = Usage(rules, CLOCK), visit("edits"), visit("exports"), visit("fresh")
+    used.end_run(edits, 0.1)
+    used.end_run(exports, 1.15)
+    used.end_run(exports, 0.05)  # one short run makes no short visit
+
+    expected = {edits: 0.0, exports: pytest.approx(1.0), fresh: pytest.approx(0.25)}
+    assert used.standings([edits, exports, fresh]) == expected
+
+
+def test_a_long_run_is_forgotten_in_time() -> None:
+    now = [0.0]
+    used = Usage(FairRules(short_run=0.0, run_half_life=10.0), lambda: now[0])
+    used.end_run(visit("one"), 0.8)
+    now[0] = 20.0
+
+    assert used.standings([visit("one")])[visit("one")] == pytest.approx(0.2)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from starlette.routing import Route
-from streamlit import config
+from streamlit.config import get_config_options
 
 from harness.browser import ROOT
 from xent_host.startup_check import INTERNALS, UnprotectedServer, check_streamlit
@@ -20,7 +20,7 @@ WEBSOCKETS = "uvicorn.protocols.websockets.websockets_sansio_impl"
 STARLETTE = "streamlit.web.server.starlette"
 INTERNAL = "xent_ui.streamlit_internals"
 Patch = pytest.MonkeyPatch
-KNOWN_OPTIONS = dict(config.get_config_options())
+ALL_OPTIONS = get_config_options  # also where it is replaced
 
 
 def without(target: str) -> Callable[[Patch], None]:
@@ -35,6 +35,15 @@ def expecting(name: str, value: object) -> Callable[[Patch], None]:
 
 def other_index(patch: Patch) -> None:
     patch.setattr(f"{INTERNAL}._page", lambda: "<script nonce=x>1</script><script src=y></script>")
+
+
+def another_route(patch: Patch) -> None:
+    """A newer Streamlit answers at an address of which nobody has said anything."""
+    patch.setattr(f"{STARLETTE}.starlette_app.create_auth_routes", lambda base: [Route("/_stcore/new/{name}", print)])
+
+
+def another_place_for_visits(patch: Patch) -> None:
+    patch.setattr(f"{STARLETTE}.starlette_app.create_websocket_routes", lambda runtime, base: [])
 
 
 def store_under_another_name(patch: Patch) -> None:
@@ -126,12 +135,6 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         without("streamlit.runtime.Runtime.is_active_session"),
         without("streamlit.runtime.memory_uploaded_file_manager.MemoryUploadedFileManager.remove_file"),
     ],
-    "the routes of": [
-        lambda patch: patch.setattr(
-            f"{STARLETTE}.starlette_app.create_streamlit_routes", lambda runtime: [Route("/_stcore/new", print)]
-        ),
-        without(f"{STARLETTE}.starlette_app.create_streamlit_routes"),
-    ],
     "uvicorn's ProxyHeadersMiddleware": [
         lambda patch: patch.setattr(f"{PROXIES}.get_trusted_client_address", lambda proxies, text: (text[:12], 0)),
         without("uvicorn.middleware.proxy_headers._TrustedHosts"),
@@ -166,6 +169,7 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
             "streamlit.web.server.starlette.starlette_routes.BASE_ROUTE_UPLOAD_FILE", "_stcore/upload"
         )
     ],
+    "the routes of": [another_route, another_place_for_visits],
     "the text": [
         expecting("UNCAUGHT_ERROR_TEXT", "Uncaught"),
         without("streamlit.error_util._log_uncaught_app_exception"),
@@ -202,8 +206,8 @@ def rich_only() -> dict[str, None]:
 
 
 def those_that_protect() -> dict[str, object]:
-    faster = ("runner.postScriptGC", "server.showEmailPrompt")
-    return {key: option for key, option in KNOWN_OPTIONS.items() if key not in faster}
+    gone = ("runner.postScriptGC", "server.showEmailPrompt")
+    return {name: option for name, option in ALL_OPTIONS().items() if name not in gone}
 
 
 def _message_without_fields() -> object:

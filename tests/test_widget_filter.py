@@ -16,7 +16,7 @@ from harness import faults
 from harness.browser import ROOT, serve
 from harness.visitor import visit
 from xent_host import widget_filter
-from xent_host.widget_filter import MAX_WIDGETS, ShownWidgets
+from xent_host.widget_filter import MAX_JSON_PARTS, MAX_WIDGETS, ShownWidgets
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
 
@@ -174,3 +174,16 @@ def test_no_widget_of_any_page_brings_a_visit_down() -> None:
 
     assert [fault for toll in tolls for fault in toll.faults] == []
     assert sum(toll.came for toll in tolls) >= len(seen) > 120
+
+
+@pytest.mark.parametrize("kind", [{"id": "$$ID-0-never"}, {"id": "shown"}])
+def test_json_with_more_parts_than_any_page_sends_is_left_out_unread(kind: dict[str, str]) -> None:
+    shown = ShownWidgets()
+    if kind["id"] == "shown":
+        shown._keep("shown", "bidi_component", None)
+    most = '{"x":[' + ",".join(["[]"] * (MAX_JSON_PARTS // 2 - 5)) + "]}"
+    more = '{"x":[' + ",".join(["[]"] * (MAX_JSON_PARTS // 2 + 5)) + "]}"
+
+    assert shown.accepts(WidgetState(json_value=most, **kind))
+    assert not shown.accepts(WidgetState(json_value=more, **kind))
+    assert not shown.accepts(WidgetState(string_value=more, **kind))

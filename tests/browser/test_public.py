@@ -150,9 +150,15 @@ def test_every_answer_carries_the_headers(hosted: Server, path: str) -> None:
     assert "'unsafe-inline'" not in re.findall("script-src[^;]*", headers["content-security-policy"])[0]
 
 
-@pytest.mark.parametrize("path", ["metrics", "agent/openapi.json", "agent/interact", "agent/mcp"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("_stcore/metrics", "_stcore/agent/openapi.json", "_stcore/agent/interact", "_stcore/agent/mcp"),
+        *("auth/login", "auth/logout", "oauth2callback", "component/x/index.html", "app/static/x"),
+    ],
+)
 def test_what_is_no_visitors_business_is_not_there(hosted: Server, path: str) -> None:
-    assert answer(f"{hosted.url}/_stcore/{path}")[0] == 404
+    assert answer(f"{hosted.url}/{path}")[0] == 404
 
 
 def test_another_site_is_refused_at_once_and_nobody_is_asked_who_that_is(monkeypatch: pytest.MonkeyPatch) -> None:

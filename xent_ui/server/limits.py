@@ -60,14 +60,14 @@ OWN = Limits(
     path_cells=2**22,  # 64×64 for a thousand steps
     undo=100,
 )
-_MOST_WORKERS = 3  # docs/hosting.md counts the memory of their readers
+MOST_WORKERS = 3  # docs/hosting.md counts the memory of their readers
 PUBLIC = Limits(
     is_public=True,
     upload_mb=32,
     dump_rows=2**18,  # each leaves about 90 bytes in the temporary folder while the page is open
     dump_logits=2**26,
     dump_classes=2**18,  # the vocabulary of a language model
-    workers=min(max(_CORES - 1, 1), _MOST_WORKERS),  # one core is left to the pages
+    workers=min(max(_CORES - 1, 1), MOST_WORKERS),  # one core is left to the pages
     waiting=20,
     jobs_of_a_visit=1,
     work_seconds=60.0,
