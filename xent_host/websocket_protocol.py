@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState, PayloadTooBig
@@ -21,7 +22,6 @@ from xent_host.protocol_log import LOG
 from xent_ui.server.log import event as note
 
 _MB = 2**20
-NO_TEXT, TOO_MUCH = 1003, 1008  # with which a websocket closes
 # for what was written last to arrive: if it is closed while more comes, the other side does not read why
 CLOSE_SECONDS, DROPPED_BYTES = 3.0, 4 * _MB
 _CONTROL, _CONTINUED = 8, 0  # kinds of frames: from 8 on they are about the connection
@@ -251,9 +251,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def handle_text(self, event: Frame) -> None:
         """End the connection: Streamlit's browsers send bytes alone."""
         if not self._is_over:
-            self.hang_up("text", NO_TEXT)
+            self.hang_up("text", WS_1003_UNSUPPORTED_DATA)
 
-    def hang_up(self, what: str, code: int = TOO_MUCH) -> None:
+    def hang_up(self, what: str, code: int = WS_1008_POLICY_VIOLATION) -> None:
         """End the connection because of this limit."""
         note("limit", what=what)
         self._release()
