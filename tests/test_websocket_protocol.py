@@ -17,8 +17,8 @@ from uvicorn.server import ServerState
 from harness.raw_websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, fragments, frame
 from tests.aio import in_a_thread
 from tests.transports import HANDSHAKE, Transport, settle
+from xent_host.closing import DROPPED_BYTES
 from xent_host.websocket_protocol import (
-    DROPPED_BYTES,
     AllConnections,
     BoundedWebSocket,
     FrameLimits,
