@@ -39,9 +39,10 @@ from xent_host import (
     visit_files,
     widget_filter,
 )
-from xent_host.connection_limits import ConnectionLimiter, held_files
+from xent_host.connection_limits import ConnectionLimiter
 from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
+from xent_host.upload_limits import StreamlitFiles
 from xent_ui.server.job_pool import POOL, SMALL_FILES
 from xent_ui.server.log import LOG, event
 from xent_ui.streamlit_internals import run_first_page
@@ -64,7 +65,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Before the first visitor: the heavy imports and one run of the first page. After the last: an end to all work."""
     event("start")
     begun = perf_counter()
-    held_files()  # raises where the limits on uploads cannot be enforced
+    StreamlitFiles().sizes()  # raises where the limits on uploads cannot be enforced
     import_module("xent_ui.shell.warm_up")
     await run_first_page()
     event("warm", seconds=round(perf_counter() - begun, 3))
@@ -85,7 +86,7 @@ async def health(_request: Request) -> JSONResponse:
 app = st.App(
     "app.py",
     lifespan=lifespan,
-    routes=[Route("/healthz", health), Route(f"{server_options.base()}/{idle_visits.PLACE}", idle_visits.away)],
+    routes=[Route("/healthz", health), Route(f"{server_options.base_path()}/{idle_visits.PLACE}", idle_visits.away)],
     middleware=[
         Middleware(SecurityHeaders),
         Middleware(RequestCheck),

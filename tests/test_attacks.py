@@ -84,7 +84,7 @@ def test_what_must_not_stand_in_a_log_is_found() -> None:
     assert list(log_faults(lines, [])) == ["1 × a traceback in the log"]
     assert list(log_faults(lines, ["abc-1", ""])) == [
         "1 × a traceback in the log",
-        "1 × the number of a visit in the log",
+        "1 × the id of a visit in the log",
     ]
 
 

@@ -86,7 +86,7 @@ def test_a_visit_that_ends_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 
     in_a_thread(scene())
     assert done == [*["visit", "files"] * 3, "garbage", "visit", "files", "garbage"]
-    assert not left_visits.OWNERS.know("visit")
+    assert not left_visits.OWNERS.knows("visit")
 
 
 def test_streamlit_keeps_its_visits_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
+from starlette.status import WS_1002_PROTOCOL_ERROR, WS_1008_POLICY_VIOLATION, WS_1009_MESSAGE_TOO_BIG
 from starlette.types import Message
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
@@ -13,19 +15,24 @@ from tests.aio import in_a_thread
 from xent_host import message_limits
 from xent_host.message_limits import (
     MAX_FILES,
-    MESSAGE_TOO_BIG,
-    NO_MESSAGE,
-    TOO_MANY_PARTS,
     MessageLimits,
     Messages,
     TooMuch,
     check_parts,
-    repeated_fields,
 )
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
 LIMITS = MessageLimits()
 MB = 2**20
+
+
+def repeated_fields(message: Descriptor) -> set[str]:
+    """The names of all repeated fields inside a kind of message."""
+    found: set[str] = set()
+    for one in message_limits._fields(message).values():
+        found |= {one.name} if one.repeated else set()
+        found |= repeated_fields(one.inner) if one.inner else set()
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +80,7 @@ def test_a_message_that_is_too_big_ends_the_visit(kind: str) -> None:
     kinds, told, _messages = read([RERUN, too_big, RERUN], MessageLimits(message_bytes=size))
 
     assert kinds == ["rerun_script"]
-    assert told == [{"type": "websocket.close", "code": MESSAGE_TOO_BIG}]
+    assert told == [{"type": "websocket.close", "code": WS_1009_MESSAGE_TOO_BIG}]
 
 
 def test_what_no_page_asks_of_streamlit_is_not_read(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +110,7 @@ def test_what_is_no_message_ends_the_visit_without_an_error(sent: dict[str, Any]
     kinds, told, _messages = read([RERUN, {"type": "websocket.receive", **sent}, RERUN])
 
     assert kinds == ["rerun_script"]
-    assert told == [{"type": "websocket.close", "code": NO_MESSAGE}]
+    assert told == [{"type": "websocket.close", "code": WS_1002_PROTOCOL_ERROR}]
 
 
 class Clock:
@@ -195,7 +202,7 @@ def test_items_are_counted_before_they_are_built_and_no_further_than_the_limit(
     kinds, told, _messages = read([{"type": "websocket.receive", "bytes": MANY[name](100_000)}])
 
     assert kinds == []
-    assert told == [{"type": "websocket.close", "code": TOO_MANY_PARTS}]
+    assert told == [{"type": "websocket.close", "code": WS_1008_POLICY_VIOLATION}]
     assert read_numbers[0] <= 2 * LIMITS.fields + 2
 
 

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
+from starlette.status import WS_1013_TRY_AGAIN_LATER
 from starlette.types import Message
 
 from tests.aio import in_a_thread
-from xent_host.open_visits import BUSY_SECONDS, GIVE_WAY_SECONDS, TRY_AGAIN_LATER, WAIT_SECONDS, OpenVisit, OpenVisits
+from xent_host.open_visits import BUSY_SECONDS, GIVE_WAY_SECONDS, WAIT_SECONDS, OpenVisit, OpenVisits
 
 CROWD, NEW, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
@@ -169,5 +170,5 @@ def test_after_its_end_a_visit_is_told_nothing_more() -> None:
 
     assert in_a_thread(scene()) == [
         {"type": "websocket.send"},
-        {"type": "websocket.close", "code": TRY_AGAIN_LATER},
+        {"type": "websocket.close", "code": WS_1013_TRY_AGAIN_LATER},
     ]

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import Message, Receive, Scope, Send
 from streamlit import config
 
 from tests.aio import in_a_thread
-from xent_host.request_check import REFUSED, RequestCheck, fault
+from xent_host.request_check import RequestCheck, fault
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
 
@@ -125,7 +126,7 @@ def test_the_log_says_that_and_not_what_was_refused(
     refused = sent(scope("websocket", origin="http://secret.example"))
 
     out = capsys.readouterr().out
-    assert refused == [{"type": "websocket.close", "code": REFUSED}]
+    assert refused == [{"type": "websocket.close", "code": WS_1008_POLICY_VIOLATION}]
     assert (json.loads(out)["what"], json.loads(out)["status"]) == ("request", 403)
     assert "secret" not in out + caplog.text
 

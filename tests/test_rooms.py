@@ -137,6 +137,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/server/log.py",
         ),
     ),
+    "tests/test_websocket_protocol.py": (
+        "how a connection ends is seen at connections that end",
+        ("xent_host/closing.py",),
+    ),
     "tests/test_startup_check.py": (
         "each line of the list is taken away, and no server starts",
         ("xent_host/connection_internals.py", "xent_host/visit_internals.py"),

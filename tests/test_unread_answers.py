@@ -5,13 +5,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from starlette.status import WS_1013_TRY_AGAIN_LATER
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.session_manager import SessionClientDisconnectedError
 from streamlit.web.server.starlette.starlette_websocket import StarletteSessionClient
 
 from tests.aio import in_a_thread
 from xent_host import unread_answers
-from xent_host.unread_answers import TRY_AGAIN_LATER, BoundedQueue, UnreadLimits, Waiting
+from xent_host.unread_answers import BoundedQueue, UnreadLimits, Waiting
 
 LIMITS = UnreadLimits(visit_bytes=100, light_bytes=20, all_bytes=150)
 
@@ -98,5 +99,5 @@ def test_streamlit_lets_a_browser_go_that_does_not_read() -> None:
     written, closed_with = in_a_thread(scene())
 
     assert 5 <= written <= 12
-    assert closed_with == [TRY_AGAIN_LATER]
+    assert closed_with == [WS_1013_TRY_AGAIN_LATER]
     assert unread_answers.EVERYONE.bytes == 0

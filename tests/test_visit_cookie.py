@@ -118,7 +118,7 @@ def test_what_is_remembered_is_bounded_and_forgotten_with_the_visit() -> None:
         owners.begin(visit, frozenset())
     owners.forget("d")
 
-    assert [visit for visit in "abcd" if owners.know(visit)] == ["b", "c"]
+    assert [visit for visit in "abcd" if owners.knows(visit)] == ["b", "c"]
 
 
 def test_the_hashes_of_two_processes_have_nothing_in_common() -> None:

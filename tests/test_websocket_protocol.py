@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
@@ -16,10 +17,8 @@ from uvicorn.server import ServerState
 from harness.raw_websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, fragments, frame
 from tests.aio import in_a_thread
 from tests.transports import HANDSHAKE, Transport, settle
+from xent_host.closing import DROPPED_BYTES
 from xent_host.websocket_protocol import (
-    DROPPED_BYTES,
-    NO_TEXT,
-    TOO_MUCH,
     AllConnections,
     BoundedWebSocket,
     FrameLimits,
@@ -165,7 +164,7 @@ def test_empty_frames_without_end_end_the_connection_before_they_are_parsed(
 
     [visit] = visits(scene)
 
-    assert visit.close_code == TOO_MUCH
+    assert visit.close_code == WS_1008_POLICY_VIOLATION
     assert visit.transport.is_closed
     assert parsed[0] <= LIMITS.frames + 1  # and the request
     assert logged(capsys) == ["frames"]
@@ -179,7 +178,7 @@ def test_empty_continuations_without_end_end_the_connection() -> None:
 
     [visit] = visits(scene)
 
-    assert visit.close_code == TOO_MUCH
+    assert visit.close_code == WS_1008_POLICY_VIOLATION
     assert visit.read == []
 
 
@@ -293,7 +292,7 @@ def test_a_message_that_never_ends_ends_its_connection(then: bytes, capsys: pyte
 
     visit, other = visits(scene, count=2, limits=limits)
 
-    assert visit.close_code == TOO_MUCH
+    assert visit.close_code == WS_1008_POLICY_VIOLATION
     assert not other.transport.is_closed
     assert logged(capsys) == ["unfinished_seconds"]
 
@@ -337,7 +336,7 @@ def test_text_which_no_page_sends_ends_the_connection_unread(last: bool, capsys:
 
     [visit] = visits(scene)
 
-    assert visit.close_code == NO_TEXT
+    assert visit.close_code == WS_1003_UNSUPPORTED_DATA
     assert visit.read == []
     assert logged(capsys) == ["text"]
 
@@ -352,7 +351,7 @@ def test_an_app_that_speaks_on_after_the_end_is_told_and_nothing_is_written(caps
 
     [visit] = visits(scene)
 
-    assert visit.close_code == NO_TEXT
+    assert visit.close_code == WS_1003_UNSUPPORTED_DATA
     assert logged(capsys) == ["text"]
 
 

@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 from types import SimpleNamespace
 
 from xent_host.request_paths import is_closed
-from xent_ui.streamlit_internals import DECORATES, PROTECTS, Internal
+from xent_ui.streamlit_internals import DECORATES, PROTECTS, Internal, exist, uses
 
 WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
 HTTP_PROTOCOL = "uvicorn.protocols.http.h11_impl:H11Protocol"
@@ -38,15 +38,6 @@ def is_origin_allowed(origin: str | None, host: str | None) -> bool:
     return bool(resolve_name(f"{WEBSOCKET}:_is_origin_allowed")(origin, host))
 
 
-def _exist(*names: str) -> bool:
-    return all(resolve_name(name) is not None for name in names)
-
-
-def _uses(function: str, *names: str) -> bool:
-    """Whether the function looks these names up, as attributes or globals."""
-    return set(names) <= set(resolve_name(function).__code__.co_names)
-
-
 def _are_forged_addresses_refused() -> bool:
     """Whether uvicorn takes a visitor's address from a known proxy alone, and of several the one that it has seen."""
     proxies = resolve_name("uvicorn.middleware.proxy_headers:_TrustedHosts")("192.0.2.1")
@@ -61,27 +52,27 @@ def _is_a_websocket_refused_like_a_page() -> bool:
 def _are_connections_bounded() -> bool:
     """Whether uvicorn's protocols are built as our subclasses of them expect."""
     return (
-        _uses(f"{HTTP_PROTOCOL}.handle_events", "_should_upgrade", "headers")
-        and _uses(f"{HTTP_PROTOCOL}.data_received", "handle_events")
-        and _uses(f"{HTTP_PROTOCOL}.on_response_complete", "handle_events")
-        and _uses(f"{HTTP_PROTOCOL}.handle_websocket_upgrade", "ws_protocol_class", "data_received")
-        and _uses(f"{HTTP_PROTOCOL}.__init__", "conn", "logger", "ws_protocol_class")
-        and _uses(f"{WEBSOCKET_PROTOCOL}.__init__", "conn", "logger", "queue", "close_sent", "frames")
-        and _uses(f"{WEBSOCKET_PROTOCOL}.data_received", "conn", "receive_data", "handle_parser_exception")
-        and _uses(f"{WEBSOCKET_PROTOCOL}.handle_connect", "handshake_initiated")
-        and _uses(f"{WEBSOCKET_PROTOCOL}.receive", "read_paused", "resume_reading")
-        and _exist(f"{WEBSOCKET_PROTOCOL}.connection_lost", f"{HTTP_PROTOCOL}._should_upgrade")
-        and _exist("uvicorn.protocols.http.auto:AutoHTTPProtocol")
+        uses(f"{HTTP_PROTOCOL}.handle_events", "_should_upgrade", "headers")
+        and uses(f"{HTTP_PROTOCOL}.data_received", "handle_events")
+        and uses(f"{HTTP_PROTOCOL}.on_response_complete", "handle_events")
+        and uses(f"{HTTP_PROTOCOL}.handle_websocket_upgrade", "ws_protocol_class", "data_received")
+        and uses(f"{HTTP_PROTOCOL}.__init__", "conn", "logger", "ws_protocol_class")
+        and uses(f"{WEBSOCKET_PROTOCOL}.__init__", "conn", "logger", "queue", "close_sent", "frames")
+        and uses(f"{WEBSOCKET_PROTOCOL}.data_received", "conn", "receive_data", "handle_parser_exception")
+        and uses(f"{WEBSOCKET_PROTOCOL}.handle_connect", "handshake_initiated")
+        and uses(f"{WEBSOCKET_PROTOCOL}.receive", "read_paused", "resume_reading")
+        and exist(f"{WEBSOCKET_PROTOCOL}.connection_lost", f"{HTTP_PROTOCOL}._should_upgrade")
+        and exist("uvicorn.protocols.http.auto:AutoHTTPProtocol")
     )
 
 
 def _is_what_waits_within_reach() -> bool:
     client = f"{WEBSOCKET}:StarletteSessionClient"
     return (
-        _uses(f"{client}.__init__", "_send_queue")
-        and _uses(f"{client}._sender", "_send_queue", "get")
-        and _uses(f"{client}.write_forward_msg", "_send_queue", "put_nowait", "QueueFull")
-        and _exist(f"{client}.aclose")
+        uses(f"{client}.__init__", "_send_queue")
+        and uses(f"{client}._sender", "_send_queue", "get")
+        and uses(f"{client}.write_forward_msg", "_send_queue", "put_nowait", "QueueFull")
+        and exist(f"{client}.aclose")
     )
 
 
@@ -130,7 +121,7 @@ INTERNALS = (
         PROTECTS,
         lambda: (
             resolve_name(f"{WEBSOCKET}:_is_origin_allowed").__code__.co_varnames[:2] == ("origin", "host")
-            and _uses(f"{WEBSOCKET}:_is_origin_allowed", "is_host_allowed", "is_url_from_allowed_origins")
+            and uses(f"{WEBSOCKET}:_is_origin_allowed", "is_host_allowed", "is_url_from_allowed_origins")
         ),
     ),
     Internal(

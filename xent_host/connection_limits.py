@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from starlette.datastructures import Headers
+from starlette.status import WS_1013_TRY_AGAIN_LATER
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xent_host.address_shares import FairTurns, NoTurn, Pace
 from xent_host.addresses import address_group
 from xent_host.message_limits import MessageLimits, Messages
-from xent_host.open_visits import TRY_AGAIN_LATER, OpenVisit, OpenVisits
+from xent_host.open_visits import OpenVisit, OpenVisits
 from xent_host.refuse import refuse
 from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_download
 from xent_host.upload_limits import Files, StreamlitFiles, UploadLimits, Uploads
@@ -63,11 +64,6 @@ class ConnectionLimits:
     wait_seconds: float = 20.0
     answer_seconds: float = 300.0
     uploads: UploadLimits = field(default_factory=UploadLimits)
-
-
-def held_files() -> dict[str, list[int]]:
-    """The sizes in bytes of the files that this server holds, by visit. Raises: AttributeError if nobody can tell."""
-    return StreamlitFiles().sizes()
 
 
 class ConnectionLimiter:
@@ -129,7 +125,7 @@ class ConnectionLimiter:
         async def hear() -> Message:
             message = await messages.receive()
             if visit.has_ended:  # though its browser reads nothing, and so has not been told
-                return {"type": "websocket.disconnect", "code": TRY_AGAIN_LATER}
+                return {"type": "websocket.disconnect", "code": WS_1013_TRY_AGAIN_LATER}
             self.visits.hear(visit)
             return message
 

@@ -11,9 +11,10 @@ import h11
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from xent_host.closing import Closing
 from xent_host.protocol_log import LOG
 from xent_host.upload_limits import UploadLimits
-from xent_host.websocket_protocol import CLOSE_SECONDS, DROPPED_BYTES, BoundedWebSocket
+from xent_host.websocket_protocol import BoundedWebSocket
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.log import event
 
@@ -60,7 +61,7 @@ class BoundedHTTP(H11Protocol):
         self._deadline = self._last_came = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
-        self._dropped = 0  # bytes that came after the end
+        self._closing = Closing()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for a request."""
@@ -75,9 +76,7 @@ class BoundedHTTP(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on what came, unless the connection is over."""
         if self._is_over:
-            self._dropped += len(data)
-            if self._dropped > DROPPED_BYTES:
-                self.transport.abort()
+            self._closing.drop(self.transport, data)
             return
         self._last_came = self.loop.time()
         super().data_received(data)
@@ -152,12 +151,7 @@ class BoundedHTTP(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-            self.transport.resume_reading()
-        else:
-            self.transport.close()
-        self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        self._closing.begin(self.transport, self.loop)
 
 
 def apply() -> None:

@@ -17,14 +17,13 @@ from typing import NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
+from starlette.status import WS_1002_PROTOCOL_ERROR, WS_1008_POLICY_VIOLATION, WS_1009_MESSAGE_TOO_BIG
 from starlette.types import Message, Receive, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from xent_ui.server.log import event
 from xent_ui.streamlit_internals import BACKEND_OPERATIONS, BROWSER_MESSAGES
 
-# codes with which a websocket closes
-NO_MESSAGE, TOO_MANY_PARTS, MESSAGE_TOO_BIG = 1002, 1008, 1009
 _MB = 2**20
 MAX_FILES = 6  # that a visit may hold, so that more names to upload are of no use to it
 # a message with more of them counts as several
@@ -111,17 +110,17 @@ class Messages:
             data = message.get("bytes")
             size = len(data or message.get("text") or b"")
             if size > self._limits.message_bytes:
-                return await self._hang_up(MESSAGE_TOO_BIG, "message_bytes", size)
+                return await self._hang_up(WS_1009_MESSAGE_TOO_BIG, "message_bytes", size)
             await self._wait_for_turn()
             try:
                 fields = check_parts(data, self._limits) if data is not None else 0
                 kind = kind_of(data) if data is not None else None
             except TooMuch:
-                return await self._hang_up(TOO_MANY_PARTS, "message_parts", size)
+                return await self._hang_up(WS_1008_POLICY_VIOLATION, "message_parts", size)
             except DecodeError:
                 kind = None
             if kind is None:
-                return await self._hang_up(NO_MESSAGE, "message_kind", size)
+                return await self._hang_up(WS_1002_PROTOCOL_ERROR, "message_kind", size)
             self._due += (fields // FIELDS_OF_A_TURN + size // BYTES_OF_A_TURN) / self._limits.messages_a_second
             if is_sent_by_pages(kind):
                 return message
@@ -202,15 +201,6 @@ def check_parts(data: bytes, limits: MessageLimits) -> int:
                     raise TooMuch
             at = after
     return fields
-
-
-def repeated_fields(message: Descriptor) -> set[str]:
-    """The names of all repeated fields inside a kind of message."""
-    found: set[str] = set()
-    for one in _fields(message).values():
-        found |= {one.name} if one.repeated else set()
-        found |= repeated_fields(one.inner) if one.inner else set()
-    return found
 
 
 @cache

@@ -9,12 +9,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 
+from starlette.status import WS_1013_TRY_AGAIN_LATER
 from starlette.types import Message, Send
 
 from xent_host.address_shares import MANY, GivingWay, site
 from xent_ui.server.log import event
 
-TRY_AGAIN_LATER = 1013  # with which a websocket closes
 WAIT_SECONDS = 60.0  # for so long one who found no room counts as waiting
 BUSY_SECONDS = 5.0  # for so long one who has sent something is busy
 GIVE_WAY_SECONDS = 1.0  # between two visits that end for somebody else
@@ -50,7 +50,7 @@ class OpenVisit:
         """Close the websocket: the app reads that its client has left, and the browser will try again."""
         self.has_ended = True
         with contextlib.suppress(OSError, RuntimeError):
-            await self.send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+            await self.send({"type": "websocket.close", "code": WS_1013_TRY_AGAIN_LATER})
 
 
 class OpenVisits:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from starlette.responses import PlainTextResponse
+from starlette.status import WS_1013_TRY_AGAIN_LATER
 from starlette.types import Receive, Scope, Send
 
 LINGER_SECONDS = 1.0
@@ -20,11 +21,11 @@ async def refuse(status: int, why: str, scope: Scope, receive: Receive, send: Se
     answer = PlainTextResponse(why, status_code=status, headers=named)
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await receive()
-        await send({"type": "websocket.close", "code": 1013})
+        await send({"type": "websocket.close", "code": WS_1013_TRY_AGAIN_LATER})
         return
     await answer(scope, receive, send)
     if scope["type"] == "websocket":  # uvicorn logs an error if the app returns before the line is down
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                for _connect_refused_gone in range(3):
+                for _ in range(3):  # it comes, it is refused, it is gone
                     await receive()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xent_host.connection_internals import is_origin_allowed
@@ -17,7 +18,6 @@ from xent_host.request_paths import is_plain
 from xent_ui.server.log import event
 
 LONGEST_NAME = 300  # of a host or an origin; a name of the internet has 253 characters
-REFUSED = 1008  # with which a websocket closes
 
 
 class RequestCheck:
@@ -37,7 +37,7 @@ class RequestCheck:
             await PlainTextResponse(status.phrase, status_code=status)(scope, receive, send)
         else:
             await receive()
-            await send({"type": "websocket.close", "code": REFUSED})
+            await send({"type": "websocket.close", "code": WS_1008_POLICY_VIOLATION})
 
 
 def fault(scope: Scope) -> HTTPStatus | None:

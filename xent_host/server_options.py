@@ -58,7 +58,7 @@ def check_proxies() -> None:
             )
 
 
-def base() -> str:
+def base_path() -> str:
     """What stands before every address of the app: "" or, say, "/tools"."""
     path = str(config.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{path}" if path else ""

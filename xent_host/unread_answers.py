@@ -10,13 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from starlette.status import WS_1013_TRY_AGAIN_LATER
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit.web.server.starlette.starlette_websocket import StarletteSessionClient
 
 from xent_ui.server.log import event
 
 _MB = 2**20
-TRY_AGAIN_LATER = 1013  # with which a websocket closes
 
 
 @dataclass(frozen=True)
@@ -107,4 +107,4 @@ async def _hang_up(client: StarletteSessionClient, websocket: WebSocket) -> None
     """Close the websocket, so that a browser which was merely slow connects anew."""
     await client.aclose()
     with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
-        await websocket.close(TRY_AGAIN_LATER)
+        await websocket.close(WS_1013_TRY_AGAIN_LATER)

@@ -19,6 +19,7 @@ from streamlit.runtime import get_instance
 from xent_host.address_shares import FairTurns, GivingWay, NoTurn, site
 from xent_host.message_limits import MAX_FILES
 from xent_host.refuse import refuse
+from xent_host.whose_work import is_here
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.log import event
 from xent_ui.streamlit_internals import drop_oldest_file, held_files
@@ -83,7 +84,7 @@ class StreamlitFiles:
 
     def is_open(self, visit: str) -> bool:
         """Whether a browser is connected to the visit."""
-        return get_instance().is_active_session(visit)
+        return is_here(visit)
 
 
 class _Coming(NamedTuple):

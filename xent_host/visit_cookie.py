@@ -78,7 +78,7 @@ class Owners:
         """The visit has ended."""
         self._keys.pop(visit, None)
 
-    def know(self, visit: str) -> bool:
+    def knows(self, visit: str) -> bool:
         """Whether there is such a visit."""
         return visit in self._keys
 
@@ -116,7 +116,7 @@ def apply() -> None:
     ) -> str:
         connection = CONNECTION.get() or Connection(frozenset())
         if existing_session_id is not None and not OWNERS.is_own(existing_session_id, connection.keys):
-            if OWNERS.know(existing_session_id):
+            if OWNERS.knows(existing_session_id):
                 event("limit", what="visit_of_another")
             existing_session_id = None
         visit = connect(runtime, client, user_info, existing_session_id, **others)
@@ -173,7 +173,7 @@ class VisitCookies:
         try:
             await self.app(scope, receive, send_with_headers)
         finally:
-            if not self.owners.know(visit):  # it ended while the file came
+            if not self.owners.knows(visit):  # it ended while the file came
                 get_instance().uploaded_file_mgr.remove_session_files(visit)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pkgutil import resolve_name
 from types import SimpleNamespace
 
-from xent_ui.streamlit_internals import PROTECTS, RUN_CONTEXT, Internal, in_run_context, run_context
+from xent_ui.streamlit_internals import PROTECTS, RUN_CONTEXT, Internal, exist, in_run_context, run_context
 
 RUNTIME = "streamlit.runtime:Runtime"
 MANAGER = "streamlit.runtime.media_file_manager:MediaFileManager"
@@ -15,12 +15,8 @@ STORAGE = "streamlit.runtime.memory_session_storage:MemorySessionStorage"
 STARLETTE = "streamlit.web.server.starlette"
 
 
-def _exist(*names: str) -> bool:
-    return all(resolve_name(name) is not None for name in names)
-
-
-def _uses(function: str, *names: str) -> bool:
-    """Whether the function, or one that it defines, knows these names."""
+def _mentions(function: str, *names: str) -> bool:
+    """Whether these names stand in the function or in one that it defines, as variables too."""
     found, codes = set[str](), [resolve_name(function).__code__]
     for code in codes:
         found |= {*code.co_names, *code.co_varnames}
@@ -36,14 +32,14 @@ def _is_context_of_a_thread() -> bool:
 def _are_visits_connected_by_id() -> bool:
     names = resolve_name(f"{RUNTIME}.connect_session").__code__.co_varnames[:4]
     handler = f"{STARLETTE}.starlette_websocket:create_websocket_handler"
-    return names == ("self", "client", "user_info", "existing_session_id") and _uses(handler, "connect_session")
+    return names == ("self", "client", "user_info", "existing_session_id") and _mentions(handler, "connect_session")
 
 
 def _are_files_named_and_given_in_one_place() -> bool:
     return (
-        _exist(f"{MEDIA}:_calculate_file_id")
-        and _uses(f"{MEDIA}:MemoryMediaFileStorage.load_and_get_id", "_calculate_file_id")
-        and _uses(f"{STARLETTE}.starlette_routes:create_media_routes", "get_file")
+        exist(f"{MEDIA}:_calculate_file_id")
+        and _mentions(f"{MEDIA}:MemoryMediaFileStorage.load_and_get_id", "_calculate_file_id")
+        and _mentions(f"{STARLETTE}.starlette_routes:create_media_routes", "get_file")
     )
 
 
@@ -57,16 +53,16 @@ def _are_deferred_files_kept_by_visit() -> bool:
         and "visit" in manager._files_by_session_and_coord
         and hasattr(manager, "_lock")
         and resolve_name(DEFERRED)(lambda: manager)._get_media_file_mgr() is manager
-        and _exist(f"{MANAGER}.execute_deferred", f"{DEFERRED}.handle")
+        and exist(f"{MANAGER}.execute_deferred", f"{DEFERRED}.handle")
     )
 
 
 def _are_left_visits_kept_by_ours() -> bool:
     return (
-        _exist(*(f"{STORAGE}.{name}" for name in ("get", "save", "delete", "list")))
-        and _exist(f"{RUNTIME}.close_session", f"{MANAGER}.remove_orphaned_files")
-        and _uses(f"{STORAGE}.__init__", "maxsize", "ttl_seconds")
-        and _uses(f"{STARLETTE}.starlette_app:App._create_runtime", "MemorySessionStorage")
+        exist(*(f"{STORAGE}.{name}" for name in ("get", "save", "delete", "list")))
+        and exist(f"{RUNTIME}.close_session", f"{MANAGER}.remove_orphaned_files")
+        and _mentions(f"{STORAGE}.__init__", "maxsize", "ttl_seconds")
+        and _mentions(f"{STARLETTE}.starlette_app:App._create_runtime", "MemorySessionStorage")
     )
 
 
@@ -111,6 +107,6 @@ INTERNALS = (
         "writes what Streamlit logs without its words",
         "the log quotes ids of visits and what strangers send",
         PROTECTS,
-        lambda: _uses("streamlit.logger:get_logger", "setup_formatter"),
+        lambda: _mentions("streamlit.logger:get_logger", "setup_formatter"),
     ),
 )

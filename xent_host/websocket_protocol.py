@@ -11,19 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState, PayloadTooBig
 from websockets.frames import Frame
 from websockets.server import ServerProtocol
 
+from xent_host.closing import Closing
 from xent_host.protocol_log import LOG
 from xent_ui.server.log import event as note
 
 _MB = 2**20
-NO_TEXT, TOO_MUCH = 1003, 1008  # with which a websocket closes
-# for what was written last to arrive: if it is closed while more comes, the other side does not read why
-CLOSE_SECONDS, DROPPED_BYTES = 3.0, 4 * _MB
 _CONTROL, _CONTINUED = 8, 0  # kinds of frames: from 8 on they are about the connection
 _LONGEST_HEADER = 14
 
@@ -170,14 +169,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._pause: asyncio.TimerHandle | None = None
         self._unfinished: asyncio.TimerHandle | None = None
         self._is_over = False
-        self._dropped = 0  # bytes that came after the end
+        self._closing = Closing()
 
     def data_received(self, data: bytes) -> None:
         """Count what came, and pass it on unless it is too much."""
         if self._is_over:
-            self._dropped += len(data)
-            if self._dropped > DROPPED_BYTES:
-                self.transport.abort()
+            self._closing.drop(self.transport, data)
             return
         if not self.handshake_initiated:  # the request, which the HTTP protocol has read already
             super().data_received(data)
@@ -251,9 +248,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def handle_text(self, event: Frame) -> None:
         """End the connection: Streamlit's browsers send bytes alone."""
         if not self._is_over:
-            self.hang_up("text", NO_TEXT)
+            self.hang_up("text", WS_1003_UNSUPPORTED_DATA)
 
-    def hang_up(self, what: str, code: int = TOO_MUCH) -> None:
+    def hang_up(self, what: str, code: int = WS_1008_POLICY_VIOLATION) -> None:
         """End the connection because of this limit."""
         note("limit", what=what)
         self._release()
@@ -314,11 +311,6 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._is_over = True
         if self.transport.is_closing():
             return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-            self.transport.resume_reading()
-        else:
-            self.transport.close()
         if self.close_timer:
             self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        self.close_timer = self._closing.begin(self.transport, self.loop)

@@ -192,11 +192,12 @@ def _page() -> str:
     return (_static() / "index.html").read_text("utf-8")
 
 
-def _exist(*names: str) -> bool:
+def exist(*names: str) -> bool:
+    """Whether all of these names, MODULE:NAME, can be found. Raises: AttributeError, ImportError if one cannot."""
     return all(resolve_name(name) is not None for name in names)
 
 
-def _uses(function: str, *names: str) -> bool:
+def uses(function: str, *names: str) -> bool:
     """Whether the function looks these names up, as attributes or globals."""
     return set(names) <= set(resolve_name(function).__code__.co_names)
 
@@ -206,13 +207,13 @@ def _fields(message: str, file: str = "") -> set[str]:
 
 
 def _is_run_patchable() -> bool:
-    return _exist(f"{SCRIPT_RUNNER}._run_script") and _uses(f"{SCRIPT_RUNNER}.__init__", "_session_id")
+    return exist(f"{SCRIPT_RUNNER}._run_script") and uses(f"{SCRIPT_RUNNER}.__init__", "_session_id")
 
 
 def _is_address_of_a_session_known() -> bool:
     socket = "streamlit.web.server.starlette.starlette_websocket"
     return (
-        _exist("streamlit.runtime:Runtime.get_client", "streamlit.runtime:Runtime.is_active_session")
+        exist("streamlit.runtime:Runtime.get_client", "streamlit.runtime:Runtime.is_active_session")
         and "remote_ip" in vars(resolve_name(f"{socket}:StarletteClientContext"))
         and "client_context" in vars(resolve_name(f"{socket}:StarletteSessionClient"))
     )
@@ -223,15 +224,15 @@ def _are_downloads_within_reach() -> bool:
     handle = resolve_name("streamlit.runtime.backend_operation_handler:DeferredFileHandler.handle")
     return (
         handle.__code__.co_argcount == 3
-        and _uses(f"{session}._create_backend_operation_dispatcher", "DeferredFileHandler")
-        and _exist("streamlit.runtime.media_file_manager:MediaFileManager.execute_deferred")
+        and uses(f"{session}._create_backend_operation_dispatcher", "DeferredFileHandler")
+        and exist("streamlit.runtime.media_file_manager:MediaFileManager.execute_deferred")
         and {"url"} <= _fields("DeferredFileResponsePayload", file="ForwardMsg")
         and {"request_id", "error_msg", "deferred_file"} <= _fields("BackendOperationResponse", file="ForwardMsg")
     )
 
 
 def _is_enqueue_patchable() -> bool:
-    return _exist(f"{SCRIPT_RUNNER}._enqueue_forward_msg") and _uses(
+    return exist(f"{SCRIPT_RUNNER}._enqueue_forward_msg") and uses(
         f"{SCRIPT_RUNNER}._run_script_thread", "_run_script", "_enqueue_forward_msg"
     )
 
@@ -239,13 +240,13 @@ def _is_enqueue_patchable() -> bool:
 def _is_state_of_a_run_within_reach() -> bool:
     state = resolve_name(SESSION_STATE)()
     safe = resolve_name(SAFE_SESSION_STATE)(state, lambda: None)
-    return safe._state is state and _uses(f"{SCRIPT_RUNNER}.__init__", "_session_state")
+    return safe._state is state and uses(f"{SCRIPT_RUNNER}.__init__", "_session_state")
 
 
 def _are_values_forgotten() -> bool:
     state = resolve_name(SESSION_STATE)(_old_state={"forgotten": 1})
     forget_session_values(resolve_name(SAFE_SESSION_STATE)(state, lambda: None), but=())
-    return "forgotten" not in state and _exist("streamlit.runtime.scriptrunner:get_script_run_ctx")
+    return "forgotten" not in state and exist("streamlit.runtime.scriptrunner:get_script_run_ctx")
 
 
 def _are_widgets_described() -> bool:
@@ -254,7 +255,7 @@ def _are_widgets_described() -> bool:
         and {*WIDGET_VALUES.values(), TRIGGER_VALUES} <= _fields("WidgetState", file="WidgetStates")
         and {"new_element", "add_block"} <= _fields("Delta")
         and all(set(names) <= _fields(name) for name, names in DESCRIPTIONS.items())
-        and _exist(*DESCRIPTION_VALUES)
+        and exist(*DESCRIPTION_VALUES)
     )
 
 
@@ -265,7 +266,7 @@ def _are_uploads_counted() -> bool:
     counted = held_files(manager)
     drop_oldest_file(manager, "session")
     left = held_files(manager)
-    return (counted, left) == ({"session": [2]}, {"session": []}) and _exist(
+    return (counted, left) == ({"session": [2]}, {"session": []}) and exist(
         "streamlit.runtime:get_instance",
         "streamlit.runtime:Runtime.is_active_session",
         "streamlit.runtime:Runtime.uploaded_file_mgr",
@@ -314,7 +315,7 @@ INTERNALS = (
         PROTECTS,
         lambda: (
             _are_options_known("runner.fastReruns")
-            and _exist("streamlit.runtime.app_session:AppSession.request_rerun")
+            and exist("streamlit.runtime.app_session:AppSession.request_rerun")
             and "runner.fastReruns"
             in resolve_name("streamlit.runtime.app_session:AppSession.request_rerun").__code__.co_consts
         ),
@@ -325,7 +326,7 @@ INTERNALS = (
         "whoever writes a whole table anew holds the interpreter for half a second in one piece",
         PROTECTS,
         lambda: (
-            _uses(f"{DATA_EDITOR}:DataEditorMixin.data_editor.__wrapped__", "_apply_dataframe_edits")
+            uses(f"{DATA_EDITOR}:DataEditorMixin.data_editor.__wrapped__", "_apply_dataframe_edits")
             and resolve_name(f"{DATA_EDITOR}:_apply_dataframe_edits").__code__.co_argcount == 3
         ),
     ),
@@ -349,8 +350,8 @@ INTERNALS = (
         "pages and callbacks read whatever a stranger sends",
         PROTECTS,
         lambda: (
-            _exist(f"{SESSION_STATE}.on_script_will_rerun")
-            and _uses(f"{SAFE_SESSION_STATE}.on_script_will_rerun", "on_script_will_rerun")
+            exist(f"{SESSION_STATE}.on_script_will_rerun")
+            and uses(f"{SAFE_SESSION_STATE}.on_script_will_rerun", "on_script_will_rerun")
         ),
     ),
     Internal(
@@ -372,7 +373,7 @@ INTERNALS = (
         "names the widget in which the events of a component come",
         "events of components are left out, and their pages stand still",
         PROTECTS,
-        partial(_exist, TRIGGER_ID),
+        partial(exist, TRIGGER_ID),
     ),
     Internal(
         "the kinds of BackMsg",
@@ -418,8 +419,8 @@ INTERNALS = (
         "all visitors wait while it asks, two seconds and more",
         PROTECTS,
         lambda: (
-            _exist("streamlit.net_util:get_external_ip")
-            and _uses("streamlit.web.server.server_util:is_url_from_allowed_origins", "net_util", "get_external_ip")
+            exist("streamlit.net_util:get_external_ip")
+            and uses("streamlit.web.server.server_util:is_url_from_allowed_origins", "net_util", "get_external_ip")
         ),
     ),
     Internal(
@@ -435,7 +436,7 @@ INTERNALS = (
         "the host's flags and STREAMLIT_ variables are overruled",
         DECORATES,
         lambda: (
-            _exist("streamlit.config:get_where_defined")
+            exist("streamlit.config:get_where_defined")
             and SET_BY_HOST in resolve_name("streamlit.config:_DEFINED_BY_FLAG")
             and SET_BY_HOST in resolve_name("streamlit.config:_DEFINED_BY_ENV_VAR")
         ),
@@ -445,7 +446,7 @@ INTERNALS = (
         "runs the first page before the first visitor",
         "the first visitor waits some seconds",
         DECORATES,
-        partial(_exist, "streamlit.runtime:Runtime.does_script_run_without_error"),
+        partial(exist, "streamlit.runtime:Runtime.does_script_run_without_error"),
     ),
     Internal(
         "the options runner.postScriptGC and server.showEmailPrompt",

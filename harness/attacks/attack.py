@@ -47,7 +47,7 @@ class Outcome:
       came: messages, requests or files that were sent.
       refusals: how the server refused them: "a sentence", "closed 1009", "status 429", and how often.
       faults: what must not be, in words.
-      visits: the numbers of visits, which must not stand in any log.
+      visits: the ids of visits, which must not stand in any log.
     """
 
     came: int = 0

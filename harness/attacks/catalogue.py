@@ -183,7 +183,7 @@ def log_faults(lines: Counter[str], visits: Iterable[str]) -> Iterator[str]:
         if count := sum(times for line, times in lines.items() if pattern.search(line)):
             yield f"{count} × {what} in the log"
     if count := sum(any(visit in line for visit in visits if visit) for line in lines):
-        yield f"{count} × the number of a visit in the log"
+        yield f"{count} × the id of a visit in the log"
 
 
 def logged_limits(lines: Counter[str]) -> Counter[str]:

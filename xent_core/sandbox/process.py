@@ -76,7 +76,7 @@ class _ForkServer:
             self._start()
 
     def stop(self) -> None:
-        """Ends it, by leaving it alone."""
+        """Ends it; what was made of it goes on by itself."""
         with self._lock:
             if self._process is not None and self._control is not None:
                 self._control.close()

@@ -34,7 +34,7 @@ class FairRules:
       light: a visit that has used no more than this stands back behind nobody: it is 9 % of a processor, and an edit
         every half a second takes 5 to 8. Otherwise everybody who edits would wait for each who has just come.
       address_seconds: how much a visit may be set back at most because of the others of its address. A class behind
-        one address has used much together; none of its pupils stands back behind a visit that uses a sixth of the
+        one address has used much together; none of its pupils stands back behind a visit that uses a quarter of the
         processor by itself.
       short_run, unknown_run: a visit stands back by as much as its runs take longer than a short one: by the longest of
         late, which counts half after run_half_life. What it takes to open a page is not known before. Otherwise whoever
