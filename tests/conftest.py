@@ -1,7 +1,9 @@
 """What every test shares: PyTorch loaded early, Hypothesis's profiles, and how many processes run the tests."""
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import pytest
@@ -12,6 +14,12 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, prin
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "local")
 
 MAX_PROCESSES = 4  # each may start a server and a Chromium of its own: about 1 GB
+
+
+@pytest.fixture(autouse=True)
+def _plain_main_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is started runs the main program's file again, and after a test of a page that is app.py."""
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,12 +15,6 @@ distributed = pytest.importorskip("distributed")
 
 SHARDS = 6
 SECONDS_TO_START = 300  # each worker imports PyTorch, on a machine that runs other tests beside it
-
-
-@pytest.fixture(autouse=True)
-def plain_main(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker runs the main program's file again, and after a test of a page that is app.py."""
-    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
 
 
 @pytest.fixture
