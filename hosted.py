@@ -31,6 +31,7 @@ from xent_host import (
     idle_visits,
     left_visits,
     library_logs,
+    removed_files,
     run_scheduler,
     server_options,
     table_edits,
@@ -55,6 +56,7 @@ run_scheduler.apply()
 download_queue.apply()
 visit_cookie.apply()
 visit_files.apply()
+removed_files.apply()
 left_visits.apply()
 table_edits.apply()
 error_reports.quieten_streamlit()

@@ -133,6 +133,15 @@ def test_what_is_on_its_way_counts_as_held() -> None:
     assert in_a_thread(scene()) == [200, 200, 429, 200, 200, 200, 429]
 
 
+@pytest.mark.parametrize(("removed", "code"), [({}, 200), ({"visit": [60 * MB]}, 429), ({"other": [60 * MB]}, 429)])
+def test_what_was_removed_and_is_still_held_counts(removed: dict[str, list[int]], code: int) -> None:
+    limits = UploadLimits(files_mb=80, all_files_mb=80)
+    uploads = Uploads(fine, limits, Held(), removed=lambda: removed)
+
+    scope = http("visit", "PUT", content_length=str(30 * MB))
+    assert in_a_thread(status(lambda *call: uploads.take("visit", HERE, *call), scope)) == code
+
+
 def test_a_class_that_uploads_all_at_once_waits_for_its_turns(capsys: pytest.CaptureFixture[str]) -> None:
     async def scene() -> tuple[list[int], int]:
         most = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple, Protocol
@@ -19,6 +20,7 @@ from streamlit.runtime import get_instance
 from xent_host.address_shares import FairTurns, GivingWay, NoTurn, site
 from xent_host.message_limits import MAX_FILES
 from xent_host.refuse import refuse
+from xent_host.removed_files import REMOVED
 from xent_host.whose_work import is_here
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.log import event
@@ -98,8 +100,14 @@ class _Coming(NamedTuple):
 class Uploads:
     """Lets through the uploads that are within the limits."""
 
-    def __init__(self, app: ASGIApp, limits: UploadLimits, files: Files) -> None:
-        self._app, self._limits, self._files = app, limits, files
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: UploadLimits,
+        files: Files,
+        removed: Callable[[], dict[str, list[int]]] = REMOVED.sizes,
+    ) -> None:
+        self._app, self._limits, self._files, self._removed = app, limits, files, removed
         self._owners: dict[str, str] = {}  # from which address a visit has uploaded, the first one first
         self._coming: list[_Coming] = []
         self._turns = FairTurns(limits.at_once, limits.waiting, limits.waiting_seconds)
@@ -150,10 +158,13 @@ class Uploads:
             for visit, address in self._owners.items()
             if stored.get(visit) or any(other.visit == visit for other in self._coming)
         }
-        own = stored.get(upload.visit, []) + [other.size for other in self._coming if other.visit == upload.visit]
+        removed = self._removed()
+        own = stored.get(upload.visit, []) + removed.get(upload.visit, [])
+        own += [other.size for other in self._coming if other.visit == upload.visit]
         if len(own) >= most.files or sum(own) + upload.size > most.files_mb * _MB:
             return "files_of_a_visit"
-        room = most.all_files_mb * _MB - sum(other.size for other in self._coming) - upload.size
+        coming = upload.size + sum(other.size for other in self._coming)
+        room = most.all_files_mb * _MB - coming - sum(map(sum, removed.values()))
         if (missing := sum(map(sum, stored.values())) - room) > 0 and not self._make_room(upload, missing, stored):
             return "files_of_all_visits"
         return ""
