@@ -11,7 +11,7 @@ from streamlit.proto.BackMsg_pb2 import BackendOperationRequest
 from streamlit.runtime.backend_operation_handler import DeferredFileHandler
 
 from tests.aio import in_a_thread
-from xent_host import download_queue, visits
+from xent_host import download_queue, whose_work
 from xent_host.download_queue import DownloadQueue, TooMany, VisitLeft
 from xent_ui.server.processor_use import Visit
 from xent_ui.server.run_lock import RunLock, TurnRules
@@ -143,7 +143,7 @@ def test_streamlits_requests_wait_in_the_queue(
 ) -> None:
     monkeypatch.setattr(DeferredFileHandler, "handle", DeferredFileHandler.handle)  # which is put back afterwards
     monkeypatch.setattr(download_queue, "get_instance", Runtime)
-    monkeypatch.setattr(visits, "get_instance", Runtime)
+    monkeypatch.setattr(whose_work, "get_instance", Runtime)
     download_queue.apply()
     request = BackendOperationRequest(request_id="7", session_id=session)
     request.deferred_file.file_id = file
