@@ -209,5 +209,7 @@ def test_no_page_reads_a_file_by_another_way() -> None:
             match node.func.id:
                 case "analyse" | "open_dump":
                     assert {"limits", "sandboxed"} <= given, f"{source.path}:{node.lineno}"
+                case "read_file" if source.path == "xent_ui/server/uploads.py":
+                    continue  # on one's own computer
                 case "read_file" | "from_json" | "read_npz" | "read_csv" | "read_safetensors":
                     pytest.fail(f"{source.path}:{node.lineno} reads a file itself: read_upload does")
