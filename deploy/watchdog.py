@@ -115,7 +115,7 @@ class Watchdog:
         until = time.monotonic() + seconds
         while not self.told_to_stop and (left := until - time.monotonic()) > 0:
             notify("WATCHDOG=1")
-            time.sleep(min(left, 0.5))
+            time.sleep(min(left, 0.5))  # the next look at whether it is time to stop
 
 
 def answers(url: str, seconds: float) -> bool:
@@ -180,7 +180,7 @@ def end(server: "subprocess.Popen[bytes]", seconds: float) -> None:
     while server.poll() is None and time.monotonic() < until:
         started |= {process: _since(process) for process in family(server.pid)}
         notify("WATCHDOG=1")
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at whether it has ended
     with suppress(OSError):
         os.killpg(server.pid, signal.SIGKILL)  # the group keeps its number as long as one of it lives
     for process, since in started.items():

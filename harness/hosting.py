@@ -150,7 +150,7 @@ def _nginx(folder: Path, log_file: Path, port: int) -> Iterator[None]:
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"nginx does not start:\n{(folder / 'error.log').read_text('utf-8')}")
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two questions to an nginx that starts
         yield
     finally:
         process.terminate()

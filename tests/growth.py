@@ -8,6 +8,8 @@ import gc
 import re
 import time
 from collections.abc import Callable, Iterator
+
+# the syntax tree of a pattern, which Python keeps to itself: a test, and not the program, reads it
 from re import _constants as constants  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple

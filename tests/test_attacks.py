@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ async def nothing(_site: Site, _outcome: Outcome) -> None:
 
 
 def measured(
-    edits: list[float], *, is_legal: bool = False, refused: bool = True, after_mb: float = 100.0, **more: object
+    edits: list[float], *, is_legal: bool = False, refused: bool = True, after_mb: float = 100.0, **more: Any
 ) -> Measured:
     outcome = Outcome(came=1)
     if refused:
@@ -35,7 +36,7 @@ def measured(
         before_mb=100.0,
         peak_mb=120.0,
         after_mb=after_mb,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

@@ -276,7 +276,7 @@ def test_a_server_that_is_frozen_under_the_watchdog_of_the_image_comes_back(tmp_
             deadline = time.monotonic() + 120
             while len(events("watchdog-ready")) < count:
                 assert time.monotonic() < deadline, log_file.read_text("utf-8")
-                time.sleep(0.1)
+                time.sleep(0.1)  # between two looks at the log
             if count == 1:
                 os.kill(events("watchdog-start")[0]["process"], signal.SIGSTOP)
     finally:

@@ -66,7 +66,7 @@ def test_of_four_hundred_requests_few_are_made_one_at_a_time_and_the_rest_refuse
         at_once[0] += 1
         most[0] = max(most[0], at_once[0])
         with lock.released():
-            time.sleep(0.01)
+            time.sleep(0.01)  # in which a second one of the visit would begin
         at_once[0] -= 1
         return "made"
 

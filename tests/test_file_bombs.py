@@ -113,7 +113,7 @@ def test_no_more_processes_read_at_once_than_may_and_the_next_one_waits(monkeypa
     first = SandboxedProcess("tests.sandboxed_handlers:answer", SMALL)
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(SandboxedProcess, "tests.sandboxed_handlers:answer", SMALL)
-        time.sleep(0.2)
+        time.sleep(0.2)  # in which it would have begun: a copy takes a tenth
         assert not second.done()
         first.close()
         first.close()  # gives back one place, not two

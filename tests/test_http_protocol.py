@@ -12,7 +12,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from tests.aio import in_a_thread
-from tests.transports import HANDSHAKE, Transport, settle
+from tests.transports import HANDSHAKE, Transport, connected, settle
 from xent_host import http_protocol
 from xent_host.http_protocol import BoundedHTTP, RequestLimits
 from xent_host.upload_limits import UploadLimits
@@ -34,12 +34,9 @@ class Connection:
 
     def __init__(self, limits: RequestLimits) -> None:
         self.sizes: list[int] = []
-        config = Config(self._app, interface="asgi3", log_config=None, ws_ping_interval=None, proxy_headers=False)
-        config.load()
-        kind = type("Bounded", (BoundedHTTP,), {"limits": limits})
-        self.protocol = kind(config=config, server_state=ServerState(), app_state={})
         self.transport = Transport()
-        self.protocol.connection_made(self.transport)
+        kind = type("Bounded", (BoundedHTTP,), {"limits": limits})
+        self.protocol = connected(kind, self._app, self.transport)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         size, more = 0, True

@@ -118,7 +118,7 @@ def test_the_number_of_lines_left_out_is_told_by_itself(capsys: pytest.CaptureFi
         flooded.write("flood", {})
     out, deadline = "", time.monotonic() + 30
     while "left-out" not in out and time.monotonic() < deadline:
-        time.sleep(0.005)
+        time.sleep(0.005)  # between two looks
         out += capsys.readouterr().out
 
     assert [json.loads(line)["event"] for line in out.splitlines()] == ["flood", "left-out"]

@@ -299,7 +299,7 @@ def test_what_is_half_sent_is_closed(site: Front) -> None:
             left[f"{name}, and more of it each second"] = site.raw(text)
     begun = time.monotonic()
     while left and time.monotonic() < begun + HALF_SENT_SECONDS:
-        time.sleep(0.5)
+        time.sleep(0.5)  # a byte more of those that drip, twice a second
         left = {name: connection for name, connection in left.items() if not ended(connection, drip="more" in name)}
 
     assert list(left) == []
@@ -325,7 +325,7 @@ def test_an_upload_that_comes_a_byte_at_a_time_reaches_the_replica_which_watches
     with site.raw("PUT /_stcore/upload_file/a/b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nx"):
         deadline = time.monotonic() + 10
         while not site.requests() and time.monotonic() < deadline:
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two looks
         assert [path for _method, path, _headers in site.requests()] == ["/_stcore/upload_file/a/b"]
 
 

@@ -174,7 +174,7 @@ def test_a_visit_that_was_left_gives_its_memory_back_though_nobody_comes(hosted:
     deadline = time.monotonic() + 10 * LEFT_SECONDS
     while resident(hosted) > held - 0.9 * UPLOAD:
         assert time.monotonic() < deadline, f"{resident(hosted)} of {held} bytes are still held"
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks; nobody asks the server anything meanwhile
 
 
 def resident(server: Server) -> int:

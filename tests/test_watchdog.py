@@ -122,7 +122,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks
 
 
 def is_there(process: int) -> bool:
@@ -169,7 +169,7 @@ def test_a_peak_of_memory_that_passes_ends_nothing(tmp_path: Path) -> None:
     with watched(tmp_path, "--memory-mb=200", "--memory-seconds=5") as dog:
         server = dog.server()
         dog.ask("peak")
-        time.sleep(1)
+        time.sleep(1)  # in which the watchdog looks several times
         assert dog.ask("who") == [server]
 
 
@@ -226,5 +226,5 @@ def test_systemd_hears_when_the_server_answers_and_that_the_watchdog_lives(tmp_p
 def test_a_quiet_day_writes_nothing(tmp_path: Path) -> None:
     with watched(tmp_path, "--memory-mb=200") as dog:
         dog.server()
-        time.sleep(1)
+        time.sleep(1)  # in which the watchdog looks several times
         assert [line["event"] for line in dog.events()] == ["watchdog-start", "watchdog-ready"]

@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION
 from starlette.types import Message, Receive, Scope, Send
-from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.server import ServerState
 
 from harness.raw_websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, fragments, frame
 from tests.aio import in_a_thread
-from tests.transports import HANDSHAKE, Transport, settle
+from tests.transports import HANDSHAKE, Transport, connected, settle
 from xent_host.closing import DROPPED_BYTES
 from xent_host.websocket_protocol import (
     AllConnections,
@@ -88,12 +86,10 @@ class Visit:
 
     def __init__(self, everyone: AllConnections) -> None:
         self.read: list[Message] = []
-        config = Config(self._app, interface="asgi3", log_config=None, ws_ping_interval=None, proxy_headers=False)
-        config.load()
-        kind = type("Bounded", (BoundedWebSocket,), {"everyone": everyone})
-        self.protocol = kind(config=config, server_state=ServerState(), app_state={})
         self.transport = Transport()
-        self.protocol.connection_made(self.transport)
+        self.protocol = connected(
+            type("Bounded", (BoundedWebSocket,), {"everyone": everyone}), self._app, self.transport
+        )
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

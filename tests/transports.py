@@ -2,6 +2,11 @@
 
 import asyncio
 import base64
+from typing import Any
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 HANDSHAKE = (
     b"GET /_stcore/stream HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -49,6 +54,15 @@ class Transport:
 
     def set_protocol(self, protocol: asyncio.Protocol) -> None:
         self.protocol = protocol
+
+
+def connected(kind: type[Any], app: ASGIApp, transport: Transport) -> Any:
+    """A protocol of uvicorn, which serves this app over the transport."""
+    config = Config(app, interface="asgi3", log_config=None, ws_ping_interval=None, proxy_headers=False)
+    config.load()
+    protocol = kind(config=config, server_state=ServerState(), app_state={})
+    protocol.connection_made(transport)
+    return protocol
 
 
 async def settle() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -128,11 +128,11 @@ async def repeat(
         await asyncio.sleep(RETURN_SECONDS)
 
 
-async def together(*attacks: Awaitable[None]) -> None:
+async def together(*attacks: Coroutine[Any, Any, None]) -> None:
     """All at once, until each is over or one fails."""
     async with asyncio.TaskGroup() as group:
         for attack in attacks:
-            group.create_task(attack)  # type: ignore[arg-type]
+            group.create_task(attack)
 
 
 @dataclass(frozen=True)

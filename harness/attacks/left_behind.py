@@ -81,7 +81,7 @@ def _killed(outcome: Outcome) -> None:
                 if time.monotonic() > end:
                     outcome.fault(f"{len(left)} files and folders of a killed server stay: {sorted(left)[0]}")
                     return
-                time.sleep(0.5)
+                time.sleep(0.5)  # between two looks at the folder
 
 
 def _files(folder: str) -> set[str]:

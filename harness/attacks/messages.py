@@ -48,7 +48,7 @@ async def unfinished(site: Site, outcome: Outcome) -> None:
                     continue
                 if connection.closes_within(max(end - time.monotonic(), 0.1)):
                     outcome.refused("hung up")
-            time.sleep(RETURN_SECONDS)
+            time.sleep(RETURN_SECONDS)  # whoever was hung up on comes again, in a thread of its own
 
     await together(*(asyncio.to_thread(one) for _ in range(FRAGMENTED)))
 

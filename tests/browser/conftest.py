@@ -16,7 +16,7 @@ if not REQUIRED:
 
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402  # only once it is known to be there
 
-from harness.browser import DESKTOP, NO_CHROMIUM, Journal, Server, find_chromium, launch, serve  # noqa: E402
+from harness.browser import DESKTOP, NO_CHROMIUM, ROOT, Journal, Server, find_chromium, launch, serve  # noqa: E402
 
 HERE = Path(__file__).parent
 SERVER = pytest.StashKey[Server]()
@@ -63,6 +63,13 @@ def app_url(browser: Browser, pytestconfig: pytest.Config) -> Iterator[str]:
         pytestconfig.stash[SERVER] = server
         yield server.url
         del pytestconfig.stash[SERVER]
+
+
+@pytest.fixture(scope="module")
+def hosted() -> Iterator[Server]:
+    """The app for strangers, anew for each file of tests: what one leaves in it is not the next one's business."""
+    with serve(ROOT / "hosted.py") as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlparse
 
@@ -53,12 +52,6 @@ HEADERS = (
     *("permissions-policy", "referrer-policy", "x-content-type-options"),
 )
 SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def hosted() -> Iterator[Server]:
-    with serve(ROOT / "hosted.py") as server:
-        yield server
 
 
 def events(server: Server) -> list[dict[str, Any]]:

@@ -23,13 +23,6 @@ from harness.browser import (
     wait_drawn,
 )
 
-
-@pytest.fixture(scope="module")
-def hosted() -> Iterator[Server]:
-    with serve(ROOT / "hosted.py") as server:
-        yield server
-
-
 PATIENCE = """
 class Patience(idle_visits.IdleLimits):
     seconds = property(lambda limits: 0.0 if os.path.exists({file!r}) else 3600.0, lambda limits, value: None)
