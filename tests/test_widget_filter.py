@@ -184,6 +184,9 @@ def test_json_with_more_parts_than_any_page_sends_is_left_out_unread(kind: dict[
     most = '{"x":[' + ",".join(["[]"] * (MAX_JSON_PARTS // 2 - 5)) + "]}"
     more = '{"x":[' + ",".join(["[]"] * (MAX_JSON_PARTS // 2 + 5)) + "]}"
 
+    named = '{"x":{' + ",".join(f'"{number} [{{,:,:,:\\",": ""' for number in range(MAX_JSON_PARTS // 2 - 5)) + "}}"
+
     assert shown.accepts(WidgetState(json_value=most, **kind))
+    assert shown.accepts(WidgetState(json_value=named, **kind))  # names of classes with such characters in them
     assert not shown.accepts(WidgetState(json_value=more, **kind))
     assert not shown.accepts(WidgetState(string_value=more, **kind))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
@@ -32,6 +33,7 @@ FIELDS = {**WIDGET_VALUES, "bidi_events": TRIGGER_VALUES, "data_editor": WIDGET_
 KNOWN_FIELDS = {None, "int_value", *FIELDS.values()}  # in which any value of a page comes
 MAX_WIDGETS = 300  # of a visit; the largest page has a quarter
 MAX_JSON_PARTS = 40_000  # of a table with every cell edited, and of everything that a tab keeps, some 9000
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # or the beginning of one, so that none is read twice
 JSON_FIELDS = ("json_value", TRIGGER_VALUES)
 JSON_KINDS = ("bidi_component", "bidi_events", "data_editor", "dataframe", "plotly_chart")
 LARGE = ("bidi_component", "data_editor", "dataframe", "plotly_chart")  # of which nothing but the kind is kept
@@ -96,7 +98,10 @@ def has_too_many_parts(state: WidgetState, kind: str) -> bool:
     text = getattr(state, came) if came in (*JSON_FIELDS, "string_value") else ""
     if came == "string_value" and kind not in JSON_KINDS and not (kind == "" and text.lstrip().startswith(("{", "["))):
         return False
-    return sum(map(text.count, "[{,:")) > MAX_JSON_PARTS
+    if sum(map(text.count, "[{,:")) <= MAX_JSON_PARTS:
+        return False
+    between = _STRING.sub("", text)  # the name of a class may hold any of these, and comes with each of its cells
+    return sum(map(between.count, "[{,:")) > MAX_JSON_PARTS
 
 
 def is_valid(state: WidgetState, kind: str, widget: Any) -> bool:
