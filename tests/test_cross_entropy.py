@@ -668,3 +668,10 @@ def test_the_closed_form_divides_by_the_denominator_and_then_by_the_temperature(
 
     assert evaluate(problem).closed_form_grad[0].tolist() == pytest.approx([-5e-6, 5e-6], abs=6e-8)
     assert gradient_check(problem).agrees
+
+
+def test_a_negative_weight_bounds_the_gradient_as_its_size_does() -> None:
+    """v = −3 at the label: the bound is |−3|/(1·2), for the sum at T = 2."""
+    problem = Problem([[1.0, 2.0]], [0], weight=[-3.0, 1.0], reduction="sum", temperature=2.0)
+
+    assert evaluate(problem).gradient_bound == 3 / 2

@@ -81,3 +81,10 @@ def test_every_pattern_leads_to_known_codes():
 @given(st.text())
 def test_any_text_is_read(text):
     assert set(recognise(text)) <= set(TITLES)
+
+
+def test_the_case_of_a_message_does_not_matter() -> None:
+    quoted, code = QUOTED[0]
+
+    assert code in recognise(quoted)
+    assert recognise(quoted.upper()) == recognise(quoted.lower()) == recognise(quoted)

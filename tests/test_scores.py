@@ -1,0 +1,28 @@
+"""The prediction of a row and its margin, with ties."""
+
+import math
+
+import pytest
+import torch
+
+from xent_core.dump.scores import _prediction
+
+
+@pytest.mark.parametrize(
+    ("logits", "label", "prediction", "margin"),
+    [
+        ([1.0, 1.0, 0.0], 0, 0, 0.0),
+        ([1.0, 1.0, 0.0], 1, 0, 0.0),
+        ([0.0, 2.0, 2.0], 1, 1, 0.0),
+        ([0.0, 2.0, 2.0], 2, 1, 0.0),
+        ([3.0, 1.0, 2.0], 0, 0, 1.0),
+        ([3.0, 1.0, 2.0], 2, 0, -1.0),
+        ([0.0, -math.inf, -math.inf], 0, 0, math.inf),
+    ],
+)
+def test_of_equal_logits_the_first_class_is_predicted(
+    logits: list[float], label: int, prediction: int, margin: float
+) -> None:
+    predicted, margins = _prediction(torch.tensor([logits]), torch.tensor([[label]]))
+
+    assert (predicted.tolist(), margins.tolist()) == ([prediction], [margin])
