@@ -165,7 +165,7 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
     ],
     "Runtime._session_mgr.list_sessions": [
         without("streamlit.runtime.websocket_session_manager.WebsocketSessionManager.list_sessions"),
-        without("streamlit.runtime.app_session.AppSession.session_state"),
+        lambda patch: patch.setattr("streamlit.runtime.app_session.AppSession.__init__", lambda session: None),
         lambda patch: patch.setattr("streamlit.runtime.Runtime.close_session", lambda runtime, session: None),
     ],
     "logger.setup_formatter": [lambda patch: patch.setattr("streamlit.logger.get_logger", lambda name: None)],

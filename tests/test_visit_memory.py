@@ -66,4 +66,4 @@ def test_millions_of_values_take_no_longer_than_allowed() -> None:
     begun = perf_counter()
     size = kept_bytes(values, seconds=0.05)
     assert perf_counter() - begun < 0.5
-    assert size > 50 * MB  # a sample stands for all
+    assert size > 8 * MB  # the list itself; its members as far as time allows

@@ -72,7 +72,7 @@ def _is_what_visits_keep_known() -> bool:
     return (
         all(hasattr(state, name) for name in ("_old_state", "_new_session_state", "_new_widget_state"))
         and "list_sessions" in vars(resolve_name(manager))
-        and exist("streamlit.runtime.app_session:AppSession.session_state")
+        and _mentions("streamlit.runtime.app_session:AppSession.__init__", "_session_state")
         and _mentions(f"{RUNTIME}.close_session", "_session_mgr")
     )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
-from collections.abc import Collection
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain, islice
 from time import monotonic
 from types import MemberDescriptorType
 from typing import Any
@@ -19,8 +18,10 @@ from xent_host.removed_files import REMOVED
 from xent_ui.streamlit_internals import held_files
 
 VISIT_SECONDS = 0.01  # in which a visit is looked at; what was not reached by then does not count
+ALL_SECONDS = 0.5  # in which all visits are looked at: meanwhile nobody is answered
 SAMPLE = 1_000  # members of a container that stand for all of it
 
+_SIZED = (dict, list, tuple, set, frozenset, deque, str, bytes, bytearray)
 _LEAVES = (str, bytes, bytearray, int, float, complex, bool, type(None))
 
 
@@ -36,11 +37,9 @@ def kept_bytes(value: object, seconds: float = VISIT_SECONDS) -> int:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        own, members, size = _own_bytes(one), _members(one), 0
-        total += times * own
-        if size := len(members):
-            sample = min(size, SAMPLE)
-            waiting.extend((member, times * size / sample) for member in islice(members, sample))
+        total += times * _own_bytes(one)
+        size, sample = _members(one)
+        waiting.extend((member, times * size / len(sample)) for member in sample)
     return int(total)
 
 
@@ -52,29 +51,39 @@ def _own_bytes(one: object) -> int:
         return int(one.untyped_storage().nbytes())  # type: ignore[attr-defined]
     if issubclass(kind, Message):
         return int(one.ByteSize())  # type: ignore[attr-defined]
-    return object.__sizeof__(one) if kind not in _LEAVES else sys.getsizeof(one)
+    base = next((base for base in _SIZED if issubclass(kind, base)), object)
+    return int(base.__sizeof__(one))
 
 
-def _members(one: object) -> Collection[object]:
+def _members(one: object) -> tuple[int, list[object]]:
+    """How many there are, and a sample of them; nothing is copied but the sample."""
     kind = type(one)
     if kind in _LEAVES or issubclass(kind, (type, np.ndarray, torch.Tensor, Message)):
-        return ()
-    if issubclass(kind, dict):
-        return [*list(dict.keys(one)), *list(dict.values(one))]  # type: ignore[arg-type]
-    if kind in (list, tuple, set, frozenset, deque):
-        members: list[object] = list(one)  # type: ignore[call-overload]
-        return members
+        return 0, []
+    if isinstance(one, dict):
+        names, values = islice(dict.keys(one), SAMPLE), islice(dict.values(one), SAMPLE)
+        return 2 * dict.__len__(one), _sample(chain(names, values))
+    for base in (list, tuple, set, frozenset, deque):
+        if issubclass(kind, base):
+            return base.__len__(one), _sample(islice(base.__iter__(one), SAMPLE))  # type: ignore[arg-type]
     try:
         attributes = object.__getattribute__(one, "__dict__")
     except AttributeError:
         attributes = {}
-    slots = [
+    slots: list[object] = [
         slot.__get__(one)
         for slot in vars(kind).values()
         if isinstance(slot, MemberDescriptorType) and _is_set(slot, one)
     ]
-    in_tuple: list[object] = list(tuple.__iter__(one)) if isinstance(one, tuple) else []
-    return [*(list(dict.values(attributes)) if type(attributes) is dict else []), *slots, *in_tuple]
+    members = [*slots, attributes]
+    return len(members), members
+
+
+def _sample(members: Iterator[object]) -> list[object]:
+    try:
+        return list(members)
+    except RuntimeError:  # a run of the page changes it at this moment
+        return []
 
 
 def _is_set(slot: Any, one: object) -> bool:
@@ -88,9 +97,12 @@ def _is_set(slot: Any, one: object) -> bool:
 def visits_bytes() -> dict[str, int]:
     """What each visit keeps, of those that were left too. For the thread of the event loop alone."""
     runtime, held = get_instance(), dict[str, int]()
-    for info in runtime._session_mgr.list_sessions():
-        state = info.session.session_state
-        held[info.session.id] = kept_bytes((state._old_state, state._new_session_state, state._new_widget_state))
+    sessions = runtime._session_mgr.list_sessions()
+    seconds = min(VISIT_SECONDS, ALL_SECONDS / max(len(sessions), 1))
+    for info in sessions:
+        state = info.session._session_state
+        kept = state._old_state, state._new_session_state, state._new_widget_state
+        held[info.session.id] = kept_bytes(kept, seconds)
     for files in (held_files(runtime.uploaded_file_mgr), REMOVED.sizes()):
         for visit, sizes in files.items():
             held[visit] = held.get(visit, 0) + sum(sizes)
