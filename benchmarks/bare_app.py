@@ -1,4 +1,4 @@
-"""What a Streamlit user would write in ten minutes: an editor of 10×10 logits and two heatmaps.
+"""What a Streamlit user would write in ten minutes: an editor of logits and two heatmaps; ?size=30 for 30×30.
 
 The other side of bench_edit.py: same size, same keys, nothing done for speed.
 """
@@ -10,10 +10,9 @@ import streamlit as st
 import torch
 import torch.nn.functional as F
 
-ROWS, CLASSES = 10, 10
-
 st.set_page_config(page_title="Cross-entropy", layout="wide")
 st.title("Softmax cross-entropy")
+ROWS = CLASSES = int(st.query_params.get("size", 10))
 
 names = [f"class {c}" for c in range(CLASSES)]
 start = np.random.default_rng(0).normal(size=(ROWS, CLASSES)).round(2)

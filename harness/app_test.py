@@ -3,10 +3,12 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
+from xent_ui.figures.drawn_matrix import numbers_of
 from xent_ui.state.sheet import Sheet
 
 APP = str(Path(__file__).parents[1] / "app.py")
@@ -36,8 +38,18 @@ def run(at: AppTest) -> AppTest:
     return at
 
 
+def frames(at: AppTest) -> list[dict[str, Any]]:
+    """What the components of the page draw, as the browser gets it: the frames of matrices."""
+    texts = [element.proto.body for element in at.get("html")]
+    hidden = [text.removeprefix("<p hidden>").removesuffix("</p>") for text in texts if text.startswith("<p hidden>{")]
+    return [frame for frame in map(json.loads, hidden) if "matrices" in frame]
+
+
 def heatmap(at: AppTest, quantity: str) -> np.ndarray:
-    """The numbers of a heatmap as the browser gets them."""
+    """The numbers of a matrix as the browser gets them: one that we draw, or a heatmap of Plotly's."""
+    for frame in frames(at):
+        if quantity in frame["matrices"]:
+            return numbers_of(frame["matrices"][quantity])
     for chart in at.get("plotly_chart"):
         if f"{quantity}_matrix" in chart.proto.id:
             z = json.loads(chart.proto.spec)["data"][0]["z"]

@@ -6,6 +6,7 @@ Locators that hold in Streamlit 1.67:
   #glide-cell-COLUMN-ROW                     a cell in the editor's hidden accessibility grid, with its text
   [data-testid=portal] .gdg-clip-region      the open cell
   [data-testid=stPlotlyChart] .js-plotly-plot
+  .st-key-probs .heatmap                     a matrix that we draw; its property `values` holds the numbers
   [data-testid=stApp][data-test-script-state=notRunning]
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Playwright, Request, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 ROOT = Path(__file__).resolve().parents[1]
 DESKTOP = (1440, 900)
@@ -244,6 +246,7 @@ def wait_drawn(page: Page) -> None:
                 element => !element.checkVisibility() || wide(element.querySelector(inner)));
             return !document.querySelector('[data-testid=stSkeleton]')
                 && all('[data-testid=stPlotlyChart]', '.js-plotly-plot .main-svg')
+                && all('.heatmap', 'table, canvas')
                 && all('[data-testid=stDataFrame]', '[data-testid=data-grid-canvas]');
         }""",
         timeout=IDLE_MS,
@@ -292,13 +295,16 @@ def select_cell(page: Page, grid: Locator, row: int, column: int) -> None:
             page.keyboard.press("ArrowRight" if at[1] < column else "ArrowLeft")
         else:
             page.keyboard.press("ArrowDown" if at[0] < row else "ArrowUp")
-        page.wait_for_function(
-            """([grid, old]) => {
-                const chosen = grid.querySelector('[role=gridcell][aria-selected=true]');
-                return chosen && chosen.id !== old;
-            }""",
-            arg=[grid.element_handle(), f"glide-cell-{at[1]}-{at[0]}"],
-        )
+        # the hidden grid tells of a move late: the one just made may have been to the cell that it named before it
+        with contextlib.suppress(PlaywrightTimeout):
+            page.wait_for_function(
+                """([grid, old]) => {
+                    const chosen = grid.querySelector('[role=gridcell][aria-selected=true]');
+                    return chosen && chosen.id !== old;
+                }""",
+                arg=[grid.element_handle(), f"glide-cell-{at[1]}-{at[0]}"],
+                timeout=2_000,
+            )
 
 
 def _focus(page: Page, grid: Locator) -> None:
@@ -354,9 +360,14 @@ def paste(page: Page, grid: Locator, row: int, column: int, text: str) -> None:
 
 
 def heatmap_z(page: Page, key: str) -> list[list[float]] | None:
-    """The numbers of the heatmap in the container of that key, NaN where it draws nothing; None while there is none."""
+    """The numbers of the first matrix in the container of that key, drawn by us or by Plotly; None while there is none.
+
+    Plotly's are NaN where it draws nothing.
+    """
     z: list[list[float]] | None = page.evaluate(
         """key => {
+            const ours = document.querySelector(`.st-key-${key} .heatmap`);
+            if (ours?.values) return ours.values;
             const plots = document.querySelectorAll(`.st-key-${key} .js-plotly-plot`);
             for (const plot of plots) for (const [drawn] of plot.calcdata ?? [])
                 if (drawn.trace.type === 'heatmap') return drawn.z.map(row => Array.from(row, v => v ?? NaN));

@@ -1,9 +1,13 @@
-"""The gauge of the loss and the table beside a matrix: what they hold, and no markup of others."""
+"""The gauge of the loss, and data in hidden HTML: what they hold, and no markup of others."""
 
+import json
 import math
-import re
+from html.parser import HTMLParser
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from xent_ui.figures import html
 
@@ -17,13 +21,27 @@ def test_the_gauge_holds_its_marks_and_no_markup_of_others() -> None:
     assert 'aria-label="a &quot;label&quot;"' in page
 
 
-def test_a_table_beside_a_matrix_holds_its_texts_and_no_markup_of_others() -> None:
-    page = html.aligned_table({"loss": ["0.4076"], "<th>": ["<b>4</b> ✓"]}, row_names=['<i>"'], label="<rows>")
+@given(st.text(max_size=30))
+@example("</p><script>z()</script>&amp;<!--")
+@example("\\u003c ' \" \u2028 \U0001f600")
+def test_hidden_data_holds_no_markup_and_comes_back_as_it_was(name: str) -> None:
+    class Seen(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tags: list[str] = []
+            self.text = ""
 
-    assert re.findall(r"<t[dh] [^>]*>(.*?)</t[dh]>", page) == ["loss", "&lt;th&gt;", "0.4076", "&lt;b&gt;4&lt;/b&gt; ✓"]
-    assert "<b>" not in page
-    assert 'title="&lt;i&gt;&quot;"' in page
-    assert 'aria-label="&lt;rows&gt;"' in page
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            self.tags.append(tag)
+
+        def handle_data(self, data: str) -> None:
+            self.text += data
+
+    seen = Seen()
+    seen.feed(html.hidden_json({"names": [name]}))
+
+    assert seen.tags == ["p"]
+    assert json.loads(seen.text) == {"names": [name]}
 
 
 def test_a_loss_that_is_nan_is_not_placed_on_the_gauge() -> None:

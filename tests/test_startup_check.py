@@ -193,6 +193,11 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
     ],
     "PagesManager": [without("streamlit.runtime.pages_manager.PagesManager.uses_pages_directory")],
     "static/js/": [expecting("CELL_EDITOR_CODE", "gone.*.js")],
+    "stDataFrame, portal": [
+        expecting("OPEN_CELL", "a-cell"),
+        expecting("OPEN_CELL_PLACE", "a-place-of-no-page"),
+        expecting("EDITOR", "stTableOfNothing"),
+    ],
     "ForwardMsg.auto_rerun": [
         lambda patch: patch.setattr("streamlit.proto.ForwardMsg_pb2.ForwardMsg", _message_without_fields())
     ],

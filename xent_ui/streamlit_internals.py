@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from pkgutil import resolve_name
 from threading import current_thread
@@ -31,23 +31,17 @@ TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 BROWSER_MESSAGES = ("rerun_script", "stop_script", "file_urls_request", "backend_operation_request")
 BACKEND_OPERATIONS = ("deferred_file",)  # of a backend_operation_request: a file that is made when it is asked for
 # in which field of a WidgetState the value of each kind of widget comes
-WIDGET_VALUES = {
-    "bidi_component": "json_value",
-    "button": "trigger_value",
-    "button_group": "string_array_value",
-    "checkbox": "bool_value",
-    "dataframe": "string_value",
-    "download_button": "trigger_value",
-    "expandable": "bool_value",
-    "file_uploader": "file_uploader_state_value",
-    "number_input": "double_value",
-    "plotly_chart": "string_value",
-    "popover": "bool_value",
-    "selectbox": "string_value",
-    "slider": "double_array_value",
-    "text_area": "string_value",
-    "text_input": "string_value",
+_WIDGETS_BY_FIELD = {
+    "json_value": "bidi_component",
+    "trigger_value": "button download_button",
+    "string_array_value": "button_group",
+    "bool_value": "checkbox expandable popover",
+    "string_value": "dataframe plotly_chart selectbox text_area text_input",
+    "file_uploader_state_value": "file_uploader",
+    "double_value": "number_input",
+    "double_array_value": "slider",
 }
+WIDGET_VALUES = {widget: field for field, widgets in _WIDGETS_BY_FIELD.items() for widget in widgets.split()}
 TRIGGER_VALUES = "json_trigger_value"  # of all events of a component, in a widget of their own
 # what the widget filter reads of the description of a widget
 DESCRIPTIONS = {
@@ -70,6 +64,7 @@ SET_BY_HOST = "environment variable"  # in what Streamlit says of an option set 
 CELL_EDITOR_CODE = "data-grid-overlay-editor.*.js"
 CONTAINER_CLASS = "st-key-"  # followed by the key
 TEXT_COLOUR = 0x000037
+OPEN_CELL, OPEN_CELL_PLACE, EDITOR = "gdg-clip-region", "portal", "stDataFrame"  # in the browser: of an editor
 
 
 @dataclass(frozen=True)
@@ -109,6 +104,13 @@ def page_files_are_searched() -> bool:
 def cell_editor_files() -> list[str]:
     """The names of the files in static/js/ with the code of an open cell of a table."""
     return sorted(path.name for path in (_static() / "static" / "js").glob(CELL_EDITOR_CODE))
+
+
+@cache
+def editor_can_be_watched() -> bool:
+    """Whether a script in the page finds the editors and the cell that is open in one."""
+    names = ("data-grid-*.js", OPEN_CELL), ("DataFrame.*.js", EDITOR), ("index.*.js", OPEN_CELL_PLACE)
+    return all(_is_in_script(*name) for name in names)
 
 
 def run_context() -> Any:
@@ -151,8 +153,7 @@ def held_files(manager: Any) -> dict[str, list[int]]:
 def client_address(runtime: Any, session: str) -> str | None:
     """The address of the browser that is connected to a session; None if none is, or nobody can tell."""
     client = runtime.get_client(session)
-    context = None if client is None else client.client_context
-    return None if context is None else context.remote_ip
+    return None if client is None or client.client_context is None else client.client_context.remote_ip
 
 
 def drop_oldest_file(manager: Any, session: str) -> None:
@@ -289,8 +290,7 @@ def _are_inline_scripts_found() -> bool:
 
 
 def _is_in_script(files: str, text: str) -> bool:
-    found = list((_static() / "static" / "js").glob(files))
-    return any(text in path.read_text("utf-8") for path in found)
+    return any(text in path.read_text("utf-8") for path in (_static() / "static" / "js").glob(files))
 
 
 INTERNALS = (
@@ -468,6 +468,13 @@ INTERNALS = (
         "it is fetched with the first key, and on a slow line keys are lost",
         DECORATES,
         lambda: cell_editor_files() and re.search(r'<script type="module"[^>]*\bsrc="[^"]*static/js/', _page()),
+    ),
+    Internal(
+        f"{EDITOR}, {OPEN_CELL_PLACE} and {OPEN_CELL} in the browser",
+        "lets an edit ask for its answer at once, and holds keys while a cell opens",
+        "the editor sends its edits itself, 150 ms later, and fast typing loses keys",
+        DECORATES,
+        editor_can_be_watched.__wrapped__,
     ),
     Internal(
         "ForwardMsg.auto_rerun of a fragment that runs on its own, and auth_redirect",

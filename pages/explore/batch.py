@@ -3,12 +3,13 @@
 import streamlit as st
 
 from xent_core import evaluate
-from xent_ui.batch import view, why
+from xent_ui.batch import answers, view, why
+from xent_ui.batch.fragments import ANSWER, TABLE, piece
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.table import editors, layout, options
 from xent_ui.text import _
-from xent_ui.widgets import doctor_warnings, formulas, pinned_settings
+from xent_ui.widgets import formulas, pinned_settings
 
 title, tools = layout.title_and_tools()
 with title:
@@ -16,49 +17,51 @@ with title:
 option_row = st.container(key="options")
 
 
-@st.fragment
-def table_and_picture() -> None:
-    """What an edit of a cell runs again: all that depends on the numbers, and nothing else."""
+@st.fragment(key=ANSWER)
+def loss_and_matrices() -> None:
+    """What follows an edit at once: the loss, and the numbers that the matrices are drawn from."""
     editors.take_edits()
     sheet = session.visit().sheet
     evaluation = evaluate(sheet.to_problem())
+    view.summary(evaluation)
+    answers.answer(evaluation, sheet)
 
+
+@st.fragment(key=TABLE)
+def table_and_picture() -> None:
+    """The editors, the matrices beside them, and the loss above."""
+    editors.take_edits()
+    sheet = session.visit().sheet
     summary = st.container()
     logits, target, probs, grad, rows = layout.five_panels(sheet.num_classes, has_boxes=sheet.has_boxes)
-    # the picture first, so that it answers an edit before the rest does
+    # the numbers first, so that they answer an edit before the rest does
+    with summary:
+        loss_and_matrices()
     with probs, st.container(key="probs"):
         st.markdown(f"**{_('probabilities')}** p = softmax(z)")
-        view.matrix(evaluation, sheet, "probability")
+        view.matrix("probability", on_chosen=lambda: answers.take_click("probability"))
     with grad, st.container(key="grad"):
-        st.markdown(f"**{_('gradient')}** ∂L/∂z = {formulas.gradient_formula(evaluation)}")
-        view.matrix(evaluation, sheet, "gradient")
+        st.markdown(f"**{_('gradient')}** ∂L/∂z = {formulas.gradient_formula(evaluate(sheet.to_problem()))}")
+        view.matrix("gradient", on_chosen=lambda: answers.take_click("gradient"))
     with logits, st.container(key="logits"):
         st.markdown(f"**{_('logits')}** z")
-        editors.logits_editor()
+        editors.logits_editor(answers.editors_on_change())
     with target, st.container(key="target"):
         st.markdown(f"**{_('target')}** y")
-        editors.target_editor()
-    with summary:
-        view.summary(evaluation)
+        editors.target_editor(answers.editors_on_change())
     with rows:
         st.markdown(f"**{_('row loss')}**")
-        view.row_table(evaluation, sheet)
-    with st.container(key="findings"):
-        view.findings(sheet, evaluation)
-        doctor_warnings.warnings_line(evaluation.problem)
-    with st.container(key="effective_target"):
-        view.effective_target(evaluation, sheet)
-    with st.container(key="check"):
-        view.check(evaluation, sheet)
-    with st.container(key="why"):
-        why.explanation(evaluation, sheet)
-    with st.container(key="numbers"):
-        view.tables(evaluation, sheet)
-    tab_storage.keep_in_tab()
+        view.row_losses_table()
 
 
 options.take_weights()
 table_and_picture()
+piece("findings", view.findings)
+piece("effective_target", view.effective_target)
+piece("check", view.check)
+piece("why", why.explanation)
+piece("numbers", view.tables)
+piece("kept", lambda _evaluation, _sheet: tab_storage.keep_in_tab())
 with tools:
     editors.toolbar()
 with option_row:

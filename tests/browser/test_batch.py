@@ -25,7 +25,7 @@ from harness.browser import (
 
 def open_batch(page: Page, url: str) -> None:
     open_page(page, url)
-    expect(page.locator(".st-key-grad .js-plotly-plot .heatmaplayer image")).to_be_visible(timeout=30_000)
+    expect(page.locator(".st-key-grad .heatmap td, .st-key-grad .heatmap canvas").first).to_be_visible(timeout=30_000)
     expect(editor(page, "logits").get_by_test_id("data-grid-canvas")).to_be_visible()
     expect(editor(page, "target").get_by_test_id("data-grid-canvas")).to_be_visible()
 
@@ -196,14 +196,12 @@ def test_leaving_the_page_and_coming_back_keeps_edits_and_labels(page: Page, app
 
 def test_a_click_on_a_cell_says_why_it_holds_its_number(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
-    area = page.locator(".st-key-grad .nsewdrag")
-    box = area.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+    page.locator(".st-key-grad .heatmap tbody td").nth(4).click()
 
     # KaTeX keeps the formula as it was written in an annotation
     expect(page.locator(".st-key-why annotation").first).to_contain_text("0.2447 - 1", timeout=IDLE_MS)
     expect(page.locator(".st-key-why annotation").first).to_contain_text("-0.2518")
+    expect(page.locator(".st-key-grad .heatmap td.chosen")).to_have_text("−0.2518")
 
 
 def test_a_cell_can_be_asked_about_by_keyboard_alone(page: Page, app_url: str) -> None:
@@ -221,7 +219,7 @@ def test_the_check_opens_to_a_picture_of_the_differences(page: Page, app_url: st
     open_batch(page, app_url)
     page.locator(".st-key-check summary").click()
 
-    expect(page.locator(".st-key-check .js-plotly-plot")).to_have_count(2, timeout=IDLE_MS)
+    expect(page.locator(".st-key-check .heatmap table")).to_have_count(2, timeout=IDLE_MS)
     differences = heatmap_z(page, "check")
     assert differences is not None
     assert max(abs(value) for row in differences for value in row) < 1e-6
@@ -250,8 +248,8 @@ def test_rows_of_editors_and_heatmaps_line_up(page: Page, app_url: str) -> None:
         for selector in (
             ".st-key-logits [data-testid=stDataFrame]",
             ".st-key-target [data-testid=stDataFrame]",
-            ".st-key-probs .js-plotly-plot",
-            ".st-key-grad .js-plotly-plot",
+            ".st-key-probs .heatmap",
+            ".st-key-grad .heatmap",
         )
     ]
     edges = [box["y"] for box in tops if box is not None]

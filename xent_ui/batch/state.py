@@ -6,10 +6,16 @@ from typing import Any
 
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state.kept import Kept
+from xent_ui.state.sheet import Sheet
 
 SELECTED = Kept[tuple[str, Cell] | None]("selected_cell", None)  # "gradient" or "probability", and the cell
 # the boxes; None before they are drawn
 QUANTITY = Kept[str | None]("why_quantity", None)
 ROW, CLASS = Kept[int | None]("why_row", None), Kept[int | None]("why_class", None)
-# what Streamlit says of a click in each heatmap
+# the cell that was clicked in each matrix, as its component tells it
 CLICKS = {quantity: Kept[dict[str, Any]](f"{quantity}_matrix", {}) for quantity in ("probability", "gradient")}
+
+FRAME = "frame"  # of the container with the numbers that the matrices are drawn from
+ROW_LOSSES = "row_losses"  # of the table of texts in that frame
+ASKED = Kept[int]("edit_asked", 0)  # the number of the request that is being answered
+SHOWN = Kept[Sheet | None]("sheet_shown", None)  # of which the matrices show the numbers

@@ -1,8 +1,9 @@
-"""The page Batch but its editors: loss, heatmaps, rows, the check of the gradient, exact tables, notes."""
+"""The page Batch but its editors: loss, matrices, rows, the check of the gradient, exact tables, notes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -12,14 +13,15 @@ from xent_core.distance import largest_finite
 from xent_core.parse import parse_number
 from xent_core.reference_losses import reference_losses
 from xent_ui.batch import why
-from xent_ui.batch.state import CLICKS
-from xent_ui.figures import heatmap, html, theme
+from xent_ui.batch.state import CLICKS, FRAME, ROW_LOSSES
+from xent_ui.figures import drawn_matrix, heatmap, html, theme
 from xent_ui.state import session
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.table.options import decimals, option_words
 from xent_ui.text import _, markdown_escaped, number, power_of_ten, short, short_names
+from xent_ui.widgets import doctor_warnings, matrix_component
 from xent_ui.widgets.formulas import denominator_help, denominator_words, hover_texts
-from xent_ui.widgets.matrices import CHART_CONFIG, target_cells
+from xent_ui.widgets.matrices import one_matrix, target_cells
 from xent_ui.widgets.number_tables import number_tabs
 
 
@@ -74,34 +76,63 @@ def gauge(evaluation: Evaluation) -> None:
     st.html(html.loss_gauge(loss, marks, label=label))
 
 
-def matrix(evaluation: Evaluation, sheet: Sheet, quantity: str) -> None:
-    """The probabilities or the gradient as a heatmap; a click on a cell asks why."""
-    is_gradient = quantity == "gradient"
-    values = evaluation.grad_logits if is_gradient else evaluation.probs
-    rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
-    selected = why.selected_cell(evaluation)
-    figure = heatmap.matrix(
-        values,
-        theme.GRADIENT if is_gradient else theme.PROBABILITY,
-        row_names=rows,
-        class_names=classes,
-        bound=evaluation.gradient_bound if is_gradient else 1.0,
-        outlines=target_cells(evaluation),
-        selected=selected[1] if selected[0] == quantity else None,
-        hover=hover_texts(evaluation, sheet, quantity),
-        decimals=decimals(),
-    )
-    name = _("Gradient of the loss by the logits") if is_gradient else _("Softmax probabilities")
-    st.plotly_chart(
-        figure,
-        key=CLICKS[quantity].name,
-        config=CHART_CONFIG,
-        on_select=lambda: why.select_clicked(quantity),
-        selection_mode="points",
-        alt=_("{name}, {n} rows by {c} classes; the numbers are in the tables below").format(
-            name=name, n=sheet.num_rows, c=sheet.num_classes
+def frame(evaluation: Evaluation, sheet: Sheet, *, asked: int, changed: bool) -> str:
+    """All that follows an edit at once, for the components: both matrices and the row losses, as hidden HTML.
+
+    Args:
+      asked: the number of the request that this answers.
+      changed: whether the numbers are others than before.
+    """
+    chosen, cell = why.selected_cell(evaluation)
+    quantities = {
+        "probability": (evaluation.probs, theme.PROBABILITY, 1.0, _("Softmax probabilities")),
+        "gradient": (
+            evaluation.grad_logits,
+            theme.GRADIENT,
+            evaluation.gradient_bound,
+            _("Gradient of the loss by the logits"),
         ),
+    }
+    outlines = target_cells(evaluation)
+    return drawn_matrix.frame(
+        {
+            quantity: drawn_matrix.matrix(
+                values,
+                scale,
+                label=_("{name}, {n} rows by {c} classes; the numbers are in the tables below").format(
+                    name=name, n=sheet.num_rows, c=sheet.num_classes
+                ),
+                bound=bound,
+                outlines=outlines,
+                hover=hover_texts(evaluation, sheet, quantity),
+                decimals=decimals(),
+            )
+            for quantity, (values, scale, bound, name) in quantities.items()
+        },
+        row_names=short_names(sheet.row_names),
+        class_names=short_names(sheet.class_names),
+        chosen=(chosen, cell),
+        texts={ROW_LOSSES: {"label": _("Loss and prediction of each row"), "columns": row_losses(evaluation, sheet)}},
+        asked=asked,
+        changed=changed,
     )
+
+
+def matrix(quantity: str, *, on_chosen: Callable[[], None]) -> None:
+    """The probabilities or the gradient, drawn from the frame; `on_chosen` is called when a cell is clicked."""
+    scale = theme.GRADIENT if quantity == "gradient" else theme.PROBABILITY
+    matrix_component.matrix(
+        quantity,
+        scale,
+        source=FRAME,
+        key=CLICKS[quantity].name,
+        on_chosen=on_chosen,
+    )
+
+
+def row_losses_table() -> None:
+    """The loss and the prediction of every row, from the frame."""
+    matrix_component.texts(ROW_LOSSES, source=FRAME, key="row_losses")
 
 
 def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
@@ -116,19 +147,14 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
     largest = largest_finite(values)
     with picture:
         st.markdown(f"**{_('effective target')}** v = {formula}")
-        st.plotly_chart(
-            heatmap.matrix(
-                values,
-                theme.PROBABILITY,
-                row_names=short_names(sheet.row_names),
-                class_names=short_names(sheet.class_names),
-                bound=max(1.0, largest),
-                outlines=target_cells(evaluation),
-                decimals=decimals(),
-            ),
-            key="effective_target_matrix",
-            config=CHART_CONFIG,
-            alt=_("Effective target; the numbers are in the tables below"),
+        one_matrix(
+            "effective_target",
+            values,
+            theme.PROBABILITY,
+            sheet,
+            label=_("Effective target; the numbers are in the tables below"),
+            bound=max(1.0, largest),
+            outlines=target_cells(evaluation),
         )
     with words:
         st.latex(
@@ -141,8 +167,8 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
         )
 
 
-def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
-    """The loss and the prediction of every row; the sum of the row for probabilities."""
+def row_losses(evaluation: Evaluation, sheet: Sheet) -> dict[str, list[str]]:
+    """The loss and the prediction of every row, as texts by column; the sum of the row for probabilities."""
     kept = evaluation.problem.kept().tolist()
     losses = heatmap.as_array(evaluation.row_loss).tolist()
     columns = {_("loss"): [number(loss, decimals()) for loss in losses]}
@@ -156,7 +182,7 @@ def row_table(evaluation: Evaluation, sheet: Sheet) -> None:
     columns[_("argmax")] = predicted
     if sheet.target_kind == PROBABILITIES:
         columns[_("Σy")] = [short(total) for total in evaluation.problem.target.double().sum(1).tolist()]
-    st.html(html.aligned_table(columns, row_names=sheet.row_names, label=_("Loss and prediction of each row")))
+    return columns
 
 
 def check(evaluation: Evaluation, sheet: Sheet) -> None:
@@ -184,21 +210,26 @@ def _differences(result: GradientCheck, sheet: Sheet) -> None:
     st.caption(
         _("Autograd is PyTorch's backward(); the closed form is (S·p − v)/(D·T); finite differences are in float64.")
     )
-    rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
     pairs = [
-        (_("autograd − closed form"), result.autograd.double() - result.closed_form.double()),
-        (_("autograd − finite differences"), result.autograd.double() - result.finite_differences),
+        ("autograd_closed_form", _("autograd − closed form"), result.autograd.double() - result.closed_form.double()),
+        (
+            "autograd_finite_differences",
+            _("autograd − finite differences"),
+            result.autograd.double() - result.finite_differences,
+        ),
     ]
-    for column, (name, difference) in zip(st.columns(2), pairs, strict=True):
+    for column, (key, name, difference) in zip(st.columns(2), pairs, strict=True):
         shown = difference.masked_fill(result.uncheckable, math.nan)
-        bound = float(shown.abs().nan_to_num(0.0).max())
-        column.markdown(f"**{name}**")
-        column.plotly_chart(
-            heatmap.matrix(shown, theme.GRADIENT, row_names=rows, class_names=classes, bound=bound),
-            config=CHART_CONFIG,
-            key=f"check_{name}",
-            alt=name,
-        )
+        with column:
+            st.markdown(f"**{name}**")
+            one_matrix(
+                f"check_{key}",
+                shown,
+                theme.GRADIENT,
+                sheet,
+                label=name,
+                bound=float(shown.abs().nan_to_num(0.0).max()),
+            )
 
 
 def tables(evaluation: Evaluation, sheet: Sheet) -> None:
@@ -218,12 +249,13 @@ def tables(evaluation: Evaluation, sheet: Sheet) -> None:
         number_tabs(matrices, sheet)
 
 
-def findings(sheet: Sheet, evaluation: Evaluation) -> None:
-    """Messages: inputs that were refused, and what the options in use do."""
+def findings(evaluation: Evaluation, sheet: Sheet) -> None:
+    """Messages: inputs that were refused, what the options in use do, and what the doctor warns of."""
     for message in session.visit().refused:
         st.warning(markdown_escaped(message), icon=":material/edit_off:")
     for message in notes(sheet, evaluation):
         st.info(markdown_escaped(message), icon=":material/info:")
+    doctor_warnings.warnings_line(evaluation.problem)
 
 
 def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from xent_core import Evaluation
 from xent_core.cell import CellArithmetic, cell_arithmetic
+from xent_ui.batch.fragments import ANSWER, fragment_of, run_again
 from xent_ui.batch.state import CLASS, CLICKS, QUANTITY, ROW, SELECTED
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
@@ -26,10 +27,14 @@ def selected_cell(evaluation: Evaluation) -> tuple[str, Cell]:
 
 
 def select_clicked(quantity: str) -> None:
-    """Ask about the cell that was clicked in a heatmap."""
-    points = session.kept(CLICKS[quantity]).get("selection", {}).get("points", [])
-    if points:
-        cell = Cell(row=int(points[0]["y"]), label=int(points[0]["x"]))
+    """Ask about the cell that was clicked in a matrix."""
+    chosen = session.kept(CLICKS[quantity]).get("chosen")
+    if not isinstance(chosen, dict):
+        return
+    row, label = chosen.get("row"), chosen.get("label")
+    sheet = session.visit().sheet
+    if type(row) is int and type(label) is int and row in range(sheet.num_rows) and label in range(sheet.num_classes):
+        cell = Cell(row=row, label=label)
         session.keep(SELECTED, (quantity, cell))
         _fill_boxes(quantity, cell)
 
@@ -44,6 +49,7 @@ def _take_choice() -> None:
     quantity, row, label = session.kept(QUANTITY), session.kept(ROW), session.kept(CLASS)
     if quantity is not None and row is not None and label is not None:
         session.keep(SELECTED, (quantity, Cell(row, label)))
+    run_again(ANSWER, fragment_of("why"))  # the matrices mark the cell
 
 
 def explanation(evaluation: Evaluation, sheet: Sheet) -> None:

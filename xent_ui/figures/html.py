@@ -1,14 +1,15 @@
-"""The loss between its marks on a line, and a table whose rows line up with a heatmap, as HTML."""
+"""As HTML: the loss between its marks on a line, and data for a component of ours, which nobody sees."""
 
 from __future__ import annotations
 
 import html
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from xent_ui.figures.heatmap import ROW_HEIGHT
-from xent_ui.figures.theme import OUTLINE, TABLE_LINE
+from xent_ui.figures.theme import OUTLINE
 from xent_ui.text import number
 
 
@@ -82,25 +83,12 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     )
 
 
-def aligned_table(columns: Mapping[str, Sequence[str]], *, row_names: Sequence[str], label: str) -> str:
-    """Texts in columns, each row as high as a row of a matrix, as HTML: no editor's grid to start for a few words.
+def hidden_json(data: Mapping[str, Any]) -> str:
+    """JSON in a hidden paragraph of HTML, in which nothing can be taken for markup.
 
-    Args:
-      columns: the texts of each column under its title; plain text.
-      row_names: what a row says under the pointer.
-      label: what the table is, for who does not see it.
+    It is on the page as soon as Streamlit has drawn it; the `data` of a component arrives a frame of the screen later.
     """
-    line = f"height:{ROW_HEIGHT}px;border-bottom:1px solid {TABLE_LINE}"
-    cell = "padding:0 8px;text-align:right;overflow:hidden;text-overflow:ellipsis"
-    head = "".join(f'<th scope="col" style="{cell};font-weight:400;opacity:.7">{html.escape(n)}</th>' for n in columns)
-    body = "".join(
-        f'<tr title="{html.escape(name, quote=True)}" style="{line}">'
-        + "".join(f'<td style="{cell}">{html.escape(text)}</td>' for text in texts)
-        + "</tr>"
-        for name, texts in zip(row_names, zip(*columns.values(), strict=True), strict=True)
-    )
-    style = "width:100%;border-collapse:collapse;table-layout:fixed;font-size:14px;line-height:18px;white-space:nowrap"
-    return (
-        f'<table aria-label="{html.escape(label, quote=True)}" style="{style};font-variant-numeric:tabular-nums">'
-        f'<thead><tr style="{line}">{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    for mark in "<>&":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return f"<p hidden>{text}</p>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from plotly.colors import sample_colorscale
+from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
 OUTLINE = "#E8871E"  # target cells, and what is chosen
 SELECTION = "#7A3E9D"
@@ -19,7 +19,6 @@ GREY, BLUE, ORANGE, PURPLE, GREEN, RED = "#8A94A6", "#3B8BD0", OUTLINE, "#B06BD0
 LINE = "rgba(128,140,160,0.75)"
 GRID, GRID_OF_SIMPLEX, ZERO_LINE = "rgba(138,148,166,0.25)", "rgba(138,148,166,0.35)", "rgba(138,148,166,0.6)"
 BUTTON = "rgba(138,148,166,0.15)"
-TABLE_LINE = "rgba(128,128,128,.2)"
 # of a page that is saved, which is always light
 PAGE_INK, PAGE_GROUND, PAGE_LINE, PAGE_SHADE = "#111827", "white", "#d5dbe4", "#f3f5f9"
 
@@ -38,6 +37,11 @@ GRADIENT = Scale("RdBu_r", symmetric=True)
 MADE = sample_colorscale(PROBABILITY.colours, 0.7)[0]
 USED = OUTLINE
 NEGATIVE, POSITIVE = sample_colorscale(GRADIENT.colours, [0.15, 0.85])
+
+
+def stops(scale: Scale) -> list[tuple[float, tuple[float, ...]]]:
+    """The colours of a scale at places from 0 to 1, as red, green and blue up to 255; between them they are mixed."""
+    return [(place, unlabel_rgb(colour)) for place, colour in get_colorscale(scale.colours)]
 
 
 NO_AXIS = {"visible": False, "fixedrange": True}

@@ -24,6 +24,7 @@ from xent_ui.state.sheet import (
     Sheet,
 )
 from xent_ui.table import layout
+from xent_ui.table.edit_watch import OnChange
 from xent_ui.text import _, short_names
 
 MAX_NAMES_CHARACTERS = 20_000  # the longest names of a full table, seven times over: who has too many is told so
@@ -35,6 +36,8 @@ PASTED = Kept[str | None]("paste", None)
 ROWS, CLASSES = Kept[int | None]("rows", None), Kept[int | None]("classes", None)
 REMOVED_ROW, REMOVED_CLASS = Kept[int | None]("remove_row", None), Kept[int | None]("remove_class", None)
 CLASS_NAMES = Kept[str | None]("class_names", None)
+# pixels of the columns of numbers, as they were drawn last
+DRAWN_WIDTHS = {name: Kept[list[int]](f"{name}_widths", []) for name in ("logits", "target")}
 
 
 def take_edits() -> None:
@@ -49,7 +52,7 @@ def take_edits() -> None:
         _take_number_edits("target", lambda sheet: sheet.probabilities, Sheet.with_probabilities)
 
 
-def logits_editor() -> None:
+def logits_editor(on_change: OnChange) -> None:
     """The logits as text cells, each row with its name."""
     base = session.editor_base("logits")
     table = pd.DataFrame(list(base.logits), columns=list(base.class_names))
@@ -58,16 +61,17 @@ def logits_editor() -> None:
         ROW_NAME_COLUMN: st.column_config.TextColumn(_("row"), width=layout.NAME_WIDTH, required=True, pinned=True)
     }
     columns |= _number_columns(base, is_target=False)
-    _editor("logits", table, columns, alt=_("Logits, one row per example and one column per class"))
+    alt = _("Logits, one row per example and one column per class")
+    _editor("logits", table, columns, on_change=on_change, alt=alt)
 
 
-def target_editor() -> None:
+def target_editor(on_change: OnChange) -> None:
     """The target in its present form: check boxes, a class per row, or probabilities."""
     kind = session.visit().sheet.target_kind
-    {ONE_HOT: _one_hot_editor, CLASS_INDEX: _class_index_editor, PROBABILITIES: _probability_editor}[kind]()
+    {ONE_HOT: _one_hot_editor, CLASS_INDEX: _class_index_editor, PROBABILITIES: _probability_editor}[kind](on_change)
 
 
-def _one_hot_editor() -> None:
+def _one_hot_editor(on_change: OnChange) -> None:
     base = session.editor_base("target")
     names = [*base.class_names, IGNORED_COLUMN]
     ticks = [
@@ -84,46 +88,62 @@ def _one_hot_editor() -> None:
         width=layout.IGNORE_WIDTH,
         help=_("Leaves the row out: its label becomes ignore_index."),
     )
-    _editor("target", pd.DataFrame(ticks, columns=names), columns, alt=_("One-hot labels: a tick moves the label"))
+    table = pd.DataFrame(ticks, columns=names)
+    _editor("target", table, columns, on_change=on_change, alt=_("One-hot labels: a tick moves the label"))
 
 
-def _class_index_editor() -> None:
+def _class_index_editor(on_change: OnChange) -> None:
     base = session.editor_base("target")
     choices = [*base.class_names, IGNORED_COLUMN]
     table = pd.DataFrame({CLASS_COLUMN: [choices[-1 if label is None else label] for label in base.labels]})
     column = st.column_config.SelectboxColumn(_("class"), options=choices, required=True)
-    _editor("target", table, {CLASS_COLUMN: column}, alt=_("The class of each row"))
+    _editor("target", table, {CLASS_COLUMN: column}, on_change=on_change, alt=_("The class of each row"))
 
 
-def _probability_editor() -> None:
+def _probability_editor(on_change: OnChange) -> None:
     base = session.editor_base("target")
     table = pd.DataFrame(list(base.probabilities), columns=list(base.class_names))
-    _editor("target", table, _number_columns(base, is_target=True), alt=_("Target probabilities, one row per example"))
+    columns = _number_columns(base, is_target=True)
+    _editor("target", table, columns, on_change=on_change, alt=_("Target probabilities, one row per example"))
 
 
 def _number_columns(base: Sheet, *, is_target: bool) -> dict[str, Any]:
+    widths = _number_widths(base, is_target=is_target)
+    session.keep(DRAWN_WIDTHS["target" if is_target else "logits"], widths)
+    # text, so that what is typed arrives as typed: a number column loses signs, points and exponents
+    return {
+        name: st.column_config.TextColumn(short, alignment="right", required=True, width=width)
+        for name, short, width in zip(base.class_names, short_names(base.class_names), widths, strict=True)
+    }
+
+
+def _number_widths(base: Sheet, *, is_target: bool) -> list[int]:
+    """Pixels of each column of numbers, wide enough for the longest of the present numbers."""
     width = layout.LOGIT_WIDTH
     if _shares_a_row(base):
         widths = layout.side_by_side(base.num_classes, has_boxes=base.has_boxes)
         width = widths.box if is_target else widths.logit
     current = session.visit().sheet
     cells = current.probabilities if is_target else current.logits
-    # text, so that what is typed arrives as typed: a number column loses signs, points and exponents
-    return {
-        name: st.column_config.TextColumn(
-            short, alignment="right", required=True, width=max(width, *map(layout.number_width, texts))
-        )
-        for name, short, texts in zip(
-            base.class_names, short_names(base.class_names), zip(*cells, strict=True), strict=True
-        )
-    }
+    return [max(width, *map(layout.number_width, texts)) for texts in zip(*cells, strict=True)]
+
+
+def are_columns_too_narrow() -> bool:
+    """Whether a number has been typed since the editors were drawn that its column cannot show."""
+    shown = ["logits", "target"] if session.visit().sheet.target_kind == PROBABILITIES else ["logits"]
+    for name in shown:
+        drawn: list[int] = session.kept(DRAWN_WIDTHS[name])
+        needed = _number_widths(session.editor_base(name), is_target=name == "target")
+        if any(now > before for now, before in zip(needed, drawn, strict=False)):
+            return True
+    return False
 
 
 def _shares_a_row(base: Sheet) -> bool:
     return base.num_classes <= layout.MAX_SIDE_BY_SIDE
 
 
-def _editor(name: str, table: pd.DataFrame, columns: dict[str, Any], *, alt: str) -> None:
+def _editor(name: str, table: pd.DataFrame, columns: dict[str, Any], *, on_change: OnChange, alt: str) -> None:
     rows = len(table)
     st.data_editor(
         table,
@@ -131,6 +151,7 @@ def _editor(name: str, table: pd.DataFrame, columns: dict[str, Any], *, alt: str
         column_config=columns,
         hide_index=True,
         num_rows="fixed",
+        on_change=on_change,
         row_height=ROW_HEIGHT,
         height=ROW_HEIGHT * (rows + 1) + 2,
         alt=alt,
@@ -225,14 +246,24 @@ def toolbar() -> None:
     # not disabled while there is nothing to undo: what is typed into a cell runs only the part that depends on it
     locked = session.is_locked("tools")
     with st.container(horizontal=True, horizontal_alignment="right", key="tools"):
-        st.button(_("Undo"), icon=":material/undo:", on_click=session.undo, disabled=locked)
-        st.button(_("Reset"), icon=":material/restart_alt:", on_click=session.reset, disabled=locked)
+        st.button(_("Undo"), icon=":material/undo:", on_click=_undo, disabled=locked)
+        st.button(_("Reset"), icon=":material/restart_alt:", on_click=_reset, disabled=locked)
         with st.popover(_("Paste"), icon=":material/content_paste:", disabled=locked):
             _paste_box()
         with st.popover(_("Random"), icon=":material/casino:", disabled=locked):
             _random_box()
         with st.popover(_("Rows and classes"), icon=":material/table:", disabled=locked):
             _size_box()
+
+
+def _undo() -> None:
+    take_edits()  # what was typed last may not have been asked for yet
+    session.undo()
+
+
+def _reset() -> None:
+    take_edits()
+    session.reset()
 
 
 def _paste_box() -> None:
@@ -243,6 +274,7 @@ def _paste_box() -> None:
 
 
 def _take_paste(box: Kept[str | None]) -> None:
+    take_edits()
     current = session.visit().sheet
     try:
         pasted = parse_matrix(session.kept(box) or "", max_rows=MAX_ROWS, max_columns=MAX_CLASSES)
@@ -268,6 +300,7 @@ def _random_box() -> None:
 
 
 def _take_random() -> None:
+    take_edits()
     scale, seed = session.kept(RANDOM_SCALE), session.kept(RANDOM_SEED)
     session.put(session.visit().sheet.with_random_logits(float(scale), int(seed)))
 
@@ -300,18 +333,21 @@ def _size_box() -> None:
 
 
 def _take_size(rows: Kept[int | None], classes: Kept[int | None]) -> None:
+    take_edits()
     num_rows, num_classes = session.kept(rows), session.kept(classes)
     if num_rows is not None and num_classes is not None:
         _put_smaller(session.visit().sheet.resized(int(num_rows), int(num_classes)))
 
 
 def _remove_row(box: Kept[int | None]) -> None:
+    take_edits()
     current, row = session.visit().sheet, session.kept(box)
     if row is not None and row in range(current.num_rows):
         session.put(current.without_row(row))
 
 
 def _remove_class(box: Kept[int | None]) -> None:
+    take_edits()
     current, label = session.visit().sheet, session.kept(box)
     if label is not None and label in range(current.num_classes):
         _put_smaller(current.without_class(label))
@@ -335,6 +371,7 @@ def _put_smaller(sheet: Sheet) -> None:
 
 
 def _take_class_names(box: Kept[str | None]) -> None:
+    take_edits()
     current = session.visit().sheet
     names = tuple(line.strip() for line in (session.kept(box) or "").splitlines() if line.strip())
     try:

@@ -8,11 +8,13 @@ import streamlit as st
 from torch import Tensor
 
 from xent_core import Evaluation
-from xent_ui.figures import heatmap, theme
+from xent_ui.figures import drawn_matrix, heatmap, theme
 from xent_ui.figures.heatmap import Cell
+from xent_ui.figures.theme import Scale
 from xent_ui.state.sheet import Sheet
 from xent_ui.table.options import decimals
 from xent_ui.text import short_names
+from xent_ui.widgets import matrix_component
 
 CHART_CONFIG = {"displayModeBar": False}
 
@@ -37,6 +39,41 @@ def gradient_heatmap(
         decimals=decimals(),
     )
     st.plotly_chart(figure, key=key, config=CHART_CONFIG, alt=alt)
+
+
+def one_matrix(
+    key: str,
+    values: Tensor,
+    scale: Scale,
+    sheet: Sheet,
+    *,
+    label: str,
+    bound: float,
+    outlines: Sequence[tuple[Cell, float]] = (),
+) -> None:
+    """A matrix under the sheet's names, drawn by our own component.
+
+    Args:
+      key: of the matrix in its frame; with `_matrix` behind it that of the component, with `_frame` of the container
+        that holds the frame.
+      label: what the matrix is, for who does not see it.
+      bound: the value at the end of the scale.
+      outlines: the target cells, each with its share.
+    """
+    source = f"{key}_frame"
+    with st.container(key=source):
+        st.html(
+            drawn_matrix.frame(
+                {
+                    key: drawn_matrix.matrix(
+                        values, scale, label=label, bound=bound, outlines=outlines, decimals=decimals()
+                    )
+                },
+                row_names=short_names(sheet.row_names),
+                class_names=short_names(sheet.class_names),
+            )
+        )
+    matrix_component.matrix(key, scale, source=source, key=f"{key}_matrix")
 
 
 def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:

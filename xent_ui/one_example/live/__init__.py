@@ -5,7 +5,6 @@ What the browser sends is the whole state of its controls; `row_draft.take` chec
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import torch
 from xent_core import Evaluation, evaluate
 from xent_core.parse import parse_number
 from xent_core.reference_losses import reference_losses
+from xent_ui.figures.html import hidden_json
 from xent_ui.figures.theme import MADE, NEGATIVE, POSITIVE, USED
 from xent_ui.one_example.row_draft import Draft
 from xent_ui.one_example.state import LIVE_ROW
@@ -68,7 +68,7 @@ def frame(draft: Draft, *, decimals: int = 4) -> dict[str, Any]:
 
 
 def live_row(data: dict[str, Any], *, on_edit: Callable[[], None], on_rested: Callable[[], None]) -> None:
-    """Mount the component, beside what `frame` gives, which it reads from the page: see `frame_html`.
+    """Mount the component, beside what `frame` gives, which it reads from the page: see `hidden_json`.
 
     Args:
       on_edit: called when the browser has sent a new state, before anything is drawn.
@@ -78,19 +78,8 @@ def live_row(data: dict[str, Any], *, on_edit: Callable[[], None], on_rested: Ca
     component = st.components.v2.component("live_row", html=_HTML, css=_CSS, js=_SCRIPT, isolate_styles=False)
     with st.container(gap=None):
         with st.container(key=FRAME_KEY):
-            st.html(frame_html(data))
+            st.html(hidden_json(data))
         component(key=LIVE_ROW.name, on_edit_change=on_edit, on_rested_change=on_rested)
-
-
-def frame_html(data: dict[str, Any]) -> str:
-    """The frame as a hidden paragraph of JSON, in which nothing can be taken for markup.
-
-    It is on the page as soon as Streamlit has drawn it; the `data` of a component arrives a frame of the screen later.
-    """
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    for mark in "<>&":
-        text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return f"<p hidden>{text}</p>"
 
 
 def _controls(draft: Draft) -> dict[str, Any]:

@@ -1,0 +1,154 @@
+"""Typing into the editors at a hand's own pace: no key is lost, and an edit is answered by both matrices at once."""
+
+import random
+
+import pytest
+import torch
+import torch.nn.functional as F
+from playwright.sync_api import Page, expect
+
+from harness.browser import (
+    IDLE_MS,
+    cell,
+    edit_cell,
+    editor,
+    expect_heatmap,
+    expect_kept,
+    metric,
+    open_page,
+    paste,
+    select_cell,
+)
+from xent_core import Problem
+from xent_core.codec import to_token
+from xent_ui.text import number
+
+# The numbers of both matrices and the loss, as they stand at each animation frame in which one of them has changed.
+NOTE_FRAMES = """() => {
+    window.frames_seen = [];
+    const look = () => {
+        const numbers = key => JSON.stringify(document.querySelector(`.st-key-${key} .heatmap`).values);
+        const [probs, grad] = ['probs', 'grad'].map(numbers);
+        const last = window.frames_seen.at(-1);
+        if (!last || last[0] !== probs || last[1] !== grad) window.frames_seen.push([probs, grad]);
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+
+
+def open_batch(page: Page, url: str, size: int = 3) -> torch.Tensor:
+    """The page with so many rows and classes; its logits."""
+    if size == 3:
+        open_page(page, f"{url}/?preset=worked-batch")
+        logits = torch.tensor([[1.0, 2, 3]] * 3)
+    else:
+        logits = torch.zeros(size, size)
+        open_page(page, f"{url}/?p={to_token(Problem(logits, target_of(size)))}")
+    page.locator(".st-key-grad .heatmap td, .st-key-grad .heatmap canvas").first.wait_for(timeout=IDLE_MS)
+    expect(editor(page, "logits").get_by_test_id("data-grid-canvas")).to_be_visible()
+    page.wait_for_load_state("networkidle")  # the code of an open cell is there
+    return logits
+
+
+def target_of(size: int) -> torch.Tensor:
+    return torch.tensor([2, 1, 0]) if size == 3 else torch.arange(size)
+
+
+def expect_answer(page: Page, logits: torch.Tensor, target: torch.Tensor) -> None:
+    """Wait for the loss of these logits, and for their gradient."""
+    leaf = logits.clone().requires_grad_()
+    loss = F.cross_entropy(leaf, target)
+    loss.backward()
+    assert leaf.grad is not None
+    expect(metric(page, "loss")).to_have_text(number(loss.item()), timeout=IDLE_MS)
+    expect_heatmap(page, "grad", leaf.grad.tolist(), atol=1e-6)
+    expect_heatmap(page, "probs", logits.softmax(1).tolist(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "end"), [(3, "Enter"), (10, "Enter"), (10, "Tab"), (30, "Enter")])
+def test_no_key_is_lost_at_40_ms_a_key_and_at_an_irregular_pace(page: Page, app_url: str, size: int, end: str) -> None:
+    logits = open_batch(page, app_url, size)
+    count, rhythm = min(size, 8), random.Random(size)
+    for delay in (lambda: 40, lambda: rhythm.choice((5, 15, 40, 90, 160))):
+        select_cell(page, editor(page, "logits"), 0, 1)
+        for i in range(count):
+            text = f"{rhythm.choice('-123')}{rhythm.randint(1, 9)}.{rhythm.randint(10, 99)}"
+            for key in [*text, end]:
+                page.keyboard.press(key)
+                page.wait_for_timeout(delay())
+            row, label = (i, 0) if end == "Enter" else (0, i)
+            if (row, label) < logits.shape:
+                logits[row, label] = float(text)
+
+        expect_answer(page, logits, target_of(size))
+
+
+def test_both_matrices_change_in_one_frame(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    page.evaluate(NOTE_FRAMES)
+    for i, text in enumerate(["4", "-1", "0.5"]):
+        edit_cell(page, editor(page, "logits"), i, 1, text)
+    expect_answer(page, torch.tensor([[4.0, 2, 3], [-1, 2, 3], [0.5, 2, 3]]), target_of(3))
+    seen = page.evaluate("window.frames_seen")
+
+    assert len({probs for probs, _grad in seen}) == len({grad for _probs, grad in seen}) == len(seen) > 1
+
+
+def test_paste_fill_delete_and_undo_are_answered(page: Page, app_url: str) -> None:
+    logits = open_batch(page, app_url)
+    paste(page, editor(page, "logits"), 1, 1, "4\t-.5\t1e-1\n0\t0\t0")
+    logits[1:] = torch.tensor([[4, -0.5, 0.1], [0, 0, 0]])
+    expect_answer(page, logits, target_of(3))
+    select_cell(page, editor(page, "logits"), 0, 1)
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("ControlOrMeta+d")  # fills downwards
+    filled = logits.clone()
+    filled[1, 0] = 1
+    expect_answer(page, filled, target_of(3))
+    page.get_by_role("button", name="Undo").click()
+    expect_answer(page, logits, target_of(3))
+
+
+def test_an_edit_that_is_still_open_counts_when_undo_is_pressed(page: Page, app_url: str) -> None:
+    logits = open_batch(page, app_url)
+    select_cell(page, editor(page, "logits"), 0, 1)
+    page.keyboard.type("7")
+    page.get_by_role("button", name="Undo").click()
+
+    expect_answer(page, logits, target_of(3))
+    expect(cell(editor(page, "logits"), 0, 1)).to_have_text("1")
+
+
+def test_the_rest_of_the_page_follows_when_the_hand_rests(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 0, 1, "8.125")
+
+    expect(page.locator(".st-key-why").filter(has_text="8.125")).to_be_visible(timeout=IDLE_MS)
+    expect_kept(page, "8.125")
+
+
+@pytest.mark.parametrize("gone", ["place", "class"])
+def test_where_the_open_cell_cannot_be_found_the_editor_sends_its_edits_itself(
+    page: Page, app_url: str, gone: str
+) -> None:
+    page.add_init_script(
+        f"const gone = '{gone}';"
+        """
+        const query = Document.prototype.querySelector;
+        Document.prototype.querySelector = function (selector) {
+            return gone === 'place' && selector.includes('portal') ? null : query.call(this, selector);
+        };
+        const find = Element.prototype.querySelector;
+        Element.prototype.querySelector = function (selector) {
+            return gone === 'class' && selector.includes('gdg-clip-region') ? null : find.call(this, selector);
+        };
+        """
+    )
+    logits = open_batch(page, app_url)
+    grid = editor(page, "logits")
+    for row, text in ((0, "6"), (1, "-2.5")):
+        edit_cell(page, grid, row, 1, text)
+        logits[row, 0] = float(text)
+
+    expect_answer(page, logits, target_of(3))

@@ -1,0 +1,58 @@
+"""How the batch page answers an edit: loss and matrices at once, the rest in pieces when the hand rests."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from xent_core import Evaluation
+from xent_ui.batch import view, why
+from xent_ui.batch.fragments import ANSWER, PIECES, TABLE, fragment_of, run_again
+from xent_ui.batch.state import ASKED, FRAME, SHOWN
+from xent_ui.state import session
+from xent_ui.state.sheet import PROBABILITIES, Sheet
+from xent_ui.table import edit_watch, editors
+
+
+def answer(evaluation: Evaluation, sheet: Sheet) -> None:
+    """The numbers that the matrices are drawn from, and the watch that asks for the next."""
+    with st.container(key=FRAME):
+        changed = session.kept(SHOWN) not in (None, sheet)
+        st.html(view.frame(evaluation, sheet, asked=session.kept(ASKED), changed=changed))
+        session.keep(SHOWN, sheet)
+    tables = ["logits", "target"] if sheet.target_kind == PROBABILITIES else ["logits"]
+    edit_watch.edit_watch(
+        source=FRAME,
+        pieces=PIECES,
+        typed=[name for name in tables if not session.is_locked(name)],
+        on_edited=_take_edits,
+        on_rested=_take_rest,
+        on_slow=lambda: run_again(TABLE),
+    )
+
+
+def editors_on_change() -> edit_watch.OnChange:
+    """What the editors do with an edit."""
+    return edit_watch.editors_on_change(send=_take_edits)
+
+
+def take_click(quantity: str) -> None:
+    """Explain the cell that was clicked in a matrix."""
+    why.select_clicked(quantity)
+    run_again(fragment_of("why"))
+
+
+def _take_edits() -> None:
+    session.keep(ASKED, edit_watch.number_asked())
+    before, revision = session.visit().sheet, dict(session.visit().revision)
+    editors.take_edits()
+    visit = session.visit()
+    # a label moves its tick and the divisor, a refused cell goes back: that is in the editors and above the matrices
+    if visit.revision != revision or visit.sheet.labels != before.labels:
+        run_again(TABLE, *([fragment_of("findings")] if visit.refused else []))
+    run_again(ANSWER)
+
+
+def _take_rest() -> None:
+    name, _number = edit_watch.piece_asked()
+    if name in PIECES:
+        run_again(fragment_of(name), *([TABLE] if name == PIECES[-1] and editors.are_columns_too_narrow() else []))

@@ -1,0 +1,102 @@
+"""What the browser needs to draw a matrix by itself: exact numbers, texts, the cells to outline; as JSON.
+
+The numbers travel as float64 in base64: half as long as decimals, and NaN and infinities need no words of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from xent_ui.figures.heatmap import DARK_FROM, MAX_SIGNED_CLASSES, ROW_HEIGHT, Cell
+from xent_ui.figures.html import hidden_json
+from xent_ui.figures.theme import DARK_INK, LIGHT_INK, OUTLINE, SELECTION, Scale, stops
+from xent_ui.text import number
+
+MAX_NUMBERED = 20  # rows or classes; a larger matrix is drawn without a text in each cell
+NAME_LETTER, NAME_EDGE, WIDEST_NAME = 7, 8, 92  # pixels of the names of rows
+
+
+def drawing(scale: Scale) -> dict[str, Any]:
+    """What stays the same while the numbers change: colours, and the height of a row in pixels."""
+    return {
+        "colours": stops(scale),
+        "symmetric": scale.symmetric,
+        "dark_from": DARK_FROM,
+        "row_height": ROW_HEIGHT,
+        "inks": {"outline": OUTLINE, "selection": SELECTION, "dark": DARK_INK, "light": LIGHT_INK},
+    }
+
+
+def matrix(
+    values: Tensor,
+    scale: Scale,
+    *,
+    label: str,
+    bound: float = 1.0,
+    outlines: Sequence[tuple[Cell, float]] = (),
+    hover: Sequence[Sequence[str]] | None = None,
+    decimals: int = 4,
+) -> dict[str, Any]:
+    """One matrix of a frame.
+
+    Args:
+      values: shape (N, C).
+      label: what the matrix is, for who does not see it.
+      bound: the value at the end of the scale; it should not depend on what is being edited.
+      outlines: target cells, each with the share of the target it holds, in [0, 1].
+      hover: what a cell says under the pointer, N rows of C plain texts; None for its names and its number.
+    """
+    exact = np.ascontiguousarray(values.double().numpy(), dtype="<f8")
+    n, c = exact.shape
+    texts = None
+    if max(n, c) <= MAX_NUMBERED:
+        sign = scale.symmetric and c <= MAX_SIGNED_CLASSES
+        texts = [[number(value, decimals, sign=sign) for value in row] for row in exact.tolist()]
+    return {
+        "shape": [n, c],
+        "numbers": base64.b64encode(exact.tobytes()).decode(),
+        "texts": texts,
+        "hover": hover,
+        "label": label,
+        "bound": bound if math.isfinite(bound) and bound > 0 else 1.0,
+        "outlines": [[cell.row, cell.label, share] for cell, share in outlines],
+    }
+
+
+def frame(
+    matrices: Mapping[str, Mapping[str, Any]],
+    *,
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    chosen: tuple[str, Cell] | None = None,
+    **more: Any,
+) -> str:
+    """Matrices of the same rows and classes, drawn at once, as hidden HTML in which nothing can be taken for markup.
+
+    Args:
+      matrices: what `matrix` gives, by name.
+      chosen: the matrix and the cell that is being asked about.
+      more: whatever else the same frame of the screen is to show.
+    """
+    widest = max(map(len, row_names), default=0)
+    return hidden_json(
+        {
+            "rows": list(row_names),
+            "classes": list(class_names),
+            "rows_width": min(NAME_EDGE + NAME_LETTER * widest, WIDEST_NAME),
+            "matrices": dict(matrices),
+            "chosen": None if chosen is None else {"name": chosen[0], "row": chosen[1].row, "label": chosen[1].label},
+            **more,
+        }
+    )
+
+
+def numbers_of(matrix: Mapping[str, Any]) -> np.ndarray:
+    """The numbers of one matrix of a frame, as the browser reads them: float64, shape (N, C)."""
+    return np.frombuffer(base64.b64decode(matrix["numbers"]), dtype="<f8").reshape(matrix["shape"])
