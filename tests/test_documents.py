@@ -127,7 +127,9 @@ def test_source_files_are_watched_by_make_run_alone() -> None:
 def test_readme_installs_the_small_build_as_the_container_does() -> None:
     [wheels] = re.findall(r"^ARG TORCH_WHEELS=(\S+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
 
-    assert f"\npip install --find-links {wheels} -r requirements.txt && streamlit run app.py\n" in (ROOT / "README.md").read_text("utf-8")
+    assert f"\npip install --find-links {wheels} -r requirements.txt && streamlit run app.py\n" in (
+        ROOT / "README.md"
+    ).read_text("utf-8")
 
 
 def test_decisions_bear_their_number_and_stand_in_the_index() -> None:
