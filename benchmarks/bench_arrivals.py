@@ -91,9 +91,10 @@ async def _come(
                 took = await visitor.edit_as_a_browser(*cell, f"{numbers.uniform(-9, 9):.3f}")
                 if begun >= counted_from:
                     edits.append(took)
-                await asyncio.sleep(REST_SECONDS)
-                await visitor.rest()
                 turn = max(turn + PAUSE_SECONDS * numbers.uniform(0.5, 1.5), time.perf_counter())
+                await asyncio.sleep(REST_SECONDS)
+                with contextlib.suppress(TimeoutError):  # the next edit goes first
+                    await asyncio.wait_for(visitor.rest(), max(turn - time.perf_counter(), 0.01))
 
     await asyncio.gather(*(one(number) for number in range(count)))
     return opened, edits
