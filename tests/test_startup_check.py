@@ -197,6 +197,10 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         lambda patch: patch.setattr("streamlit.config.get_config_options", those_that_protect)
     ],
     "PagesManager": [without("streamlit.runtime.pages_manager.PagesManager.uses_pages_directory")],
+    "Runtime._get_async_objs": [
+        without("streamlit.runtime.Runtime._get_async_objs"),
+        without("asyncio.selector_events.BaseSelectorEventLoop.__init__"),
+    ],
     "static/js/": [expecting("CELL_EDITOR_CODE", "gone.*.js")],
     "stDataFrame, portal": [
         expecting("OPEN_CELL", "a-cell"),
