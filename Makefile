@@ -6,8 +6,8 @@ PYTHON ?= python
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run:  ## Open the app in your browser
-	$(PYTHON) -m streamlit run app.py
+run:  ## Open the app in your browser, and watch its source: a page follows what is saved
+	$(PYTHON) -m streamlit run app.py --server.fileWatcherType=auto
 
 test:  ## Run every test, the ones in Chromium included
 	$(PYTHON) -m pytest

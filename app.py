@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from xent_core import __version__
+from xent_host.send_at_once import send_at_once
 from xent_ui.shell import navigation, warm_up  # noqa: F401  # the heavy imports, once
 from xent_ui.text import N_
 
@@ -56,4 +57,5 @@ st.set_page_config(
     initial_sidebar_state=220,
     menu_items={"About": f"Cross-Entropy Explorer {__version__}"},
 )
+send_at_once()
 navigation.run(MENU)

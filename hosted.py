@@ -1,5 +1,6 @@
 """The app on a server for strangers: streamlit run hosted.py.  On your own computer: streamlit run app.py."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from xent_host import (
     idle_visits,
     left_visits,
     library_logs,
+    memory_guard,
     removed_files,
     run_scheduler,
     server_options,
@@ -49,6 +51,7 @@ from xent_ui.server.log import LOG, event
 from xent_ui.streamlit_internals import run_first_page
 
 server_options.apply()
+MEMORY_LIMIT = memory_guard.memory_limit()
 http_protocol.apply()
 unread_answers.apply()
 widget_filter.apply()
@@ -72,7 +75,9 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     await run_first_page()
     event("warm", seconds=round(perf_counter() - begun, 3))
     library_logs.apply()  # what hinders the start is still told in full
+    guard = asyncio.create_task(memory_guard.MemoryGuard(MEMORY_LIMIT).watch())
     yield
+    guard.cancel()
     POOL.stop()
     SMALL_FILES.stop()
     temporary_folder.remove()

@@ -7,7 +7,7 @@ import sys
 from harness.ratios import table
 
 IN_HARNESS = ("faults", "load")  # the tests run a short form of these
-NAMES = ("core", "descend", "doctor", "drag", "dump", "edit", "faults", "load", "sessions")
+NAMES = ("arrivals", "core", "descend", "doctor", "drag", "dump", "edit", "faults", "load", "pace", "sessions")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("names", nargs="*", help=f"which: {', '.join(NAMES)} (default: all)")

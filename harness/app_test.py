@@ -38,17 +38,17 @@ def run(at: AppTest) -> AppTest:
     return at
 
 
-def frames(at: AppTest) -> list[dict[str, Any]]:
-    """What the components of the page draw, as the browser gets it: the frames of matrices."""
+def hidden_data(at: AppTest) -> list[dict[str, Any]]:
+    """What our own components draw, as the browser gets it."""
     texts = [element.proto.body for element in at.get("html")]
     hidden = [text.removeprefix("<p hidden>").removesuffix("</p>") for text in texts if text.startswith("<p hidden>{")]
-    return [frame for frame in map(json.loads, hidden) if "matrices" in frame]
+    return list(map(json.loads, hidden))
 
 
 def heatmap(at: AppTest, quantity: str) -> np.ndarray:
     """The numbers of a matrix as the browser gets them: one that we draw, or a heatmap of Plotly's."""
-    for frame in frames(at):
-        if quantity in frame["matrices"]:
+    for frame in hidden_data(at):
+        if quantity in frame.get("matrices", {}):
             return numbers_of(frame["matrices"][quantity])
     for chart in at.get("plotly_chart"):
         if f"{quantity}_matrix" in chart.proto.id:

@@ -90,7 +90,6 @@ def serve(script: Path = ROOT / "app.py", *options: str, folder: Path = ROOT, po
         f"--server.port={port}",
         "--server.address=127.0.0.1",
         "--server.headless=true",
-        "--server.fileWatcherType=none",
         "--browser.gatherUsageStats=false",
         *options,
     ]

@@ -23,6 +23,8 @@ from streamlit.proto.Common_pb2 import FileUploaderState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
+from xent_ui.batch.fragments import REST
+
 ANSWER_SECONDS = 60
 PRESET = "worked-batch"
 LOGITS, TARGET = [[1.0, 2.0, 3.0]] * 3, [2, 1, 0]  # of that preset
@@ -87,6 +89,8 @@ class Visitor:
         self.problems: list[str] = []
         self.loss: float | None = None
         self.edits: dict[str, dict[str, str]] = {}
+        self.asked = 0  # requests of the watch of the editors
+        self.is_owed = False  # the answer to a `rest` that was given up
 
     async def __aenter__(self) -> "Visitor":
         await asyncio.to_thread(self._take_cookies)
@@ -99,14 +103,54 @@ class Visitor:
 
     async def edit(self, row: int, label: int, logit: str) -> float:
         """Put a logit into a cell and check the loss; the seconds until the run has ended."""
+        seconds = await self.set(EDITOR, string_value=self._edited(row, label, logit))
+        self._check_loss()
+        return seconds
+
+    async def edit_as_a_browser(self, row: int, label: int, logit: str) -> float:
+        """As `edit`, but the answer alone is asked for: loss and matrices. The rest of the page comes with `rest`.
+
+        It may come while a `rest` was given up, whose answer then comes first.
+        """
+        identifier = self.widgets[EDITOR].identifier
+        self.values[identifier] = WidgetState(id=identifier, string_value=self._edited(row, label, logit))
+        start = time.perf_counter()
+        await self._ask("edited", self._next_number())
+        while self.is_owed and not self._is_loss_right():
+            await self._receive_until("script_finished")
+        self.is_owed = False
+        self._check_loss()
+        return time.perf_counter() - start
+
+    async def rest(self) -> None:
+        """Ask for the rest of the page, as a browser does when the hand rests."""
+        self.is_owed = True
+        await self._ask("rested", {"piece": REST, "number": self._next_number()})
+        if self.problems:
+            raise WrongAnswer(f"The rest does not come. {self.problems}")
+        self.is_owed = False
+
+    async def _ask(self, event: str, value: Any) -> float:
+        watch = self.widgets["edit_watch events"]
+        asked = WidgetState(id=watch.identifier, json_trigger_value=json.dumps([{"event": event, "value": value}]))
+        return await self.run(asked, fragment=watch.fragment)
+
+    def _next_number(self) -> int:
+        self.asked += 1
+        return self.asked
+
+    def _edited(self, row: int, label: int, logit: str) -> str:
         self.logits[row][label] = float(logit)
         self.edits.setdefault(str(row), {})[f"class {label}"] = logit
-        state = {"edited_rows": self.edits, "added_rows": [], "deleted_rows": []}
-        seconds = await self.set(EDITOR, string_value=json.dumps(state))
-        expected = loss_of(self.logits, self.target)
-        if self.problems or self.loss is None or abs(self.loss - expected) > LOSS_DIGITS:
+        return json.dumps({"edited_rows": self.edits, "added_rows": [], "deleted_rows": []})
+
+    def _is_loss_right(self) -> bool:
+        return self.loss is not None and abs(self.loss - loss_of(self.logits, self.target)) <= LOSS_DIGITS
+
+    def _check_loss(self) -> None:
+        if self.problems or not self._is_loss_right():
+            expected = loss_of(self.logits, self.target)
             raise WrongAnswer(f"The loss shown is {self.loss}, expected {expected:.4f}. {self.problems}")
-        return seconds
 
     async def set(self, key: str, **value: Any) -> float:
         """Give a widget a value, as `string_value="1"`, and run what depends on it; the seconds that took."""

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,22 @@ def test_every_command_of_make_is_there() -> None:
     assert modules
     for module in modules:
         assert (ROOT / f"{module}.py").is_file() or (ROOT / module / "__main__.py").is_file()
+
+
+def test_source_files_are_watched_by_make_run_alone() -> None:
+    options = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))
+    started = re.findall(r"streamlit run app\.py(.*)", (ROOT / "Makefile").read_text("utf-8"))
+
+    assert options["server"]["fileWatcherType"] == "none"
+    assert started == [" --server.fileWatcherType=auto"]
+
+
+def test_readme_installs_the_small_build_as_the_container_does() -> None:
+    [wheels] = re.findall(r"^ARG TORCH_WHEELS=(\S+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+
+    assert f"\npip install --find-links {wheels} -r requirements.txt && streamlit run app.py\n" in (
+        ROOT / "README.md"
+    ).read_text("utf-8")
 
 
 def test_decisions_bear_their_number_and_stand_in_the_index() -> None:

@@ -1,8 +1,10 @@
 """The whole of a dump: every number of the summary against F.cross_entropy, scikit-learn, SciPy or a plain loop."""
 
+import errno
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import csv
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from harness.sample_dumps import sparse_dump
 from scripts.make_digits_dump import make
 from scripts.measure_ranking import OURS, precisions
-from xent_core.dump import InvalidDump, LossOptions, analyse, open_dump, pair_detail, scores_of_rows
+from xent_core.dump import InvalidDump, LossOptions, analyse, open_dump, pair_detail, scores_of_rows, scores_table
 from xent_core.dump.statistics import MAX_MATRIX_CLASSES
 
 torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
@@ -108,6 +111,54 @@ def test_the_table_of_scores_holds_what_a_plain_loop_finds(tmp_path, options: di
     by_rank = [entry["row"] for entry in sorted(table, key=lambda entry: entry["rank"])]
     assert by_rank == sorted(kept, key=lambda row: margins[row])
     assert sorted(entry["rank"] for entry in table) == list(range(1, len(kept) + 1))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 16, 17, 24])
+@pytest.mark.parametrize("batch_rows", [1, 4, 8, 100])
+def test_a_table_of_scores_ends_anywhere(tmp_path, monkeypatch, suffix: str, rows: int, batch_rows: int) -> None:
+    monkeypatch.setattr(scores_table, "ROWS_PER_GROUP", 8)
+    logits, target = draw(rows, seed=rows)
+    names = [f"image {row}" for row in range(rows)]
+    path = tmp_path / f"scores{suffix}"
+
+    analyse(
+        *(logits, target),
+        features=np.full((rows, 2), 3.0, np.float32),
+        ids=np.array(names),
+        scores=path,
+        fit_temperature=False,
+        batch_rows=batch_rows,
+    )
+
+    table = (pq.read_table if suffix == ".parquet" else csv.read_csv)(path).to_pydict()
+    assert table["row"] == list(range(rows))
+    assert table["id"] == names
+    assert sorted(table["rank"]) == list(range(1, rows + 1))
+    norms = [el2n * math.hypot(3.0, 3.0, 1.0) for el2n in table["el2n"]]  # weights and bias
+    assert table["last_layer_norm"] == pytest.approx(norms, rel=1e-6)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_more_rows_than_a_group_of_parquet_keep_their_names(tmp_path) -> None:
+    rows = 2**15 + 1
+    logits, target = draw(rows)
+
+    analyse(logits, target, ids=np.arange(rows), scores=tmp_path / "s.parquet", fit_temperature=False)
+
+    assert pq.read_table(tmp_path / "s.parquet")["id"].to_pylist() == [str(row) for row in range(rows)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_disk_that_is_full_leaves_no_part_of_the_table(tmp_path, monkeypatch, suffix: str) -> None:
+    def full(self: object, start: int, stop: int) -> np.ndarray:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(scores_table.Ranks, "read", full)
+    with pytest.raises(OSError, match="No space left"):
+        analyse(*draw(20), scores=tmp_path / f"scores{suffix}", fit_temperature=False)
+
+    assert os.listdir(tmp_path) == []
 
 
 def test_accuracy_and_confusion_are_scikit_learns() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -42,6 +43,20 @@ def test_hidden_data_holds_no_markup_and_comes_back_as_it_was(name: str) -> None
 
     assert seen.tags == ["p"]
     assert json.loads(seen.text) == {"names": [name]}
+
+
+def test_bars_grow_to_the_side_of_their_sign_and_say_their_numbers() -> None:
+    page = html.signed_bars([-0.91, 0.455, math.nan], ["<b>", "1", "2"], selected=0, decimals=2, label='"<i>"')
+
+    assert re.findall(r"(left|right):50%;top:2px;bottom:2px;width:([\d.]+)%", page) == [
+        ("right", "50.00"),
+        ("left", "25.00"),
+        ("right", "0.00"),
+    ]
+    assert re.findall(r"text-align:right\">(.*?)<", page) == ["−0.91", "+0.46", "NaN"]
+    assert 'aria-label="&quot;&lt;i&gt;&quot;: &lt;b&gt; −0.91, 1 +0.46, 2 NaN"' in page
+    assert "<b>" not in page
+    assert page.count("font-weight:600") == 1
 
 
 def test_a_loss_that_is_nan_is_not_placed_on_the_gauge() -> None:

@@ -1,6 +1,5 @@
 """The one example page through AppTest: what it shows of a row, and what of it goes into the batch."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
-from harness.app_test import open_app, run
+from harness.app_test import hidden_data, open_app, run
 from xent_core.presets import PRESETS
 from xent_ui.one_example import live
 from xent_ui.one_example.state import DRAFT, FRESH_CLASSES, LIVE_ROW
@@ -32,8 +31,8 @@ def open_page(preset: str = "worked-batch", change: Callable[[Sheet], Sheet] | N
 
 def frame(app: AppTest) -> dict[str, Any]:
     """What the component was sent."""
-    (body,) = [one.proto.body for one in app.get("html") if one.proto.body.startswith("<p hidden>")]
-    sent: dict[str, Any] = json.loads(body.removeprefix("<p hidden>").removesuffix("</p>"))
+    sent: dict[str, Any]
+    (sent,) = [one for one in hidden_data(app) if "generation" in one]
     return sent
 
 
@@ -143,7 +142,10 @@ def test_a_hand_that_rests_when_the_page_has_gone_shows_no_error() -> None:
         import streamlit as st
 
         from xent_ui.one_example import view
+        from xent_ui.one_example.state import LIVE_ROW
+        from xent_ui.state import session
 
+        session.keep(LIVE_ROW, {"rested": {"label": 0, "piece": "rest", "number": 1}})
         st.button("rested", on_click=view._take_rest)
 
     app = run(AppTest.from_function(another_page, default_timeout=60))

@@ -45,7 +45,12 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tests/browser/test_typing.py": (
         "what an edit runs again, and when, is seen in a browser alone",
-        ("xent_ui/batch/answers.py", "xent_ui/batch/fragments.py", "xent_ui/table/edit_watch/__init__.py"),
+        (
+            "xent_ui/batch/answers.py",
+            "xent_ui/batch/fragments.py",
+            "xent_ui/state/pieces/__init__.py",
+            "xent_ui/table/edit_watch/__init__.py",
+        ),
     ),
     "tests/browser/test_hosted.py": (
         "a server that dies is seen in a browser alone",

@@ -4,10 +4,13 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from threading import Barrier, Event, Lock, get_ident
 
 import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 
 from xent_host import run_scheduler
 from xent_ui.server.processor_use import NOBODY, FairRules, Usage, Visit
@@ -336,7 +339,9 @@ def test_every_run_of_streamlit_holds_the_lock_in_the_name_of_its_visit(monkeypa
     monkeypatch.setattr(sys, "setswitchinterval", lambda _seconds: None)
     monkeypatch.setattr(run_scheduler, "RUN_LOCK", lock)
     monkeypatch.setattr(run_scheduler, "visit_of", lambda session: Visit("address", session))
-    monkeypatch.setattr(ScriptRunner, "_run_script", lambda _runner, data: ran.append(f"{lock.visit.session}{data}"))
+    monkeypatch.setattr(
+        ScriptRunner, "_run_script", lambda _runner, data: ran.append(f"{lock.visit.session}{data.query_string}")
+    )
     monkeypatch.setattr(ScriptRunner, "_enqueue_forward_msg", lambda _runner, message: shown.append((message, *ran)))
     run_scheduler.apply()
     runners = []
@@ -346,11 +351,84 @@ def test_every_run_of_streamlit_holds_the_lock_in_the_name_of_its_visit(monkeypa
     used(lock, b=1.0)
 
     with ThreadPoolExecutor(2) as threads, lock.acquire(C):
-        threads.submit(runners[1]._run_script, 1)
+        threads.submit(runners[1]._run_script, RerunData("1"))
         until(lambda: lock.waiting == 1)
-        threads.submit(runners[0]._run_script, 2)
+        threads.submit(runners[0]._run_script, RerunData("2"))
         until(lambda: lock.waiting == 2)
         passes.work(0.1)
         runners[0]._enqueue_forward_msg("an element")
         assert shown == [("an element", "a2")]
     assert ran == ["a2", "b1"]
+
+
+def test_what_can_wait_goes_last_until_its_visit_asks_for_more() -> None:
+    lock, _passes = lock_and_time()
+    ran: list[str] = []
+    used(lock, c=0.2)
+
+    def later(visit: Visit) -> None:
+        with lock.acquire(visit, can_wait=True):
+            ran.append(f"{visit.session} later")
+
+    with ThreadPoolExecutor(4) as threads, lock.acquire(NOBODY):
+        for number, visit in enumerate((A, B), 1):
+            threads.submit(later, visit)
+            until(lambda number=number: lock.waiting == number)
+        for visit in (C, D):
+            waits(lock, threads, visit, ran)
+        lock.hurry(B)
+
+    assert ran == ["b later", "d", "c", "a later"]
+
+
+def request(*events: str, name: str = "") -> RerunData:
+    states = WidgetStates(widgets=[WidgetState(id="1", json_trigger_value=event) for event in events])
+    return RerunData(name, widget_states=states)
+
+
+def test_what_follows_when_the_hand_rests_can_wait_with_what_its_callback_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    could_wait: dict[str, bool] = {}
+    hurried: list[Visit] = []
+
+    class Lock(RunLock):
+        def acquire(self, visit: Visit = NOBODY, *, can_wait: bool = False) -> AbstractContextManager[None]:
+            self.can_wait = can_wait
+            return super().acquire(visit)
+
+        def hurry(self, visit: Visit) -> None:
+            hurried.append(visit)
+
+    lock = Lock()
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _seconds: None)
+    monkeypatch.setattr(run_scheduler, "RUN_LOCK", lock)
+    monkeypatch.setattr(run_scheduler, "visit_of", lambda session: Visit("address", session))
+    monkeypatch.setattr(
+        ScriptRunner, "_run_script", lambda _runner, data: could_wait.update({data.query_string: lock.can_wait})
+    )
+    monkeypatch.setattr(ScriptRunner, "request_rerun", lambda _runner, _data: True)
+    run_scheduler.apply()
+    runner = object.__new__(ScriptRunner)
+    runner._session_id = "a"
+
+    edit, rest = '[{"event":"edited","value":1}]', '[{"event":"rested","value":{"piece":"why","number":2}}]'
+    runner._run_script(request(name="the page"))
+    runner._run_script(request(edit, name="an edit"))
+    runner._run_script(request(rest, name="a rest"))
+    runner._run_script(request(name="its callback's"))
+    assert runner.request_rerun(request(rest))
+    assert hurried == []
+    assert runner.request_rerun(request(name="a slider"))
+    assert hurried == [Visit("address", "a")]
+    runner._run_script(request(name="a slider"))
+    runner._run_script(request(rest, edit, name="both"))
+
+    assert could_wait == {
+        "the page": False,
+        "an edit": False,
+        "a rest": True,
+        "its callback's": True,
+        "a slider": False,
+        "both": False,
+    }

@@ -163,6 +163,11 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         without("streamlit.runtime.Runtime.close_session"),
         lambda patch: patch.setattr(f"{STARLETTE}.starlette_app.App._create_runtime", lambda app: None),
     ],
+    "Runtime._session_mgr.list_sessions": [
+        without("streamlit.runtime.websocket_session_manager.WebsocketSessionManager.list_sessions"),
+        lambda patch: patch.setattr("streamlit.runtime.app_session.AppSession.__init__", lambda session: None),
+        lambda patch: patch.setattr("streamlit.runtime.Runtime.close_session", lambda runtime, session: None),
+    ],
     "logger.setup_formatter": [lambda patch: patch.setattr("streamlit.logger.get_logger", lambda name: None)],
     "the addresses below": [
         lambda patch: patch.setattr(
@@ -192,6 +197,10 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         lambda patch: patch.setattr("streamlit.config.get_config_options", those_that_protect)
     ],
     "PagesManager": [without("streamlit.runtime.pages_manager.PagesManager.uses_pages_directory")],
+    "Runtime._get_async_objs": [
+        without("streamlit.runtime.Runtime._get_async_objs"),
+        without("asyncio.selector_events.BaseSelectorEventLoop.__init__"),
+    ],
     "static/js/": [expecting("CELL_EDITOR_CODE", "gone.*.js")],
     "stDataFrame, portal": [
         expecting("OPEN_CELL", "a-cell"),

@@ -1,9 +1,9 @@
-"""ASGI middleware that ends a visit in which nothing was done for long: its tab reads why, and keeps its table."""
+"""ASGI middleware that ends a visit in which nothing was done for long, or that keeps too much; its tab reads why."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from html import escape
 from time import monotonic
@@ -16,12 +16,14 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from xent_host.connection_limits import ConnectionLimits
 from xent_host.left_visits import end_visit
-from xent_host.visit_cookie import CONNECTION
+from xent_host.visit_cookie import CONNECTION, Connection
 from xent_ui.server.log import event
 from xent_ui.text import _, use_language
 
 PLACE = "away"  # the address of the page that says why, below that of the app
 GOING_AWAY = 1001  # with which the websocket closes
+FULL = "memory"  # the query of that page for one who kept too much
+TELL_SECONDS = 2.0  # for a browser that reads nothing
 HEARTBEAT = BackMsg(app_heartbeat=True).SerializeToString()
 
 
@@ -40,6 +42,29 @@ class IdleLimits:
     crowded_seconds: float = 1800.0
     crowd: int = ConnectionLimits().visits // 2
     look_seconds: float = 60.0
+
+
+@dataclass(eq=False)
+class _Tab:
+    """A websocket, and the way to tell its browser that the visit ends."""
+
+    connection: Connection | None
+    tell: Callable[[str], Awaitable[object]]
+
+
+_TABS: set[_Tab] = set()
+
+
+async def send_away(visit: str, end: Callable[[str], None] = end_visit) -> None:
+    """End a visit that keeps too much; its tab, if there is one, reads why."""
+    tab = next((one for one in _TABS if one.connection is not None and one.connection.visit == visit), None)
+    try:
+        if tab is not None:
+            async with asyncio.timeout(TELL_SECONDS):
+                await tab.tell(f"{PLACE}?{FULL}")
+    except (TimeoutError, OSError, RuntimeError):  # it reads nothing, or has just left
+        pass
+    end(visit)
 
 
 class IdleVisits:
@@ -72,11 +97,14 @@ class IdleVisits:
                     active = monotonic()
                 return message
 
+        tab = _Tab(CONNECTION.get(), lambda place: _redirect(send, place))
         self.visits += 1
+        _TABS.add(tab)
         try:
             await self.app(scope, receive_in_time, send)
         finally:
             self.visits -= 1
+            _TABS.discard(tab)
             if next_message is not None:
                 next_message.cancel()
 
@@ -90,10 +118,7 @@ class IdleVisits:
 
     async def _send_away(self, send: Send) -> Message:
         event("limit", what="idle_seconds", visits=self.visits)
-        message = ForwardMsg()
-        message.metadata.SetInParent()
-        message.auth_redirect.url = PLACE
-        await send({"type": "websocket.send", "bytes": message.SerializeToString()})
+        await _redirect(send, PLACE)
         connection = CONNECTION.get()
         if connection is not None and connection.visit:
             self.end(connection.visit)
@@ -101,11 +126,20 @@ class IdleVisits:
         return {"type": "websocket.disconnect", "code": GOING_AWAY}
 
 
+async def _redirect(send: Send, place: str) -> None:
+    message = ForwardMsg()
+    message.metadata.SetInParent()
+    message.auth_redirect.url = place
+    await send({"type": "websocket.send", "bytes": message.SerializeToString()})
+
+
 async def away(request: Request) -> HTMLResponse:
     """The page that says why."""
     use_language(request.headers.get("accept-language", "").split(",")[0].split(";")[0].strip())
     title = escape(_("This visit has ended"))
-    why = escape(_("Nothing was done here for a long time, so this server has given its place to others."))
+    idle = _("Nothing was done here for a long time, so this server has given its place to others.")
+    full = _("This server had no memory left, and this visit kept the most, so it ended for the others.")
+    why = escape(full if request.scope.get("query_string") == FULL.encode() else idle)
     back = escape(_("Your table is kept in this tab: your browser's Back button brings you to it."))
     style = "font: 1.1rem/1.6 sans-serif; max-width: 36rem; margin: 20vh auto; padding: 0 1rem"
     scheme = '<meta name="color-scheme" content="light dark">'

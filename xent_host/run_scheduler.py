@@ -1,9 +1,14 @@
-"""Makes Streamlit run one page at a time, under the run lock, whoever has used least first."""
+"""Makes Streamlit run one page at a time, under the run lock, whoever has used least first.
+
+What follows an edit when the hand rests can wait until others' edits are answered. A page's script tells it by the
+event "rested" of a component; the run that its callback asks for in its place can wait too.
+"""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
+from weakref import WeakSet
 
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 
@@ -12,20 +17,43 @@ from xent_ui.server.run_lock import RUN_LOCK
 
 # Python's switch interval between threads: what a run has shown is sent while the next one runs, a message at a time
 SWITCH_SECONDS = 0.001
+RESTED, EDITED = '"rested"', '"edited"'
 
 
 def apply() -> None:
     """From now on, each run of a page or a fragment holds the run lock, and may pause between two elements."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    run, enqueue = ScriptRunner._run_script, ScriptRunner._enqueue_forward_msg
+    run, enqueue, request = ScriptRunner._run_script, ScriptRunner._enqueue_forward_msg, ScriptRunner.request_rerun
+    resting: WeakSet[ScriptRunner] = WeakSet()
 
     def run_locked(runner: ScriptRunner, data: Any) -> None:
-        with RUN_LOCK.acquire(visit_of(runner._session_id)):
+        events = events_of(data)
+        can_wait = is_rest(events) or (not events and runner in resting)
+        (resting.add if can_wait else resting.discard)(runner)
+        with RUN_LOCK.acquire(visit_of(runner._session_id), can_wait=can_wait):
             run(runner, data)
+
+    def request_and_hurry(runner: ScriptRunner, data: Any) -> bool:
+        if runner in resting and not is_rest(events_of(data)):
+            resting.discard(runner)
+            RUN_LOCK.hurry(visit_of(runner._session_id))
+        return request(runner, data)
 
     def enqueue_and_pause(runner: ScriptRunner, message: Any) -> None:
         RUN_LOCK.pause_for_others()
         enqueue(runner, message)
 
     ScriptRunner._run_script = run_locked  # type: ignore[method-assign, assignment]  # replaced on purpose
+    ScriptRunner.request_rerun = request_and_hurry  # type: ignore[method-assign, assignment]  # replaced on purpose
     ScriptRunner._enqueue_forward_msg = enqueue_and_pause  # type: ignore[method-assign, assignment]  # replaced on purpose
+
+
+def events_of(data: Any) -> list[str]:
+    """The events of components that a request brings, as the browser wrote them."""
+    states = () if data.widget_states is None else data.widget_states.widgets
+    return [state.json_trigger_value for state in states if state.json_trigger_value]
+
+
+def is_rest(events: list[str]) -> bool:
+    """Whether nothing has happened but that the hand rests."""
+    return bool(events) and all(RESTED in event and EDITED not in event for event in events)

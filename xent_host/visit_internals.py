@@ -66,7 +66,25 @@ def _are_left_visits_kept_by_ours() -> bool:
     )
 
 
+def _is_what_visits_keep_known() -> bool:
+    state = resolve_name("streamlit.runtime.state.session_state:SessionState")()
+    manager = "streamlit.runtime.websocket_session_manager:WebsocketSessionManager"
+    return (
+        all(hasattr(state, name) for name in ("_old_state", "_new_session_state", "_new_widget_state"))
+        and "list_sessions" in vars(resolve_name(manager))
+        and _mentions("streamlit.runtime.app_session:AppSession.__init__", "_session_state")
+        and _mentions(f"{RUNTIME}.close_session", "_session_mgr")
+    )
+
+
 INTERNALS = (
+    Internal(
+        "Runtime._session_mgr.list_sessions and the values of a SessionState",
+        "estimates what each visit keeps in memory",
+        "nobody can tell whose visit has to end when the memory is full",
+        PROTECTS,
+        _is_what_visits_keep_known,
+    ),
     Internal(
         "Runtime.connect_session with existing_session_id",
         "resumes a visit for the browser that began it",

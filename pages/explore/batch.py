@@ -4,10 +4,10 @@ import streamlit as st
 
 from xent_core import evaluate
 from xent_ui.batch import answers, view, why
-from xent_ui.batch.fragments import ANSWER, TABLE, piece
+from xent_ui.batch.fragments import ANSWER, REST, TABLE, WHY, part
 from xent_ui.shell import tab_storage
-from xent_ui.state import session
-from xent_ui.table import editors, layout, options
+from xent_ui.state import pieces, session
+from xent_ui.table import edit_watch, editors, layout, options
 from xent_ui.text import _
 from xent_ui.widgets import formulas, pinned_settings
 
@@ -54,14 +54,19 @@ def table_and_picture() -> None:
         view.row_losses_table()
 
 
+def rest() -> None:
+    """What follows once the hand rests."""
+    part("findings", view.findings)
+    part("effective_target", view.effective_target)
+    part("check", view.check)
+    part(WHY, why.explanation)
+    part("numbers", view.tables)
+    tab_storage.keep_in_tab()
+
+
 options.take_weights()
 table_and_picture()
-piece("findings", view.findings)
-piece("effective_target", view.effective_target)
-piece("check", view.check)
-piece("why", why.explanation)
-piece("numbers", view.tables)
-piece("kept", lambda _evaluation, _sheet: tab_storage.keep_in_tab())
+pieces.piece(REST, rest, component=edit_watch.KEY)
 with tools:
     editors.toolbar()
 with option_row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class ScoresFile:
             )
         need_pyarrow(self.path.name)
         self._partial = self.path.with_name(self.path.name + ".partial")
+        self._finished = self.path.with_name(self.path.name + ".finishing")
         try:
             self._stream = self._partial.open("wb")
         except OSError as error:
@@ -79,23 +81,28 @@ class ScoresFile:
 
     def finish(self) -> None:
         """Ranks the rows and puts the finished file in its place."""
-        self._flush()
+        if self._held or self._writer is None:  # a whole group may have just been written; then nothing is left
+            self._flush()
         self._writer.close()
         self._stream.close()
-        finished = self.path.with_name(self.path.name + ".finishing")
         with ranks_of(self._margins, self.rows) as ranks:
             if self.path.suffix.lower() == ".csv":
-                _write_csv(self._ranked(ranks), finished)
+                _write_csv(self._ranked(ranks), self._finished)
             else:
-                _write_parquet(self._ranked(ranks), finished)
-        os.replace(finished, self.path)
+                _write_parquet(self._ranked(ranks), self._finished)
+        os.replace(self._finished, self.path)
         self.close()
 
     def close(self) -> None:
         """Removes what is only needed on the way."""
-        self._stream.close()
+        if self._writer is not None:
+            with contextlib.suppress(OSError):  # a full disk, which whoever wrote has heard of
+                self._writer.close()  # before its file; else it complains when it is thrown away
+        with contextlib.suppress(OSError):
+            self._stream.close()
         self._margins.close()
         self._partial.unlink(missing_ok=True)
+        self._finished.unlink(missing_ok=True)  # there only if it could not be written whole
 
     def _flush(self) -> None:
         import pyarrow as pa

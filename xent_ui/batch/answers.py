@@ -6,9 +6,10 @@ import streamlit as st
 
 from xent_core import Evaluation
 from xent_ui.batch import view, why
-from xent_ui.batch.fragments import ANSWER, PIECES, TABLE, fragment_of, run_again
+from xent_ui.batch.fragments import ANSWER, REST, TABLE, WHY
 from xent_ui.batch.state import ASKED, FRAME, SHOWN
 from xent_ui.state import session
+from xent_ui.state.pieces import fragment_of, piece_asked, run_again
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.table import edit_watch, editors
 
@@ -22,7 +23,7 @@ def answer(evaluation: Evaluation, sheet: Sheet) -> None:
     tables = ["logits", "target"] if sheet.target_kind == PROBABILITIES else ["logits"]
     edit_watch.edit_watch(
         source=FRAME,
-        pieces=PIECES,
+        following=[REST],
         typed=[name for name in tables if not session.is_locked(name)],
         on_edited=_take_edits,
         on_rested=_take_rest,
@@ -38,7 +39,7 @@ def editors_on_change() -> edit_watch.OnChange:
 def take_click(quantity: str) -> None:
     """Explain the cell that was clicked in a matrix."""
     why.select_clicked(quantity)
-    run_again(fragment_of("why"))
+    run_again(WHY)
 
 
 def _take_edits() -> None:
@@ -48,11 +49,10 @@ def _take_edits() -> None:
     visit = session.visit()
     # a label moves its tick and the divisor, a refused cell goes back: that is in the editors and above the matrices
     if visit.revision != revision or visit.sheet.labels != before.labels:
-        run_again(TABLE, *([fragment_of("findings")] if visit.refused else []))
+        run_again(TABLE, *([fragment_of(REST)] if visit.refused else []))
     run_again(ANSWER)
 
 
 def _take_rest() -> None:
-    name, _number = edit_watch.piece_asked()
-    if name in PIECES:
-        run_again(fragment_of(name), *([TABLE] if name == PIECES[-1] and editors.are_columns_too_narrow() else []))
+    if piece_asked(edit_watch.KEY)[0] == REST:
+        run_again(*([TABLE] if editors.are_columns_too_narrow() else []), fragment_of(REST))

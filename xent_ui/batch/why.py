@@ -6,10 +6,11 @@ import streamlit as st
 
 from xent_core import Evaluation
 from xent_core.cell import CellArithmetic, cell_arithmetic
-from xent_ui.batch.fragments import ANSWER, fragment_of, run_again
+from xent_ui.batch.fragments import ANSWER, WHY
 from xent_ui.batch.state import CLASS, CLICKS, QUANTITY, ROW, SELECTED
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
+from xent_ui.state.pieces import run_again
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, short
@@ -49,7 +50,7 @@ def _take_choice() -> None:
     quantity, row, label = session.kept(QUANTITY), session.kept(ROW), session.kept(CLASS)
     if quantity is not None and row is not None and label is not None:
         session.keep(SELECTED, (quantity, Cell(row, label)))
-    run_again(ANSWER, fragment_of("why"))  # the matrices mark the cell
+    run_again(ANSWER, WHY)  # the matrices mark the cell
 
 
 def explanation(evaluation: Evaluation, sheet: Sheet) -> None:

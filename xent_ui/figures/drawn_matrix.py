@@ -22,13 +22,13 @@ MAX_NUMBERED = 20  # rows or classes; a larger matrix is drawn without a text in
 NAME_LETTER, NAME_EDGE, WIDEST_NAME = 7, 8, 92  # pixels of the names of rows
 
 
-def drawing(scale: Scale) -> dict[str, Any]:
+def drawing(scale: Scale, row_height: int = ROW_HEIGHT) -> dict[str, Any]:
     """What stays the same while the numbers change: colours, and the height of a row in pixels."""
     return {
         "colours": stops(scale),
         "symmetric": scale.symmetric,
         "dark_from": DARK_FROM,
-        "row_height": ROW_HEIGHT,
+        "row_height": row_height,
         "inks": {"outline": OUTLINE, "selection": SELECTION, "dark": DARK_INK, "light": LIGHT_INK},
     }
 

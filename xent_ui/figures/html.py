@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xent_ui.figures.theme import OUTLINE
+from xent_ui.figures.theme import LINE, NEGATIVE, OUTLINE, POSITIVE, TRANSPARENT, USED
 from xent_ui.text import number
 
 
@@ -80,6 +80,37 @@ def loss_gauge(loss: float, marks: Sequence[tuple[str, float]], *, label: str) -
     return (
         f'<div role="img" aria-label="{html.escape(label, quote=True)}" style="position:relative;height:64px">'
         f"{''.join(parts)}</div>"
+    )
+
+
+def signed_bars(values: Sequence[float], names: Sequence[str], *, selected: int, decimals: int, label: str) -> str:
+    """A bar to the left or to the right for each class, with its number, as HTML.
+
+    Args:
+      selected: position of the class whose name is emphasised.
+      label: what the bars are, for who does not see them.
+    """
+    longest = max((abs(value) for value in values if math.isfinite(value)), default=0.0) or 1.0
+    words = [number(value, decimals, sign=True) for value in values]
+    rows = []
+    for k, (value, name) in enumerate(zip(values, names, strict=True)):
+        length = 50 * abs(value) / longest if math.isfinite(value) else 0.0
+        colour, side = (POSITIVE, "left") if value > 0 else (NEGATIVE, "right")
+        edge = f"3px solid {USED};font-weight:600" if k == selected else f"3px solid {TRANSPARENT}"
+        rows.append(
+            f'<div style="overflow:hidden;text-overflow:ellipsis;padding-left:6px;border-left:{edge}">'
+            f"{html.escape(name)}</div>"
+            '<div style="position:relative;height:18px">'
+            f'<div style="position:absolute;left:50%;top:0;bottom:0;width:1px;background:{LINE}"></div>'
+            f'<div style="position:absolute;{side}:50%;top:2px;bottom:2px;width:{length:.2f}%;'
+            f'background:{colour}"></div></div>'
+            f'<div style="text-align:right">{words[k]}</div>'
+        )
+    style = "display:grid;grid-template-columns:minmax(2rem,max-content) 1fr max-content;gap:6px 8px;font-size:14px"
+    told = f"{label}: " + ", ".join(f"{name} {word}" for name, word in zip(names, words, strict=True))
+    return (
+        f'<div role="img" aria-label="{html.escape(told, quote=True)}" style="{style};line-height:18px;'
+        f'white-space:nowrap;font-variant-numeric:tabular-nums">{"".join(rows)}</div>'
     )
 
 

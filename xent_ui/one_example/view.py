@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 import torch
-from streamlit.errors import StreamlitAPIException
 
 from xent_core import Evaluation, evaluate
 from xent_core.one_row import if_label_were, loss_along, simplex_field, simplex_grid
-from xent_ui.figures import bars, heatmap, theme
+from xent_ui.figures import heatmap, html, theme
+from xent_ui.figures.drawn_matrix import MAX_NUMBERED
 from xent_ui.figures.heatmap import Cell
 from xent_ui.one_example import figures, live, row_draft
 from xent_ui.one_example.row_draft import Draft
@@ -26,19 +25,19 @@ from xent_ui.one_example.state import (
     LIVE_ROW,
     SOURCE_CHOICE,
 )
-from xent_ui.state import session
+from xent_ui.state import pieces, session
 from xent_ui.state.sheet import MAX_CLASSES, Sheet, number_text
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short, short_names
 from xent_ui.widgets import row_chooser
-from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.matrices import CHART_CONFIG, one_matrix
 from xent_ui.widgets.row_chooser import FRESH, FROM_BATCH, SOURCE
 
-RESTED = "one_example_rested"  # the fragment that is drawn after a pause
 CURVE_POINTS = 121
 FIELD_POINTS = 9
 SIDE_BY_SIDE = 3  # classes whose labels have room beside each other
 COMPACT_ROWS = 16
+SMALL_ROW_HEIGHT = 12  # of a matrix of many classes, in pixels
 TABLE_HEIGHT = 480  # of a table of more rows, in pixels
 
 
@@ -131,8 +130,8 @@ def _take_rest() -> None:
         label = rested.get("label")
         if type(label) is int and 0 <= label < current.sheet.num_classes:
             session.keep(CURVE_CLASS, label)
-    with suppress(StreamlitAPIException):  # the visitor has left the page meanwhile, and its pictures are gone
-        st.rerun(RESTED)
+    if pieces.piece_asked(LIVE_ROW)[0] == live.REST:
+        pieces.run_again(pieces.fragment_of(live.REST))
 
 
 def tools() -> None:
@@ -199,27 +198,27 @@ def _restart() -> None:
 
 
 def rested_part() -> None:
-    """All that follows from the row, drawn anew after a pause."""
-    st.fragment(_rested, key=RESTED)()
+    """All that follows from the row, drawn anew once the hand rests."""
+    pieces.piece(live.REST, _rested, component=LIVE_ROW)
 
 
 def _rested() -> None:
     current = draft(session.visit().sheet)
     evaluation = evaluate(current.sheet.to_problem())
-    names = short_names(current.sheet.class_names)
-    has_simplex = len(names) == 3
+    count = current.sheet.num_classes
+    has_simplex = count == 3
     columns = st.columns(3 if has_simplex else 2, gap="medium")
     with columns[0], st.container(key="loss_along"):
         _loss_along(current, evaluation)
     with columns[1], st.container(key="what_if"):
-        _what_if(evaluation, names)
+        _what_if(current, evaluation)
     if has_simplex:
         with columns[2], st.container(key="simplex"):
-            _simplex(evaluation, names)
-    if len(names) <= SIDE_BY_SIDE:
+            _simplex(current, evaluation)
+    if count <= SIDE_BY_SIDE:
         with st.container(key="each_label"):
-            _each_label(evaluation, names)
-    with st.container(key="live_table", height="content" if len(names) <= COMPACT_ROWS else TABLE_HEIGHT):
+            _each_label(current, evaluation)
+    with st.container(key="live_table", height="content" if count <= COMPACT_ROWS else TABLE_HEIGHT):
         _table(current, evaluation)
 
 
@@ -255,8 +254,8 @@ def _loss_along(current: Draft, evaluation: Evaluation) -> None:
             _text_table([[number(x, decimals()) for x in row] for row in rows], ["z", "ℓ", "∂ℓ/∂z"], alt=_("The curve"))
 
 
-def _what_if(evaluation: Evaluation, names: list[str]) -> None:
-    problem = evaluation.problem
+def _what_if(current: Draft, evaluation: Evaluation) -> None:
+    problem, names = evaluation.problem, short_names(current.sheet.class_names)
     by_label = if_label_were(problem)
     losses = [number(value, decimals()) for value in by_label.loss.tolist()]
     st.markdown(f"**{_('If the label were …')}** ∂ℓ/∂z")
@@ -265,20 +264,16 @@ def _what_if(evaluation: Evaluation, names: list[str]) -> None:
     shown = [f"{loss} · {name}" for name, loss in zip(names, losses, strict=True)]
     is_soft = problem.has_probabilities
     label = None if is_soft or not bool(problem.kept()[0]) else int(problem.target[0])
-    st.plotly_chart(
-        heatmap.matrix(
-            by_label.grad_logits,
-            theme.GRADIENT,
-            row_names=shown if len(names) <= COMPACT_ROWS else names,
-            class_names=names,
-            bound=weight / problem.temperature,
-            outlines=[(Cell(k, k), 1.0 if k == label else 0.0) for k in range(len(names))],
-            decimals=decimals(),
-            row_height=heatmap.ROW_HEIGHT if len(names) <= COMPACT_ROWS else 12,
-        ),
-        key="what_if_matrix",
-        config=CHART_CONFIG,
-        alt=_("Gradient of the row's loss for each possible label; the numbers are in the table below it"),
+    one_matrix(
+        "if_label_were",
+        by_label.grad_logits,
+        theme.GRADIENT,
+        row_names=shown if len(names) <= COMPACT_ROWS else names,
+        class_names=names,
+        label=_("Gradient of the row's loss for each possible label; the numbers are in the table below it"),
+        bound=weight / problem.temperature,
+        outlines=[(Cell(k, k), 1.0 if k == label else 0.0) for k in range(len(names))],
+        row_height=heatmap.ROW_HEIGHT if len(names) <= MAX_NUMBERED else SMALL_ROW_HEIGHT,
     )
     st.caption(_("Row: the loss it would cost, and the label. Column: the logit that it would pull on."))
     with st.expander(_("Numbers of the matrix"), on_change="rerun", key="what_if_numbers") as opened:
@@ -291,7 +286,8 @@ def _what_if(evaluation: Evaluation, names: list[str]) -> None:
             _text_table(rows, header, alt=_("Loss and gradient for each possible label"))
 
 
-def _each_label(evaluation: Evaluation, names: list[str]) -> None:
+def _each_label(current: Draft, evaluation: Evaluation) -> None:
+    names = short_names(current.sheet.class_names)
     by_label = if_label_were(evaluation.problem)
     st.markdown(f"**{_('The same row under each label')}** p − y")
     for k, column in enumerate(st.columns(len(names), gap="medium")):
@@ -300,15 +296,19 @@ def _each_label(evaluation: Evaluation, names: list[str]) -> None:
                 _("loss if the label were {name}").format(name=markdown_escaped(names[k])),
                 number(float(by_label.loss[k]), decimals()),
             )
-            st.plotly_chart(
-                bars.bars(by_label.grad_logits[k].tolist(), names, is_gradient=True, selected=k),
-                key=f"each_label_{k}",
-                config=CHART_CONFIG,
-                alt=_("Gradient of the row if the label were {name}").format(name=names[k]),
+            st.html(
+                html.signed_bars(
+                    by_label.grad_logits[k].tolist(),
+                    names,
+                    selected=k,
+                    decimals=decimals(),
+                    label=_("Gradient of the row if the label were {name}").format(name=names[k]),
+                )
             )
 
 
-def _simplex(evaluation: Evaluation, names: list[str]) -> None:
+def _simplex(current: Draft, evaluation: Evaluation) -> None:
+    names = short_names(current.sheet.class_names)
     st.markdown(f"**{_('The simplex')}** p₀ + p₁ + p₂ = 1")
     problem, probs = evaluation.problem, evaluation.probs[0].double()
     target, mass = evaluation.effective_target[0].double(), float(evaluation.row_mass[0, 0])

@@ -30,6 +30,8 @@ class TurnRules:
         at once.
       overdue: a run that has waited so long is given one turn in `every` even if others have used less: otherwise many
         who use little each would leave none to one who opens a page.
+      later: how far back, in seconds, a run stands that can wait: what follows when the hand rests goes after edits,
+        and after pages that are opened.
     """
 
     turn: float = 0.05
@@ -37,6 +39,7 @@ class TurnRules:
     longest: float = 2.0
     overdue: float = 0.5
     every: int = 4
+    later: float = 0.3
 
 
 @dataclass(eq=False)
@@ -45,6 +48,7 @@ class _Run:
 
     visit: Visit
     turn_comes: Condition
+    can_wait: bool = False
     used: float = 0.0  # of processor time, by all its turns
     holds: bool = False
     since: float = 0.0  # when it began to hold the lock, or to wait for it
@@ -72,9 +76,9 @@ class RunLock:
         self._thread = local()
 
     @contextmanager
-    def acquire(self, visit: Visit = NOBODY) -> Iterator[None]:
-        """Wait for the lock and hold it until the block ends."""
-        run = _Run(visit, Condition(self._mutex))
+    def acquire(self, visit: Visit = NOBODY, *, can_wait: bool = False) -> Iterator[None]:
+        """Wait for the lock and hold it until the block ends; behind others if it can wait."""
+        run = _Run(visit, Condition(self._mutex), can_wait)
         self._enter(run)
         self._thread.run = run
         try:
@@ -96,6 +100,14 @@ class RunLock:
         finally:
             if run is not None and held:
                 self._enter(run)
+
+    def hurry(self, visit: Visit) -> None:
+        """Let what the visit waits for stand back no longer: something that cannot wait comes after it."""
+        with self._mutex:
+            for run in self._waiting:
+                if run.visit == visit:
+                    run.can_wait = False
+            self._admit()
 
     def pause_for_others(self) -> None:
         """If this run has had its turn, let those go first who have used less; does nothing in a thread without one."""
@@ -183,7 +195,7 @@ class RunLock:
         runs = [*self._holders, *self._waiting]
         standings = self.usage.standings(run.visit for run in runs)
         work = self._work()
-        behind = {run: run.used + standings[run.visit] for run in runs}
+        behind = {run: run.used + standings[run.visit] + self.rules.later * run.can_wait for run in runs}
         for run in self._holders:  # another thread's processor time is not known, so it is taken to have used it all
             behind[run] += work - run.since_work
         return behind

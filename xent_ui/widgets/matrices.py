@@ -45,13 +45,15 @@ def one_matrix(
     key: str,
     values: Tensor,
     scale: Scale,
-    sheet: Sheet,
     *,
+    row_names: Sequence[str],
+    class_names: Sequence[str],
     label: str,
     bound: float,
     outlines: Sequence[tuple[Cell, float]] = (),
+    row_height: int = heatmap.ROW_HEIGHT,
 ) -> None:
-    """A matrix under the sheet's names, drawn by our own component.
+    """A matrix drawn by our own component, with what it is drawn from.
 
     Args:
       key: of the matrix in its frame; with `_matrix` behind it that of the component, with `_frame` of the container
@@ -59,21 +61,13 @@ def one_matrix(
       label: what the matrix is, for who does not see it.
       bound: the value at the end of the scale.
       outlines: the target cells, each with its share.
+      row_height: in pixels.
     """
     source = f"{key}_frame"
+    drawn = drawn_matrix.matrix(values, scale, label=label, bound=bound, outlines=outlines, decimals=decimals())
     with st.container(key=source):
-        st.html(
-            drawn_matrix.frame(
-                {
-                    key: drawn_matrix.matrix(
-                        values, scale, label=label, bound=bound, outlines=outlines, decimals=decimals()
-                    )
-                },
-                row_names=short_names(sheet.row_names),
-                class_names=short_names(sheet.class_names),
-            )
-        )
-    matrix_component.matrix(key, scale, source=source, key=f"{key}_matrix")
+        st.html(drawn_matrix.frame({key: drawn}, row_names=row_names, class_names=class_names))
+    matrix_component.matrix(key, scale, source=source, key=f"{key}_matrix", row_height=row_height)
 
 
 def target_cells(evaluation: Evaluation) -> list[tuple[Cell, float]]:

@@ -4,7 +4,6 @@
 // One request is in flight; meanwhile the newest state waits. The answer echoes the number of the request.
 // All numbers on screen belong to one answer. Only the bar that is dragged is drawn before its answer has come.
 
-const REST_MS = 250 // without an edit until the rest of the page follows
 const LOST_MS = 5000 // without an answer until the state is sent again
 const ARROWS = { rises: "▲", falls: "▼", rests: "–" }
 const views = new WeakMap()
@@ -39,6 +38,11 @@ class View {
     this.root = root
     this.rows = []
     this.find = selector => root.querySelector(selector)
+    this.pieces = new Pieces({
+      ask: (piece, number) =>
+        this.setTriggerValue("rested", { generation: this.data.generation, label: this.touched ?? null, piece, number }),
+      isBusy: () => this.flies || this.waits || !!this.held,
+    })
     this.find(".soft").onchange = event => this.edit({ soft: event.target.checked, moved: null })
     this.find(".smoothing").oninput = event => this.edit({ smoothing: event.target.value })
   }
@@ -56,10 +60,13 @@ class View {
       return // an older picture: the answer is still to come
     }
     this.data = data
+    this.pieces.names = data.pieces
     if (this.flies) {
       this.flies = false
       clearTimeout(this.lost)
+      this.pieces.owe()
     }
+    this.pieces.follow()
     if (isNew || data.names.join("\n") !== this.names) this.build(data)
     this.settle()
     this.draw()
@@ -76,7 +83,7 @@ class View {
 
   close() {
     clearTimeout(this.lost)
-    clearTimeout(this.rest)
+    this.pieces.stop()
   }
 
   // Input, and the request that follows it.
@@ -87,8 +94,7 @@ class View {
     this.waits = true
     this.send() // first: the server works while the browser draws
     if (!this.held?.isEarly) this.draw()
-    clearTimeout(this.rest)
-    this.rest = setTimeout(() => this.tellRest(), REST_MS)
+    this.pieces.moved()
   }
 
   send() {
@@ -106,11 +112,6 @@ class View {
       this.waits = true
       this.send()
     }, LOST_MS)
-  }
-
-  tellRest() {
-    if (this.flies || this.waits) this.rest = setTimeout(() => this.tellRest(), REST_MS)
-    else this.setTriggerValue("rested", { generation: this.data.generation, label: this.touched ?? null })
   }
 
   moveLogit(k, value) {

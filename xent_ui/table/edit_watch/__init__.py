@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from xent_ui.state import session
+from xent_ui.state import pieces, session
 from xent_ui.state.kept import Kept
 from xent_ui.streamlit_internals import editor_can_be_watched
 
 KEY = Kept[dict[str, Any]]("edit_watch", {})
 IS_SLOW = Kept[bool]("edits_are_sent_by_the_editor", False)
 OnChange = Callable[[], None] | Literal["ignore"]  # of an editor
-_SCRIPT = (Path(__file__).parent / "edit_watch.js").read_text(encoding="utf-8")
+_SCRIPT = pieces.SCRIPT + (Path(__file__).parent / "edit_watch.js").read_text(encoding="utf-8")
 
 
 def editors_on_change(*, send: Callable[[], None]) -> OnChange:
@@ -31,7 +31,7 @@ def editors_on_change(*, send: Callable[[], None]) -> OnChange:
 def edit_watch(
     *,
     source: str,
-    pieces: Sequence[str],
+    following: Sequence[str],
     typed: Sequence[str],
     on_edited: Callable[[], None],
     on_rested: Callable[[], None],
@@ -42,17 +42,17 @@ def edit_watch(
     Args:
       source: the key of the container with the frame that answers an edit; it tells `asked`, and whether the edit
         `changed` anything.
-      pieces: what of the page follows when the hand rests, by name and in this order.
+      following: what of the page follows when the hand rests, by name and in this order.
       typed: the keys of the containers of those editors into whose cells one can type.
       on_edited: called when an edit is in the browser, before anything is drawn.
-      on_rested: called for each piece, which `piece_asked` tells.
+      on_rested: called for each piece, see `pieces.piece_asked`.
       on_slow: called when the editors turn out to be none that can be watched.
     """
     # registered at each run: a new process of the tests has a new registry
     component = st.components.v2.component("edit_watch", js=_SCRIPT)
     component(
         key=KEY.name,
-        data={"source": source, "pieces": list(pieces), "typed": list(typed), "is_slow": _is_slow()},
+        data={"source": source, "pieces": list(following), "typed": list(typed), "is_slow": _is_slow()},
         on_edited_change=on_edited,
         on_rested_change=on_rested,
         on_slow_change=lambda: _take_slow(on_slow),
@@ -64,14 +64,6 @@ def number_asked() -> int:
     """The number of the request that this run answers, which the frame tells back; 0 for none."""
     number = session.kept(KEY).get("edited")
     return number if type(number) is int else 0
-
-
-def piece_asked() -> tuple[str, int]:
-    """The piece that is to follow, and the number of the request."""
-    rested = session.kept(KEY).get("rested")
-    if isinstance(rested, dict) and isinstance(rested.get("piece"), str) and type(rested.get("number")) is int:
-        return rested["piece"], rested["number"]
-    return "", 0
 
 
 def _is_slow() -> bool:

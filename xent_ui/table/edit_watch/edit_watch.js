@@ -2,11 +2,9 @@
 //
 // Streamlit's editor sends an edit 150 ms after it; with on_change="ignore" it keeps it in the browser, and the next
 // request of anyone carries it. Here is that request: when a cell closes, after a paste, a tick, a deletion.
-// One request is in flight; what is edited meanwhile goes with the next. Once the hand rests, the rest of the page
-// follows, a piece at a time, and the next edit goes before the pieces that are still to come.
+// One request is in flight; what is edited meanwhile goes with the next. The rest of the page follows in pieces.
 // Keys that come while a cell opens or closes wait until it has: the grid would drop them.
 
-const REST_MS = 300 // without a key or an edit until the rest of the page follows
 const LOST_MS = 5000 // without an answer until it is asked again
 const HELD_MS = 3000 // the longest that a key waits for a cell to open or close
 const AFTER_KEY_MS = 20, AFTER_POINTER_MS = 30, AFTER_PASTE_MS = 60 // until the grid has put an edit into its state
@@ -23,9 +21,12 @@ class Watch {
   constructor() {
     this.users = 0
     this.number = Date.now() // of the last request: larger than those of any page before
-    this.flies = this.wanted = this.owes = false
-    this.lastKey = 0
+    this.flies = this.wanted = false
     this.held = []
+    this.pieces = new Pieces({
+      ask: (piece, number) => this.ask("rested", { piece, number }),
+      isBusy: () => this.flies || this.wanted || !!this.openCell(),
+    })
     addEventListener("keydown", event => this.onKey(event), true)
     addEventListener("focusin", event => this.onFocus(event), true)
     addEventListener("pointerup", event => { if (this.isOn() && inTable(event.target)) this.soon(AFTER_POINTER_MS) }, true)
@@ -40,6 +41,8 @@ class Watch {
     this.users += 1
     this.data = data
     this.ask = ask
+    this.pieces.names = data.pieces
+    this.pieces.follow()
     this.portal ??= document.querySelector("#portal") ?? document.querySelector("[data-testid=portal]")
     if (!this.portal && !data.is_slow) this.ask("slow", true)
     if (this.observer || !this.portal) return
@@ -54,7 +57,7 @@ class Watch {
 
   end() {
     this.users -= 1
-    clearTimeout(this.rest)
+    if (!this.users) this.pieces.stop()
   }
 
   isOn() {
@@ -77,7 +80,7 @@ class Watch {
   want() {
     if (!this.isOn()) return
     this.wanted = true
-    clearTimeout(this.rest)
+    this.pieces.moved()
     this.send()
   }
 
@@ -99,43 +102,9 @@ class Watch {
     if (this.flies && frame.asked < this.number) return // an older one: the answer is still to come
     this.flies = false
     clearTimeout(this.lost)
-    this.owes ||= frame.changed
+    if (frame.changed) this.pieces.owe()
     if (this.wanted) this.send()
-    else if (this.owes) this.restart()
-  }
-
-  // What follows when the hand rests.
-
-  restart() {
-    clearTimeout(this.rest)
-    this.piece = 0
-    this.rest = setTimeout(() => this.next(), REST_MS)
-  }
-
-  next() {
-    if (!this.users || this.flies || this.wanted) return
-    const left = REST_MS - (performance.now() - this.lastKey)
-    if (left > 0 || this.openCell()) {
-      this.rest = setTimeout(() => this.next(), Math.max(left, 50))
-      return
-    }
-    const name = this.data.pieces[this.piece]
-    if (name === undefined) {
-      this.owes = false
-      return
-    }
-    const number = (this.number = Math.max(this.number + 1, Date.now()))
-    this.ask("rested", { piece: name, number })
-    const since = performance.now()
-    const look = () => {
-      const hasCome = document.querySelector(`p[data-piece="${name}"]`)?.dataset.number === String(number)
-      if (!hasCome && performance.now() - since < LOST_MS) this.rest = setTimeout(look, 30)
-      else {
-        this.piece += 1
-        this.rest = setTimeout(() => this.next(), 30)
-      }
-    }
-    this.rest = setTimeout(look, 30)
+    else this.pieces.follow()
   }
 
   // Keys.
@@ -150,7 +119,7 @@ class Watch {
 
   onKey(event) {
     if (!this.isOn() || !event.isTrusted || event.isComposing || MODIFIERS.has(event.key)) return
-    this.lastKey = performance.now()
+    this.pieces.touched()
     if (this.until) {
       event.preventDefault()
       event.stopImmediatePropagation()

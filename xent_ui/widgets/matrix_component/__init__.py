@@ -20,7 +20,15 @@ _TEXTS = '<div class="texts"></div>'
 _CSS, _SCRIPT = ((_FOLDER / f"matrix.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
 
 
-def matrix(name: str, scale: Scale, *, source: str, key: str, on_chosen: Callable[[], None] | None = None) -> None:
+def matrix(
+    name: str,
+    scale: Scale,
+    *,
+    source: str,
+    key: str,
+    on_chosen: Callable[[], None] | None = None,
+    row_height: int = ROW_HEIGHT,
+) -> None:
     """Mount a matrix of a frame; its root has the class `heatmap`, and the numbers as its property `values`.
 
     Args:
@@ -28,10 +36,11 @@ def matrix(name: str, scale: Scale, *, source: str, key: str, on_chosen: Callabl
       source: the key of the container that holds the frame.
       on_chosen: called when a cell was clicked, or chosen with Enter; the cell is in the session under `key`, as
         {"chosen": {"row": …, "label": …}}. None for a matrix whose cells ask nothing.
+      row_height: in pixels.
     """
     # registered at each run: a new process of the tests has a new registry
     component = st.components.v2.component("matrix", html=_HTML, css=_CSS, js=_SCRIPT, isolate_styles=False)
-    data = {"name": name, "source": source, "asks": on_chosen is not None, **drawing(scale)}
+    data = {"name": name, "source": source, "asks": on_chosen is not None, **drawing(scale, row_height)}
     component(key=key, data=data, on_chosen_change=on_chosen or (lambda: None))
 
 
