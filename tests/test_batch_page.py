@@ -14,8 +14,10 @@ from harness.app_test import (
     choose,
     editor_key,
     heatmap,
+    hidden_data,
     loss,
     open_app,
+    open_page,
     press,
     run,
     table,
@@ -550,3 +552,43 @@ def test_a_cell_that_is_not_there_is_not_the_one_that_is_asked_about() -> None:
 
     # but the largest gradient: (0.0900 - 1) / 3 where the label is the smallest of 1, 2 and 3
     assert (at.selectbox(key="why_row").value, at.selectbox(key="why_class").value) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "junk", [None, -1, 2**60, True, 1.5, "x", [], {"piece": 1}, {"piece": "rest", "number": "<b>"}]
+)
+def test_a_hostile_request_for_an_answer_shows_no_exception(junk: object) -> None:
+    at = open_page("pages/explore/batch.py")
+    at.session_state["edit_watch"] = {"edited": junk, "rested": junk}
+    at = type_cell(at, 0, "class 1", "-3.25")
+
+    assert loss(at) == "1.3146"
+    assert all(frame["asked"] == 0 for frame in hidden_data(at) if "asked" in frame)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "cell"),
+    [
+        ({"row": 2, "label": 1}, ("gradient", Cell(2, 1))),
+        *(
+            (junk, None)
+            for junk in (None, 7, {"row": 3, "label": 0}, {"row": 0, "label": "0"}, {"row": True, "label": 0})
+        ),
+    ],
+)
+def test_a_click_chooses_a_cell_that_there_is_and_no_other(chosen: object, cell: object) -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from xent_ui.batch import why
+        from xent_ui.state import session
+
+        session.visit()
+        st.button("click", on_click=lambda: why.select_clicked("gradient"))
+
+    at = run(AppTest.from_function(page, default_timeout=60))
+    at.session_state["gradient_matrix"] = {"chosen": chosen}
+    at.button[0].click()
+    at = run(at)
+
+    assert (at.session_state["selected_cell"] if "selected_cell" in at.session_state else None) == cell

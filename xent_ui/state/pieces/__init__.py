@@ -16,6 +16,7 @@ from streamlit.errors import StreamlitAPIException
 
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
+from xent_ui.state.sheet import LARGEST_WHOLE
 
 SCRIPT = (Path(__file__).parent / "pieces.js").read_text(encoding="utf-8")
 
@@ -39,9 +40,14 @@ def piece(name: str, draw: Callable[[], None], *, component: Kept[Any]) -> None:
 def piece_asked(component: Kept[Any]) -> tuple[str, int]:
     """The piece that is to follow, and the number of the request; "" for none."""
     rested = session.kept(component).get("rested")
-    if isinstance(rested, dict) and isinstance(rested.get("piece"), str) and type(rested.get("number")) is int:
-        return rested["piece"], rested["number"]
+    if isinstance(rested, dict) and isinstance(rested.get("piece"), str):
+        return rested["piece"], request_number(rested.get("number"))
     return "", 0
+
+
+def request_number(sent: Any) -> int:
+    """The number of a request as the browser sent it; 0 for what is none."""
+    return sent if type(sent) is int and 0 <= sent <= LARGEST_WHOLE else 0
 
 
 def fragment_of(piece: str) -> str:

@@ -62,8 +62,7 @@ def edit_watch(
 
 def number_asked() -> int:
     """The number of the request that this run answers, which the frame tells back; 0 for none."""
-    number = session.kept(KEY).get("edited")
-    return number if type(number) is int else 0
+    return pieces.request_number(session.kept(KEY).get("edited"))
 
 
 def _is_slow() -> bool:
