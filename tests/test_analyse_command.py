@@ -201,6 +201,18 @@ def test_ctrl_c_leaves_what_has_been_read_and_says_so(tmp_path: Path) -> None:
     assert "Stopped early" in (tmp_path / "r.html").read_text("utf-8")
 
 
+def test_the_report_says_what_one_percent_carries_and_how_confidence_meets_accuracy() -> None:
+    """All rows have p = 0.75 and 0.25; one of a hundred is wrong: its norm is 0.75·√2, that of the others 0.25·√2."""
+    logits = np.array([[0.0, np.log(3)], *[[np.log(3), 0.0]] * 99])
+    page = report_html(analyse(logits, np.zeros(100, np.int64), fit_temperature=False), title="x")
+
+    assert "The largest 1 % of the examples carry 2.9% of the gradient." in page  # 0.75 / (0.75 + 99 · 0.25)
+    bins = re.findall(r"<tr><td>(\d.\d\d … \d.\d\d)</td><td>(\d+)</td><td>(.+?)</td><td>(.+?)</td></tr>", page)
+    assert [(place, int(rows), float(p), float(right)) for place, rows, p, right in bins] == [
+        ("0.73 … 0.80", 100, 0.75, 0.99)
+    ]
+
+
 def test_a_report_without_a_single_finite_number_is_still_a_report() -> None:
     page = report_html(analyse(np.full((3, 2), np.nan), [0, 1, 0]), title="<x>")
 

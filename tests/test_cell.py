@@ -55,6 +55,13 @@ def test_temperature_weight_and_smoothing_are_in_the_arithmetic():
     assert cell.grad == pytest.approx((2.9 / (1 + math.exp(-1)) - 2.85) / 6, rel=1e-5)
 
 
+def test_a_mean_over_a_weight_of_0_has_no_gradient():
+    cell = cell_arithmetic(evaluate(Problem([[2, 0]], [0], weight=[0, 1])), 0, 0)
+
+    assert (cell.kept, cell.denominator, cell.mass) == (True, 0, 0)
+    assert math.isnan(cell.grad)
+
+
 def test_a_masked_class_has_exp_0():
     cell = cell_arithmetic(evaluate(Problem([[1, -math.inf]], [0])), 0, 1)
 

@@ -189,6 +189,16 @@ def test_the_helper_for_pytest_passes_or_raises_the_report():
         assert_cross_entropy(detached)
 
 
+def test_an_option_that_takes_no_keyword_is_not_given():
+    def by_place(logits, target, reduction="mean", /, *weight):
+        return F.cross_entropy(logits, target)
+
+    report = check_loss(by_place)
+
+    assert report.passed, report
+    assert {"reduction none", "weight"} <= set(report.skipped)
+
+
 def test_a_function_that_runs_nowhere_has_not_passed():
     assert not check_loss(F.cross_entropy, cases=[]).passed
 

@@ -234,6 +234,11 @@ HOSTILE = {
         json_with(target={"dtype": "object", "shape": [3], "values": [1, 1, 1]}),
         "'object'",
     ),
+    "a dtype that is a list": (
+        "a.json",
+        json_with(target={"dtype": ["int64"], "shape": [3], "values": [1, 1, 1]}),
+        "['int64']",
+    ),
     "a tensor that is a list": ("a.json", json_with(target=[1, 2, 3]), "target is [1, 2, 3]"),
     "a shape that lies": (
         "a.json",
@@ -300,6 +305,16 @@ HOSTILE = {
     ),
     "no header": ("a.npz", zipped([("logits.npy", b"")]), "logits.npy"),
     "a bomb": ("a.npz", zipped([("logits.npy", npy(np.zeros((1000, 3000), np.float32)))]), "unpacks to"),
+    "a bomb beside an array that is none": (
+        "a.npz",
+        zipped(
+            [
+                ("logits.npy", npy(np.random.default_rng(0).random((1000, 300)))),
+                ("target.npy", npy(np.zeros(1_000_000, np.int64))),
+            ]
+        ),
+        "unpacks to",
+    ),
     "many bytes": ("a.npz", zipped([("logits.npy", npy(np.zeros(70 * 2**20, np.uint8)))]), "unpacks to"),
     "a method without a limit": ("a.npz", zipped([("logits.npy", npy(LOGITS))], zipfile.ZIP_BZIP2), "does not use"),
     "an option that is a list": ("a.npz", npz(logits=LOGITS, target=TARGET, ignore_index=[1]), "ignore_index is [1]"),
@@ -340,6 +355,10 @@ def test_a_bad_file_has_one_clear_message(case: str) -> None:
             data = zipped(TWO_TARGETS)
 
     assert came in refusal(name, data).came
+
+
+def test_a_label_that_is_no_class_is_told_which_there_are() -> None:
+    assert "0…2," in refusal("a.csv", b"a,b,c,label\n1,2,3,d\n").expected
 
 
 def test_a_pickle_is_refused_with_the_lines_that_convert_it() -> None:

@@ -192,6 +192,23 @@ def test_the_header_of_a_table_names_the_classes(tmp_path: Path) -> None:
     assert logits[1, 1].isnan()
 
 
+def test_logits_are_found_by_their_name_or_as_the_only_matrix_of_fractions(tmp_path: Path) -> None:
+    np.savez(tmp_path / "named.npz", LOGITS=LOGITS, Target=TARGET, others=LOGITS[:, :2])
+    np.savez(tmp_path / "matrix.npz", last_layer=LOGITS, weights_of_rows=LOGITS[:, 0], target=TARGET)
+
+    for name in ("named.npz", "matrix.npz"):
+        with open_dump(tmp_path / name) as dump:
+            batch = dump.read(0, ROWS)
+
+        np.testing.assert_array_equal(batch.logits.numpy(), LOGITS)
+        np.testing.assert_array_equal(batch.target.numpy(), TARGET)
+
+
+def test_logits_that_require_a_gradient_are_read() -> None:
+    with open_dump(torch.tensor(LOGITS, requires_grad=True), torch.tensor(TARGET)) as dump:
+        np.testing.assert_array_equal(dump.read(0, ROWS).logits.numpy(), LOGITS)
+
+
 def test_remote_addresses_are_read() -> None:
     import fsspec
 
@@ -308,6 +325,13 @@ def test_a_bad_file_gets_one_clear_message(tmp_path: Path, name: str) -> None:
     assert caught.value.came
     assert caught.value.expected
     assert caught.value.fix
+
+
+def test_a_file_that_was_cut_off_is_told_how_many_bytes_it_has(tmp_path: Path) -> None:
+    (tmp_path / "cut.npy").write_bytes(_saved(LOGITS)[:-8])
+
+    with pytest.raises(InvalidDump, match="takes 640 bytes, and has 632"):
+        analyse(tmp_path / "cut.npy", TARGET)
 
 
 def test_files_of_torch_save_are_refused_with_two_lines_that_convert_them(tmp_path: Path) -> None:

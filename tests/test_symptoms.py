@@ -71,6 +71,14 @@ def test_pieces_give_the_same_as_the_whole(shape: tuple[int, ...]) -> None:
     assert f"row {shape[0] - 1}" in found.explanation or f"row [{shape[0] - 1}, 0]" in found.explanation
 
 
+@pytest.mark.parametrize("filled", [-100.0, -1.0, 0.0])
+def test_a_row_of_probabilities_that_is_left_out_is_not_called_negative_or_off_its_sum_as_well(filled: float) -> None:
+    target = T([[0.5, 0.3, 0.2], [filled] * 3, [0.1, 0.1, 0.8]])
+    found = {one.code for one in diagnose(T([[2.0, 1.0, 0.1], [0.5, 2.5, -1.0], [1.0, 1.5, 3.0]]), target)}
+
+    assert found == {"soft-target-masked-rows"}
+
+
 def test_the_floor_of_a_double_softmax_is_the_right_one() -> None:
     found = diagnose(torch.eye(10)[:4], T([0, 1, 2, 3]))[0]
 
