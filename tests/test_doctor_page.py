@@ -111,11 +111,13 @@ def test_every_pitfall_is_shown() -> None:
     for code in PITFALLS:
         app.selectbox(key="doctor_pitfall").set_value(code)
         app = run(app)
-        assert PITFALLS[code].wrong.message.replace("\\", "") in errors(app)
+        message = PITFALLS[code].wrong.message.replace("\\", "")
+        assert message in errors(app) if message else not app.error
         assert app.get("plotly_chart")
         logits, target, options = PITFALLS[code].wrong.arguments or ()
         said = [one.explanation for one in diagnose(logits, target, **options) if one.code == code]
-        assert markdown_escaped("".join(said)) in [markdown.value for markdown in app.markdown] or not said
+        assert said or code in ("logits-type", "target-type", "weight-type")  # lists, which the doctor reads
+        assert not said or markdown_escaped("".join(said)) in [markdown.value for markdown in app.markdown]
 
 
 @pytest.mark.parametrize("preset", ["masked", "class-weights", "soft-labels", "saturated", "digits"])

@@ -23,7 +23,16 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from harness.sample_dumps import sparse_dump
 from scripts.make_digits_dump import make
 from scripts.measure_ranking import OURS, precisions
-from xent_core.dump import InvalidDump, LossOptions, analyse, open_dump, pair_detail, scores_of_rows, scores_table
+from xent_core.dump import (
+    InvalidDump,
+    LossOptions,
+    analyse,
+    analysis,
+    open_dump,
+    pair_detail,
+    scores_of_rows,
+    scores_table,
+)
 from xent_core.dump.statistics import MAX_MATRIX_CLASSES
 
 torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
@@ -237,9 +246,9 @@ def test_quantiles_and_lorenz_curve_are_those_of_the_sorted_values(tmp_path) -> 
     for share in (0.0, 0.1, 0.5, 0.99, 1.0):
         exact = np.quantile(row_loss.numpy(), share, method="inverted_cdf")
         assert summary.loss_histogram.quantile(share) == pytest.approx(exact, rel=0.005)
-    for share in (0.01, 0.1, 0.5):
-        carried = norm[: round(share * 2_000)].sum() / norm.sum()
-        assert summary.lorenz.carried_by(share) == pytest.approx(carried, rel=0.005)
+    carried = {str(share): norm[: round(share * 2_000)].sum() / norm.sum() for share in (0.01, 0.1, 0.5)}
+    assert {share: summary.lorenz.carried_by(float(share)) for share in carried} == pytest.approx(carried, rel=0.005)
+    assert json.loads(summary.as_json())["gradient_carried_by"] == pytest.approx(carried, rel=0.005)
 
 
 def test_a_picture_of_the_histogram_keeps_every_row() -> None:
@@ -424,6 +433,20 @@ def test_whoever_watches_may_look_and_stop(tmp_path) -> None:
     table = pq.read_table(tmp_path / "s.parquet")
     assert sorted(table["rank"].to_pylist()) == list(range(1, 31))
     assert [file.name for file in tmp_path.iterdir()] == ["s.parquet"]
+
+
+def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysis, "SAMPLE_ELEMENTS", 100)  # twenty rows of five classes
+    seen = []
+
+    def watch(progress) -> bool:
+        seen.append((progress.stage, progress.rows))
+        return progress.stage == "temperature" and progress.rows >= 60
+
+    summary = analyse(*draw(90), batch_rows=30, progress=watch)
+
+    assert seen == [("rows", 30), ("rows", 60), ("rows", 90), ("temperature", 30), ("temperature", 60)]
+    assert (summary.complete, summary.best) == (True, None)
 
 
 @pytest.mark.parametrize(

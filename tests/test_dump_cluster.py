@@ -75,6 +75,17 @@ def test_threads_of_this_process_may_be_the_workers(dump: tuple[str, str]) -> No
     assert (stopped.rows, stopped.complete) == (601, False)
 
 
+def test_a_worker_takes_the_logarithm_of_probabilities(tmp_path: Path) -> None:
+    np.save(tmp_path / "probs.npy", np.array([[0.75, 0.25], [0.5, 0.5]]))
+    np.save(tmp_path / "target.npy", np.array([0, 1]))
+    files = tmp_path / "probs.npy", tmp_path / "target.npy"
+
+    with distributed.Client(processes=False, n_workers=1, dashboard_address=None) as client:
+        summary = analyse(*files, logits_are="probabilities", cluster=client, fit_temperature=False)
+
+    assert summary.loss == pytest.approx(-(np.log(0.75) + np.log(0.5)) / 2)
+
+
 def test_a_dump_in_memory_is_not_for_a_cluster(dump: tuple[str, str]) -> None:
     with (
         distributed.Client(processes=False, n_workers=1, dashboard_address=None) as client,

@@ -17,6 +17,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DumpSummar
     chance = np.random.default_rng(5)
     logits = 2 * chance.normal(size=(ROWS, CLASSES))
     logits[7, 2] = np.nan
+    logits[11, 4] = np.inf  # predicted, without a gradient
     path = tmp_path_factory.mktemp("selection") / "s.parquet"
     names = [f"example {row}" for row in range(ROWS)]
     summary = analyse(
@@ -90,6 +91,6 @@ def test_without_a_choice_everything_is_that_of_the_summary(analysed: tuple) -> 
     assert found.suspects.row.tolist() == summary.suspects.row.tolist()
     assert found.confusion.tolist() == summary.confusion.tolist()
     assert found.loss_histogram.counts.tolist() == summary.loss_histogram.counts.tolist()
-    assert found.loss_histogram.nan == summary.loss_histogram.nan == 1
+    assert found.loss_histogram.nan == summary.loss_histogram.nan == 2  # a logit is NaN, one infinite
     np.testing.assert_allclose(found.pair_norm / found.norm, summary.pair_share, rtol=1e-9)
     assert found.grad_norm_histogram.smallest == summary.grad_norm_histogram.smallest

@@ -12,6 +12,7 @@ from harness.app_test import open_app, press, run
 from xent_core import Problem, evaluate
 from xent_core.codec import to_csv, to_json, to_npz, to_safetensors, to_script
 from xent_core.presets import PRESETS
+from xent_ui.export.figures import picture
 from xent_ui.export.html_page import html_page
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 
@@ -54,6 +55,7 @@ def test_a_file_is_shown_first_and_then_opened_and_undone(name: str, data: bytes
     at = upload(name, data)
     before = sheet(at)
     shown = {metric.label: metric.value for metric in at.metric}
+    assert not at.warning  # the weight has the dtype of the logits
     at = press(at, "Open it")
     opened = sheet(at)
     at.switch_page("pages/explore/batch.py")
@@ -113,6 +115,15 @@ def test_what_no_table_holds_is_shown_and_not_opened(problem: Problem) -> None:
     assert "Open it" not in [button.label for button in at.button]
 
 
+def test_the_first_rows_of_a_file_are_shown() -> None:
+    logits = torch.arange(12.0).reshape(2, 3, 2)
+    at = upload("a.json", to_json(Problem(logits, torch.tensor([[0, -100], [2, 1]]))))
+    rows, labels = (frame.value for frame in at.dataframe)
+
+    assert rows.to_numpy().tolist() == [["0", "2", "4"], ["1", "3", "5"], ["6", "8", "10"], ["7", "9", "11"]]
+    assert labels["label"].tolist() == ["0", "-100 (ignored)", "2", "1"]
+
+
 def test_another_dtype_of_the_weight_is_announced() -> None:
     problem = Problem(torch.zeros(2, 2), torch.tensor([[0.1, 0.9]] * 2, dtype=torch.float64))
     at = upload("a.json", to_json(problem))
@@ -133,6 +144,14 @@ def test_the_page_of_html_holds_the_numbers_and_no_markup_of_names() -> None:
     assert "<img" not in text[: text.index("<script>")]
     assert "default-src 'none'" in text
     assert "&quot;&lt;b&gt;" in text
+
+
+@pytest.mark.parametrize(("quantity", "scale"), [("probability", (0, 1)), ("gradient", (-1 / 3, 1 / 3))])
+def test_a_picture_has_the_scale_of_all_that_could_be(quantity: str, scale: tuple[float, float]) -> None:
+    worked = sheet_of_preset(PRESETS["worked-batch"])
+    heatmap = picture(evaluate(worked.to_problem()), worked, quantity, outlines=[], hover=None).data[0]
+
+    assert (heatmap.zmin, heatmap.zmax) == pytest.approx(scale)
 
 
 def test_a_locked_table_takes_no_file() -> None:

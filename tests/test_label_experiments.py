@@ -44,6 +44,12 @@ def curves(app: AppTest, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(_array(trace["x"]), _array(trace["y"])) for trace in json.loads(chart.proto.spec)["data"]]
 
 
+def marked(app: AppTest) -> list[float]:
+    """Where the vertical lines of the pictures stand."""
+    layouts = [json.loads(chart.proto.spec)["layout"] for chart in app.get("plotly_chart")]
+    return [line["x0"] for layout in layouts for line in layout.get("shapes", []) if line["x0"] == line["x1"]]
+
+
 def _array(value: dict[str, str]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]).newbyteorder("<"))
 
@@ -134,6 +140,13 @@ def test_the_weight_of_the_label_is_swept() -> None:
 
     assert drawn[0][0][-1] == 10
     assert_agree(torch.tensor([y[-1] for _x, y in drawn]), logits.grad[0], dtype=torch.float32)
+
+
+@pytest.mark.parametrize(("weight", "here"), [(None, 1.0), (("1", "2", "5"), 5.0)])
+def test_the_weight_in_use_is_marked(weight: tuple[str, ...] | None, here: float) -> None:
+    app = open_section("weight", replace(sheet_of_preset(PRESETS["worked-batch"]), weight=weight))
+
+    assert set(marked(app)) == {here}  # row 0 has label 2
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.app_test import open_app
 from xent_core.parse import InvalidText
 from xent_ui.table.loss_options_form import MAX_WEIGHT_CHARACTERS, loss_option_entries, weights_of
 
@@ -43,6 +44,12 @@ def test_weights_without_end_are_not_even_read() -> None:
     assert len(weights) == MAX_WEIGHT_CHARACTERS // 2
     with pytest.raises(InvalidText, match="1,900,001 characters, expected at most 100,000"):
         weights_of("1," * 950_000 + "1")
+
+
+def test_the_slider_of_smoothing_moves_by_a_hundredth() -> None:
+    (slider,) = [one for one in open_app().slider if one.label == "label_smoothing ε"]
+
+    assert (slider.min, slider.max, slider.step) == (0, 1, 0.01)
 
 
 def test_the_options_begin_with_the_defaults_of_pytorch() -> None:

@@ -1,5 +1,7 @@
 """The one example page through AppTest: what it shows of a row, and what of it goes into the batch."""
 
+import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -212,6 +214,23 @@ def test_odd_rows_are_shown(name: str) -> None:
     app = open_page(change=ODD[name])
 
     assert frame(app)["names"] == list(sheet(app).class_names)
+
+
+def test_the_curve_reaches_as_far_as_the_sliders() -> None:
+    """Along the first logit, between −10 and 10; the other two are 2 and 3, and the label is 2."""
+    (chart,) = [one for one in open_page().get("plotly_chart") if "loss_curve" in one.proto.id]
+    curve = json.loads(chart.proto.spec)["data"][0]
+    rest = math.exp(2) + math.exp(3)
+
+    assert (curve["x"][0], curve["x"][-1]) == (-10, 10)
+    assert curve["y"][0] == pytest.approx(math.log(math.exp(-10) + rest) - 3)
+    assert curve["y"][-1] == pytest.approx(math.log(math.exp(10) + rest) - 3)
+
+
+def test_what_is_tried_out_is_said_in_the_digits_of_its_dtype() -> None:
+    app = send(open_page(change=lambda one: replace(one, dtype="float64")), logits=["0.1", "2", "3"])
+
+    assert "Tried out: [0.1, 2, 3]" in " ".join(caption.value for caption in app.caption)
 
 
 def test_logits_too_large_for_a_picture_have_their_curve_as_numbers() -> None:

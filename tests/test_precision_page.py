@@ -1,5 +1,6 @@
 """The precision page: the four dtypes side by side, the presets, and odd problems."""
 
+import json
 import math
 from dataclasses import replace
 from functools import partial
@@ -83,6 +84,9 @@ def test_every_matrix_can_be_chosen(quantity: str) -> None:
     # the errors are those of the other dtypes to float64, which has none of its own
     matrices = [chart for chart in app.get("plotly_chart") if "precision_" in chart.proto.id]
     assert len(matrices) == (4 if quantity in ("gradient", "probability") else 3)
+    if quantity == "probability":
+        scales = [json.loads(chart.proto.spec)["data"][0] for chart in matrices]
+        assert {(scale["zmin"], scale["zmax"]) for scale in scales} == {(0, 1)}
 
 
 def test_numbers_are_taken_as_typed_whatever_the_dtype_of_the_batch() -> None:

@@ -112,7 +112,9 @@ def test_locked_controls_are_shown_and_cannot_be_used() -> None:
         "reduction": True,
         "target": True,
     }
-    assert all(button.disabled for button in at.button if button.label in ("Undo", "Reset"))
+    buttons = {button.label: button.disabled for button in at.button if button.label in ("Undo", "Reset")}
+    assert buttons == {"Undo": True, "Reset": True}
+    assert at.data_editor
     assert all(grid.proto.disabled for grid in at.data_editor)
 
 
