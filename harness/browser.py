@@ -252,6 +252,12 @@ def wait_drawn(page: Page) -> None:
     )
 
 
+def wait_rested(page: Page) -> None:
+    """Wait until the part of the page has come that follows an edit once the hand rests."""
+    page.wait_for_function("() => (document.querySelector('p[data-piece]')?.dataset.number ?? '0') !== '0'")
+    wait_idle(page)
+
+
 def go_to(page: Page, title: str) -> None:
     """Choose a page in the menu."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()

@@ -28,7 +28,7 @@ def fill_and_free():
         block = libc.malloc(5 * 2**20)
         ctypes.memset(block, 1, 5 * 2**20)
         blocks.append(block)
-        kept.append(libc.malloc(100))
+        kept.append(libc.malloc(100_000))  # larger than what lies free elsewhere
     for block in blocks:
         libc.free(block)
 

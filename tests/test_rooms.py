@@ -189,7 +189,6 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "xent_core/doctor/diagnose.py",
             "xent_core/doctor/findings.py",
-            "xent_core/doctor/fixes.py",
         ),
     ),
     "tests/test_dump.py": (
@@ -197,8 +196,6 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "xent_core/dump/analysis.py",
             "xent_core/dump/passes.py",
-            "xent_core/dump/scores.py",
-            "xent_core/dump/statistics.py",
             "xent_core/dump/summary.py",
             "xent_core/dump/temperature.py",
         ),
@@ -219,10 +216,6 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/parts.py",
             "xent_core/dump/sources.py",
         ),
-    ),
-    "tests/test_dump_selection.py": (
-        "rows are chosen from this table",
-        ("xent_core/dump/scores_table.py",),
     ),
     "tests/test_analyse_command.py": (
         "the command by its name",

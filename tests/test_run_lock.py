@@ -367,8 +367,8 @@ def test_what_can_wait_goes_last_until_its_visit_asks_for_more() -> None:
     used(lock, c=0.2)
 
     def later(visit: Visit) -> None:
-        with lock.acquire(visit, can_wait=True):
-            ran.append(f"{visit.session} later")
+        with lock.acquire(visit, can_wait=True) as is_wanted:
+            ran.append(f"{visit.session} later" if is_wanted else f"{visit.session} left out")
 
     with ThreadPoolExecutor(4) as threads, lock.acquire(NOBODY):
         for number, visit in enumerate((A, B), 1):
@@ -378,7 +378,7 @@ def test_what_can_wait_goes_last_until_its_visit_asks_for_more() -> None:
             waits(lock, threads, visit, ran)
         lock.hurry(B)
 
-    assert ran == ["b later", "d", "c", "a later"]
+    assert ran == ["b left out", "d", "c", "a later"]
 
 
 def request(*events: str, name: str = "") -> RerunData:
@@ -393,7 +393,7 @@ def test_what_follows_when_the_hand_rests_can_wait_with_what_its_callback_runs(
     hurried: list[Visit] = []
 
     class Lock(RunLock):
-        def acquire(self, visit: Visit = NOBODY, *, can_wait: bool = False) -> AbstractContextManager[None]:
+        def acquire(self, visit: Visit = NOBODY, *, can_wait: bool = False) -> AbstractContextManager[bool]:
             self.can_wait = can_wait
             return super().acquire(visit)
 
@@ -432,3 +432,26 @@ def test_what_follows_when_the_hand_rests_can_wait_with_what_its_callback_runs(
         "a slider": False,
         "both": False,
     }
+
+
+def test_a_rest_whose_visitor_has_moved_on_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, _passes = lock_and_time()
+    ran: list[str] = []
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _seconds: None)
+    monkeypatch.setattr(run_scheduler, "RUN_LOCK", lock)
+    monkeypatch.setattr(run_scheduler, "visit_of", lambda session: Visit("address", session))
+    monkeypatch.setattr(ScriptRunner, "_run_script", lambda _runner, data: ran.append(data.query_string))
+    monkeypatch.setattr(ScriptRunner, "request_rerun", lambda _runner, _data: True)
+    run_scheduler.apply()
+    moves, stays = (object.__new__(ScriptRunner) for _ in range(2))
+    moves._session_id, stays._session_id = "moves on", "stays"
+    rest = '[{"event":"rested","value":{"piece":"rest","number":2}}]'
+
+    with ThreadPoolExecutor(2) as threads, lock.acquire(NOBODY):
+        for number, runner in enumerate((moves, stays), 1):
+            threads.submit(runner._run_script, request(rest, name=f"the rest of who {runner._session_id}"))
+            until(lambda number=number: lock.waiting == number)
+        moves.request_rerun(request(name="an edit"))
+        stays.request_rerun(request(rest))
+
+    assert ran == ["the rest of who stays"]

@@ -1,7 +1,8 @@
 """Makes Streamlit run one page at a time, under the run lock, whoever has used least first.
 
 What follows an edit when the hand rests can wait until others' edits are answered. A page's script tells it by the
-event "rested" of a component; the run that its callback asks for in its place can wait too.
+event "rested" of a component; the run that its callback asks for in its place can wait too. If the visitor does
+something else before it has begun, it is left out.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def apply() -> None:
         events = events_of(data)
         can_wait = is_rest(events) or (not events and runner in resting)
         (resting.add if can_wait else resting.discard)(runner)
-        with RUN_LOCK.acquire(visit_of(runner._session_id), can_wait=can_wait):
-            run(runner, data)
+        with RUN_LOCK.acquire(visit_of(runner._session_id), can_wait=can_wait) as is_wanted:
+            if is_wanted:  # else the browser has moved on, and asks again when it rests
+                run(runner, data)
 
     def request_and_hurry(runner: ScriptRunner, data: Any) -> bool:
         if runner in resting and not is_rest(events_of(data)):

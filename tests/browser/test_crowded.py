@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 import websockets
 from playwright.sync_api import Page, expect
 
-from harness.browser import ROOT, Server, edit_cell, editor, metric, serve
+from harness.browser import ROOT, Server, edit_cell, editor, metric, serve, wait_rested
 from tests.aio import in_a_thread
 from xent_host.connection_limits import SERVER_FULL, ConnectionLimits
 
@@ -55,6 +55,7 @@ def test_a_tab_that_gave_way_says_why_and_goes_on_when_there_is_room(page: Page)
         edit_cell(page, editor(page, "logits"), 0, 1, "5")
         expect(metric(page, "loss")).not_to_have_text("1.4076", timeout=PATIENCE_MS)
         before = metric(page, "loss").inner_text()
+        wait_rested(page)  # the last that it asks for
         filler = threading.Thread(target=lambda: in_a_thread(crowd()))
         filler.start()
         try:

@@ -76,13 +76,16 @@ class RunLock:
         self._thread = local()
 
     @contextmanager
-    def acquire(self, visit: Visit = NOBODY, *, can_wait: bool = False) -> Iterator[None]:
-        """Wait for the lock and hold it until the block ends; behind others if it can wait."""
+    def acquire(self, visit: Visit = NOBODY, *, can_wait: bool = False) -> Iterator[bool]:
+        """Wait for the lock and hold it until the block ends; behind others if it can wait.
+
+        Gives: whether it is still wanted. What could wait is not once its visit has asked for something else meanwhile.
+        """
         run = _Run(visit, Condition(self._mutex), can_wait)
         self._enter(run)
         self._thread.run = run
         try:
-            yield
+            yield run.can_wait == can_wait
         finally:
             self._thread.run = None
             self._leave(run)

@@ -5,7 +5,7 @@
 const REST_MS = 300 // the least without an edit until the pieces follow
 const SLOW_MS = 900 // apart: between such steps all pieces have time
 const BETWEEN_MS = 30 // from the arrival of a piece to the next
-const MISSED_MS = 5000 // without a piece until the next one is asked for
+const MISSED_MS = 5000 // without a piece until it is asked for again
 
 class Pieces {
   // ask(piece, number): sends the request; isBusy(): whether something more urgent is going on, or about to
@@ -61,9 +61,10 @@ class Pieces {
     const since = performance.now()
     const look = () => {
       const shown = document.querySelector(`p[data-piece="${name}"]`)?.dataset.number
-      if (shown !== String(this.number) && performance.now() - since < MISSED_MS) this.timer = setTimeout(look, BETWEEN_MS)
+      const hasCome = shown === String(this.number)
+      if (!hasCome && performance.now() - since < MISSED_MS) this.timer = setTimeout(look, BETWEEN_MS)
       else {
-        this.next += 1
+        if (hasCome) this.next += 1 // else a busy server has left it out
         this.timer = setTimeout(() => this.wait(), BETWEEN_MS)
       }
     }
