@@ -46,6 +46,11 @@ def test_the_worked_batch_holds_in_every_dtype() -> None:
     assert "Every dtype holds" in app.success[0].value
 
 
+@pytest.mark.parametrize("name", ["loss: error", "loss: error in ulp", "gradient: error", "gradient: error in ulp"])
+def test_float64_alone_has_no_error_to_itself(name: str) -> None:
+    assert [text == "–" for text in lines(open_page())[name]] == [True, False, False, False]
+
+
 def test_the_mean_of_float16_is_infinite() -> None:
     app = choose(open_page(), "mean-overflows")
 

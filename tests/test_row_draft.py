@@ -59,6 +59,12 @@ def test_a_dragged_share_takes_from_the_others_in_proportion() -> None:
     assert live.frame(draft)["loss"] == number(float(expected))
 
 
+def test_shares_that_float32_cannot_hold_keep_their_proportion() -> None:
+    draft = after(draft_of(), soft=True, probabilities=["0.5", "1e-50", "3e-50"], moved=0, share="0.2")
+
+    assert draft.sheet.probabilities == (("0.2", "0.2", "0.6"),)
+
+
 def test_back_to_a_hard_label_keeps_the_largest_share() -> None:
     soft = after(draft_of(), soft=True, probabilities=["0.1", "0.6", "0.3"])
     hard = after(soft, soft=False)
