@@ -166,8 +166,9 @@ class Watch {
 
   replay(old) {
     const target = document.activeElement
-    if (target === this.box() && isText(old)) {
-      document.execCommand("insertText", false, old.key)
+    // an event of a script types nothing
+    if (target === this.box() && (isText(old) || old.key === "Backspace")) {
+      document.execCommand(isText(old) ? "insertText" : "delete", false, old.key)
       return
     }
     this.after(old, target)
