@@ -25,7 +25,6 @@ def loss_and_matrices() -> None:
     evaluation = evaluate(sheet.to_problem())
     view.summary(evaluation)
     answers.answer(evaluation, sheet)
-    tab_storage.keep_in_tab()  # a reload may follow at once
 
 
 @st.fragment(key=TABLE)
@@ -62,6 +61,7 @@ def rest() -> None:
     part("check", view.check)
     part(WHY, why.explanation)
     part("numbers", view.tables)
+    tab_storage.keep_in_tab()
 
 
 options.take_weights()
