@@ -5,6 +5,7 @@ import streamlit as st
 from xent_core import evaluate
 from xent_ui.batch import answers, view, why
 from xent_ui.batch.fragments import ANSWER, REST, TABLE, WHY, part
+from xent_ui.batch.state import IS_REST_OLD
 from xent_ui.shell import tab_storage
 from xent_ui.state import pieces, session
 from xent_ui.table import edit_watch, editors, layout, options
@@ -56,6 +57,7 @@ def table_and_picture() -> None:
 
 def rest() -> None:
     """What follows once the hand rests."""
+    session.keep(IS_REST_OLD, False)
     part("findings", view.findings)
     part("effective_target", view.effective_target)
     part("check", view.check)

@@ -7,7 +7,7 @@ import streamlit as st
 from xent_core import Evaluation
 from xent_ui.batch import view, why
 from xent_ui.batch.fragments import ANSWER, REST, TABLE, WHY
-from xent_ui.batch.state import ASKED, FRAME, SHOWN
+from xent_ui.batch.state import ASKED, FRAME, IS_REST_OLD
 from xent_ui.state import session
 from xent_ui.state.pieces import fragment_of, piece_asked, run_again
 from xent_ui.state.sheet import PROBABILITIES, Sheet
@@ -17,9 +17,7 @@ from xent_ui.table import edit_watch, editors
 def answer(evaluation: Evaluation, sheet: Sheet) -> None:
     """The numbers that the matrices are drawn from, and the watch that asks for the next."""
     with st.container(key=FRAME):
-        changed = session.kept(SHOWN) not in (None, sheet)
-        st.html(view.frame(evaluation, sheet, asked=session.kept(ASKED), changed=changed))
-        session.keep(SHOWN, sheet)
+        st.html(view.frame(evaluation, sheet, asked=session.kept(ASKED), changed=session.kept(IS_REST_OLD)))
     tables = ["logits", "target"] if sheet.target_kind == PROBABILITIES else ["logits"]
     edit_watch.edit_watch(
         source=FRAME,
@@ -47,6 +45,8 @@ def _take_edits() -> None:
     before, revision = session.visit().sheet, dict(session.visit().revision)
     editors.take_edits()
     visit = session.visit()
+    if visit.sheet != before:
+        session.keep(IS_REST_OLD, True)
     # a label moves its tick and the divisor, a refused cell goes back: that is in the editors and above the matrices
     if visit.revision != revision or visit.sheet.labels != before.labels:
         run_again(TABLE, *([fragment_of(REST)] if visit.refused else []))

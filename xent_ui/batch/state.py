@@ -6,7 +6,6 @@ from typing import Any
 
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state.kept import Kept
-from xent_ui.state.sheet import Sheet
 
 SELECTED = Kept[tuple[str, Cell] | None]("selected_cell", None)  # "gradient" or "probability", and the cell
 # the boxes; None before they are drawn
@@ -18,4 +17,4 @@ CLICKS = {quantity: Kept[dict[str, Any]](f"{quantity}_matrix", {}) for quantity 
 FRAME = "frame"  # of the container with the numbers that the matrices are drawn from
 ROW_LOSSES = "row_losses"  # of the table of texts in that frame
 ASKED = Kept[int]("edit_asked", 0)  # the number of the request that is being answered
-SHOWN = Kept[Sheet | None]("sheet_shown", None)  # of which the matrices show the numbers
+IS_REST_OLD = Kept[bool]("is_rest_old", False)  # whether an edit has come since the rest of the page was drawn

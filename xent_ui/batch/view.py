@@ -81,7 +81,7 @@ def frame(evaluation: Evaluation, sheet: Sheet, *, asked: int, changed: bool) ->
 
     Args:
       asked: the number of the request that this answers.
-      changed: whether the numbers are others than before.
+      changed: whether the rest of the page is older than these numbers.
     """
     chosen, cell = why.selected_cell(evaluation)
     quantities = {
