@@ -254,7 +254,7 @@ def wait_drawn(page: Page) -> None:
 
 def wait_rested(page: Page) -> None:
     """Wait until the part of the page has come that follows an edit once the hand rests."""
-    page.wait_for_function("() => (document.querySelector('p[data-piece]')?.dataset.number ?? '0') !== '0'")
+    page.wait_for_function("() => (document.querySelector('p[data-rest]')?.dataset.rest ?? '0') !== '0'")
     wait_idle(page)
 
 

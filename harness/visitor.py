@@ -23,8 +23,6 @@ from streamlit.proto.Common_pb2 import FileUploaderState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
-from xent_ui.batch.fragments import REST
-
 ANSWER_SECONDS = 60
 PRESET = "worked-batch"
 LOGITS, TARGET = [[1.0, 2.0, 3.0]] * 3, [2, 1, 0]  # of that preset
@@ -125,7 +123,7 @@ class Visitor:
     async def rest(self) -> None:
         """Ask for the rest of the page, as a browser does when the hand rests."""
         self.is_owed = True
-        await self._ask("rested", {"piece": REST, "number": self._next_number()})
+        await self._ask("rested", {"number": self._next_number()})
         if self.problems:
             raise WrongAnswer(f"The rest does not come. {self.problems}")
         self.is_owed = False

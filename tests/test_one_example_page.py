@@ -147,7 +147,7 @@ def test_a_hand_that_rests_when_the_page_has_gone_shows_no_error() -> None:
         from xent_ui.one_example.state import LIVE_ROW
         from xent_ui.state import session
 
-        session.keep(LIVE_ROW, {"rested": {"label": 0, "piece": "rest", "number": 1}})
+        session.keep(LIVE_ROW, {"rested": {"label": 0, "number": 1}})
         st.button("rested", on_click=view._take_rest)
 
     app = run(AppTest.from_function(another_page, default_timeout=60))

@@ -48,7 +48,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "xent_ui/batch/answers.py",
             "xent_ui/batch/fragments.py",
-            "xent_ui/state/pieces/__init__.py",
+            "xent_ui/state/rest/__init__.py",
             "xent_ui/table/edit_watch/__init__.py",
         ),
     ),

@@ -412,7 +412,7 @@ def test_what_follows_when_the_hand_rests_can_wait_with_what_its_callback_runs(
     runner = object.__new__(ScriptRunner)
     runner._session_id = "a"
 
-    edit, rest = '[{"event":"edited","value":1}]', '[{"event":"rested","value":{"piece":"why","number":2}}]'
+    edit, rest = '[{"event":"edited","value":1}]', '[{"event":"rested","value":{"number":2}}]'
     runner._run_script(request(name="the page"))
     runner._run_script(request(edit, name="an edit"))
     runner._run_script(request(rest, name="a rest"))
@@ -445,7 +445,7 @@ def test_a_rest_whose_visitor_has_moved_on_is_left_out(monkeypatch: pytest.Monke
     run_scheduler.apply()
     moves, stays = (object.__new__(ScriptRunner) for _ in range(2))
     moves._session_id, stays._session_id = "moves on", "stays"
-    rest = '[{"event":"rested","value":{"piece":"rest","number":2}}]'
+    rest = '[{"event":"rested","value":{"number":2}}]'
 
     with ThreadPoolExecutor(2) as threads, lock.acquire(NOBODY):
         for number, runner in enumerate((moves, stays), 1):

@@ -4,10 +4,11 @@ import streamlit as st
 
 from xent_core import evaluate
 from xent_ui.batch import answers, view, why
-from xent_ui.batch.fragments import ANSWER, REST, TABLE, WHY, part
+from xent_ui.batch.fragments import ANSWER, KEPT, TABLE, WHY, part
 from xent_ui.batch.state import IS_REST_OLD
 from xent_ui.shell import tab_storage
-from xent_ui.state import pieces, session
+from xent_ui.state import session
+from xent_ui.state.rest import rest
 from xent_ui.table import edit_watch, editors, layout, options
 from xent_ui.text import _
 from xent_ui.widgets import formulas, pinned_settings
@@ -55,7 +56,7 @@ def table_and_picture() -> None:
         view.row_losses_table()
 
 
-def rest() -> None:
+def below() -> None:
     """What follows once the hand rests."""
     session.keep(IS_REST_OLD, False)
     part("findings", view.findings)
@@ -63,12 +64,12 @@ def rest() -> None:
     part("check", view.check)
     part(WHY, why.explanation)
     part("numbers", view.tables)
-    tab_storage.keep_in_tab()
 
 
 options.take_weights()
 table_and_picture()
-pieces.piece(REST, rest, component=edit_watch.KEY)
+rest(below, component=edit_watch.KEY)
+st.fragment(tab_storage.keep_in_tab, key=KEPT)()
 with tools:
     editors.toolbar()
 with option_row:

@@ -128,6 +128,17 @@ def test_the_rest_of_the_page_follows_when_the_hand_rests(page: Page, app_url: s
     expect_kept(page, "8.125")
 
 
+def test_a_reload_right_after_the_answer_keeps_the_edit(page: Page, app_url: str) -> None:
+    logits = open_batch(page, app_url)
+    for row in range(3):  # none of them has rested
+        edit_cell(page, editor(page, "logits"), row, 1, f"{row + 4.5}")
+        logits[row, 0] = row + 4.5
+    expect_answer(page, logits, target_of(3))
+    page.reload()
+
+    expect_answer(page, logits, target_of(3))
+
+
 def test_keys_that_come_before_the_cell_has_opened_delete_and_type(page: Page, app_url: str) -> None:
     logits = open_batch(page, app_url)
     select_cell(page, editor(page, "logits"), 0, 1)

@@ -1,4 +1,4 @@
-"""How the batch page answers an edit: loss and matrices at once, the rest in pieces when the hand rests."""
+"""How the batch page answers an edit: loss and matrices at once, the rest of the page when the hand rests."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import streamlit as st
 
 from xent_core import Evaluation
 from xent_ui.batch import view, why
-from xent_ui.batch.fragments import ANSWER, REST, TABLE, WHY
+from xent_ui.batch.fragments import ANSWER, KEPT, TABLE, WHY
 from xent_ui.batch.state import ASKED, FRAME, IS_REST_OLD
 from xent_ui.state import session
-from xent_ui.state.pieces import fragment_of, piece_asked, run_again
+from xent_ui.state.rest import REST, run_again
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.table import edit_watch, editors
 
@@ -21,7 +21,6 @@ def answer(evaluation: Evaluation, sheet: Sheet) -> None:
     tables = ["logits", "target"] if sheet.target_kind == PROBABILITIES else ["logits"]
     edit_watch.edit_watch(
         source=FRAME,
-        following=[REST],
         typed=[name for name in tables if not session.is_locked(name)],
         on_edited=_take_edits,
         on_rested=_take_rest,
@@ -49,10 +48,9 @@ def _take_edits() -> None:
         session.keep(IS_REST_OLD, True)
     # a label moves its tick and the divisor, a refused cell goes back: that is in the editors and above the matrices
     if visit.revision != revision or visit.sheet.labels != before.labels:
-        run_again(TABLE, *([fragment_of(REST)] if visit.refused else []))
-    run_again(ANSWER)
+        run_again(TABLE, KEPT, *([REST] if visit.refused else []))
+    run_again(ANSWER, KEPT)
 
 
 def _take_rest() -> None:
-    if piece_asked(edit_watch.KEY)[0] == REST:
-        run_again(*([TABLE] if editors.are_columns_too_narrow() else []), fragment_of(REST))
+    run_again(*([TABLE] if editors.are_columns_too_narrow() else []), REST)

@@ -1,7 +1,7 @@
 """The parts of the batch page that run again by themselves, by name.
 
-TABLE holds the editors and the matrices and, within it, ANSWER: the loss and the numbers of the matrices. REST holds
-all that lies below, each part a fragment, and follows when the hand rests. A browser asks for ANSWER alone, and for
+TABLE holds the editors and the matrices and, within it, ANSWER: the loss and the numbers of the matrices. The rest
+of the page lies below, each part a fragment, and follows when the hand rests. A browser asks for ANSWER alone, and for
 TABLE where an editor has to be drawn anew. Who sends the state of an editor without asking gets TABLE, and so the
 answer too.
 """
@@ -16,11 +16,12 @@ from xent_core import Evaluation, evaluate
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 
-TABLE, ANSWER, REST, WHY = "table", "answer", "rest", "why"
+TABLE, ANSWER, WHY = "table", "answer", "why"
+KEPT = "kept"  # what a reload begins with: it follows each answer, and comes last on a page that opens
 
 
 def part(name: str, draw: Callable[[Evaluation, Sheet], None]) -> None:
-    """Draw a part of REST in a container of this key; it runs by itself when one of its widgets is used."""
+    """Draw a part of the rest of the page, in a container of this key; its widgets run it alone."""
 
     def with_present_numbers() -> None:
         sheet = session.visit().sheet

@@ -10,7 +10,7 @@ from xent_ui.batch.fragments import ANSWER, WHY
 from xent_ui.batch.state import CLASS, CLICKS, QUANTITY, ROW, SELECTED
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
-from xent_ui.state.pieces import run_again
+from xent_ui.state.rest import run_again
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, short

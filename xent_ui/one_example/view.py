@@ -25,7 +25,8 @@ from xent_ui.one_example.state import (
     LIVE_ROW,
     SOURCE_CHOICE,
 )
-from xent_ui.state import pieces, session
+from xent_ui.state import session
+from xent_ui.state.rest import REST, rest, run_again
 from xent_ui.state.sheet import MAX_CLASSES, Sheet, number_text
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short, short_names
@@ -130,8 +131,7 @@ def _take_rest() -> None:
         label = rested.get("label")
         if type(label) is int and 0 <= label < current.sheet.num_classes:
             session.keep(CURVE_CLASS, label)
-    if pieces.piece_asked(LIVE_ROW)[0] == live.REST:
-        pieces.run_again(pieces.fragment_of(live.REST))
+    run_again(REST)
 
 
 def tools() -> None:
@@ -199,7 +199,7 @@ def _restart() -> None:
 
 def rested_part() -> None:
     """All that follows from the row, drawn anew once the hand rests."""
-    pieces.piece(live.REST, _rested, component=LIVE_ROW)
+    rest(_rested, component=LIVE_ROW)
 
 
 def _rested() -> None:

@@ -21,7 +21,7 @@ from xent_ui.figures.html import hidden_json
 from xent_ui.figures.theme import MADE, NEGATIVE, POSITIVE, USED
 from xent_ui.one_example.row_draft import Draft
 from xent_ui.one_example.state import LIVE_ROW
-from xent_ui.state import pieces
+from xent_ui.state import rest
 from xent_ui.state.sheet import ONE_HOT, PROBABILITIES, number_text
 from xent_ui.text import _, number
 
@@ -29,8 +29,7 @@ FRAME_KEY = "live_frame"  # of the container whose text the script reads
 STEPS_TO_BOUND = 100  # an arrow key moves a logit by so small a part
 _FOLDER = Path(__file__).parent
 _HTML, _CSS, _LIVE = ((_FOLDER / f"live.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-_SCRIPT = pieces.SCRIPT + _LIVE
-REST = "rest"  # the piece of the page that follows once the hand rests
+_SCRIPT = rest.SCRIPT + _LIVE
 
 
 def frame(draft: Draft, *, decimals: int = 4) -> dict[str, Any]:
@@ -63,7 +62,6 @@ def frame(draft: Draft, *, decimals: int = 4) -> dict[str, Any]:
         "target_length": [_bar_length(value) for value in target.tolist()],
         "grad_length": [_bar_length(value) for value in (grad / scale if scale else 0 * grad).tolist()],
         "direction": [_direction(value) for value in grad.tolist()],
-        "pieces": [REST],
         "ignored": not bool(evaluation.problem.kept()[0]),
         "gauge": _gauge(evaluation),
         "colours": {"prob": MADE, "target": USED, "rise": NEGATIVE, "fall": POSITIVE},
@@ -76,7 +74,7 @@ def live_row(data: dict[str, Any], *, on_edit: Callable[[], None], on_rested: Ca
 
     Args:
       on_edit: called when the browser has sent a new state, before anything is drawn.
-      on_rested: called for each piece once the hand has come to rest, see `pieces.piece_asked`.
+      on_rested: called when the hand has come to rest.
     """
     # registered at each run: a new process of the tests has a new registry
     component = st.components.v2.component("live_row", html=_HTML, css=_CSS, js=_SCRIPT, isolate_styles=False)

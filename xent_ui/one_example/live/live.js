@@ -38,9 +38,9 @@ class View {
     this.root = root
     this.rows = []
     this.find = selector => root.querySelector(selector)
-    this.pieces = new Pieces({
-      ask: (piece, number) =>
-        this.setTriggerValue("rested", { generation: this.data.generation, label: this.touched ?? null, piece, number }),
+    this.rest = new Rest({
+      ask: number =>
+        this.setTriggerValue("rested", { generation: this.data.generation, label: this.touched ?? null, number }),
       isBusy: () => this.flies || this.waits || !!this.held,
     })
     this.find(".soft").onchange = event => this.edit({ soft: event.target.checked, moved: null })
@@ -60,13 +60,12 @@ class View {
       return // an older picture: the answer is still to come
     }
     this.data = data
-    this.pieces.names = data.pieces
     if (this.flies) {
       this.flies = false
       clearTimeout(this.lost)
-      this.pieces.owe()
+      this.rest.owe()
     }
-    this.pieces.follow()
+    this.rest.follow()
     if (isNew || data.names.join("\n") !== this.names) this.build(data)
     this.settle()
     this.draw()
@@ -83,7 +82,7 @@ class View {
 
   close() {
     clearTimeout(this.lost)
-    this.pieces.stop()
+    this.rest.stop()
   }
 
   // Input, and the request that follows it.
@@ -94,7 +93,7 @@ class View {
     this.waits = true
     this.send() // first: the server works while the browser draws
     if (!this.held?.isEarly) this.draw()
-    this.pieces.moved()
+    this.rest.moved()
   }
 
   send() {

@@ -31,12 +31,6 @@ const write = data => {
   }
 }
 
-// What is offered while the page still runs for the first time can be lost, so it is offered again until it is taken.
-const offer = (setTriggerValue, kept, link, tries = 5) => {
-  setTriggerValue("restored", kept.state)
-  if (tries > 1) setTimeout(() => window.xentLink === link || offer(setTriggerValue, kept, link, tries - 1), 1500)
-}
-
 export default function ({ data, setTriggerValue }) {
   const isNewSession = window.xentSession !== data.session
   const shown = window.history.state?.[KEY] ?? (isNewSession ? window.xentLink : undefined)
@@ -44,7 +38,7 @@ export default function ({ data, setTriggerValue }) {
   if (isNewSession && (shown !== undefined || !data.link)) {
     const kept = read(shown ?? "")
     if (kept && kept.session !== data.session && kept.state !== data.state) {
-      offer(setTriggerValue, kept, shown ?? "")
+      setTriggerValue("restored", kept.state)
       return
     }
   }

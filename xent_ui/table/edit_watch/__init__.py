@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from xent_ui.state import pieces, session
+from xent_ui.state import rest, session
 from xent_ui.state.kept import Kept
 from xent_ui.streamlit_internals import editor_can_be_watched
 
 KEY = Kept[dict[str, Any]]("edit_watch", {})
 IS_SLOW = Kept[bool]("edits_are_sent_by_the_editor", False)
 OnChange = Callable[[], None] | Literal["ignore"]  # of an editor
-_SCRIPT = pieces.SCRIPT + (Path(__file__).parent / "edit_watch.js").read_text(encoding="utf-8")
+_SCRIPT = rest.SCRIPT + (Path(__file__).parent / "edit_watch.js").read_text(encoding="utf-8")
 
 
 def editors_on_change(*, send: Callable[[], None]) -> OnChange:
@@ -31,7 +31,6 @@ def editors_on_change(*, send: Callable[[], None]) -> OnChange:
 def edit_watch(
     *,
     source: str,
-    following: Sequence[str],
     typed: Sequence[str],
     on_edited: Callable[[], None],
     on_rested: Callable[[], None],
@@ -42,17 +41,16 @@ def edit_watch(
     Args:
       source: the key of the container with the frame that answers an edit; it tells `asked`, and whether the edit
         `changed` anything.
-      following: what of the page follows when the hand rests, by name and in this order.
       typed: the keys of the containers of those editors into whose cells one can type.
       on_edited: called when an edit is in the browser, before anything is drawn.
-      on_rested: called for each piece, see `pieces.piece_asked`.
+      on_rested: called when the hand has come to rest.
       on_slow: called when the editors turn out to be none that can be watched.
     """
     # registered at each run: a new process of the tests has a new registry
     component = st.components.v2.component("edit_watch", js=_SCRIPT)
     component(
         key=KEY.name,
-        data={"source": source, "pieces": list(following), "typed": list(typed), "is_slow": _is_slow()},
+        data={"source": source, "typed": list(typed), "is_slow": _is_slow()},
         on_edited_change=on_edited,
         on_rested_change=on_rested,
         on_slow_change=lambda: _take_slow(on_slow),
@@ -62,7 +60,7 @@ def edit_watch(
 
 def number_asked() -> int:
     """The number of the request that this run answers, which the frame tells back; 0 for none."""
-    return pieces.request_number(session.kept(KEY).get("edited"))
+    return rest.request_number(session.kept(KEY).get("edited"))
 
 
 def _is_slow() -> bool:

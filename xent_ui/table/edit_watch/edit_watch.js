@@ -2,7 +2,7 @@
 //
 // Streamlit's editor sends an edit 150 ms after it; with on_change="ignore" it keeps it in the browser, and the next
 // request of anyone carries it. Here is that request: when a cell closes, after a paste, a tick, a deletion.
-// One request is in flight; what is edited meanwhile goes with the next. The rest of the page follows in pieces.
+// One request is in flight; what is edited meanwhile goes with the next. The rest of the page follows later.
 // Keys that come while a cell opens or closes wait until it has: the grid would drop them.
 
 const LOST_MS = 5000 // without an answer until it is asked again
@@ -23,8 +23,8 @@ class Watch {
     this.number = Date.now() // of the last request: larger than those of any page before
     this.flies = this.wanted = false
     this.held = []
-    this.pieces = new Pieces({
-      ask: (piece, number) => this.ask("rested", { piece, number }),
+    this.rest = new Rest({
+      ask: number => this.ask("rested", { number }),
       isBusy: () => this.flies || this.wanted || !!this.openCell(),
     })
     addEventListener("keydown", event => this.onKey(event), true)
@@ -41,8 +41,7 @@ class Watch {
     this.users += 1
     this.data = data
     this.ask = ask
-    this.pieces.names = data.pieces
-    this.pieces.follow()
+    this.rest.follow()
     this.portal ??= document.querySelector("#portal") ?? document.querySelector("[data-testid=portal]")
     if (!this.portal && !data.is_slow) this.ask("slow", true)
     if (this.observer || !this.portal) return
@@ -57,7 +56,7 @@ class Watch {
 
   end() {
     this.users -= 1
-    if (!this.users) this.pieces.stop()
+    if (!this.users) this.rest.stop()
   }
 
   isOn() {
@@ -80,7 +79,7 @@ class Watch {
   want() {
     if (!this.isOn()) return
     this.wanted = true
-    this.pieces.moved()
+    this.rest.moved()
     this.send()
   }
 
@@ -102,9 +101,10 @@ class Watch {
     if (this.flies && frame.asked < this.number) return // an older one: the answer is still to come
     this.flies = false
     clearTimeout(this.lost)
-    if (frame.changed) this.pieces.owe()
+    if (frame.changed) this.rest.owe()
+    this.rest.touched()
     if (this.wanted) this.send()
-    else this.pieces.follow()
+    else this.rest.follow()
   }
 
   // Keys.
@@ -119,7 +119,7 @@ class Watch {
 
   onKey(event) {
     if (!this.isOn() || !event.isTrusted || event.isComposing || MODIFIERS.has(event.key)) return
-    this.pieces.touched()
+    this.rest.touched()
     if (this.until) {
       event.preventDefault()
       event.stopImmediatePropagation()

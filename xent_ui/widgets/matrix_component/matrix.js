@@ -12,6 +12,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const { view } = root
   view.setTriggerValue = setTriggerValue
   view.configure(data)
+  view.open()
   const source = sourceOf(data.source)
   source.views.add(view)
   if (source.frame) view.draw(source.frame)
@@ -64,7 +65,10 @@ class Matrix {
     root.onpointerleave = () => this.hideTip()
     root.onfocusout = () => this.hideTip()
     this.sizes = new ResizeObserver(() => this.fit())
-    this.sizes.observe(root)
+  }
+
+  open() {
+    this.sizes.observe(this.root)
   }
 
   configure(data) {
@@ -190,6 +194,8 @@ class Texts {
     this.root.style.setProperty("--row", `${data.row_height}px`)
     this.name = data.name
   }
+
+  open() {}
 
   close() {}
 
