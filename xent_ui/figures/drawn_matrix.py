@@ -6,17 +6,15 @@ The numbers travel as float64 in base64: half as long as decimals, and NaN and i
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from xent_ui.figures.heatmap import DARK_FROM, MAX_SIGNED_CLASSES, ROW_HEIGHT, Cell
+from xent_ui.figures.heatmap import DARK_FROM, ROW_HEIGHT, Cell, cell_texts, scale_end
 from xent_ui.figures.html import hidden_json
 from xent_ui.figures.theme import DARK_INK, LIGHT_INK, OUTLINE, SELECTION, Scale, stops
-from xent_ui.text import number
 
 MAX_NUMBERED = 20  # rows or classes; a larger matrix is drawn without a text in each cell
 NAME_LETTER, NAME_EDGE, WIDEST_NAME = 7, 8, 92  # pixels of the names of rows
@@ -53,18 +51,13 @@ def matrix(
       hover: what a cell says under the pointer, N rows of C plain texts; None for its names and its number.
     """
     exact = np.ascontiguousarray(values.double().numpy(), dtype="<f8")
-    n, c = exact.shape
-    texts = None
-    if max(n, c) <= MAX_NUMBERED:
-        sign = scale.symmetric and c <= MAX_SIGNED_CLASSES
-        texts = [[number(value, decimals, sign=sign) for value in row] for row in exact.tolist()]
     return {
-        "shape": [n, c],
+        "shape": list(exact.shape),
         "numbers": base64.b64encode(exact.tobytes()).decode(),
-        "texts": texts,
+        "texts": cell_texts(exact, scale, decimals) if max(exact.shape) <= MAX_NUMBERED else None,
         "hover": hover,
         "label": label,
-        "bound": bound if math.isfinite(bound) and bound > 0 else 1.0,
+        "bound": scale_end(bound),
         "outlines": [[cell.row, cell.label, share] for cell, share in outlines],
     }
 

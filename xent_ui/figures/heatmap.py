@@ -103,7 +103,7 @@ def matrix(
 
 def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | None = None) -> dict[str, Any]:
     """A matrix as a heatmap trace, whose cells carry their numbers if these have room and their decimals are given."""
-    end = bound if math.isfinite(bound) and bound > 0 else 1.0
+    end = scale_end(bound)
     gap = 1 if max(z.shape) <= MAX_PARTED else 0
     trace = {
         "type": "heatmap",
@@ -121,10 +121,24 @@ def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | 
     return trace | {"hovertemplate": "%{y}, %{x}<br>%{z}<extra></extra>"}
 
 
-def printed_numbers(z: np.ndarray, scale: Scale, decimals: int) -> list[list[str]]:
-    """What is printed into the cells; NaN and infinities have words of their own."""
+def scale_end(bound: float) -> float:
+    """The value at the end of a scale: 1 where the bound is none."""
+    return bound if math.isfinite(bound) and bound > 0 else 1.0
+
+
+def cell_texts(z: np.ndarray, scale: Scale, decimals: int) -> list[list[str]]:
+    """The number of each cell as a text; gradients bear their sign while it has room."""
     sign = scale.symmetric and z.shape[1] <= MAX_SIGNED_CLASSES
-    return [[number(value, decimals, sign=sign) if math.isfinite(value) else "" for value in row] for row in z.tolist()]
+    return [[number(value, decimals, sign=sign) for value in row] for row in z.tolist()]
+
+
+def printed_numbers(z: np.ndarray, scale: Scale, decimals: int) -> list[list[str]]:
+    """What is printed into the cells; NaN and infinities have a trace of their own."""
+    texts = cell_texts(z, scale, decimals)
+    return [
+        [text if is_finite else "" for text, is_finite in zip(*row, strict=True)]
+        for row in zip(texts, np.isfinite(z).tolist(), strict=True)
+    ]
 
 
 def _numbers(
