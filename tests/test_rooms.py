@@ -17,6 +17,7 @@ MAX_FLOORS = 7
 MAX_LINES = 500
 FLOORS = (
     ("text", "streamlit_internals"),
+    ("page_internals",),
     ("server",),
     ("state", "figures"),
     ("table",),
@@ -152,7 +153,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tests/test_startup_check.py": (
         "each line of the list is taken away, and no server starts",
-        ("xent_host/connection_internals.py", "xent_host/visit_internals.py"),
+        ("xent_host/connection_internals.py", "xent_host/visit_internals.py", "xent_ui/page_internals.py"),
     ),
     "tests/test_run_lock.py": (
         "it hands Streamlit's runs to the lock",

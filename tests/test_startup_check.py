@@ -28,13 +28,18 @@ def without(target: str) -> Callable[[Patch], None]:
     return lambda patch: patch.delattr(target)
 
 
+def on_the_page(name: str, value: object) -> Callable[[Patch], None]:
+    """As if the app expected something else of Streamlit's page in the browser."""
+    return lambda patch: patch.setattr(f"xent_ui.page_internals.{name}", value)
+
+
 def expecting(name: str, value: object) -> Callable[[Patch], None]:
     """Streamlit has something else than what is looked for."""
     return lambda patch: patch.setattr(f"{INTERNAL}.{name}", value)
 
 
 def other_index(patch: Patch) -> None:
-    patch.setattr(f"{INTERNAL}._page", lambda: "<script nonce=x>1</script><script src=y></script>")
+    patch.setattr("xent_ui.page_internals._page", lambda: "<script nonce=x>1</script><script src=y></script>")
 
 
 def another_route(patch: Patch) -> None:
@@ -201,17 +206,18 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         without("streamlit.runtime.Runtime._get_async_objs"),
         without("asyncio.selector_events.BaseSelectorEventLoop.__init__"),
     ],
-    "static/js/": [expecting("CELL_EDITOR_CODE", "gone.*.js")],
+    "static/js/": [on_the_page("CELL_EDITOR_CODE", "gone.*.js")],
     "stDataFrame, portal": [
-        expecting("OPEN_CELL", "a-cell"),
-        expecting("OPEN_CELL_PLACE", "a-place-of-no-page"),
-        expecting("EDITOR", "stTableOfNothing"),
+        on_the_page("OPEN_CELL", "a-cell"),
+        on_the_page("OPEN_CELL_PLACE", "a-place-of-no-page"),
+        on_the_page("EDITOR", "stTableOfNothing"),
     ],
     "ForwardMsg.auto_rerun": [
         lambda patch: patch.setattr("streamlit.proto.ForwardMsg_pb2.ForwardMsg", _message_without_fields())
     ],
-    "the class st-key-": [expecting("CONTAINER_CLASS", "st-name-of-")],
-    "the colour": [expecting("TEXT_COLOUR", 0xA1B2C3)],
+    "the class st-key-": [on_the_page("CONTAINER_CLASS", "st-name-of-")],
+    "data-test-script-state": [on_the_page("SCRIPT_STATE", "data-state-of-no-page")],
+    "the colour": [on_the_page("TEXT_COLOUR", 0xA1B2C3)],
 }
 
 

@@ -13,10 +13,11 @@ from harness.browser import ROOT
 from tests.aio import in_a_thread
 from xent_host import server_options
 from xent_host.startup_check import INTERNALS
-from xent_ui import streamlit_internals
+from xent_ui import page_internals, streamlit_internals
 from xent_ui.figures import theme
+from xent_ui.page_internals import TEXT_COLOUR
 from xent_ui.shell import cell_editor_prefetch
-from xent_ui.streamlit_internals import TEXT_COLOUR, Internal
+from xent_ui.streamlit_internals import Internal
 
 
 @pytest.mark.parametrize("internal", INTERNALS, ids=lambda internal: internal.name)
@@ -48,10 +49,10 @@ def test_a_check_that_breaks_says_no() -> None:
 
 
 def test_pages_run_without_what_only_speeds_up_or_decorates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streamlit_internals, "CELL_EDITOR_CODE", "gone.*.js")
+    monkeypatch.setattr(page_internals, "CELL_EDITOR_CODE", "gone.*.js")
     monkeypatch.delattr(PagesManager, "uses_pages_directory")
 
-    assert streamlit_internals.cell_editor_files() == []
+    assert page_internals.cell_editor_files() == []
     assert streamlit_internals.page_files_are_searched() is False
 
 

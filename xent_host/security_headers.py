@@ -10,7 +10,7 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from xent_ui.streamlit_internals import inline_scripts
+from xent_ui.page_internals import inline_scripts
 
 TLS_SECONDS = 180 * 24 * 3600  # for which a browser that came by TLS comes by nothing else
 FRAMES_VARIABLE = "XENT_FRAME_ANCESTORS"

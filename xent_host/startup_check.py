@@ -5,11 +5,16 @@ from __future__ import annotations
 import streamlit
 
 from xent_host import connection_internals, visit_internals
-from xent_ui import streamlit_internals
+from xent_ui import page_internals, streamlit_internals
 from xent_ui.server.log import event
 from xent_ui.streamlit_internals import PROTECTS
 
-INTERNALS = (*streamlit_internals.INTERNALS, *connection_internals.INTERNALS, *visit_internals.INTERNALS)
+INTERNALS = (
+    *streamlit_internals.INTERNALS,
+    *page_internals.INTERNALS,
+    *connection_internals.INTERNALS,
+    *visit_internals.INTERNALS,
+)
 
 
 class UnprotectedServer(RuntimeError):

@@ -7,12 +7,10 @@ that protects; without what only speeds up or decorates, the app goes on.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from pkgutil import resolve_name
 from threading import current_thread
 from typing import Any, Literal
@@ -31,17 +29,23 @@ TRIGGER_ID = "streamlit.components.v2.bidi_component.main:_make_trigger_id"
 BROWSER_MESSAGES = ("rerun_script", "stop_script", "file_urls_request", "backend_operation_request")
 BACKEND_OPERATIONS = ("deferred_file",)  # of a backend_operation_request: a file that is made when it is asked for
 # in which field of a WidgetState the value of each kind of widget comes
-_WIDGETS_BY_FIELD = {
-    "json_value": "bidi_component",
-    "trigger_value": "button download_button",
-    "string_array_value": "button_group",
-    "bool_value": "checkbox expandable popover",
-    "string_value": "dataframe plotly_chart selectbox text_area text_input",
-    "file_uploader_state_value": "file_uploader",
-    "double_value": "number_input",
-    "double_array_value": "slider",
+WIDGET_VALUES = {
+    "bidi_component": "json_value",
+    "button": "trigger_value",
+    "button_group": "string_array_value",
+    "checkbox": "bool_value",
+    "dataframe": "string_value",
+    "download_button": "trigger_value",
+    "expandable": "bool_value",
+    "file_uploader": "file_uploader_state_value",
+    "number_input": "double_value",
+    "plotly_chart": "string_value",
+    "popover": "bool_value",
+    "selectbox": "string_value",
+    "slider": "double_array_value",
+    "text_area": "string_value",
+    "text_input": "string_value",
 }
-WIDGET_VALUES = {widget: field for field, widgets in _WIDGETS_BY_FIELD.items() for widget in widgets.split()}
 TRIGGER_VALUES = "json_trigger_value"  # of all events of a component, in a widget of their own
 # what the widget filter reads of the description of a widget
 DESCRIPTIONS = {
@@ -61,10 +65,6 @@ DESCRIPTION_VALUES = (
 )
 UNCAUGHT_ERROR_LOGGER, UNCAUGHT_ERROR_TEXT = "streamlit.error_util", "Uncaught app execution"
 SET_BY_HOST = "environment variable"  # in what Streamlit says of an option set by flag or by variable
-CELL_EDITOR_CODE = "data-grid-overlay-editor.*.js"
-CONTAINER_CLASS = "st-key-"  # followed by the key
-TEXT_COLOUR = 0x000037
-OPEN_CELL, OPEN_CELL_PLACE, EDITOR = "gdg-clip-region", "portal", "stDataFrame"  # in the browser: of an editor
 
 
 @dataclass(frozen=True)
@@ -99,18 +99,6 @@ def page_files_are_searched() -> bool:
         return resolve_name("streamlit.runtime.pages_manager:PagesManager").uses_pages_directory is True
     except (AttributeError, ImportError):
         return False
-
-
-def cell_editor_files() -> list[str]:
-    """The names of the files in static/js/ with the code of an open cell of a table."""
-    return sorted(path.name for path in (_static() / "static" / "js").glob(CELL_EDITOR_CODE))
-
-
-@cache
-def editor_can_be_watched() -> bool:
-    """Whether a script in the page finds the editors and the cell that is open in one."""
-    names = ("data-grid-*.js", OPEN_CELL), ("DataFrame.*.js", EDITOR), ("index.*.js", OPEN_CELL_PLACE)
-    return all(_is_in_script(*name) for name in names)
 
 
 def run_context() -> Any:
@@ -162,11 +150,6 @@ def drop_oldest_file(manager: Any, session: str) -> None:
         manager.remove_file(session, file)
 
 
-def inline_scripts() -> list[str]:
-    """The scripts in Streamlit's page itself, whose hashes a Content-Security-Policy names."""
-    return re.findall(r"<script>(.*?)</script>", _page(), re.DOTALL)
-
-
 def is_set_by_host(option: str) -> bool:
     """Whether whoever starts the server has set this option by flag or by variable; False where nobody can tell."""
     try:
@@ -183,14 +166,6 @@ async def run_first_page() -> None:
     is_well, why = await run()
     if not is_well:
         raise RuntimeError(f"The first page does not run: {why}")
-
-
-def _static() -> Path:
-    return Path(resolve_name("streamlit").__file__).parent / "static"
-
-
-def _page() -> str:
-    return (_static() / "index.html").read_text("utf-8")
 
 
 def exist(*names: str) -> bool:
@@ -283,14 +258,6 @@ def _is_error_text_the_same() -> bool:
 def _are_options_known(*options: str) -> bool:
     known = resolve_name("streamlit.config:get_config_options")()
     return all(option in known for option in options)
-
-
-def _are_inline_scripts_found() -> bool:
-    return len(inline_scripts()) == len(re.findall(r"<script\b(?![^>]*\bsrc=)", _page()))
-
-
-def _is_in_script(files: str, text: str) -> bool:
-    return any(text in path.read_text("utf-8") for path in (_static() / "static" / "js").glob(files))
 
 
 INTERNALS = (
@@ -424,13 +391,6 @@ INTERNALS = (
         ),
     ),
     Internal(
-        "the inline scripts of static/index.html",
-        "lets the Content-Security-Policy allow these scripts and no others",
-        "the policy is wrong: the browser refuses Streamlit's own page",
-        PROTECTS,
-        _are_inline_scripts_found,
-    ),
-    Internal(
         "the words of config.get_where_defined",
         "leaves alone the options that the host has set",
         "the host's flags and STREAMLIT_ variables are overruled",
@@ -463,38 +423,10 @@ INTERNALS = (
         lambda: hasattr(resolve_name("streamlit.runtime.pages_manager:PagesManager"), "uses_pages_directory"),
     ),
     Internal(
-        f"static/js/{CELL_EDITOR_CODE} beside the entry script",
-        "has the browser fetch the code of an open cell with the page",
-        "it is fetched with the first key, and on a slow line keys are lost",
-        DECORATES,
-        lambda: cell_editor_files() and re.search(r'<script type="module"[^>]*\bsrc="[^"]*static/js/', _page()),
-    ),
-    Internal(
-        f"{EDITOR}, {OPEN_CELL_PLACE} and {OPEN_CELL} in the browser",
-        "lets an edit ask for its answer at once, and holds keys while a cell opens",
-        "the editor sends its edits itself, 150 ms later, and fast typing loses keys",
-        DECORATES,
-        editor_can_be_watched.__wrapped__,
-    ),
-    Internal(
         "ForwardMsg.auto_rerun of a fragment that runs on its own, and auth_redirect",
         "has a tab ask for its page anew after its server was away, and read why an idle visit has ended",
         "what is typed first after such a break is lost, and an idle visit ends without a word",
         DECORATES,
         lambda: {"auto_rerun", "auth_redirect"} <= _fields("ForwardMsg"),
-    ),
-    Internal(
-        "the class st-key-… of a container, in the browser",
-        "lets the live component find its numbers at once",
-        "it looks for them in the whole page at each change, which is slower",
-        DECORATES,
-        lambda: _is_in_script("index.*.js", CONTAINER_CLASS),
-    ),
-    Internal(
-        f"the colour {TEXT_COLOUR:06x} in pictures",
-        "is the colour that Streamlit replaces by the theme's text colour",
-        "the texts in pictures are of this dark blue in both themes",
-        DECORATES,
-        lambda: _is_in_script("PlotlyChart.*.js", f"{TEXT_COLOUR:06x}"),
     ),
 )

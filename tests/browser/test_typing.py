@@ -14,6 +14,7 @@ from harness.browser import (
     editor,
     expect_heatmap,
     expect_kept,
+    go_to,
     metric,
     open_page,
     paste,
@@ -137,6 +138,20 @@ def test_a_reload_right_after_the_answer_keeps_the_edit(page: Page, app_url: str
     page.reload()
 
     expect_answer(page, logits, target_of(3))
+
+
+@pytest.mark.parametrize("pause_ms", [0, 250, 300, 350])  # around the moment at which the rest is asked for
+def test_who_changes_the_page_after_an_edit_stays_there(page: Page, app_url: str, pause_ms: int) -> None:
+    open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 0, 1, "4.5")
+    expect(metric(page, "loss")).to_have_text("1.8605")
+    page.wait_for_timeout(pause_ms)
+    go_to(page, "Implementations")
+    expect(page.locator(".st-key-implementations")).to_be_visible(timeout=IDLE_MS)
+    page.wait_for_timeout(1_000)  # in which a late request could bring the former page back
+
+    expect(page.locator(".st-key-implementations")).to_be_visible()
+    expect(page.locator(".st-key-probs")).to_have_count(0)
 
 
 def test_keys_that_come_before_the_cell_has_opened_delete_and_type(page: Page, app_url: str) -> None:

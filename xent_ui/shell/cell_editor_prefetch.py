@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from xent_ui.streamlit_internals import cell_editor_files
+from xent_ui.page_internals import cell_editor_files
 
 # beside the entry script, wherever a proxy puts the app; a browser imports an address once, so Streamlit finds it there
 _FETCH = """export default function ({ data }) {

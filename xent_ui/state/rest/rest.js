@@ -41,10 +41,15 @@ class Rest {
     this.timer = null
   }
 
+  // Whether another request is on its way: one of ours would name the page that the browser may be leaving.
+  isRunning() {
+    return (document.querySelector("[data-testid=stApp]")?.getAttribute("data-test-script-state") ?? "notRunning") !== "notRunning"
+  }
+
   wait() {
     const rest = Math.max(REST_MS, ...this.apart.filter(one => one < SLOW_MS).map(one => 2 * one))
     const left = rest - (performance.now() - this.last)
-    if (left > 0 || this.isBusy()) this.timer = setTimeout(() => this.wait(), Math.max(left, 50))
+    if (left > 0 || this.isBusy() || this.isRunning()) this.timer = setTimeout(() => this.wait(), Math.max(left, 50))
     else this.request()
   }
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from xent_ui.page_internals import editor_can_be_watched
 from xent_ui.state import rest, session
 from xent_ui.state.kept import Kept
-from xent_ui.streamlit_internals import editor_can_be_watched
 
 KEY = Kept[dict[str, Any]]("edit_watch", {})
 IS_SLOW = Kept[bool]("edits_are_sent_by_the_editor", False)

@@ -29,6 +29,7 @@ class Watch {
     })
     addEventListener("keydown", event => this.onKey(event), true)
     addEventListener("focusin", event => this.onFocus(event), true)
+    addEventListener("pointerdown", event => { this.wasInTable = inTable(event.target) }, true)
     addEventListener("pointerup", event => { if (this.isOn() && inTable(event.target)) this.soon(AFTER_POINTER_MS) }, true)
     for (const kind of ["paste", "cut"])
       addEventListener(kind, event => { if (this.isOn() && inTable(event.target)) this.soon(AFTER_PASTE_MS) }, true)
@@ -64,8 +65,8 @@ class Watch {
   }
 
   // Where the grid's open cell is not what is looked for here, edits would never be noticed: Streamlit's own way then.
-  onFocus({ target, relatedTarget }) {
-    if (!this.isOn() || !inTable(relatedTarget) || !target.matches("textarea, input")) return
+  onFocus({ target }) {
+    if (!this.isOn() || !this.wasInTable || !target.matches("textarea, input")) return
     const isKnown = this.openCell()?.contains(target) || inTable(target) || target.closest("[data-testid=stApp]")
     if (!isKnown) this.ask("slow", true)
   }
@@ -118,6 +119,7 @@ class Watch {
   }
 
   onKey(event) {
+    this.wasInTable = inTable(event.target)
     if (!this.isOn() || !event.isTrusted || event.isComposing || MODIFIERS.has(event.key)) return
     this.rest.touched()
     if (this.until) {

@@ -1,0 +1,95 @@
+"""What the app uses of Streamlit's page in the browser: more lines for the list in `streamlit_internals`."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from pkgutil import resolve_name
+
+from xent_ui.streamlit_internals import DECORATES, PROTECTS, Internal
+
+CELL_EDITOR_CODE = "data-grid-overlay-editor.*.js"
+CONTAINER_CLASS = "st-key-"  # followed by the key
+TEXT_COLOUR = 0x000037
+OPEN_CELL, OPEN_CELL_PLACE, EDITOR = "gdg-clip-region", "portal", "stDataFrame"  # in the browser: of an editor
+SCRIPT_STATE = "data-test-script-state"  # an attribute of the app, by which a script knows that a run is going on
+
+
+def cell_editor_files() -> list[str]:
+    """The names of the files in static/js/ with the code of an open cell of a table."""
+    return sorted(path.name for path in (_static() / "static" / "js").glob(CELL_EDITOR_CODE))
+
+
+@cache
+def editor_can_be_watched() -> bool:
+    """Whether a script in the page finds the editors and the cell that is open in one."""
+    names = ("data-grid-*.js", OPEN_CELL), ("DataFrame.*.js", EDITOR), ("index.*.js", OPEN_CELL_PLACE)
+    return all(_is_in_script(*name) for name in names)
+
+
+def inline_scripts() -> list[str]:
+    """The scripts in Streamlit's page itself, whose hashes a Content-Security-Policy names."""
+    return re.findall(r"<script>(.*?)</script>", _page(), re.DOTALL)
+
+
+def _static() -> Path:
+    return Path(resolve_name("streamlit").__file__).parent / "static"
+
+
+def _page() -> str:
+    return (_static() / "index.html").read_text("utf-8")
+
+
+def _are_inline_scripts_found() -> bool:
+    return len(inline_scripts()) == len(re.findall(r"<script\b(?![^>]*\bsrc=)", _page()))
+
+
+def _is_in_script(files: str, text: str) -> bool:
+    return any(text in path.read_text("utf-8") for path in (_static() / "static" / "js").glob(files))
+
+
+INTERNALS = (
+    Internal(
+        "the inline scripts of static/index.html",
+        "lets the Content-Security-Policy allow these scripts and no others",
+        "the policy is wrong: the browser refuses Streamlit's own page",
+        PROTECTS,
+        _are_inline_scripts_found,
+    ),
+    Internal(
+        f"static/js/{CELL_EDITOR_CODE} beside the entry script",
+        "has the browser fetch the code of an open cell with the page",
+        "it is fetched with the first key, and on a slow line keys are lost",
+        DECORATES,
+        lambda: cell_editor_files() and re.search(r'<script type="module"[^>]*\bsrc="[^"]*static/js/', _page()),
+    ),
+    Internal(
+        f"{EDITOR}, {OPEN_CELL_PLACE} and {OPEN_CELL} in the browser",
+        "lets an edit ask for its answer at once, and holds keys while a cell opens",
+        "the editor sends its edits itself, 150 ms later, and fast typing loses keys",
+        DECORATES,
+        editor_can_be_watched.__wrapped__,
+    ),
+    Internal(
+        "the class st-key-… of a container, in the browser",
+        "lets the live component find its numbers at once",
+        "it looks for them in the whole page at each change, which is slower",
+        DECORATES,
+        lambda: _is_in_script("index.*.js", CONTAINER_CLASS),
+    ),
+    Internal(
+        f"the colour {TEXT_COLOUR:06x} in pictures",
+        "is the colour that Streamlit replaces by the theme's text colour",
+        "the texts in pictures are of this dark blue in both themes",
+        DECORATES,
+        lambda: _is_in_script("PlotlyChart.*.js", f"{TEXT_COLOUR:06x}"),
+    ),
+    Internal(
+        f"{SCRIPT_STATE} in the browser",
+        "keeps the rest of a page from being asked for while another run is on its way",
+        "who changes the page right after an edit may be brought back to the former page",
+        DECORATES,
+        lambda: _is_in_script("index.*.js", SCRIPT_STATE),
+    ),
+)
