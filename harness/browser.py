@@ -400,12 +400,16 @@ def _close(shown: list[list[float]] | None, rows: list[list[float]], atol: float
 
 def expect_kept(page: Page, text: str) -> None:
     """Wait until the tab has stored this text with the table, so that a reload brings it back."""
-    page.wait_for_function(
-        """text => Object.entries(sessionStorage).some(([key, kept]) =>
-            key.startsWith('cross-entropy-explorer') && (JSON.parse(kept)?.state ?? '').includes(text))""",
-        arg=text,
-        timeout=IDLE_MS,
-    )
+    page.wait_for_function(f"text => {_IS_KEPT}", arg=text, timeout=IDLE_MS)
+
+
+def expect_not_kept(page: Page, text: str) -> None:
+    """Wait until the tab has stored a table without this text in place of the one with it."""
+    page.wait_for_function(f"text => !({_IS_KEPT})", arg=text, timeout=IDLE_MS)
+
+
+_IS_KEPT = """Object.entries(sessionStorage).some(([key, kept]) =>
+    key.startsWith('cross-entropy-explorer') && (JSON.parse(kept)?.state ?? '').includes(text))"""
 
 
 # The live component

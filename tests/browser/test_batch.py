@@ -14,6 +14,7 @@ from harness.browser import (
     edit_cell,
     editor,
     expect_kept,
+    expect_not_kept,
     heatmap_z,
     metric,
     open_page,
@@ -146,7 +147,9 @@ def test_a_reload_of_the_tab_keeps_what_was_typed(page: Page, app_url: str) -> N
     page.reload()
     expect_loss(page, loss)
     expect(cell(editor(page, "logits"), 0, 1)).to_have_text("0.25")
+    page.goto("about:blank")  # from the same address it would be a reload
     page.goto(f"{app_url}/?preset=worked-row-0")
+    expect_not_kept(page, "0.25")  # only now is it settled what the tab shows
 
     expect_loss(page, 2.4076)  # a link that is opened anew shows what it names
 

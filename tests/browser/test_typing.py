@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 import torch.nn.functional as F
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from harness.browser import (
     IDLE_MS,
@@ -19,6 +19,7 @@ from harness.browser import (
     open_page,
     paste,
     select_cell,
+    wait_idle,
 )
 from xent_core import Problem
 from xent_core.codec import to_token
@@ -152,6 +153,42 @@ def test_who_changes_the_page_after_an_edit_stays_there(page: Page, app_url: str
 
     expect(page.locator(".st-key-implementations")).to_be_visible()
     expect(page.locator(".st-key-probs")).to_have_count(0)
+
+
+def test_who_follows_a_link_while_a_number_is_being_typed_takes_it_along(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    select_cell(page, editor(page, "logits"), 0, 1)
+    page.keyboard.type("4.5")
+    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Implementations")
+    link.click(delay=60)  # a finger does not leave the button at once
+
+    expect(metric(page, "implementations")).to_have_text("1.8605", timeout=IDLE_MS)
+
+
+def test_a_link_is_followed_however_slow_the_line_is(page: Page, app_url: str) -> None:
+    held: list[str | bytes] = []
+    is_slow = False
+    servers: list[WebSocketRoute] = []
+
+    def route(browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+        browser.on_message(lambda message: held.append(message) if is_slow else server.send(message))
+        servers.append(server)
+
+    page.route_web_socket("**/_stcore/stream*", route)
+    open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 0, 1, "4.5")
+    expect(metric(page, "loss")).to_have_text("1.8605")
+    is_slow = True
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Implementations").click()
+    page.wait_for_timeout(800)  # the hand rests meanwhile, and nothing tells the browser that the page changes
+    is_slow = False
+    for message in held:
+        servers[0].send(message)
+    page.wait_for_timeout(500)
+    wait_idle(page)
+
+    expect(metric(page, "implementations")).to_have_text("1.8605", timeout=IDLE_MS)
 
 
 def test_keys_that_come_before_the_cell_has_opened_delete_and_type(page: Page, app_url: str) -> None:

@@ -97,7 +97,7 @@ class View {
   }
 
   send() {
-    if (this.flies || !this.waits) return
+    if (this.flies || !this.waits || isLeaving()) return
     this.waits = false
     this.flies = true
     this.sequence += 1

@@ -6,6 +6,26 @@ const REST_MS = 300 // the least without an edit until the rest follows
 const SLOW_MS = 900 // apart: between such steps it has time
 const LOOK_MS = 30 // between two looks whether it has come
 const MISSED_MS = 5000 // until it is asked for again
+const LEAVING_MS = 10_000, BACK_MS = 2000 // the longest until the page changes after a link, and after the back button
+
+// Whoever has followed a link leaves this page as soon as the server has answered. A request in between would name this
+// page again, and the browser would show neither.
+const leaving = (window.crossEntropyLeaving ??= watchLinks())
+
+function watchLinks() {
+  const leaving = { from: null, until: 0 }
+  const begin = milliseconds => Object.assign(leaving, { from: location.pathname, until: performance.now() + milliseconds })
+  addEventListener("click", ({ target, ctrlKey, metaKey, shiftKey }) => {
+    const link = target.closest?.("a[href]")
+    if (link && link.pathname !== location.pathname && !link.target && !ctrlKey && !metaKey && !shiftKey) begin(LEAVING_MS)
+  }, true)
+  addEventListener("popstate", () => begin(BACK_MS))
+  return leaving
+}
+
+function isLeaving() {
+  return leaving.from === location.pathname && performance.now() < leaving.until
+}
 
 class Rest {
   // ask(number): sends the request; isBusy(): whether something more urgent is going on, or about to
@@ -41,7 +61,7 @@ class Rest {
     this.timer = null
   }
 
-  // Whether another request is on its way: one of ours would name the page that the browser may be leaving.
+  // Whether another request is being answered.
   isRunning() {
     return (document.querySelector("[data-testid=stApp]")?.getAttribute("data-test-script-state") ?? "notRunning") !== "notRunning"
   }
@@ -49,7 +69,7 @@ class Rest {
   wait() {
     const rest = Math.max(REST_MS, ...this.apart.filter(one => one < SLOW_MS).map(one => 2 * one))
     const left = rest - (performance.now() - this.last)
-    if (left > 0 || this.isBusy() || this.isRunning()) this.timer = setTimeout(() => this.wait(), Math.max(left, 50))
+    if (left > 0 || this.isBusy() || this.isRunning() || isLeaving()) this.timer = setTimeout(() => this.wait(), Math.max(left, 50))
     else this.request()
   }
 

@@ -85,7 +85,7 @@ class Watch {
   }
 
   send() {
-    if (this.flies || !this.wanted || !this.isOn()) return
+    if (this.flies || !this.wanted || !this.isOn() || isLeaving()) return // the link's request carries the edit
     this.wanted = false
     this.flies = true
     this.number = Math.max(this.number + 1, Date.now())
