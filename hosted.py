@@ -35,6 +35,7 @@ from xent_host import (
     memory_guard,
     removed_files,
     run_scheduler,
+    server_facts,
     server_options,
     table_edits,
     unread_answers,
@@ -61,6 +62,7 @@ visit_cookie.apply()
 visit_files.apply()
 removed_files.apply()
 left_visits.apply()
+server_facts.apply()
 table_edits.apply()
 error_reports.quieten_streamlit()
 

@@ -40,6 +40,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/state/session.py",
         ),
     ),
+    "tests/test_visits_apart.py": (
+        "what a visitor is told is read from what a started server sends",
+        ("xent_host/server_facts.py",),
+    ),
     "tests/browser/test_cold_start.py": (
         "what happens before the first page is seen in a browser alone",
         ("xent_ui/shell/warm_up.py",),

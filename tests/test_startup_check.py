@@ -174,6 +174,9 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         lambda patch: patch.setattr("streamlit.runtime.Runtime.close_session", lambda runtime, session: None),
     ],
     "logger.setup_formatter": [lambda patch: patch.setattr("streamlit.logger.get_logger", lambda name: None)],
+    "AppSession._create_new_session_message": [
+        without("streamlit.runtime.app_session.AppSession._create_new_session_message")
+    ],
     "the addresses below": [
         lambda patch: patch.setattr(
             "streamlit.web.server.starlette.starlette_routes.BASE_ROUTE_UPLOAD_FILE", "_stcore/upload"

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from urllib.parse import urlparse
 import pytest
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.metrics_util import Installation
+from streamlit.version import STREAMLIT_VERSION_STRING
 
 from harness.browser import ROOT, Server, serve
 from harness.visitor import Visitor, visit
@@ -211,3 +215,33 @@ def test_no_id_and_no_cookie_reaches_the_log_and_all_of_it_is_json(hosted: Serve
     for secret in [*secrets, "my-own-nonsense", "Traceback"]:
         assert secret not in hosted.log()
     assert not [event for event in events if "script_run_context" in str(event.get("logger"))]
+
+
+class Reader(Visitor):
+    """Reads what the server says at the beginning of a run."""
+
+    told: bytes = b""
+
+    def _note(self, message: ForwardMsg) -> None:
+        if message.WhichOneof("type") == "new_session":
+            self.told += message.SerializeToString()
+        super()._note(message)
+
+
+def test_a_visitor_is_told_no_path_no_version_of_python_and_no_id_of_the_installation(hosted: Server) -> None:
+    async def told() -> bytes:
+        async with Reader(hosted.url) as visitor:
+            return visitor.told
+
+    message = visit(told())
+    installation = Installation.instance()
+    assert STREAMLIT_VERSION_STRING.encode() in message  # which its page asks for
+    for fact in (
+        str(ROOT),
+        ".".join(map(str, sys.version_info)),
+        platform.system(),
+        installation.installation_id,
+        installation.installation_id_v3,
+        installation.installation_id_v4,
+    ):
+        assert fact.encode() not in message

@@ -57,6 +57,16 @@ def _are_deferred_files_kept_by_visit() -> bool:
     )
 
 
+def _are_facts_of_the_server_in_one_message() -> bool:
+    initialize = resolve_name("streamlit.proto.NewSession_pb2:Initialize").DESCRIPTOR.fields_by_name
+    environment = initialize["environment_info"].message_type.fields_by_name
+    return (
+        exist("streamlit.runtime.app_session:AppSession._create_new_session_message")
+        and "user_info" in initialize
+        and {"python_version", "server_os", "has_display"} <= set(environment)
+    )
+
+
 def _are_left_visits_kept_by_ours() -> bool:
     return (
         exist(*(f"{STORAGE}.{name}" for name in ("get", "save", "delete", "list")))
@@ -126,5 +136,12 @@ INTERNALS = (
         "the log quotes ids of visits and what strangers send",
         PROTECTS,
         lambda: _mentions("streamlit.logger:get_logger", "setup_formatter"),
+    ),
+    Internal(
+        "AppSession._create_new_session_message and the fields of Initialize",
+        "tells a visitor nothing of the server that a page does not need",
+        "every visitor reads where the program lies, and which Python runs it",
+        PROTECTS,
+        _are_facts_of_the_server_in_one_message,
     ),
 )
