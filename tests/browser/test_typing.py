@@ -165,30 +165,57 @@ def test_who_follows_a_link_while_a_number_is_being_typed_takes_it_along(page: P
     expect(metric(page, "implementations")).to_have_text("1.8605", timeout=IDLE_MS)
 
 
-def test_a_link_is_followed_however_slow_the_line_is(page: Page, app_url: str) -> None:
-    held: list[str | bytes] = []
-    is_slow = False
-    servers: list[WebSocketRoute] = []
+class SlowLine:
+    """Keeps the messages of one side until they are sent on."""
 
-    def route(browser: WebSocketRoute) -> None:
+    def __init__(self, page: Page, *, of_browser: bool) -> None:
+        self.is_slow, self.of_browser = False, of_browser
+        self.kept: list[str | bytes] = []
+        page.route_web_socket("**/_stcore/stream*", self._open)
+
+    def _open(self, browser: WebSocketRoute) -> None:
         server = browser.connect_to_server()
-        browser.on_message(lambda message: held.append(message) if is_slow else server.send(message))
-        servers.append(server)
+        slow, self.other = (browser, server) if self.of_browser else (server, browser)
+        slow.on_message(lambda message: self.kept.append(message) if self.is_slow else self.other.send(message))
+        if self.of_browser:
+            return
+        browser.on_message(server.send)
 
-    page.route_web_socket("**/_stcore/stream*", route)
+    def send(self) -> None:
+        """Send on what was kept, and what comes from now on."""
+        self.is_slow = False
+        for message in self.kept:
+            self.other.send(message)
+
+
+def test_a_link_is_followed_however_slow_the_line_is(page: Page, app_url: str) -> None:
+    line = SlowLine(page, of_browser=True)
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 1, "4.5")
     expect(metric(page, "loss")).to_have_text("1.8605")
-    is_slow = True
+    line.is_slow = True
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Implementations").click()
     page.wait_for_timeout(800)  # the hand rests meanwhile, and nothing tells the browser that the page changes
-    is_slow = False
-    for message in held:
-        servers[0].send(message)
+    line.send()
     page.wait_for_timeout(500)
     wait_idle(page)
 
     expect(metric(page, "implementations")).to_have_text("1.8605", timeout=IDLE_MS)
+
+
+def test_a_timer_that_is_late_costs_no_text(page: Page, app_url: str) -> None:
+    page.add_init_script(
+        "const set = window.setTimeout; window.setTimeout = (call, after, ...more) => set(call, after || 60, ...more)"
+    )
+    logits = open_batch(page, app_url)
+    select_cell(page, editor(page, "logits"), 0, 1)
+    for digit, end in (("4", "Enter"), ("5", "Tab"), ("6", "Shift+Tab")):
+        for key in (digit, "7", "Backspace", end):
+            page.keyboard.press(key)
+            page.wait_for_timeout(20)
+    logits[0, 0], logits[1, 0], logits[1, 1] = 4, 5, 6
+
+    expect_answer(page, logits, target_of(3))
 
 
 def test_keys_that_come_before_the_cell_has_opened_delete_and_type(page: Page, app_url: str) -> None:
@@ -218,10 +245,14 @@ def test_where_the_open_cell_cannot_be_found_the_editor_sends_its_edits_itself(
         };
         """
     )
+    line = SlowLine(page, of_browser=False)
     logits = open_batch(page, app_url)
     grid = editor(page, "logits")
+    line.is_slow = True  # both numbers are there before the server has said how the editor goes on
     for row, text in ((0, "6"), (1, "-2.5")):
         edit_cell(page, grid, row, 1, text)
         logits[row, 0] = float(text)
+    page.wait_for_timeout(500)
+    line.send()
 
     expect_answer(page, logits, target_of(3))

@@ -10,6 +10,7 @@ const HELD_MS = 3000 // the longest that a key waits for a cell to open or close
 const AFTER_KEY_MS = 20, AFTER_POINTER_MS = 30, AFTER_PASTE_MS = 60 // until the grid has put an edit into its state
 const MOVES = new Set(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Tab", "Home", "End", "PageUp", "PageDown", "Escape"])
 const MODIFIERS = new Set(["Shift", "Control", "Alt", "Meta", "CapsLock"])
+const ENDS = new Set(["Enter", "Tab", "Escape"]) // of an open cell
 
 export default function ({ data, setTriggerValue }) {
   const watch = (window.crossEntropyEditWatch ??= new Watch())
@@ -39,10 +40,12 @@ class Watch {
   }
 
   begin(data, ask) {
+    const isSlowNow = data.is_slow && this.data?.is_slow === false
     this.users += 1
     this.data = data
     this.ask = ask
     this.rest.follow()
+    if (isSlowNow) this.ask("edited", Date.now()) // what the editors have kept until now
     this.portal ??= document.querySelector("#portal") ?? document.querySelector("[data-testid=portal]")
     if (!this.portal && !data.is_slow) this.ask("slow", true)
     if (this.observer || !this.portal) return
@@ -119,18 +122,21 @@ class Watch {
   }
 
   onKey(event) {
-    this.wasInTable = inTable(event.target)
-    if (!this.isOn() || !event.isTrusted || event.isComposing || MODIFIERS.has(event.key)) return
-    this.rest.touched()
-    if (this.until) {
-      event.preventDefault()
-      event.stopImmediatePropagation()
-      this.held.push(event)
-      return
+    const { target, key } = event
+    this.wasInTable = inTable(target)
+    const isInCell = this.users > 0 && !!this.portal?.contains(target)
+    if (this.isOn() && event.isTrusted && !event.isComposing && !MODIFIERS.has(key)) {
+      this.rest.touched()
+      if (this.until) {
+        event.preventDefault()
+        event.stopImmediatePropagation()
+        this.held.push(event)
+        return
+      }
+      this.after(event, target)
     }
-    const { target } = event
-    if (target === this.box() && isText(event)) event.stopImmediatePropagation() // the grid would set a timer on each
-    else this.after(event, target)
+    // The grid sets a timer on each key in an open cell; one that is late would end the cell, after Enter, without its text.
+    if (isInCell && !ENDS.has(key)) event.stopImmediatePropagation()
   }
 
   // Whether a letter opens a cell here: not in a table of boxes to tick, not without a chosen cell.
@@ -143,7 +149,7 @@ class Watch {
   after(event, target) {
     const box = this.box()
     if (box && target === box) {
-      if (["Enter", "Tab", "Escape"].includes(event.key)) this.wait(() => !this.openCell() && inTable(document.activeElement))
+      if (ENDS.has(event.key)) this.wait(() => !this.openCell() && inTable(document.activeElement))
     } else if (inTable(target) && !this.openCell()) {
       if (isText(event) && this.opens(target)) this.wait(() => this.box() && document.activeElement === this.box())
       else if (!MOVES.has(event.key)) this.soon(AFTER_KEY_MS)
