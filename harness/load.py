@@ -53,7 +53,7 @@ async def edit_for(url: str, seconds: float, seeds: range, pause: float = PAUSE_
 
 
 async def edit_until(is_over: Callable[[], bool], url: str, seeds: range, pause: float) -> list[float]:
-    """As `edit_for`, until something else is over."""
+    """As `edit_for`, until something else is over; each visitor edits once at least."""
     visits = await asyncio.gather(*(_edit_until(is_over, url, seed, pause) for seed in seeds))
     return list(itertools.chain.from_iterable(visits))
 
@@ -64,7 +64,7 @@ async def _edit_until(is_over: Callable[[], bool], url: str, seed: int, pause: f
     await asyncio.sleep(numbers.random() * pause)  # visitors do not edit in step, nor to a beat
     async with Visitor(url) as visitor:
         turn = time.perf_counter()
-        while not is_over():
+        while not (is_over() and waits):
             await asyncio.sleep(turn - time.perf_counter())
             row, label, logit = numbers.randrange(3), numbers.randrange(3), f"{numbers.uniform(-9, 9):.3f}"
             waits.append(await visitor.edit(row, label, logit))

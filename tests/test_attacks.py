@@ -122,6 +122,7 @@ def hosted() -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TRIED)
 def test_the_server_refuses_and_says_so(hosted: Server, name: str) -> None:
     before = Counter(hosted.log().splitlines())

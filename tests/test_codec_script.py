@@ -126,6 +126,7 @@ def in_jax(problem: Problem) -> list[str]:
         return []
 
 
+@pytest.mark.long
 def test_every_script_in_jax_gives_the_numbers_of_pytorch(tmp_path: Path) -> None:
     programs = [script for problem in PROBLEMS[: len(CHOICES) + len(PRESETS)] for script in in_jax(problem)]
 

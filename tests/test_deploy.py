@@ -110,6 +110,7 @@ def test_everything_that_the_image_copies_exists_and_is_sent_to_the_build() -> N
     assert sorted(f"!{source}" for source in sources) == sorted(line for line in kept if line.startswith("!"))
 
 
+@pytest.mark.long
 def test_what_the_image_holds_is_all_that_the_app_needs_and_its_health_check_says_so(tmp_path: Path) -> None:
     copy_app(tmp_path)
     [check] = (json.loads(text.partition(" CMD ")[2]) for text in dockerfile()["HEALTHCHECK"])
@@ -257,6 +258,7 @@ def test_the_page_about_hosting_names_the_numbers_of_the_watchdog() -> None:
         assert words.format(number) in HOSTING
 
 
+@pytest.mark.long
 def test_a_server_that_is_frozen_under_the_watchdog_of_the_image_comes_back(tmp_path: Path) -> None:
     copy_app(tmp_path)
     port, log_file = free_port(), tmp_path / "log"

@@ -471,6 +471,7 @@ def test_options_that_cannot_be_used_are_refused(options: dict, code: str) -> No
     assert caught.value.code == code
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured on Linux")
 def test_memory_stays_within_300_mb_above_idle_whatever_the_size_of_the_file(tmp_path) -> None:
     sparse_dump(tmp_path, rows=1_000_000)  # 4 GB of zeros: what matters here is how they are read, not what they say

@@ -59,6 +59,7 @@ def status_bytes(field: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.name)
 def test_a_bomb_gets_one_sentence_and_its_memory_comes_back(bomb: Bomb) -> None:
     data = bomb.data()

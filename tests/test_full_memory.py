@@ -46,6 +46,7 @@ async def fill(url: str) -> None:
         return
 
 
+@pytest.mark.long
 def test_the_largest_are_ended_and_a_neighbour_goes_on(server: Server) -> None:
     async def scene() -> tuple[float, int]:
         async with Visitor(server.url) as neighbour:

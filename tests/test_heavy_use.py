@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from harness.browser import ROOT, serve
 from harness.heavy_use import LOADS, Downloader, large_csv, packed_dump
 from harness.visitor import visit
@@ -20,6 +22,7 @@ async def _ask_for_many(url: str) -> tuple[list[str], list[str]]:
         return await refused, await other.answers(1)
 
 
+@pytest.mark.long
 def test_a_visit_that_asks_for_many_files_gets_few_of_them_and_another_gets_its_own() -> None:
     with serve(ROOT / "hosted.py") as server:
         greedy, other = visit(_ask_for_many(server.url))

@@ -38,6 +38,7 @@ def server() -> Iterator[Server]:
         yield one
 
 
+@pytest.mark.long
 def test_neighbours_go_on_while_frames_flood_in_and_every_flood_is_cut_off(server: Server) -> None:
     kinds = [kind for kind in FLOODS if kind != "large messages"]  # which are slowed down
 
@@ -60,6 +61,7 @@ def test_neighbours_go_on_while_frames_flood_in_and_every_flood_is_cut_off(serve
     assert {kind for kind, one in found.items() if one.sent > BYTES_OF_A_CONNECTION * one.connections} == set()
 
 
+@pytest.mark.long
 def test_a_request_that_is_half_sent_is_closed(server: Server) -> None:
     begun = [b"", b"GET / HTTP/1.1\r\nHost: a\r\n", b"PUT /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab"]
     sockets = [RawSocket(server.url) for _ in begun]

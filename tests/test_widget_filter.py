@@ -167,6 +167,7 @@ def test_of_a_visit_without_end_only_the_latest_widgets_are_kept() -> None:
     assert known == list(range(5, MAX_WIDGETS + 5))
 
 
+@pytest.mark.long
 def test_no_widget_of_any_page_brings_a_visit_down() -> None:
     seen: set[str] = set()  # what several pages share is tried on the first of them
     with serve(ROOT / "hosted.py") as server:

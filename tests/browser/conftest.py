@@ -24,9 +24,14 @@ LOG_CHARACTERS = 6_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seen = set[object]()
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            function = getattr(item, "function", item)
+            if function in seen:  # a page takes seconds to open: of several cases, the first is for every day
+                item.add_marker(pytest.mark.long)
+            seen.add(function)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,5 +1,6 @@
 """The doctor and the comparison in Chromium: a message pasted, every example walked through, a pin compared."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from harness.browser import IDLE_MS, Journal, go_to, open_page, wait_idle
@@ -60,6 +61,7 @@ def test_every_example_of_the_comparison_is_drawn(page: Page, app_url: str, jour
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_every_pitfall_is_drawn(page: Page, app_url: str, journal: Journal) -> None:
     open_page(page, app_url)
     go_to(page, "Doctor")

@@ -1,8 +1,11 @@
 """The first visitor of a fresh server, who comes by a link to a page."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from harness.browser import IDLE_MS, Journal, metric, serve, wait_idle
+
+pytestmark = pytest.mark.long
 
 
 def test_a_link_to_a_page_opens_it_on_a_server_that_nobody_has_visited(page: Page, journal: Journal) -> None:

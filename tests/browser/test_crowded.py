@@ -4,12 +4,15 @@ import asyncio
 import threading
 from urllib.parse import urlparse
 
+import pytest
 import websockets
 from playwright.sync_api import Page, expect
 
 from harness.browser import ROOT, Server, edit_cell, editor, metric, serve, wait_rested
 from tests.aio import in_a_thread
 from xent_host.connection_limits import SERVER_FULL, ConnectionLimits
+
+pytestmark = pytest.mark.long
 
 ELSEWHERE = "127.0.0.2"
 PATIENCE_MS = 60_000  # a retry of the browser, on a machine that is busy

@@ -41,6 +41,7 @@ def test_play_moves_the_pictures_without_the_server(page: Page, app_url: str) ->
     assert not sent
 
 
+@pytest.mark.long
 def test_what_is_played_does_not_flash(page: Page, app_url: str) -> None:
     open_descent(page, app_url)
     page.evaluate(

@@ -34,6 +34,8 @@ from xent_core import Problem
 from xent_core.codec import MAX_TOKEN, to_json
 from xent_ui.server.limits import PUBLIC
 
+pytestmark = pytest.mark.long
+
 ELSEWHERE = "127.0.0.2"  # another visitor's address, with limits of its own
 BURST = 200  # visits that one address may begin at once
 WEBSOCKET = {"Connection": "Upgrade", "Upgrade": "websocket"}

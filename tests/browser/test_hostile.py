@@ -103,6 +103,7 @@ def _quoted(text: str) -> str:
     return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
+@pytest.mark.long
 def test_names_in_a_file_of_a_model_stay_text(page: Page, app_url: str, journal: Journal) -> None:
     count = len(NAMES)
     chance = np.random.default_rng(1)

@@ -85,6 +85,7 @@ def test_a_dragged_logit_takes_every_number_along(page: Page, app_url: str, jour
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_fast_drags_leave_the_last_value_on_screen(page: Page, app_url: str) -> None:
     open_live(page, app_url)
     track = slider(page, "class 1")
@@ -100,6 +101,7 @@ def test_fast_drags_leave_the_last_value_on_screen(page: Page, app_url: str) -> 
     expect_numbers(page, logits_on_screen(page), 0)
 
 
+@pytest.mark.long
 def test_200_events_leave_no_backlog_in_the_browser_and_none_on_the_server(page: Page, app_url: str) -> None:
     """One request in flight: what is still to come when the hand lets go is its answer, and that to the last place."""
     sent: list[object] = []

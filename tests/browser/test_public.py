@@ -169,6 +169,7 @@ def test_another_site_is_refused_at_once_and_nobody_is_asked_who_that_is(monkeyp
             outside.accept()
 
 
+@pytest.mark.long
 def test_a_tab_that_was_only_looked_at_goes_on_with_a_server_started_anew(page: Page) -> None:
     port = free_port()
     with serve(ROOT / "hosted.py", port=port) as server:
@@ -184,6 +185,7 @@ def test_a_tab_that_was_only_looked_at_goes_on_with_a_server_started_anew(page: 
         expect(metric(page, "loss")).to_have_text("1.9950", timeout=IDLE_MS)
 
 
+@pytest.mark.long
 def test_a_link_to_a_page_opens_it_at_once_for_the_first_visitor(page: Page, journal: Journal) -> None:
     documents: list[str] = []
     page.on("request", lambda request: documents.append(request.url) if request.resource_type == "document" else None)

@@ -110,6 +110,7 @@ def test_play_goes_on_by_itself_and_p_pauses_it(page: Page, app_url: str) -> Non
     assert place(page).inner_text() == held
 
 
+@pytest.mark.long
 def test_play_stops_at_the_end(page: Page, app_url: str) -> None:
     open_step_by_step(page, app_url)
     page.get_by_role("button", name="End").click()

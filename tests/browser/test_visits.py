@@ -61,6 +61,7 @@ KEEP_LINES = """() => {
 }"""
 
 
+@pytest.mark.long
 def test_no_script_reads_the_cookie_and_a_visit_outlives_its_line_and_its_page(
     page: Page, hosted: Server, journal: Journal
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_browser_downloads_and_uploads_what_is_its_own(page: Page, hosted: Ser
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_tab_that_was_idle_reads_why_it_has_ended_and_goes_back_to_its_table(
     page: Page, impatient: tuple[Server, Path]
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from playwright.sync_api import Locator, Page, expect
@@ -96,6 +97,7 @@ def drag(page: Page, key: str, start: float, end: float) -> None:
     page.mouse.up()
 
 
+@pytest.mark.long
 def test_the_digits_go_all_the_way(page: Page, app_url: str, journal: Journal, tmp_path: Path) -> None:
     """A small classifier is trained; its dump goes through the command line, the page and the report."""
     dump_file, report = tmp_path / "digits.npz", tmp_path / "report.html"
@@ -129,6 +131,7 @@ def test_the_digits_go_all_the_way(page: Page, app_url: str, journal: Journal, t
     expect(page.locator("table").last.locator("tr").nth(1)).to_contain_text(str(first))
 
 
+@pytest.mark.long
 def test_what_is_chosen_in_one_picture_is_shown_by_the_others(page: Page, app_url: str, journal: Journal) -> None:
     open_page(page, app_url)
     go_to(page, "Your logits")
@@ -151,6 +154,7 @@ def test_what_is_chosen_in_one_picture_is_shown_by_the_others(page: Page, app_ur
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_dump_of_four_gigabytes_is_summed_up_on_screen_while_it_streams(
     page: Page, app_url: str, journal: Journal, tmp_path: Path
 ) -> None:
