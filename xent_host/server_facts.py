@@ -16,7 +16,7 @@ def apply() -> None:
         message = create(session, *arguments, **named)
         message.new_session.main_script_path = message.new_session.name
         initialize = message.new_session.initialize
-        initialize.ClearField("user_info")  # ids of the installation
+        initialize.user_info.Clear()  # ids of the installation; without the message itself no page opens
         for field in ("python_version", "server_os", "has_display"):
             initialize.environment_info.ClearField(field)
         return message
