@@ -9,7 +9,7 @@ help:  ## Show this list
 run:  ## Open the app in your browser, and watch its source: a page follows what is saved
 	$(PYTHON) -m streamlit run app.py --server.fileWatcherType=auto
 
-test:  ## Run every test, the ones in Chromium included, and name the ten slowest
+test:  ## Run the tests, those in Chromium included but the long ones, and name the ten slowest
 	$(PYTHON) -m pytest --durations=10
 
 lint:  ## Check style and formatting

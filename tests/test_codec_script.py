@@ -91,6 +91,7 @@ def test_a_script_prints_the_loss_and_the_gradient(tmp_path: Path) -> None:
     assert "[-0.3033,  0.0816,  0.2217]" in printed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["expected_loss", "expected_gradient"])
 def test_a_wrong_number_makes_every_script_fail(name: str, tmp_path: Path) -> None:
     problems = [problem_of(choice) for choice in CHOICES]

@@ -159,6 +159,7 @@ def test_every_pattern_is_found() -> None:
     assert len(found) > 60
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("pattern", "method"),
     [

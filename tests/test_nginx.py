@@ -280,6 +280,7 @@ def test_a_name_in_capitals_or_with_its_last_dot_is_ours_too() -> None:
         assert site.ask("GET / HTTP/1.1", "Host: xentxexample") == 421
 
 
+@pytest.mark.long
 def test_what_is_half_sent_is_closed(site: Front) -> None:
     head = "Host: 127.0.0.1\r\nContent-Length: 1000"
     elsewhere = "Host: elsewhere.example\r\nContent-Length: 1000"

@@ -209,6 +209,7 @@ def test_every_exception_is_still_needed() -> None:
     assert set(STREAMLIT_PROMISES) <= _streamlit_modules()
 
 
+@pytest.mark.long
 def test_figures_are_made_without_streamlit() -> None:
     figures = [source.module for source in sources(ROOT) if draws(source)]
 

@@ -141,6 +141,7 @@ def test_a_server_that_ends_is_started_again(tmp_path: Path) -> None:
         assert dog.expect_restart(server) == "ended with code 3"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["silent", "error", "slow"])
 def test_a_server_that_does_not_answer_well_is_started_again(tmp_path: Path, how: str) -> None:
     with watched(tmp_path, SILENT) as dog:
@@ -156,6 +157,7 @@ def test_a_server_that_is_frozen_is_started_again(tmp_path: Path) -> None:
         assert dog.expect_restart(server) == "silent for 1 seconds"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["grow", "child-grows"])
 def test_a_server_that_takes_too_much_memory_is_started_again(tmp_path: Path, how: str) -> None:
     with watched(tmp_path, "--memory-mb=200") as dog:

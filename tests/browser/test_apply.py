@@ -42,6 +42,7 @@ def test_a_pin_is_compared_with_what_came_after(page: Page, app_url: str, journa
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_every_example_of_the_comparison_is_drawn(page: Page, app_url: str, journal: Journal) -> None:
     open_page(page, app_url)
     go_to(page, "Compare settings")

@@ -47,6 +47,7 @@ _PALE = """enough => {
 }"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(browser: Browser, app_url: str, scheme: Literal["light", "dark"]) -> None:
     width, height = DESKTOP

@@ -85,6 +85,7 @@ def test_names_stay_text(page: Page, app_url: str, journal: Journal, title: str)
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_line_of_a_teacher_and_what_a_link_asks_for_stay_text(page: Page, app_url: str, journal: Journal) -> None:
     for first in range(0, len(NAMES), 4):
         notes = NAMES[first : first + 4]

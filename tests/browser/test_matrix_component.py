@@ -53,7 +53,7 @@ def test_arrow_keys_and_enter_reach_every_cell(page: Page, app_url: str) -> None
     tip = page.locator(".st-key-grad .tip")
 
     expect(tip).to_contain_text("(0.2447 − 1)/3 = −0.2518")
-    assert page.locator(f"{CELLS}:focus").inner_text() == "−0.2518"
+    expect(page.locator(f"{CELLS}:focus")).to_have_text("−0.2518")
     page.keyboard.press("Enter")
     expect(page.locator(".st-key-why annotation").first).to_contain_text("0.2447 - 1", timeout=IDLE_MS)
     page.keyboard.press("Escape")

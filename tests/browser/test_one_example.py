@@ -293,6 +293,7 @@ def test_the_row_is_still_there_after_a_look_at_another_page(page: Page, app_url
     expect_numbers(page, [10, -10, 3], 0)
 
 
+@pytest.mark.long
 def test_names_run_nothing_and_fetch_nothing(page: Page, app_url: str, journal: Journal) -> None:
     open_page(page, f"{app_url}/?preset=worked-row-0")
     page.get_by_role("button", name="Rows and classes").click()

@@ -186,6 +186,7 @@ def test_a_tab_that_was_only_looked_at_goes_on_with_a_server_started_anew(page: 
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_a_link_to_a_page_opens_it_at_once_for_the_first_visitor(page: Page, journal: Journal) -> None:
     documents: list[str] = []
     page.on("request", lambda request: documents.append(request.url) if request.resource_type == "document" else None)

@@ -121,6 +121,7 @@ def test_back_and_forward_bring_back_both_tables(page: Page, app_url: str) -> No
     expect_loss(page, LOSS)
 
 
+@pytest.mark.long
 def test_back_within_a_link_keeps_its_table(page: Page, app_url: str) -> None:
     open_page(page, link(app_url, page="precision"))
     expect(page.locator(".st-key-dtypes table")).to_contain_text(LOSS, timeout=IDLE_MS)
@@ -185,6 +186,7 @@ def test_a_file_is_opened_by_the_uploader(page: Page, app_url: str, tmp_path: Pa
     open_it_and_see(page)
 
 
+@pytest.mark.long
 def test_a_file_is_opened_by_drag_and_drop(page: Page, app_url: str) -> None:
     open_export(page, app_url)
     transfer = page.evaluate_handle(

@@ -97,6 +97,7 @@ def test_the_last_step_is_the_gradient_of_pytorch(page: Page, app_url: str) -> N
     expect_made(page, z.grad[0].tolist())
 
 
+@pytest.mark.long
 def test_play_goes_on_by_itself_and_p_pauses_it(page: Page, app_url: str) -> None:
     open_step_by_step(page, app_url)
 

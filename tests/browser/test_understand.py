@@ -17,6 +17,7 @@ def fits(page: Page) -> bool:
     return result
 
 
+@pytest.mark.long
 def test_large_logits_break_three_routes(page: Page, app_url: str, journal: Journal) -> None:
     open_page(page, app_url)
     go_to(page, "Implementations")
