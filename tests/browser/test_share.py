@@ -16,6 +16,7 @@ from harness.browser import (
     editor,
     expect_heatmap,
     expect_kept,
+    expect_not_kept,
     go_to,
     metric,
     open_page,
@@ -101,7 +102,9 @@ def test_a_shared_link_wins_when_opened_and_a_reload_keeps_the_edits_after_it(pa
     expect_kept(page, '"7"')
     page.reload()
     expect_loss(page, f"{float(after):.4f}")
+    page.goto("about:blank")  # from the same address it would be a reload
     page.goto(link(app_url))
+    expect_not_kept(page, '"7"')  # only now is it settled what the tab shows
 
     expect_loss(page, LOSS)
 
