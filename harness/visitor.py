@@ -314,7 +314,7 @@ class Visitor:
 def visit(visits: Coroutine[Any, Any, T]) -> T:
     """Make the visits, in a thread of their own: where a browser is driven, an event loop runs already."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, visits).result()
+        return thread.submit(asyncio.run, visits).result()  # noqa: TID251  # in a thread
 
 
 def loss_of(logits: list[list[float]], target: list[int]) -> float:

@@ -11,4 +11,4 @@ T = TypeVar("T")
 def in_a_thread(coroutine: Coroutine[Any, Any, T]) -> T:
     """What the coroutine gives, run to its end in a thread of its own."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, coroutine).result()
+        return thread.submit(asyncio.run, coroutine).result()  # noqa: TID251  # in a thread

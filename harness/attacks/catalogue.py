@@ -171,7 +171,7 @@ def carry_out(name: str, site: Site) -> Outcome:
             await attacking
 
     try:
-        asyncio.run(until_it_is_over())
+        asyncio.run(until_it_is_over())  # noqa: TID251  # called in a thread
     except Exception as error:  # the attack's own mistake, or an answer that it did not expect
         outcome.fault(f"the attack ends with {error!r:.200}")
     return outcome
