@@ -22,10 +22,10 @@ def test_short() -> None: ...
 @pytest.mark.parametrize(
     ("arguments", "passed", "says_so"),
     [
-        (["-n", "2", "."], 1, True),
         (["-n", "0", "."], 1, True),
-        (["--all", "."], 2, False),
-        (["test_some.py"], 2, False),
+        pytest.param(["-n", "2", "."], 1, True, marks=pytest.mark.long),
+        pytest.param(["-n", "0", "--all", "."], 2, False, marks=pytest.mark.long),
+        pytest.param(["test_some.py"], 2, False, marks=pytest.mark.long),
     ],
 )
 def test_what_is_long_is_left_out_unless_it_is_asked_for(
