@@ -12,7 +12,6 @@ import math
 import re
 import time
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlparse
 
@@ -22,6 +21,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Common_pb2 import FileUploaderState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
+
+from harness.aio import in_a_thread
 
 ANSWER_SECONDS = 60
 PRESET = "worked-batch"
@@ -312,9 +313,8 @@ class Visitor:
 
 
 def visit(visits: Coroutine[Any, Any, T]) -> T:
-    """Make the visits, in a thread of their own: where a browser is driven, an event loop runs already."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, visits).result()  # noqa: TID251  # in a thread
+    """Make the visits, beside a browser that may be driven."""
+    return in_a_thread(visits)
 
 
 def loss_of(logits: list[list[float]], target: list[int]) -> float:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host.address_shares import FairTurns, GivingWay, NoTurn, Pace, gives_way, site
 
 V6 = "2001:db8:1:{:x}::/64"  # of one site

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.aio import in_a_thread
 from harness.attacks import verdict
 from harness.attacks.attack import Attack, Outcome, Site
 from harness.attacks.beside import Waits, memory_back, memory_mb
@@ -15,7 +16,6 @@ from harness.attacks.catalogue import ATTACKS, FAMILIES, carry_out, log_faults, 
 from harness.attacks.verdict import Measured
 from harness.browser import ROOT, Server, serve
 from harness.visitor import Visitor, visit
-from tests.aio import in_a_thread
 
 
 async def nothing(_site: Site, _outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from tests.asgi import HERE, Browser, answer, fine, http, reads_all, settle, status
 from xent_host.connection_limits import SERVER_FULL, ConnectionLimiter, ConnectionLimits
 from xent_host.request_check import RequestCheck

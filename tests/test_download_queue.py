@@ -10,7 +10,7 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackendOperationRequest
 from streamlit.runtime.backend_operation_handler import DeferredFileHandler
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host import download_queue, whose_work
 from xent_host.download_queue import DownloadQueue, TooMany, VisitLeft
 from xent_ui.server.processor_use import Visit

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from tests.transports import HANDSHAKE, Transport, connected, settle
 from xent_host import http_protocol
 from xent_host.http_protocol import BoundedHTTP, RequestLimits

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host.idle_visits import GOING_AWAY, HEARTBEAT, IdleLimits, IdleVisits, away
 from xent_host.visit_cookie import CONNECTION, Connection
 from xent_ui.server.limits import PUBLIC_VARIABLE

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.runtime import memory_session_storage
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host import left_visits
 from xent_host.left_visits import LeftVisits
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host import memory_guard
 from xent_host.memory_guard import MEMORY_VARIABLE, MemoryGuard, memory_limit, resident_bytes, which_ends
 from xent_ui.server.limits import PUBLIC_VARIABLE

@@ -11,7 +11,7 @@ from starlette.status import WS_1002_PROTOCOL_ERROR, WS_1008_POLICY_VIOLATION, W
 from starlette.types import Message
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host import message_limits
 from xent_host.message_limits import (
     MAX_FILES,

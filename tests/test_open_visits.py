@@ -6,7 +6,7 @@ import pytest
 from starlette.status import WS_1013_TRY_AGAIN_LATER
 from starlette.types import Message
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host.open_visits import BUSY_SECONDS, GIVE_WAY_SECONDS, WAIT_SECONDS, OpenVisit, OpenVisits
 
 CROWD, NEW, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"

@@ -8,7 +8,7 @@ import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_core import __version__
 from xent_host import error_reports, server_options
 from xent_host.security_headers import FRAMES_VARIABLE, SecurityHeaders, content_security_policy

@@ -3,7 +3,7 @@
 import pytest
 from starlette.types import Message
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host.refuse import refuse
 
 

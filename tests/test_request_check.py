@@ -7,7 +7,7 @@ from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import Message, Receive, Scope, Send
 from streamlit import config
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host.request_check import RequestCheck, fault
 from xent_ui.server.limits import PUBLIC_VARIABLE
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit import runtime
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host.send_at_once import send_at_once
 
 

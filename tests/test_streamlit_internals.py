@@ -9,8 +9,8 @@ from streamlit import net_util
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
+from harness.aio import in_a_thread
 from harness.browser import ROOT
-from tests.aio import in_a_thread
 from xent_host import server_options
 from xent_host.startup_check import INTERNALS
 from xent_ui import page_internals, streamlit_internals

@@ -10,7 +10,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.session_manager import SessionClientDisconnectedError
 from streamlit.web.server.starlette.starlette_websocket import StarletteSessionClient
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host import unread_answers
 from xent_host.unread_answers import BoundedQueue, UnreadLimits, Waiting
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from tests.asgi import HERE, answer, fine, http, settle, status
 from xent_host.upload_limits import UploadLimits, Uploads
 from xent_ui.server.limits import PUBLIC_VARIABLE

@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 from streamlit import config
 from streamlit.runtime import Runtime
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_host import visit_cookie
 from xent_host.visit_cookie import CONNECTION, MOST_COOKIES, Connection, Owners, VisitCookies
 

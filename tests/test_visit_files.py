@@ -11,7 +11,7 @@ from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.media_file_storage import MediaFileStorageError
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 
-from tests.aio import in_a_thread
+from harness.aio import in_a_thread
 from xent_core.language import _, use_catalogue
 from xent_host import visit_files
 from xent_host.visit_cookie import CONNECTION, Connection, Owners

@@ -12,8 +12,8 @@ from starlette.status import WS_1003_UNSUPPORTED_DATA, WS_1008_POLICY_VIOLATION
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
+from harness.aio import in_a_thread
 from harness.raw_websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, fragments, frame
-from tests.aio import in_a_thread
 from tests.transports import HANDSHAKE, Transport, connected, settle
 from xent_host.closing import DROPPED_BYTES
 from xent_host.websocket_protocol import (

@@ -21,4 +21,4 @@ def apply() -> None:
             initialize.environment_info.ClearField(field)
         return message
 
-    AppSession._create_new_session_message = create_without_facts  # type: ignore[method-assign, assignment]  # replaced on purpose
+    AppSession._create_new_session_message = create_without_facts  # type: ignore[method-assign, assignment]  # no other way to a message of Streamlit's own

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import hosting
+from harness.aio import in_a_thread
 from harness.attacks import addresses, files, left_behind, messages, shares, text
 from harness.attacks.attack import Attack, Outcome, Site
 from harness.attacks.beside import Watch, memory_back, memory_mb
@@ -171,7 +172,7 @@ def carry_out(name: str, site: Site) -> Outcome:
             await attacking
 
     try:
-        asyncio.run(until_it_is_over())  # noqa: TID251  # called in a thread
+        in_a_thread(until_it_is_over())
     except Exception as error:  # the attack's own mistake, or an answer that it did not expect
         outcome.fault(f"the attack ends with {error!r:.200}")
     return outcome

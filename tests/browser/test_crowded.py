@@ -8,8 +8,8 @@ import pytest
 import websockets
 from playwright.sync_api import Page, expect
 
+from harness.aio import in_a_thread
 from harness.browser import ROOT, Server, edit_cell, editor, metric, serve, wait_rested
-from tests.aio import in_a_thread
 from xent_host.connection_limits import SERVER_FULL, ConnectionLimits
 
 pytestmark = pytest.mark.long

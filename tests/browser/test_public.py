@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from harness.aio import in_a_thread
 from harness.browser import (
     IDLE_MS,
     ROOT,
@@ -32,7 +33,6 @@ from harness.browser import (
     wait_drawn,
 )
 from harness.hostile_names import NAMES
-from tests.aio import in_a_thread
 from xent_core import __version__
 
 PAGES = (

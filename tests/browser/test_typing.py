@@ -203,6 +203,33 @@ def test_a_link_is_followed_however_slow_the_line_is(page: Page, app_url: str) -
     expect(metric(page, "implementations")).to_have_text("1.8605", timeout=IDLE_MS)
 
 
+LINKS: dict[str, dict[str, str]] = {
+    "another page": {"href": "/implementations"},
+    "a file": {"href": "/media/numbers.csv", "download": ""},
+    "another tab": {"href": "/implementations", "target": "_blank"},
+    "a letter": {"href": "mailto:somebody@example.org"},
+    "this page": {"href": "?preset=worked-row-0"},
+}
+
+
+def test_only_a_link_to_another_page_keeps_the_rest_back(page: Page, app_url: str) -> None:
+    open_batch(page, app_url)
+    left = page.evaluate(
+        """links => Object.entries(links).filter(([, attributes]) => {
+            const link = document.createElement('a');
+            for (const [name, value] of Object.entries(attributes)) link.setAttribute(name, value);
+            link.addEventListener('click', event => event.preventDefault());
+            document.body.append(link);
+            window.crossEntropyLeaving.until = 0;
+            link.click();
+            return window.crossEntropyLeaving.until > 0;
+        }).map(([name]) => name)""",
+        LINKS,
+    )
+
+    assert left == ["another page"]
+
+
 def test_a_timer_that_is_late_costs_no_text(page: Page, app_url: str) -> None:
     page.add_init_script(
         "const set = window.setTimeout; window.setTimeout = (call, after, ...more) => set(call, after || 60, ...more)"

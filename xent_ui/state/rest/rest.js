@@ -16,8 +16,9 @@ function watchLinks() {
   const leaving = { from: null, until: 0 }
   const begin = milliseconds => Object.assign(leaving, { from: location.pathname, until: performance.now() + milliseconds })
   addEventListener("click", ({ target, ctrlKey, metaKey, shiftKey }) => {
-    const link = target.closest?.("a[href]")
-    if (link && link.pathname !== location.pathname && !link.target && !ctrlKey && !metaKey && !shiftKey) begin(LEAVING_MS)
+    const link = target.closest?.("a[href]:not([target], [download])")
+    const isOfAnotherPage = link?.origin === location.origin && link.pathname !== location.pathname
+    if (isOfAnotherPage && !ctrlKey && !metaKey && !shiftKey) begin(LEAVING_MS)
   }, true)
   addEventListener("popstate", () => begin(BACK_MS))
   return leaving
