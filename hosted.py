@@ -47,7 +47,7 @@ from xent_host.connection_limits import ConnectionLimiter
 from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
 from xent_host.upload_limits import StreamlitFiles
-from xent_ui.server.job_pool import POOL, SMALL_FILES
+from xent_ui.server import job_pool
 from xent_ui.server.log import LOG, event
 from xent_ui.streamlit_internals import run_first_page
 
@@ -80,8 +80,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     guard = asyncio.create_task(memory_guard.MemoryGuard(MEMORY_LIMIT).watch())
     yield
     guard.cancel()
-    POOL.stop()
-    SMALL_FILES.stop()
+    job_pool.stop_all()
     temporary_folder.remove()
     LOG.tell()
     event("stop")

@@ -1,8 +1,9 @@
-"""What a process in a sandbox may try; `test_file_bombs.py` lets it."""
+"""What a process in a sandbox may try; `test_file_bombs.py` and `test_job_pool.py` let it."""
 
 import os
 import signal
 import tempfile
+import time
 
 from xent_core.sandbox import Connection
 
@@ -12,6 +13,16 @@ def answer(connection: Connection) -> None:
     while True:
         request, data, _fds = connection.receive(100)
         connection.send({"told": request["say"]}, bytes(data))
+
+
+def work(connection: Connection) -> None:
+    """So many seconds on a processor, as often as it is asked."""
+    while True:
+        request, _data, _fds = connection.receive(0)
+        until = time.process_time() + request["seconds"]
+        while time.process_time() < until:
+            pass
+        connection.send({})
 
 
 def take_memory(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from gettext import NullTranslations
 from threading import Barrier, Event, Lock
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from xent_core.language import _, use_catalogue
+from xent_core.sandbox import ProcessLimits, SandboxDied, SandboxedProcess
 from xent_ui.server.job_pool import Job, NeverStarted, Pool, QueueFull
 from xent_ui.server.limits import PUBLIC
 from xent_ui.server.processor_use import Usage, Visit
@@ -235,6 +236,22 @@ def test_who_has_used_little_goes_before_who_has_used_much() -> None:
 
     assert ran == ["light", "heavy"]
     assert usage.of(Visit("address", "light")) > 0
+
+
+def test_what_a_sandboxed_process_uses_is_used_by_the_visit_that_it_reads_for() -> None:
+    def work(job: Job[None]) -> None:
+        for _time in range(2):  # its limit ends the second one before it answers
+            with suppress(SandboxDied):
+                one.ask({"seconds": 0.6})
+
+    pool = Pool(replace(PUBLIC, workers=1), used := Usage(clock=lambda: 0.0))
+    one = SandboxedProcess("tests.sandboxed_handlers:work", ProcessLimits(2**26, cpu_seconds=1))
+    with run_of("heavy"):
+        job = pool.submit(work)
+    assert job.is_done(PATIENCE)
+    until(lambda: used.of(Visit("address", "heavy")))
+
+    assert used.of(Visit("address", "heavy")) > 0.9
 
 
 def test_the_waiting_places_are_not_all_one_visits_when_another_wants_one() -> None:

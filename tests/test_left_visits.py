@@ -1,6 +1,7 @@
 """A visit that was left ends by itself, and may be taken up again before."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,17 @@ from streamlit.runtime import memory_session_storage
 from harness.aio import in_a_thread
 from xent_host import left_visits
 from xent_host.left_visits import LeftVisits
+from xent_ui.server import job_pool
+from xent_ui.server.job_pool import Job
+from xent_ui.server.processor_use import Visit
+from xent_ui.server.run_lock import RUN_LOCK
+
+PATIENCE = 20.0  # seconds that a busy machine may take; a job that nobody looks at ends after 30
+
+
+def works_until_it_is_stopped(job: Job[None]) -> None:
+    while not job.should_stop():
+        time.sleep(0.005)
 
 
 def info(visit: str) -> Any:
@@ -75,6 +87,11 @@ def test_a_visit_that_ends_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(left_visits, "COLLECT_SECONDS", 0.01)
     monkeypatch.setattr(left_visits.gc, "collect", lambda: done.append("garbage"))
     left_visits.OWNERS.begin("visit", frozenset())
+    with RUN_LOCK.acquire(Visit("address", "visit")):
+        reads = job_pool.SMALL_FILES.submit(works_until_it_is_stopped)
+        computes = job_pool.POOL.submit(works_until_it_is_stopped)
+    with RUN_LOCK.acquire(Visit("address", "another visit")):
+        goes_on = job_pool.POOL.submit(works_until_it_is_stopped)
 
     async def scene() -> None:
         for _ in range(3):
@@ -87,6 +104,11 @@ def test_a_visit_that_ends_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     in_a_thread(scene())
     assert done == [*["visit", "files"] * 3, "garbage", "visit", "files", "garbage"]
     assert not left_visits.OWNERS.knows("visit")
+    assert reads.is_done(PATIENCE)
+    assert computes.is_done(PATIENCE)
+    assert not goes_on.is_done(0)
+    goes_on.stop()
+    assert goes_on.is_done(PATIENCE)
 
 
 def test_streamlit_keeps_its_visits_there(monkeypatch: pytest.MonkeyPatch) -> None:

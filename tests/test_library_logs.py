@@ -1,5 +1,6 @@
 """What libraries log becomes lines of JSON without their words, and not more than a disk bears."""
 
+import asyncio
 import json
 import logging
 import subprocess
@@ -86,6 +87,28 @@ def test_an_endless_recursion_is_a_short_line(
     out = capsys.readouterr().out
     assert len(out) < 1500
     assert json.loads(out)["type"] == "RecursionError"
+
+
+def test_of_a_connection_only_errors_of_the_program_are_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    for ended in (ValueError(SECRET), asyncio.CancelledError(SECRET), KeyboardInterrupt(SECRET)):
+        try:
+            raise ended
+        except BaseException:
+            library_logs.CONNECTION_LOG.exception("Exception in ASGI application\n")
+    library_logs.CONNECTION_LOG.error("ASGI callable should return None, but returned '%s'.", SECRET)
+    library_logs.CONNECTION_LOG.warning("Invalid HTTP request received.")
+    library_logs.CONNECTION_LOG.info('%s - "WebSocket %s" [accepted]', SECRET, SECRET)
+
+    out = capsys.readouterr().out
+    assert SECRET not in out
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [(line["event"], line["level"], line["logger"], line.get("type")) for line in told] == [
+        ("library", "ERROR", "xent_host", "ValueError"),
+        ("library", "ERROR", "xent_host", None),
+    ]
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

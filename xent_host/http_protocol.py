@@ -12,7 +12,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from xent_host.closing import Closing
-from xent_host.protocol_log import LOG
+from xent_host.library_logs import CONNECTION_LOG
 from xent_host.upload_limits import UploadLimits
 from xent_host.websocket_protocol import BoundedWebSocket
 from xent_ui.server.limits import PUBLIC
@@ -55,7 +55,7 @@ class BoundedHTTP(H11Protocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.conn = h11.Connection(h11.SERVER, self.limits.head_bytes)
-        self.logger = LOG
+        self.logger = CONNECTION_LOG
         self.ws_protocol_class = self.websocket
         self._awaited = ""  # "head" or "body" of a request
         self._deadline = self._last_came = 0.0

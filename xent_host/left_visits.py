@@ -11,6 +11,7 @@ from streamlit.runtime.session_manager import SessionInfo, SessionStorage
 
 from xent_core.sandbox import release_memory
 from xent_host.visit_cookie import OWNERS
+from xent_ui.server import job_pool
 
 # What a visit leaves refers to itself in circles, which Python looks for when much else is made: on a quiet server, not
 # for hours. Looking costs the time of a run of a page, so it waits for others that end.
@@ -27,11 +28,12 @@ def apply() -> None:
 
 
 def end_visit(visit: str) -> None:
-    """End a visit, whether somebody is there or not: its table, its uploads, its downloads and who began it."""
+    """End a visit, whether somebody is there or not: its table, files, downloads and jobs, and who began it."""
     runtime = get_instance()
     runtime.close_session(visit)
     # Streamlit has marked the files that were offered for download, and removes them the next time
     runtime.media_file_mgr.remove_orphaned_files()
+    job_pool.stop_all(visit)
     OWNERS.forget(visit)
     _COLLECTION.plan()
 

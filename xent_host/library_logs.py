@@ -26,12 +26,17 @@ class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write where it was logged; of an error, its type and the way there."""
         error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, Exception):  # the server, or what it waited for, ends
+            return
         facts = _facts(error) if error is not None else {}
         place = f"{record.filename}:{record.lineno} {record.funcName}"
         event("library", level=record.levelname, logger=record.name, place=place, **facts)
 
 
 LINES = Lines()
+# For what says nothing worth a line about nonsense that comes: only errors, which are the program's own.
+CONNECTION_LOG = logging.Logger("xent_host", logging.ERROR)
+CONNECTION_LOG.addHandler(LINES)
 
 
 def apply() -> None:

@@ -19,7 +19,7 @@ from websockets.frames import Frame
 from websockets.server import ServerProtocol
 
 from xent_host.closing import Closing
-from xent_host.protocol_log import LOG
+from xent_host.library_logs import CONNECTION_LOG
 from xent_ui.server.log import event as note
 
 _MB = 2**20
@@ -161,8 +161,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().__init__(*args, **options)
         limits = self.everyone.limits
         # nothing is unpacked: what is small on the way is small in memory
-        self.conn = ServerProtocol(extensions=[], max_size=limits.message_bytes, logger=LOG)
-        self.logger = LOG
+        self.conn = ServerProtocol(extensions=[], max_size=limits.message_bytes, logger=CONNECTION_LOG)
+        self.logger = CONNECTION_LOG
         self._frames = RecentUse(limits.frames, limits.frames_a_second)
         self._bytes = RecentUse(limits.bytes_at_once, limits.bytes_a_second)
         self._scanner = FrameScanner()

@@ -56,7 +56,7 @@ def run(request: dict[str, Any], fd: int) -> None:
     try:
         connection = Connection(socket.socket(fileno=fd))
         use_language(request["language"])
-        connection.send({}, fds=[os.pidfd_open(os.getpid())])
+        connection.send({"pid": os.getpid()}, fds=[os.pidfd_open(os.getpid())])
         module, function = request["handler"].split(":")
         handler = getattr(importlib.import_module(module), function)
         take_limits(request["memory_bytes"], request["cpu_seconds"])

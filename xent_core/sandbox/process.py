@@ -12,11 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Condition, Lock
+from threading import Condition, Lock, local
 from typing import Any
 
 from xent_core.language import language
@@ -156,6 +157,19 @@ class _Places:
 _PLACES = _Places()
 
 
+_OF_THIS_THREAD = local()
+
+
+def processor_seconds() -> float:
+    """What this thread has used of a processor, and the sandboxed processes that answered it."""
+    return time.thread_time() + getattr(_OF_THIS_THREAD, "seconds", 0.0)
+
+
+def _process_seconds(pid: int) -> float:
+    """What a process has used of a processor. Raises: OSError when it has ended."""
+    return time.clock_gettime(~pid << 3 | 2)  # Linux's number for the clock of a process, as clock_getcpuclockid(3)
+
+
 def _end(sock: socket.socket, pidfds: list[int]) -> None:
     sock.close()
     for pidfd in pidfds:
@@ -186,17 +200,33 @@ class SandboxedProcess:
         self._connection = Connection(sock)
         self._end = weakref.finalize(self, _end, sock, self._pidfds)
         sock.settimeout(SECONDS_TO_START)
-        _hello, _data, fds = self._receive(0)
+        hello, _data, fds = self._receive(0)
         if not fds:
             self.close()
             raise SandboxDied
+        self._pid: int = hello["pid"]
         self._pidfds += fds
         sock.settimeout(SECONDS_TO_ANSWER)
 
     def ask(
         self, header: dict[str, Any], data: Any = b"", fds: Sequence[int] = (), *, max_bytes: int = 0
     ) -> tuple[dict[str, Any], bytearray]:
-        """Its answer, with at most so many bytes. Raises: SandboxDied, and then it has ended."""
+        """Its answer, with at most so many bytes. Raises: SandboxDied, and then it has ended.
+
+        What it has used of a processor meanwhile counts as used by this thread: `processor_seconds`.
+        """
+        asked_at, used_before = time.monotonic(), self._seconds()
+        try:
+            return self._ask(header, data, fds, max_bytes)
+        finally:
+            used = self._seconds() - used_before
+            if math.isnan(used):  # it has ended: at most all of that time
+                used = time.monotonic() - asked_at
+            _OF_THIS_THREAD.seconds = getattr(_OF_THIS_THREAD, "seconds", 0.0) + used
+
+    def _ask(
+        self, header: dict[str, Any], data: Any, fds: Sequence[int], max_bytes: int
+    ) -> tuple[dict[str, Any], bytearray]:
         try:
             self._connection.send(header, data, fds)
         except OSError as error:
@@ -210,6 +240,13 @@ class SandboxedProcess:
     def close(self) -> None:
         """Ends the process, whatever it does."""
         self._end()
+
+    def _seconds(self) -> float:
+        """What it has used of a processor by now; NaN when it has ended."""
+        try:
+            return _process_seconds(self._pid)
+        except OSError:
+            return math.nan
 
     def _receive(self, max_bytes: int) -> tuple[dict[str, Any], bytearray, list[int]]:
         try:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
+from xent_core.sandbox import processor_seconds
 from xent_ui.server.limits import Limits, limits
 from xent_ui.server.log import event
 from xent_ui.server.processor_use import NOBODY, Usage, Visit
@@ -136,12 +137,13 @@ class Pool:
         with self._lock:
             self._drop_ended()
 
-    def stop(self) -> None:
-        """End everything: the server ends."""
+    def stop(self, session: str | None = None) -> None:
+        """End everything: the server ends; or what is of one session: it has ended."""
         with self._lock:
             jobs = [*self._running, *self._waiting]
         for job in jobs:
-            job.stop()
+            if session is None or job.visit.session == session:
+                job.stop()
 
     def _run_next(self) -> None:
         """Run whose turn it is; this is called for each job, and whenever one has ended."""
@@ -157,9 +159,9 @@ class Pool:
             self._begun = {who: number for who, number in self._begun.items() if who in here}
             self._begun[job.visit] = self._count
             job.future.set_running_or_notify_cancel()
-        begun = time.thread_time()
+        begun = processor_seconds()
         job.run()
-        self.usage.add(job.visit, time.thread_time() - begun)
+        self.usage.add(job.visit, processor_seconds() - begun)
         with self._lock:
             self._running.remove(job)
             is_one_waiting = bool(self._waiting)
@@ -211,3 +213,9 @@ class Pool:
 
 POOL = Pool(limits())
 SMALL_FILES = Pool(replace(limits(), workers=1))
+
+
+def stop_all(session: str | None = None) -> None:
+    """End the jobs of a session that has ended, or all jobs: the server ends."""
+    for pool in (POOL, SMALL_FILES):
+        pool.stop(session)
