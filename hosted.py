@@ -32,7 +32,6 @@ from xent_host import (
     idle_visits,
     left_visits,
     library_logs,
-    memory_guard,
     removed_files,
     run_scheduler,
     server_facts,
@@ -44,15 +43,18 @@ from xent_host import (
     widget_filter,
 )
 from xent_host.connection_limits import ConnectionLimiter
+from xent_host.memory_guard import MemoryGuard
 from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
 from xent_host.upload_limits import StreamlitFiles
 from xent_ui.server import job_pool
 from xent_ui.server.log import LOG, event
+from xent_ui.server.memory import memory_limit
 from xent_ui.streamlit_internals import run_first_page
 
 server_options.apply()
-MEMORY_LIMIT = memory_guard.memory_limit()
+memory_limit()  # raises where the option is none
+GUARD = MemoryGuard()
 http_protocol.apply()
 unread_answers.apply()
 widget_filter.apply()
@@ -77,7 +79,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     await run_first_page()
     event("warm", seconds=round(perf_counter() - begun, 3))
     library_logs.apply()  # what hinders the start is still told in full
-    guard = asyncio.create_task(memory_guard.MemoryGuard(MEMORY_LIMIT).watch())
+    guard = asyncio.create_task(GUARD.watch())
     yield
     guard.cancel()
     job_pool.stop_all()
@@ -99,7 +101,7 @@ app = st.App(
         Middleware(SecurityHeaders),
         Middleware(RequestCheck),
         Middleware(visit_cookie.VisitCookies),
-        Middleware(idle_visits.IdleVisits),
+        Middleware(idle_visits.IdleVisits, admit=GUARD.admit),
         Middleware(ConnectionLimiter),
     ],
     on_script_error=error_reports.report,

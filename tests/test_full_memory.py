@@ -11,7 +11,7 @@ from streamlit.proto.Common_pb2 import StringArray
 
 from harness.browser import ROOT, Server, serve
 from harness.visitor import Visitor, npy, visit
-from xent_host.memory_guard import MEMORY_VARIABLE
+from xent_ui.server.memory import MEMORY_VARIABLE
 
 LIMIT_MB = 620  # a warm server takes about 440
 FILLERS = 10

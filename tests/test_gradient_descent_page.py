@@ -16,9 +16,12 @@ from harness import app_test
 from harness.app_test import run
 from tests.tolerances import assert_agree
 from xent_core import descend, evaluate
+from xent_core.descent import path_bytes
 from xent_core.presets import PRESETS
-from xent_ui.gradient_descent import descent_run
+from xent_ui.gradient_descent import descent_run, view
 from xent_ui.gradient_descent.figures.player import frame_points
+from xent_ui.server.limits import PUBLIC_VARIABLE
+from xent_ui.server.memory import Room
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 from xent_ui.text import number
 from xent_ui.widgets import job_progress
@@ -269,3 +272,22 @@ def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.M
     run(app)
     assert "Stopped after 40 of 50 steps" in words(app)
     assert len(spec(app)["frames"]) == 41
+
+
+def test_a_path_for_which_there_is_no_memory_is_refused_and_what_was_asked_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    app = open_page()
+    monkeypatch.setattr(view, "LARGE_PATH", path_bytes(WORKED.to_problem(), 100))
+    monkeypatch.setattr(view, "ROOM", Room(lambda: 2**20, lambda: 2**20))
+    ask(app, steps=99)
+    assert "no memory left" not in words(app)
+    ask(app, steps=100)
+
+    assert "This server has no memory left for a path of 1 MB. Take fewer steps" in words(app)
+    assert app.number_input(key="descent_steps").value == 100
+    assert not app.get("plotly_chart")
+    monkeypatch.undo()
+    run(app)
+    assert app.get("plotly_chart")

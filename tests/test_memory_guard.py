@@ -7,8 +7,9 @@ import pytest
 
 from harness.aio import in_a_thread
 from xent_host import memory_guard
-from xent_host.memory_guard import MEMORY_VARIABLE, MemoryGuard, memory_limit, resident_bytes, which_ends
+from xent_host.memory_guard import BYTES_KEPT, LARGE_MESSAGE, MemoryGuard, which_ends
 from xent_ui.server.limits import PUBLIC_VARIABLE
+from xent_ui.server.memory import Room
 
 MB = 2**20
 
@@ -37,10 +38,10 @@ def guarded(monkeypatch: pytest.MonkeyPatch, resident: Callable[[dict[str, int],
 
     monkeypatch.setattr(memory_guard, "send_away", end)
     monkeypatch.setattr(memory_guard, "_give_back", lambda: ended.append("given back"))
-    guard = MemoryGuard(40 * MB, lambda: resident(held, ended), lambda: held, address)
+    guard = MemoryGuard(lambda: 40 * MB, lambda: resident(held, ended), lambda: held, address)
 
     async def until_there_is_room() -> None:
-        while guard.resident() > guard.limit and await guard.make_room():
+        while guard.resident() > guard.limit() and await guard.make_room():
             pass
 
     in_a_thread(until_there_is_room())
@@ -59,19 +60,36 @@ def test_nobody_ends_where_giving_memory_back_is_enough(monkeypatch: pytest.Monk
     assert guarded(monkeypatch, lambda _held, ended: 0 if "given back" in ended else 50 * MB) == []
 
 
-def test_the_limit_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(MEMORY_VARIABLE, "700")
-    assert memory_limit() == 700 * MB
-    monkeypatch.setenv(MEMORY_VARIABLE, "")
-    assert memory_limit() == memory_guard.DEFAULT_MB * MB
-    for wrong in ("much", "-1", "0", "1.5"):
-        monkeypatch.setenv(MEMORY_VARIABLE, wrong)
-        with pytest.raises(ValueError, match=MEMORY_VARIABLE):
-            memory_limit()
+@pytest.mark.parametrize(
+    ("larger", "let_in", "ended"),
+    [(0, True, ["a1"]), (35 * MB, True, ["a1", "a2"]), (80 * MB, False, ["a1", "a2", "b1"])],
+)
+def test_room_is_made_before_what_is_large_is_let_in(
+    monkeypatch: pytest.MonkeyPatch, larger: int, let_in: bool, ended: list[str]
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    monkeypatch.setattr(memory_guard, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(memory_guard, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(memory_guard, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(memory_guard, "_give_back", lambda: None)
+    held, away = {"a1": 30 * MB, "a2": 20 * MB, "b1": 10 * MB}, list[str]()
 
+    async def end(visit: str) -> None:
+        away.append(visit)
+        del held[visit]
 
-def test_memory_of_this_process_is_measured() -> None:
-    before = resident_bytes()
-    block = b"x" * (100 * MB)
-    assert resident_bytes() - before > 90 * MB
-    del block
+    monkeypatch.setattr(memory_guard, "send_away", end)
+
+    def limit() -> int:
+        return 65 * MB
+
+    def resident() -> int:
+        return sum(held.values())
+
+    guard = MemoryGuard(limit, resident, lambda: held, address, Room(limit, resident))
+    message = (10 * MB + larger) // BYTES_KEPT
+
+    assert in_a_thread(guard.admit(LARGE_MESSAGE - 1))
+    assert away == []
+    assert in_a_thread(guard.admit(message)) is let_in
+    assert away == ended

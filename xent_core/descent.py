@@ -174,6 +174,16 @@ def descend(
     return Descent(problem, optimizer, float(learning_rate), logits, grads, torch.stack(losses))
 
 
+def path_bytes(problem: Problem, steps: int) -> int:
+    """What the logits and the gradients of a path of so many steps take, in bytes.
+
+    Example:
+      >>> path_bytes(Problem([0, 0], 0), 1)  # two points of two logits and two gradients
+      32
+    """
+    return 2 * (steps + 1) * problem.logits.numel() * problem.logits.element_size()
+
+
 def limit_of(problem: Problem) -> Limit | None:
     """Where gradient descent from here tends to, or None if there is no such place.
 
@@ -221,7 +231,7 @@ def _check(problem: Problem, learning_rate: float, steps: int, optimizer: str) -
             _("a whole number, at least 0"),
             _("Usual values are 10 to 1000."),
         )
-    size_bytes = 2 * (steps + 1) * problem.logits.numel() * problem.logits.element_size()
+    size_bytes = path_bytes(problem, steps)
     if size_bytes > MAX_PATH_BYTES:
         raise InvalidProblem(
             "steps",

@@ -1,4 +1,4 @@
-"""ASGI middleware that ends a visit in which nothing was done for long, or that keeps too much; its tab reads why."""
+"""ASGI middleware that ends a visit: nothing was done for long, or memory is short; its tab reads why."""
 
 from __future__ import annotations
 
@@ -55,6 +55,11 @@ class _Tab:
 _TABS: set[_Tab] = set()
 
 
+async def admit_all(_message_bytes: int) -> bool:
+    """Whatever comes is let in."""
+    return True
+
+
 async def send_away(visit: str, end: Callable[[str], None] = end_visit) -> None:
     """End a visit that keeps too much; its tab, if there is one, reads why."""
     tab = next((one for one in _TABS if one.connection is not None and one.connection.visit == visit), None)
@@ -68,10 +73,20 @@ async def send_away(visit: str, end: Callable[[str], None] = end_visit) -> None:
 
 
 class IdleVisits:
-    """ASGI middleware; stands behind `VisitCookies`, which knows the visit of a websocket."""
+    """ASGI middleware; stands behind `VisitCookies`, which knows the visit of a websocket.
 
-    def __init__(self, app: ASGIApp, limits: IdleLimits = IdleLimits(), end: Callable[[str], None] = end_visit) -> None:
-        self.app, self.limits, self.end = app, limits, end
+    Args:
+      admit: says of so many bytes of a message whether there is room for what they bring; it may take its time.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: IdleLimits = IdleLimits(),
+        end: Callable[[str], None] = end_visit,
+        admit: Callable[[int], Awaitable[bool]] = admit_all,
+    ) -> None:
+        self.app, self.limits, self.end, self.admit = app, limits, end, admit
         self.visits = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,9 +105,12 @@ class IdleVisits:
                 await asyncio.wait([next_message], timeout=self._look_again_in(active))
                 if not next_message.done():
                     if self._left(active) <= 0:
-                        return await self._send_away(send)
+                        event("limit", what="idle_seconds", visits=self.visits)
+                        return await self._send_away(send, PLACE)
                     continue
                 message, next_message = next_message.result(), None
+                if not await self.admit(len(message.get("bytes") or b"")):
+                    return await self._send_away(send, f"{PLACE}?{FULL}")
                 if message["type"] == "websocket.receive" and message.get("bytes") != HEARTBEAT:
                     active = monotonic()
                 return message
@@ -116,9 +134,8 @@ class IdleVisits:
     def _look_again_in(self, active: float) -> float:
         return max(min(self._left(active), self.limits.look_seconds), 0)
 
-    async def _send_away(self, send: Send) -> Message:
-        event("limit", what="idle_seconds", visits=self.visits)
-        await _redirect(send, PLACE)
+    async def _send_away(self, send: Send, place: str) -> Message:
+        await _redirect(send, place)
         connection = CONNECTION.get()
         if connection is not None and connection.visit:
             self.end(connection.visit)
@@ -138,7 +155,7 @@ async def away(request: Request) -> HTMLResponse:
     use_language(request.headers.get("accept-language", "").split(",")[0].split(";")[0].strip())
     title = escape(_("This visit has ended"))
     idle = _("Nothing was done here for a long time, so this server has given its place to others.")
-    full = _("This server had no memory left, and this visit kept the most, so it ended for the others.")
+    full = _("This server had no memory left, and this visit kept or sent the most, so it ended for the others.")
     why = escape(full if request.scope.get("query_string") == FULL.encode() else idle)
     back = escape(_("Your table is kept in this tab: your browser's Back button brings you to it."))
     style = "font: 1.1rem/1.6 sans-serif; max-width: 36rem; margin: 20vh auto; padding: 0 1rem"

@@ -1,43 +1,32 @@
-"""Ends the visits that keep most when the memory of the server nears its limit, so that the others stay."""
+"""Keeps the memory of the server below its limit: the visits that keep most end, so that the others stay.
+
+What is large is let in only where there is room for it; whatever else grows is seen once a second.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import os
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from time import monotonic
 
 from xent_core.sandbox import release_memory
 from xent_host.idle_visits import send_away
 from xent_host.visit_memory import visits_bytes
 from xent_host.whose_work import visit_of
 from xent_ui.server.log import event
+from xent_ui.server.memory import ROOM, Room, memory_limit, resident_bytes
 
-MEMORY_VARIABLE = "XENT_MEMORY_MB"
-# Of the server itself: with 1152 for the processes that read files it stays below the 3000 of the watchdog.
-DEFAULT_MB = 1800
 LOOK_SECONDS = 1.0
 TRIM_SECONDS = 10.0  # between two times that memory is given back, while it stays above the limit and nobody ends
 WORTH_ENDING = 2**20  # bytes; ending a visit that keeps less would free nothing
+LARGE_MESSAGE = 2**16  # bytes; the largest table is twice as much, what is typed in a form is less
+BYTES_KEPT = 8  # of each byte of a message, with all that is made of it: 6 were measured, of pasted texts
+WAIT_SECONDS = 10.0  # of a message for room
+ASK_SECONDS = 0.2  # between two looks whether there is some
 _MB = 2**20
-
-
-def memory_limit() -> int:
-    """In bytes. Raises: ValueError where the option is no number of megabytes."""
-    text = os.environ.get(MEMORY_VARIABLE, "") or str(DEFAULT_MB)
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise ValueError(f"This server does not start: {MEMORY_VARIABLE} is no number of megabytes. Take {DEFAULT_MB}.")
-    return int(text) * _MB
-
-
-def resident_bytes() -> int:
-    """What this process takes now; 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 def which_ends(held: Mapping[str, int], address_of: Callable[[str], str]) -> str | None:
@@ -56,24 +45,44 @@ class MemoryGuard:
 
     def __init__(
         self,
-        limit: int,
+        limit: Callable[[], int] = memory_limit,
         resident: Callable[[], int] = resident_bytes,
         held: Callable[[], Mapping[str, int]] = visits_bytes,
         address_of: Callable[[str], str] = lambda visit: visit_of(visit).address,
+        room: Room = ROOM,
     ) -> None:
         self.limit, self.resident, self.held, self.address_of = limit, resident, held, address_of
+        self.room = room
+        self._one_at_a_time, self._made_at = asyncio.Lock(), -math.inf
+
+    async def admit(self, message_bytes: int) -> bool:
+        """Whether there is room for what a message brings; where there is none, it is made, and waited for."""
+        size = BYTES_KEPT * message_bytes
+        if message_bytes < LARGE_MESSAGE:
+            return True
+        until = monotonic() + WAIT_SECONDS
+        while not self.room.take(size):
+            if monotonic() > until:
+                event("limit", what="memory_message", bytes=message_bytes)
+                return False
+            async with self._one_at_a_time:
+                if monotonic() - self._made_at >= LOOK_SECONDS:
+                    await self.make_room(size)
+                    self._made_at = monotonic()
+            await asyncio.sleep(ASK_SECONDS)
+        return True
 
     async def watch(self) -> None:
         """Never ends by itself."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self.resident() > self.limit and not await self.make_room():
+            if self.resident() > self.limit() and not await self.make_room():
                 await asyncio.sleep(TRIM_SECONDS)
 
-    async def make_room(self) -> bool:
-        """Give memory back; if that is not enough, end one visit. Returns: whether it helped, or may yet."""
+    async def make_room(self, size: int = 0) -> bool:
+        """Give memory back; if that is not enough for so many bytes, end one visit. Returns: whether it may help."""
         await asyncio.to_thread(_give_back)
-        if (before := self.resident()) <= self.limit:
+        if (before := self.resident()) + size <= self.limit():
             return True
         held = self.held()
         if (visit := which_ends(held, self.address_of)) is None:

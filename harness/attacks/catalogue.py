@@ -15,14 +15,14 @@ from pathlib import Path
 
 from harness import hosting
 from harness.aio import in_a_thread
-from harness.attacks import addresses, files, left_behind, messages, shares, text
+from harness.attacks import addresses, files, kept, left_behind, messages, shares, text
 from harness.attacks.attack import Attack, Outcome, Site
 from harness.attacks.beside import Watch, memory_back, memory_mb
 from harness.attacks.verdict import Measured
 from harness.browser import ROOT, Server, serve
 from harness.visitor import visit
 
-FAMILIES = (text, messages, shares, addresses, files, left_behind)
+FAMILIES = (text, messages, shares, addresses, files, kept, left_behind)
 ATTACKS = {attack.name: attack for family in FAMILIES for attack in family.ATTACKS}
 POLITENESS = 10  # of the attacker's process: the machine that it takes the cores from would be another one
 LOG_FAULTS = {

@@ -10,7 +10,7 @@ import streamlit as st
 from torch import Tensor
 
 from xent_core.cross_entropy import evaluate
-from xent_core.descent import OPTIMIZERS, Descent, Limit, limit_of
+from xent_core.descent import OPTIMIZERS, Descent, Limit, limit_of, path_bytes
 from xent_core.experiments import equilibrium_gap
 from xent_core.problem import Problem
 from xent_ui.gradient_descent.descent_run import DescentRun, DescentSettings
@@ -18,6 +18,7 @@ from xent_ui.gradient_descent.figures import player as player_figure
 from xent_ui.gradient_descent.figures.path_values import FrameConstants, Labels, PathValues
 from xent_ui.gradient_descent.state import LEARNING_RATE, NUM_STEPS, OPTIMIZER, RUN, STEP
 from xent_ui.server.limits import limits
+from xent_ui.server.memory import ROOM
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet, number_text, number_texts
 from xent_ui.table.options import decimals
@@ -26,6 +27,7 @@ from xent_ui.widgets import job_progress, matrices, number_tables
 from xent_ui.widgets.matrices import CHART_CONFIG
 
 MAX_STEPS = 10_000
+LARGE_PATH = 2**20  # bytes, from which on it is asked whether there is room
 
 
 def settings(sheet: Sheet) -> DescentSettings:
@@ -86,13 +88,23 @@ def path_of(problem: Problem, asked: DescentSettings) -> Descent | None:
     if run is None or run.settings != asked or run.problem != problem or run.job.was_left:
         if run is not None:
             run.job.stop()
-        run = job_progress.submitted(lambda: DescentRun(problem, asked))
+        run = _begin(problem, asked)
         session.keep(RUN, run)
         if run is None:
             return None
         session.keep(STEP, None)
     start_again = partial(session.keep, RUN, None)
     return job_progress.result(run.job, partial(_progress, run), key="descent", on_start=start_again)
+
+
+def _begin(problem: Problem, asked: DescentSettings) -> DescentRun | None:
+    """A new descent; None, and why on the page, if the queue is full or its path would not fit into memory."""
+    size = path_bytes(problem, asked.steps)
+    if size >= LARGE_PATH and not ROOM.take(size):
+        words = _("This server has no memory left for a path of {size} MB. Take fewer steps, or try again in a minute.")
+        st.warning(words.format(size=-(-size // 2**20)), icon=":material/memory:")
+        return None
+    return job_progress.submitted(lambda: DescentRun(problem, asked))
 
 
 def _progress(run: DescentRun) -> tuple[float, str]:
