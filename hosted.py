@@ -42,7 +42,9 @@ from xent_host import (
     visit_files,
     widget_filter,
 )
+from xent_host.compressed_files import CompressedFiles
 from xent_host.connection_limits import ConnectionLimiter
+from xent_host.early_files import EarlyFiles
 from xent_host.memory_guard import MemoryGuard
 from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
@@ -103,6 +105,8 @@ app = st.App(
         Middleware(visit_cookie.VisitCookies),
         Middleware(idle_visits.IdleVisits, admit=GUARD.admit),
         Middleware(ConnectionLimiter),
+        Middleware(EarlyFiles),
+        Middleware(CompressedFiles, base_path=server_options.base_path()),
     ],
     on_script_error=error_reports.report,
 )

@@ -1,9 +1,12 @@
 """Requests and websockets as a server hands them to an ASGI app."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from harness.aio import in_a_thread
 
 HERE = "192.0.2.1"
 
@@ -52,6 +55,20 @@ async def status(app: ASGIApp, scope: Scope, body: tuple[bytes, ...] = (b"",)) -
     """With which status the app answers."""
     code: int = (await answer(app, scope, body))[0]["status"]
     return code
+
+
+class Fetched(NamedTuple):
+    """An answer, as it went over the line."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def fetch(app: ASGIApp, scope: Scope) -> Fetched:
+    """The whole answer to a request."""
+    start, *parts = in_a_thread(answer(app, scope))
+    return Fetched(start["status"], Headers(raw=start["headers"]), b"".join(part.get("body", b"") for part in parts))
 
 
 class Browser:

@@ -38,6 +38,8 @@ EVERYWHERE = ("search", "sub", "subn", "split", "findall", "finditer")
 NO_VISITORS_TEXT = {
     "<script>(.*?)</script>": "Streamlit's own page",
     r"<script\b(?![^>]*\bsrc=)": "Streamlit's own page",
+    r'"\./static/js/([\w.\-]+\.js)"': "Streamlit's own page",
+    r'(?:from|import)"\./([\w.\-]+\.js)"': "Streamlit's own scripts",
     r'<script type="module"[^>]*\bsrc="[^"]*static/js/': "Streamlit's own page",
 }
 

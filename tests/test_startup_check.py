@@ -209,7 +209,8 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         without("streamlit.runtime.Runtime._get_async_objs"),
         without("asyncio.selector_events.BaseSelectorEventLoop.__init__"),
     ],
-    "static/js/": [on_the_page("CELL_EDITOR_CODE", "gone.*.js")],
+    "static/js/data-grid": [on_the_page("CELL_EDITOR_CODE", "gone.*.js")],
+    "the names of the scripts": [on_the_page("FIRST_PAGE_CODE", ("Metric", "NoElement"))],
     "stDataFrame, portal": [
         on_the_page("OPEN_CELL", "a-cell"),
         on_the_page("OPEN_CELL_PLACE", "a-place-of-no-page"),

@@ -10,15 +10,33 @@ from pkgutil import resolve_name
 from xent_ui.streamlit_internals import DECORATES, PROTECTS, Internal
 
 CELL_EDITOR_CODE = "data-grid-overlay-editor.*.js"
+# of what the first page draws first; what these import comes with them
+FIRST_PAGE_CODE = ("Metric", "Html", "BidiComponent", "Selectbox", "Button", "DataFrame", "rehype-katex")
 CONTAINER_CLASS = "st-key-"  # followed by the key
 TEXT_COLOUR = 0x000037
 OPEN_CELL, OPEN_CELL_PLACE, EDITOR = "gdg-clip-region", "portal", "stDataFrame"  # in the browser: of an editor
 SCRIPT_STATE = "data-test-script-state"  # an attribute of the app, by which a script knows that a run is going on
 
+_SCRIPT = re.compile(r'"\./static/js/([\w.\-]+\.js)"')
+_IMPORT = re.compile(r'(?:from|import)"\./([\w.\-]+\.js)"')
+
 
 def cell_editor_files() -> list[str]:
     """The names of the files in static/js/ with the code of an open cell of a table."""
-    return sorted(path.name for path in (_static() / "static" / "js").glob(CELL_EDITOR_CODE))
+    return sorted(path.name for path in (static_folder() / "static" / "js").glob(CELL_EDITOR_CODE))
+
+
+@cache
+def first_page_files() -> list[str]:
+    """The names of the files in static/js/ that the first page needs and Streamlit's page does not name."""
+    folder = static_folder() / "static" / "js"
+    waiting, found, named = [f"{code}.*.js" for code in FIRST_PAGE_CODE], set[str](), set(_SCRIPT.findall(_page()))
+    while waiting:
+        for path in folder.glob(waiting.pop()):
+            if path.name not in found:
+                found.add(path.name)
+                waiting += _IMPORT.findall(path.read_text("utf-8"))
+    return sorted(found - named)
 
 
 @cache
@@ -33,12 +51,19 @@ def inline_scripts() -> list[str]:
     return re.findall(r"<script>(.*?)</script>", _page(), re.DOTALL)
 
 
-def _static() -> Path:
+def static_folder() -> Path:
+    """Where Streamlit's page and its files lie."""
     return Path(resolve_name("streamlit").__file__).parent / "static"
 
 
+@cache
+def page_bytes() -> bytes:
+    """Streamlit's page, which is the same for every address."""
+    return (static_folder() / "index.html").read_bytes()
+
+
 def _page() -> str:
-    return (_static() / "index.html").read_text("utf-8")
+    return page_bytes().decode()
 
 
 def _are_inline_scripts_found() -> bool:
@@ -46,7 +71,13 @@ def _are_inline_scripts_found() -> bool:
 
 
 def _is_in_script(files: str, text: str) -> bool:
-    return any(text in path.read_text("utf-8") for path in (_static() / "static" / "js").glob(files))
+    return any(text in path.read_text("utf-8") for path in (static_folder() / "static" / "js").glob(files))
+
+
+def _are_first_page_files_found() -> bool:
+    folder = static_folder() / "static" / "js"
+    named = _SCRIPT.search(_page()) and "</head>" in _page()
+    return bool(named) and all(any(folder.glob(f"{code}.*.js")) for code in FIRST_PAGE_CODE)
 
 
 INTERNALS = (
@@ -63,6 +94,13 @@ INTERNALS = (
         "it is fetched with the first key, and on a slow line keys are lost",
         DECORATES,
         lambda: cell_editor_files() and re.search(r'<script type="module"[^>]*\bsrc="[^"]*static/js/', _page()),
+    ),
+    Internal(
+        "the names of the scripts in static/js/ by what they draw",
+        "lets the page of a public server name what the first page draws with",
+        "these scripts are fetched later, one after the other",
+        DECORATES,
+        _are_first_page_files_found,
     ),
     Internal(
         f"{EDITOR}, {OPEN_CELL_PLACE} and {OPEN_CELL} in the browser",
