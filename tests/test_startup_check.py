@@ -93,6 +93,11 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         without(f"{RUNNER}._enqueue_forward_msg"),
         lambda patch: patch.setattr(f"{RUNNER}._run_script_thread", lambda runner: None),
     ],
+    "SessionState.register_widget": [
+        without(f"{STATE}.register_widget"),
+        without("streamlit.runtime.state.session_state.Serialized"),
+        without("streamlit.runtime.state.common.unpack_widget_state_value"),
+    ],
     "SessionState.on_script_will_rerun": [without(f"{STATE}.on_script_will_rerun")],
     "ScriptRunner._session_state": [
         lambda patch: patch.setattr(f"{RUNNER}.__init__", lambda runner: None),

@@ -24,7 +24,11 @@ from xent_ui.server.limits import PUBLIC_VARIABLE
 def page(monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """One widget of each kind, its label being its key, on a server that reads only what they offer."""
     monkeypatch.setenv(PUBLIC_VARIABLE, "1")
-    for owner, name in ((ScriptRunner, "_enqueue_forward_msg"), (SessionState, "on_script_will_rerun")):
+    for owner, name in (
+        (ScriptRunner, "_enqueue_forward_msg"),
+        (SessionState, "on_script_will_rerun"),
+        (SessionState, "register_widget"),
+    ):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # which is put back afterwards
     widget_filter.apply()
 
@@ -115,6 +119,7 @@ REFUSED: dict[str, list[dict[str, Any]]] = {
     "date": [strings("2026-11-26"), {"string_value": "2026-11-26"}, {"int_value": 5}, {}],
     "points": [
         chosen(points=[{"x": math.inf, "y": 0, "point_index": 0}]),
+        {"string_value": '{"selection": {"points": [{"x": 1' + "0" * 400 + ', "y": 0, "point_index": 0}]}}'},
         chosen(points=[{"x": "a", "y": 0, "point_index": 0}]),
         chosen(points=[{"x": 0, "y": 0, "point_index": -1}]),
         chosen(points=[{}]),
@@ -156,6 +161,43 @@ def test_a_widget_that_was_never_shown_takes_nothing_but_a_new_visit_takes_up_an
     assert not page.session_state["shown_widgets"].accepts(never)
     assert not ShownWidgets().accepts(WidgetState(id="$$ID-0-never", bytes_value=b"1"))  # of no page
     assert ShownWidgets().accepts(never)  # the browser is here again after the server has lost the visit
+
+
+def begun_with(page: AppTest, *states: WidgetState) -> AppTest:
+    """The page of a visit whose first message brings these, before anything was shown."""
+    fresh = AppTest(page._script_path, default_timeout=60)
+    fresh._run(WidgetStates(widgets=states))
+    return fresh
+
+
+def test_of_a_first_message_each_widget_takes_what_it_can_read(page: AppTest, capsys) -> None:
+    good = [state(page, "whole", {"int_value": 3}), state(page, "text", {"string_value": "kept"})]
+    good.append(state(page, "switch", {"bool_value": True}))
+    bad = [state(page, "one of", {"bool_value": True}), state(page, "slider", {"string_value": "x"})]
+    bad += [state(page, "cells", {"string_value": "no table"}), state(page, "one button", {"double_value": 1.0})]
+    capsys.readouterr()
+    fresh = begun_with(page, *good, *bad)
+
+    assert not fresh.exception
+    kept = {key: fresh.session_state[key] for key in ("whole", "text", "switch", "one of", "slider", "one button")}
+    expected = {"whole": 3, "text": "kept", "switch": True, "one of": "a", "slider": 0.0, "one button": None}
+    assert kept == expected
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["what"] for line in lines if line["event"] == "limit"] == ["widget_value"] * len(bad)
+
+
+@pytest.mark.parametrize(
+    ("value", "passes"),
+    [
+        ({"json_value": '{"a": 1}'}, True),
+        ({"json_value": "1"}, False),
+        ({"json_value": "{"}, False),
+        ({"json_trigger_value": '[{"event": "kept"}]'}, True),
+        ({"json_trigger_value": "{}"}, False),
+    ],
+)
+def test_of_a_component_a_first_message_brings_what_one_sends(value: dict[str, str], passes: bool) -> None:
+    assert ShownWidgets().accepts(WidgetState(id="$$ID-0-any", **value)) is passes
 
 
 def test_of_a_visit_without_end_only_the_latest_widgets_are_kept() -> None:

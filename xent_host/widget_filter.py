@@ -4,6 +4,8 @@ A browser sends what its widgets hold. Somebody without one may send anything: o
 choices that no widget has. So Streamlit's own description of each widget, as the browser got it, is kept in the visit,
 and what comes back is compared with it. A widget of a kind that is not known here has no value that would pass.
 Of what a picture, a table or a component sends, the shape is checked here, and the range where it is used.
+A first message comes before anything was shown. Of its values, each is read when a page makes its widget, and dropped
+if it cannot be.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from streamlit.proto.NumberInput_pb2 import NumberInput
 from streamlit.proto.Slider_pb2 import Slider
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
-from streamlit.runtime.state.session_state import SessionState
+from streamlit.runtime.state.common import WidgetMetadata, unpack_widget_state_value
+from streamlit.runtime.state.session_state import Serialized, SessionState
 
 from xent_ui.server.log import event
 from xent_ui.state.session import SHOWN_WIDGETS
@@ -44,6 +47,7 @@ class ShownWidgets:
 
     def __init__(self) -> None:
         self._shown: dict[str, tuple[str, Any]] = {}  # kind and description, the latest last
+        self._unchecked: set[str] = set()  # what came before anything was shown
 
     def note(self, kind: str, widget: Any) -> None:
         """Remember what the browser is told of a widget."""
@@ -66,16 +70,33 @@ class ShownWidgets:
         if has_too_many_parts(state, kind):
             return False
         if not self._shown:
-            return state.WhichOneof("value") in KNOWN_FIELDS
+            return may_be_of_a_page(state)
         return is_valid(state, kind, widget)
 
     def accepted(self, states: WidgetStates) -> WidgetStates:
         """The states without those that no widget can hold."""
         kept = [state for state in states.widgets if self.accepts(state)]
+        if not self._shown:
+            self._unchecked = {state.id for state in kept}
         if len(kept) == len(states.widgets):
             return states
         event("limit", what="widget_value", values=len(states.widgets) - len(kept))
         return WidgetStates(widgets=kept)
+
+    def can_be_read(self, state: WidgetState, metadata: WidgetMetadata[Any]) -> bool:
+        """Whether its widget, which a page makes now, can read what came for it before anything was shown."""
+        if state.id not in self._unchecked:
+            return True
+        self._unchecked.discard(state.id)
+        came = state.WhichOneof("value")
+        is_number = (came, metadata.value_type) == ("int_value", FIELDS["number_input"])
+        if came is not None and came != metadata.value_type and not is_number:
+            return False
+        try:
+            metadata.deserializer(unpack_widget_state_value(state))
+        except Exception:  # whatever a stranger's value leads to in Streamlit's code, or in that of a component
+            return False
+        return True
 
 
 def widget_in(message: ForwardMsg) -> tuple[str, Any] | None:
@@ -87,6 +108,14 @@ def widget_in(message: ForwardMsg) -> tuple[str, Any] | None:
     kind = part.WhichOneof("type") or ""
     widget = getattr(part, kind, None)
     return (kind, widget) if getattr(widget, "id", "") else None
+
+
+def may_be_of_a_page(state: WidgetState) -> bool:
+    """Whether a value comes in a field that some page uses; of a component, that it is what one sends."""
+    came = state.WhichOneof("value")
+    if came in JSON_FIELDS:
+        return _is_json(getattr(state, came), dict if came == "json_value" else list)
+    return came in KNOWN_FIELDS
 
 
 def has_too_many_parts(state: WidgetState, kind: str) -> bool:
@@ -166,13 +195,14 @@ def _is_selection(text: str) -> bool:
         return all(type(number) in (int, float) and math.isfinite(number) for number in numbers) and all(
             type(place) is int and place >= 0 for place in places
         )
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
         return False
 
 
 def apply() -> None:
     """From now on, no page and no callback sees a value that its widget cannot hold."""
     enqueue, receive = ScriptRunner._enqueue_forward_msg, SessionState.on_script_will_rerun
+    register = SessionState.register_widget
 
     def enqueue_and_note(runner: ScriptRunner, message: ForwardMsg) -> None:
         if shown := widget_in(message):
@@ -183,8 +213,16 @@ def apply() -> None:
     def receive_valid(state: SessionState, fresh: WidgetStates | None, **options: Any) -> None:
         receive(state, fresh and _shown_widgets(state).accepted(fresh), **options)
 
+    def register_readable(state: SessionState, metadata: WidgetMetadata[Any], user_key: str | None) -> Any:
+        came = state._new_widget_state.states.get(metadata.id)
+        if isinstance(came, Serialized) and not _shown_widgets(state).can_be_read(came.value, metadata):
+            event("limit", what="widget_value", values=1)
+            del state._new_widget_state[metadata.id]
+        return register(state, metadata, user_key)
+
     ScriptRunner._enqueue_forward_msg = enqueue_and_note  # type: ignore[method-assign, assignment]  # replaced on purpose
     SessionState.on_script_will_rerun = receive_valid  # type: ignore[method-assign, assignment]  # replaced on purpose
+    SessionState.register_widget = register_readable  # type: ignore[method-assign, assignment]  # replaced on purpose
 
 
 def _shown_widgets(state: SessionState) -> ShownWidgets:

@@ -20,6 +20,7 @@ DECORATES: Literal["speeds up or decorates"] = "speeds up or decorates"
 
 SCRIPT_RUNNER = "streamlit.runtime.scriptrunner.script_runner:ScriptRunner"
 SESSION_STATE = "streamlit.runtime.state.session_state:SessionState"
+WIDGET_METADATA = "streamlit.runtime.state.common:WidgetMetadata"
 SAFE_SESSION_STATE = "streamlit.runtime.state.safe_session_state:SafeSessionState"
 DATA_EDITOR = "streamlit.elements.widgets.data_editor"
 RUN_CONTEXT = "streamlit_script_run_ctx"  # the attribute of a thread
@@ -219,6 +220,16 @@ def _is_state_of_a_run_within_reach() -> bool:
     return safe._state is state and uses(f"{SCRIPT_RUNNER}.__init__", "_session_state")
 
 
+def _are_first_values_within_reach() -> bool:
+    state = resolve_name(SESSION_STATE)()
+    return (
+        exist(f"{SESSION_STATE}.register_widget", "streamlit.runtime.state.session_state:Serialized")
+        and isinstance(state._new_widget_state.states, dict)
+        and {"deserializer", "value_type"} <= set(resolve_name(WIDGET_METADATA).__dataclass_fields__)
+        and exist("streamlit.runtime.state.common:unpack_widget_state_value")
+    )
+
+
 def _are_values_forgotten() -> bool:
     state = resolve_name(SESSION_STATE)(_old_state={"forgotten": 1})
     forget_session_values(resolve_name(SAFE_SESSION_STATE)(state, lambda: None), but=())
@@ -320,6 +331,13 @@ INTERNALS = (
             exist(f"{SESSION_STATE}.on_script_will_rerun")
             and uses(f"{SAFE_SESSION_STATE}.on_script_will_rerun", "on_script_will_rerun")
         ),
+    ),
+    Internal(
+        "SessionState.register_widget",
+        "leaves out values of a first message that their widgets cannot read",
+        "who begins a visit with nonsense sees an error of ours",
+        PROTECTS,
+        _are_first_values_within_reach,
     ),
     Internal(
         "ScriptRunner._session_state and SafeSessionState._state",
