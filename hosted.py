@@ -45,7 +45,7 @@ from xent_host import (
 from xent_host.compressed_files import CompressedFiles
 from xent_host.connection_limits import ConnectionLimiter
 from xent_host.early_files import EarlyFiles
-from xent_host.memory_guard import MemoryGuard
+from xent_host.memory_guard import MemoryGuard, RoomForMessages
 from xent_host.request_check import RequestCheck
 from xent_host.security_headers import SecurityHeaders
 from xent_host.upload_limits import StreamlitFiles
@@ -103,8 +103,9 @@ app = st.App(
         Middleware(SecurityHeaders),
         Middleware(RequestCheck),
         Middleware(visit_cookie.VisitCookies),
-        Middleware(idle_visits.IdleVisits, admit=GUARD.admit),
+        Middleware(idle_visits.IdleVisits),
         Middleware(ConnectionLimiter),
+        Middleware(RoomForMessages, admit=GUARD.admit),
         Middleware(EarlyFiles),
         Middleware(CompressedFiles, base_path=server_options.base_path()),
     ],

@@ -317,6 +317,23 @@ def test_visits_of_one_address_do_not_begin_without_end(pace: dict[str, Any]) ->
     assert in_a_thread(scene()) == [True, True, True, 429, True]
 
 
+def test_visits_of_one_address_begin_more_slowly_while_others_edit() -> None:
+    async def scene(*, is_other_here: bool) -> float:
+        guard = ConnectionLimiter(
+            reads_all, ConnectionLimits(visits_a_second=1000.0, visits_burst=2, crowded_visits_a_second=20.0)
+        )
+        if is_other_here:
+            Browser(guard, THERE).say(RERUN)
+            await settle()
+        begun = asyncio.get_running_loop().time()
+        browsers = [Browser(guard) for _ in range(6)]
+        while not all(browser.is_in for browser in browsers):
+            await asyncio.sleep(0.001)
+        return asyncio.get_running_loop().time() - begun
+
+    assert in_a_thread(scene(is_other_here=True)) > 0.2 > in_a_thread(scene(is_other_here=False))
+
+
 # Answers
 
 
@@ -378,6 +395,44 @@ def test_an_answer_that_nobody_reads_ends() -> None:
         return guard.turns.used.total()
 
     assert in_a_thread(scene()) == 0
+
+
+def test_the_visits_of_an_address_share_a_pace_of_messages_in_which_large_ones_count_more() -> None:
+    async def scene() -> tuple[float, float]:
+        read = list[str]()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                read.append(scope["client"][0])
+
+        async def seconds_until(address: str, count: int) -> float:
+            begun = asyncio.get_running_loop().time()
+            while read.count(address) < count:
+                await asyncio.sleep(0.001)
+            return asyncio.get_running_loop().time() - begun
+
+        limits = ConnectionLimits(
+            **{"messages_a_second": 1000.0, "messages_burst": 4, "crowded_messages_a_second": 20.0},
+            bytes_a_message=len(RERUN["bytes"]),
+        )
+        guard = ConnectionLimiter(app, limits)
+        one, two, other = Browser(guard), Browser(guard), Browser(guard, THERE)
+        other.say(RERUN)
+        await seconds_until(THERE, 1)
+        for _ in range(3):  # each counts as two
+            one.say(RERUN)
+            two.say(RERUN)
+        other.say(RERUN)
+        waits = await seconds_until(THERE, 2), await seconds_until(HERE, 6)
+        for browser in (one, two, other):
+            await browser.leave()
+        return waits
+
+    other, rest = in_a_thread(scene())
+    assert other < 0.2
+    assert other + rest > 0.9 * 5 * 2 / 20  # the first does not wait
 
 
 def test_requests_of_one_address_have_a_pace() -> None:

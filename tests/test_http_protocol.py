@@ -75,6 +75,33 @@ def logged(capsys: pytest.CaptureFixture[str]) -> list[int]:
     return [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()]
 
 
+HEAD = GET[:-2]
+LIMITS = RequestLimits()
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        ([HEAD + b"a: b\r\n" * (LIMITS.header_lines - 1) + b"\r\n"], [200]),
+        ([HEAD + b"a: b\r\n" * LIMITS.header_lines + b"\r\n"], [431]),
+        ([HEAD + b"a:\n" * 20_000], [431]),  # and more would come
+        ([HEAD, *[b"a:\r\n"] * LIMITS.header_lines], [431]),
+        ([GET + HEAD + b"a:\r\n" * LIMITS.header_lines + b"\r\n"], [200, 431]),  # behind another one
+        ([HEAD + b"a: " + b"b" * (LIMITS.header_bytes - 20) + b"\r\n\r\n"], [200]),
+        ([HEAD + b"a: " + b"b" * LIMITS.header_bytes + b"\r\n\r\n"], [431]),
+        ([b"GET /?p=" + b"b" * 60_000 + GET[4:].replace(b"/healthz", b"")], [200]),  # a link with a whole table
+        ([UPLOAD % 300 + b"\n" * 300], [200]),  # lines of a file are none of the head
+    ],
+)
+def test_the_lines_of_a_head_are_counted_before_they_are_parsed(sent: list[bytes], statuses: list[int]) -> None:
+    async def scene(one: Connection) -> None:
+        for piece in sent:
+            one.protocol.data_received(piece)
+            await settle()
+
+    assert connection(scene, LIMITS).statuses == statuses
+
+
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", GET[:-2], GET[:-2] + b"X: 1\r\n"])
 def test_a_request_whose_head_never_ends_is_closed(begun: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     async def scene(one: Connection) -> None:

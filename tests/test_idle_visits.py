@@ -70,23 +70,6 @@ def test_a_visit_that_does_nothing_is_sent_to_a_page_that_says_so_and_ends(
     assert json.loads(capsys.readouterr().out)["what"] == "idle_seconds"
 
 
-def test_a_visit_whose_message_finds_no_room_is_sent_to_a_page_that_says_so_and_ends() -> None:
-    ended, asked = list[str](), list[int]()
-
-    async def admit(size: int) -> bool:
-        asked.append(size)
-        return len(asked) < 3
-
-    guard = IdleVisits(reads_all, end=ended.append, admit=admit)
-
-    (told, closed), read = in_a_thread(visit(guard, RERUN, times=5, every=0.01))
-    assert read == 3
-    assert asked == [len(RERUN)] * 3
-    assert ForwardMsg.FromString(told["bytes"]).auth_redirect.url == "away?memory"
-    assert closed == {"type": "websocket.close", "code": GOING_AWAY}
-    assert ended == ["visit"]
-
-
 def test_a_heartbeat_is_nothing_done() -> None:
     guard = IdleVisits(reads_all, IdleLimits(seconds=0.05, look_seconds=0.01), lambda visit: None)
 

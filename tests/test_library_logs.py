@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from starlette.websockets import WebSocketDisconnected
 
 from harness.browser import ROOT
 from xent_host import library_logs
@@ -93,7 +94,8 @@ def test_of_a_connection_only_errors_of_the_program_are_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PUBLIC_VARIABLE, "1")
-    for ended in (ValueError(SECRET), asyncio.CancelledError(SECRET), KeyboardInterrupt(SECRET)):
+    gone = WebSocketDisconnected('Cannot call "send" once a close message has been sent.')
+    for ended in (ValueError(SECRET), asyncio.CancelledError(SECRET), KeyboardInterrupt(SECRET), gone):
         try:
             raise ended
         except BaseException:

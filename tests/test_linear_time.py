@@ -55,12 +55,14 @@ class Pattern(NamedTuple):
     def run(self, text: str) -> None:
         """What the program does with it, its results thrown away."""
         compiled = re.compile(self.text, self.flags)
+        if isinstance(self.text, bytes):
+            text = text.encode("utf-8", "surrogatepass")  # type: ignore[assignment]
         if self.method in ANCHORED:
             getattr(compiled, self.method)(text)
         elif self.method == "search":
             compiled.search(text)
         else:
-            compiled.sub("", text)  # finds them all, and does nothing else
+            compiled.sub(self.text[:0], text)  # finds them all, and does nothing else
 
 
 def patterns_of(source: Source, namespace: dict[str, Any]) -> Iterator[Pattern]:

@@ -4,10 +4,15 @@ import json
 from collections.abc import Callable
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from harness.aio import in_a_thread
+from tests.asgi import Browser
 from xent_host import memory_guard
-from xent_host.memory_guard import BYTES_KEPT, LARGE_MESSAGE, MemoryGuard, which_ends
+from xent_host.idle_visits import GOING_AWAY
+from xent_host.memory_guard import BYTES_KEPT, LARGE_MESSAGE, MemoryGuard, RoomForMessages, which_ends
+from xent_host.visit_cookie import CONNECTION, Connection
 from xent_ui.server.limits import PUBLIC_VARIABLE
 from xent_ui.server.memory import Room
 
@@ -93,3 +98,32 @@ def test_room_is_made_before_what_is_large_is_let_in(
     assert away == []
     assert in_a_thread(guard.admit(message)) is let_in
     assert away == ended
+
+
+def test_a_visit_whose_message_finds_no_room_is_sent_to_a_page_that_says_so_and_ends() -> None:
+    read, ended, asked = list[Message](), list[str](), list[int]()
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] != "websocket.disconnect":
+            read.append(message)
+
+    async def admit(size: int) -> bool:
+        asked.append(size)
+        return size < 300
+
+    async def scene() -> list[Message]:
+        token = CONNECTION.set(Connection(frozenset(), is_visit=True, visit="visit"))
+        browser = Browser(RoomForMessages(reads, admit, ended.append))
+        CONNECTION.reset(token)
+        for size in (100, 299, 300, 10):
+            browser.say({"type": "websocket.receive", "bytes": bytes(size)})
+        await browser.task
+        return browser.sent
+
+    _accepted, told, closed = in_a_thread(scene())
+    assert [len(message["bytes"]) for message in read[1:]] == [100, 299]
+    assert asked == [0, 100, 299, 300]
+    assert ForwardMsg.FromString(told["bytes"]).auth_redirect.url == "away?memory"
+    assert closed == {"type": "websocket.close", "code": GOING_AWAY}
+    assert ended == ["visit"]

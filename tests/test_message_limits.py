@@ -221,6 +221,11 @@ def test_fields_that_nobody_knows_are_counted_too() -> None:
     with pytest.raises(TooMuch):
         check_parts(unknown * (LIMITS.fields + 1), LIMITS)
 
+    half = b"\xfa\x07" + b"\x81\x10" + b"x" * 2049  # a little more than half of what may come
+    assert check_parts(half, LIMITS) == 1
+    with pytest.raises(TooMuch):
+        check_parts(half * 2, LIMITS)
+
 
 @pytest.mark.parametrize(
     "text",

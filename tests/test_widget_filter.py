@@ -94,7 +94,11 @@ HELD: dict[str, list[dict[str, Any]]] = {
     "switch": [{"bool_value": True}],
     "button": [{"trigger_value": True}],
     "rows": [chosen(rows=[0, 1], columns=[], cells=[])],
-    "cells": [{"string_value": '{"edited_rows": {}}'}, {"string_value": "what it refuses itself, in words"}],
+    "cells": [
+        {"string_value": '{"edited_rows": {}}'},
+        {"string_value": '{"edited_rows": {"0": {"x": "5"}}, "added_rows": [{}], "deleted_rows": [1]}'},
+        {"string_value": '{"edited_rows": {"999": {"no such column": [1]}}}'},  # which the page refuses in words
+    ],
     "points": [chosen(points=[{"x": 1, "y": 0.5, "point_index": 3}], point_indices=[3]), chosen(points=[])],
 }
 REFUSED: dict[str, list[dict[str, Any]]] = {
@@ -115,7 +119,23 @@ REFUSED: dict[str, list[dict[str, Any]]] = {
     "switch": [{"trigger_value": True}, {"string_value": "true"}],
     "button": [{"bool_value": True}],
     "rows": [chosen(rows=[-1]), chosen(rows=["0"]), chosen(rows=[0.5]), chosen(rows=None), {"string_value": "[]"}],
-    "cells": [{"json_value": "{}"}],
+    "cells": [
+        {"json_value": "{}"},
+        *(
+            {"string_value": text}
+            for text in (
+                *("", "no table", "null", "[]", "[" * 10_000, '{"edited_rows": []}', '{"edited_rows": {"x": {}}}'),
+                *('{"edited_rows": {"-1": {}}}', '{"edited_rows": {"0": [1]}}', '{"edited_rows": {"0": null}}'),
+                *('{"edited_rows": {"1' + "0" * 400 + '": {}}}', '{"edited_rows": 1' + "0" * 5000 + "}"),
+                *(
+                    '{"added_rows": {"0": 1}}',
+                    '{"added_rows": [1]}',
+                    '{"deleted_rows": ["0"]}',
+                    '{"deleted_rows": [-1]}',
+                ),
+            )
+        ),
+    ],
     "date": [strings("2026-11-26"), {"string_value": "2026-11-26"}, {"int_value": 5}, {}],
     "points": [
         chosen(points=[{"x": math.inf, "y": 0, "point_index": 0}]),

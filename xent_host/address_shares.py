@@ -51,11 +51,12 @@ class GivingWay:
     """Who gives way to whom, and how often.
 
     Whoever comes, takes, leaves and comes again would push out one after another. So what an address was made room for
-    within the last `memory` seconds is no more than what it holds now. And all together, one makes room in `seconds`.
+    within the last `memory` seconds is no more than what it holds now, but for `spare` times: people reload a page, and
+    whoever fills the place takes theirs in that moment. And all together, one makes room in `seconds`.
     """
 
-    def __init__(self, seconds: float, memory: float = 600.0) -> None:
-        self.seconds, self.memory = seconds, memory
+    def __init__(self, seconds: float, memory: float = 600.0, spare: int = 10) -> None:
+        self.seconds, self.memory, self.spare = seconds, memory, spare
         self._taken: deque[tuple[float, str, int]] = deque()
 
     def whose(self, held: Mapping[str, int], newcomer: str, amount: int = 1) -> str | None:
@@ -65,8 +66,10 @@ class GivingWay:
             self._taken.popleft()
         if self._taken and now - self._taken[-1][0] < self.seconds:
             return None
-        taken = sum(much for _when, who, much in self._taken if who == own)
-        if taken > sum(count for address, count in held.items() if site(address) == own):
+        taken = [much for _when, who, much in self._taken if who == own]
+        if len(taken) > self.spare and sum(taken) > sum(
+            count for address, count in held.items() if site(address) == own
+        ):
             return None
         return gives_way(held, newcomer, amount)
 
@@ -145,10 +148,10 @@ class Pace:
         self.crowded_interval = 1 / (crowded_a_second or a_second)
         self._due: dict[str, float] = {}  # who came last stands last
 
-    def delay(self, address: str, *, is_crowded: bool = False) -> float:
-        """The seconds to wait. Raises: NoTurn if that is too long; then it does not count."""
+    def delay(self, address: str, *, is_crowded: bool = False, weight: float = 1.0) -> float:
+        """The seconds to wait of what counts as so many. Raises: NoTurn if that is too long; then it does not count."""
         who, now = site(address), monotonic()
-        interval = self.crowded_interval if is_crowded else self.interval
+        interval = weight * (self.crowded_interval if is_crowded else self.interval)
         due = max(self._due.pop(who, -math.inf) + interval, now - self.burst * self.interval)
         if is_too_late := due - now > self.most_seconds:
             due -= interval

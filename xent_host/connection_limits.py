@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -40,8 +41,12 @@ class ConnectionLimits:
 
     Attributes:
       visits: open websockets.
-      visits_a_second, visits_burst: of one address; what comes faster after a burst waits.
+      visits_a_second, visits_burst: of one address; what comes faster after a burst waits. While others edit, the burst
+        is a fifth, and then come crowded_visits_a_second: to open a page takes as long as three edits.
       messages: of each visit.
+      messages_a_second, messages_burst: of one address, and crowded_messages_a_second while others edit. What comes
+        faster is read later. A class of sixty who edit sends 240.
+      bytes_a_message: a message counts as one more for each of these.
       requests_a_second, requests_burst: of one address; a page asks for 133 files at first. Each takes 2 to 4 ms.
       crowded_requests_a_second: while others send something, that is, edit.
       bytes_a_request: an answer counts as one more for each of these.
@@ -54,7 +59,12 @@ class ConnectionLimits:
     visits: int = 200
     visits_a_second: float = 10.0
     visits_burst: int = 200
+    crowded_visits_a_second: float = 2.0
     messages: MessageLimits = field(default_factory=MessageLimits)
+    messages_a_second: float = 1000.0
+    messages_burst: int = 4000
+    crowded_messages_a_second: float = 500.0
+    bytes_a_message: int = 2**14
     requests_a_second: float = 200.0
     requests_burst: int = 1000
     crowded_requests_a_second: float = 100.0
@@ -79,7 +89,12 @@ class ConnectionLimiter:
         self.visits = OpenVisits(limits.visits)
         self.uploads = Uploads(app, limits.uploads, files or StreamlitFiles())
         self.turns = FairTurns(limits.answers_at_once, limits.answers_waiting, limits.wait_seconds)
-        self._visit_pace = Pace(limits.visits_a_second, limits.visits_burst, limits.wait_seconds)
+        self._visit_pace = Pace(
+            limits.visits_a_second, limits.visits_burst, limits.wait_seconds, limits.crowded_visits_a_second
+        )
+        self._message_pace = Pace(
+            limits.messages_a_second, limits.messages_burst, math.inf, limits.crowded_messages_a_second
+        )
         self._pace = Pace(
             limits.requests_a_second, limits.requests_burst, limits.wait_seconds, limits.crowded_requests_a_second
         )
@@ -108,11 +123,16 @@ class ConnectionLimiter:
 
     async def _keep_pace(self, scope: Scope, address: str) -> None:
         if scope["type"] == "websocket":
-            delay = self._visit_pace.delay(address)
+            delay = self._visit_pace.delay(address, is_crowded=self.visits.are_others_busy(address))
         else:
             delay = self._pace.delay(address, is_crowded=self.visits.are_others_busy(address))
         if delay:
             await asyncio.sleep(delay)
+
+    async def _keep_message_pace(self, size: int, address: str) -> None:
+        is_crowded, weight = self.visits.are_others_busy(address), 1 + size / self.limits.bytes_a_message
+        if delay := self._message_pace.delay(address, is_crowded=is_crowded, weight=weight):
+            await asyncio.sleep(min(delay, self.limits.wait_seconds))
 
     async def _visit(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         visit = OpenVisit(address, send)
@@ -124,6 +144,8 @@ class ConnectionLimiter:
 
         async def hear() -> Message:
             message = await messages.receive()
+            if message["type"] == "websocket.receive":
+                await self._keep_message_pace(len(message.get("bytes") or b""), address)
             if visit.has_ended:  # though its browser reads nothing, and so has not been told
                 return {"type": "websocket.disconnect", "code": WS_1013_TRY_AGAIN_LATER}
             self.visits.hear(visit)

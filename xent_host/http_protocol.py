@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,7 @@ class RequestLimits:
 
     Attributes:
       head_bytes: of its first line and its headers; a link holds a whole table.
+      header_lines, header_bytes: of the headers; a browser sends 20, a proxy ten more. Each line is parsed by itself.
       head_seconds: until they have come, from the beginning of the connection or the end of the last answer.
       body_bytes: of what it brings: a file, and what is wrapped around it.
       body_seconds: until all of it has come: an upload may wait for its turn, and then has its own time.
@@ -34,6 +36,8 @@ class RequestLimits:
     """
 
     head_bytes: int = 64 * 2**10
+    header_lines: int = 100
+    header_bytes: int = 32 * 2**10
     head_seconds: float = 10.0
     body_bytes: int = (PUBLIC.upload_mb + 1) * _MB
     body_seconds: float = UploadLimits().waiting_seconds + UploadLimits().seconds + 15.0
@@ -46,6 +50,29 @@ class _Refused(Exception):
         self.status, self.words = status, words
 
 
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+
+
+class BoundedConnection(h11.Connection):
+    """h11's parser, which sees a head only once its lines were counted."""
+
+    def __init__(self, limits: RequestLimits) -> None:
+        super().__init__(h11.SERVER, limits.head_bytes)
+        self.limits = limits
+
+    def next_event(self) -> Any:
+        """The next part of a request. Raises: _Refused; h11.RemoteProtocolError."""
+        if self.their_state is h11.IDLE:
+            data, _is_closed = self.trailing_data
+            end = _END_OF_HEAD.search(data)
+            head_end = end.start() if end else len(data)
+            first_line = max(data.find(b"\n", 0, head_end), 0)
+            lines, size = data.count(b"\n", 0, head_end), head_end - first_line
+            if lines > self.limits.header_lines or (lines and size > self.limits.header_bytes):
+                raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers")
+        return super().next_event()
+
+
 class BoundedHTTP(H11Protocol):
     """A connection whose requests keep within the limits."""
 
@@ -54,7 +81,7 @@ class BoundedHTTP(H11Protocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.conn = h11.Connection(h11.SERVER, self.limits.head_bytes)
+        self.conn = BoundedConnection(self.limits)
         self.logger = CONNECTION_LOG
         self.ws_protocol_class = self.websocket
         self._awaited = ""  # "head" or "body" of a request

@@ -55,11 +55,6 @@ class _Tab:
 _TABS: set[_Tab] = set()
 
 
-async def admit_all(_message_bytes: int) -> bool:
-    """Whatever comes is let in."""
-    return True
-
-
 async def send_away(visit: str, end: Callable[[str], None] = end_visit) -> None:
     """End a visit that keeps too much; its tab, if there is one, reads why."""
     tab = next((one for one in _TABS if one.connection is not None and one.connection.visit == visit), None)
@@ -73,20 +68,10 @@ async def send_away(visit: str, end: Callable[[str], None] = end_visit) -> None:
 
 
 class IdleVisits:
-    """ASGI middleware; stands behind `VisitCookies`, which knows the visit of a websocket.
+    """ASGI middleware; stands behind `VisitCookies`, which knows the visit of a websocket."""
 
-    Args:
-      admit: says of so many bytes of a message whether there is room for what they bring; it may take its time.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        limits: IdleLimits = IdleLimits(),
-        end: Callable[[str], None] = end_visit,
-        admit: Callable[[int], Awaitable[bool]] = admit_all,
-    ) -> None:
-        self.app, self.limits, self.end, self.admit = app, limits, end, admit
+    def __init__(self, app: ASGIApp, limits: IdleLimits = IdleLimits(), end: Callable[[str], None] = end_visit) -> None:
+        self.app, self.limits, self.end = app, limits, end
         self.visits = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,11 +91,9 @@ class IdleVisits:
                 if not next_message.done():
                     if self._left(active) <= 0:
                         event("limit", what="idle_seconds", visits=self.visits)
-                        return await self._send_away(send, PLACE)
+                        return await end_connection(send, PLACE, self.end)
                     continue
                 message, next_message = next_message.result(), None
-                if not await self.admit(len(message.get("bytes") or b"")):
-                    return await self._send_away(send, f"{PLACE}?{FULL}")
                 if message["type"] == "websocket.receive" and message.get("bytes") != HEARTBEAT:
                     active = monotonic()
                 return message
@@ -134,13 +117,15 @@ class IdleVisits:
     def _look_again_in(self, active: float) -> float:
         return max(min(self._left(active), self.limits.look_seconds), 0)
 
-    async def _send_away(self, send: Send, place: str) -> Message:
-        await _redirect(send, place)
-        connection = CONNECTION.get()
-        if connection is not None and connection.visit:
-            self.end(connection.visit)
-        await send({"type": "websocket.close", "code": GOING_AWAY})
-        return {"type": "websocket.disconnect", "code": GOING_AWAY}
+
+async def end_connection(send: Send, place: str, end: Callable[[str], None] = end_visit) -> Message:
+    """End the visit whose websocket this is, its tab sent to that address; the message by which its app learns it."""
+    await _redirect(send, place)
+    connection = CONNECTION.get()
+    if connection is not None and connection.visit:
+        end(connection.visit)
+    await send({"type": "websocket.close", "code": GOING_AWAY})
+    return {"type": "websocket.disconnect", "code": GOING_AWAY}
 
 
 async def _redirect(send: Send, place: str) -> None:

@@ -11,6 +11,7 @@ import threading
 from types import TracebackType
 from typing import Any
 
+from starlette.websockets import WebSocketDisconnect, WebSocketDisconnected
 from streamlit import logger as streamlit_logger
 
 from xent_host.error_reports import places_words
@@ -34,9 +35,11 @@ class Lines(logging.Handler):
 
 
 LINES = Lines()
+_GONE = (WebSocketDisconnect, WebSocketDisconnected)  # a visitor who left while something was sent is no error
 # For what says nothing worth a line about nonsense that comes: only errors, which are the program's own.
 CONNECTION_LOG = logging.Logger("xent_host", logging.ERROR)
 CONNECTION_LOG.addHandler(LINES)
+CONNECTION_LOG.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _GONE)))
 
 
 def apply() -> None:

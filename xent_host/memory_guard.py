@@ -9,11 +9,14 @@ import asyncio
 import gc
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from xent_core.sandbox import release_memory
-from xent_host.idle_visits import send_away
+from xent_host.idle_visits import FULL, PLACE, end_connection, send_away
+from xent_host.left_visits import end_visit
 from xent_host.visit_memory import visits_bytes
 from xent_host.whose_work import visit_of
 from xent_ui.server.log import event
@@ -92,6 +95,32 @@ class MemoryGuard:
         await send_away(visit)
         await asyncio.to_thread(_give_back)
         return True
+
+
+class RoomForMessages:
+    """ASGI middleware that reads a message only where there is room; its visit ends where none can be made.
+
+    It stands behind the limits on messages: what they refuse takes no room.
+
+    Args:
+      admit: says of so many bytes whether there is room for what they bring; it may take its time.
+    """
+
+    def __init__(
+        self, app: ASGIApp, admit: Callable[[int], Awaitable[bool]], end: Callable[[str], None] = end_visit
+    ) -> None:
+        self.app, self.admit, self.end = app, admit, end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer."""
+
+        async def receive_with_room() -> Message:
+            message = await receive()
+            if await self.admit(len(message.get("bytes") or b"")):
+                return message
+            return await end_connection(send, f"{PLACE}?{FULL}", self.end)
+
+        await self.app(scope, receive_with_room if scope["type"] == "websocket" else receive, send)
 
 
 def _give_back() -> None:

@@ -43,7 +43,8 @@ class MessageLimits:
       items: of a repeated field, in the whole message.
       other_items: of a repeated field that is not named there.
       text_bytes: of a text or of bytes, where the name of the field has a limit of its own.
-      other_text_bytes: of one that is not named there: a name or a number, not what somebody typed.
+      other_text_bytes: of one that is not named there: a name or a number, not what somebody typed; and of all fields
+        together that this version does not know.
     """
 
     message_bytes: int = 2 * _MB
@@ -164,7 +165,7 @@ def check_parts(data: bytes, limits: MessageLimits) -> int:
     Raises: TooMuch; DecodeError where no field can be read.
     """
     counts: dict[str, int] = {}
-    fields = 0
+    fields = unknown_bytes = 0
     waiting: list[tuple[Descriptor, int, int]] = [(BackMsg.DESCRIPTOR, 0, len(data))]
     while waiting:
         message, at, end = waiting.pop()
@@ -188,7 +189,8 @@ def check_parts(data: bytes, limits: MessageLimits) -> int:
                 raise DecodeError
             found = known.get(tag >> 3)
             if found is None:  # of another version
-                if size > limits.other_text_bytes:
+                unknown_bytes += after - at
+                if unknown_bytes > limits.other_text_bytes:
                     raise TooMuch
             elif found.inner and written == _TEXT:
                 waiting.append((found.inner, at, after))

@@ -37,6 +37,7 @@ KNOWN_FIELDS = {None, "int_value", *FIELDS.values()}  # in which any value of a 
 MAX_WIDGETS = 300  # of a visit; the largest page has a quarter
 MAX_JSON_PARTS = 40_000  # of a table with every cell edited, and of everything that a tab keeps, some 9000
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # or the beginning of one, so that none is read twice
+_ROW = re.compile(r"[0-9]{1,9}")
 JSON_FIELDS = ("json_value", TRIGGER_VALUES)
 JSON_KINDS = ("bidi_component", "bidi_events", "data_editor", "dataframe", "plotly_chart")
 LARGE = ("bidi_component", "data_editor", "dataframe", "plotly_chart")  # of which nothing but the kind is kept
@@ -167,6 +168,8 @@ def is_valid(state: WidgetState, kind: str, widget: Any) -> bool:
         return _is_json(value, dict if kind == "bidi_component" else list)
     if kind in ("dataframe", "plotly_chart"):
         return _is_selection(value)
+    if kind == "data_editor":
+        return _is_table_edit(value)
     return True
 
 
@@ -196,6 +199,21 @@ def _is_selection(text: str) -> bool:
             type(place) is int and place >= 0 for place in places
         )
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        return False
+
+
+def _is_table_edit(text: str) -> bool:
+    """Whether a text says which cells of a table were edited, by the numbers of the rows; the page reads the cells."""
+    try:
+        edit = json.loads(text)
+        edited, added, deleted = edit.get("edited_rows", {}), edit.get("added_rows", []), edit.get("deleted_rows", [])
+        return (
+            [type(edited), type(added), type(deleted)] == [dict, list, list]
+            and all(_ROW.fullmatch(row) for row in edited)
+            and all(type(cells) is dict for cells in (*edited.values(), *added))
+            and all(type(row) is int and row >= 0 for row in deleted)
+        )
+    except (AttributeError, RecursionError, ValueError):
         return False
 
 
