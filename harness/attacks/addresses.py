@@ -8,11 +8,12 @@ import re
 import time
 from urllib.parse import urlparse
 
-from harness.attacks.attack import Attack, Outcome, Site
+from harness.attacks.attack import Attack, Outcome, Site, together
 
 ANSWER_SECONDS = 10.0
 HELD_SECONDS = 20.0  # an honest header is there sooner
 HALF_SENT = 100
+HEADER_LINES, CONNECTIONS, REQUESTS_A_SECOND = 16_000, 50, 100
 FLOOD = 250
 LINE_BREAKS = ("%0A", "%0a", "%0D%0A", "%0A.png", "%00", "%09", "%20", "%0A%0A", "/%0A", "/.", "//", "%2F", ";x")
 FIGURES = re.compile(rb"^# (TYPE|EOF)|\"openapi\":", re.MULTILINE)
@@ -109,6 +110,22 @@ async def half_sent(site: Site, outcome: Outcome) -> None:
     await asyncio.gather(*(one() for _ in range(HALF_SENT)))
 
 
+async def many_headers(site: Site, outcome: Outcome) -> None:
+    """Requests whose heads have 16 000 lines, over fifty connections at once."""
+    head = get("/healthz", urlparse(site.url).netloc, *["a:"] * HEADER_LINES)
+
+    async def one() -> None:
+        while True:
+            outcome.sent()
+            status, _answer = await request(site, head)
+            outcome.status(status or 400)
+            if status == 200:
+                outcome.fault(f"a request with {HEADER_LINES} headers is answered")
+            await asyncio.sleep(CONNECTIONS / REQUESTS_A_SECOND)
+
+    await together(*(one() for _ in range(CONNECTIONS)))
+
+
 async def begun(site: Site, path: str, count: int) -> int:
     """How many of so many visits begin there at once."""
     host = urlparse(site.url).netloc
@@ -158,6 +175,7 @@ ATTACKS = (
         ends_itself=True,
         through_nginx=True,
     ),
+    Attack("many-headers", FAMILY, f"requests of {HEADER_LINES} headers", many_headers, through_nginx=True),
     Attack(
         "stream-spellings",
         FAMILY,

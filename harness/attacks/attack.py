@@ -38,6 +38,17 @@ class Site(NamedTuple):
         """A visit of the attacker, which has not begun."""
         return Visitor(self.url, page=page, source=self.source, **given)
 
+    def connect(self) -> websockets.connect:
+        """A websocket of the attacker by itself, in which nothing was asked for."""
+        return websockets.connect(
+            self.url.replace("http", "ws") + "/_stcore/stream",
+            subprotocols=[websockets.Subprotocol("streamlit")],
+            origin=websockets.Origin(self.url),
+            local_addr=(self.source, 0),
+            max_size=None,
+            compression=None,
+        )
+
 
 @dataclass
 class Outcome:

@@ -11,6 +11,7 @@ from urllib.parse import urlparse
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 from harness.attacks.attack import RETURN_SECONDS, Attack, Outcome, Site, repeat, together
 from harness.heavy_use import Downloader
@@ -20,6 +21,7 @@ from harness.visitor import Visitor, WrongAnswer
 FRAGMENTED, FRAGMENTED_BYTES, FRAGMENT_BYTES = 12, 46_000_000, 60_000
 CSV_BUTTON = "download_cross-entropy_csv"
 ANSWER_SECONDS = 2.0  # until a message that is neither answered nor refused counts as left out
+PADDING, PADDED_VISITS, PADDED_BYTES_A_SECOND = 32, 120, 1e6
 ANSWER_BYTES = 200_000  # of what asks where to put a file
 
 
@@ -51,6 +53,39 @@ async def unfinished(site: Site, outcome: Outcome) -> None:
             time.sleep(RETURN_SECONDS)  # whoever was hung up on comes again, in a thread of its own
 
     await together(*(asyncio.to_thread(one) for _ in range(FRAGMENTED)))
+
+
+async def padded(site: Site, outcome: Outcome) -> None:
+    """Heartbeats that are large by fields which nobody knows, in visits of which none sends much by itself."""
+    unknown = b"\xfa\x07" + b"\x80\x10" + bytes(2048)  # a text under number 127
+    message = BackMsg(app_heartbeat=True).SerializeToString() + unknown * PADDING
+
+    async def one() -> None:
+        while True:
+            with outcome.hung_up():
+                async with site.connect() as connection:
+                    while True:
+                        await connection.send(message)
+                        outcome.sent()
+                        await asyncio.sleep(len(message) / PADDED_BYTES_A_SECOND)
+            await asyncio.sleep(RETURN_SECONDS)
+
+    await together(*(one() for _ in range(PADDED_VISITS)))
+
+
+async def first_messages(site: Site, outcome: Outcome) -> None:
+    """Visits that begin with values for the widgets of the page, of kinds that these never have."""
+    async with site.visitor() as one:
+        await one.settle()
+        identifiers = [widget.identifier for widget in one.widgets.values()]
+    values = ({"string_value": "x"}, {"bool_value": True}, {"json_value": "1"}, {"json_trigger_value": "{}"})
+    for value in itertools.cycle(values):
+        outcome.sent()
+        with outcome.hung_up():
+            visitor = site.visitor()
+            visitor.values = {name: WidgetState(id=name, **value) for name in identifiers}
+            async with visitor:
+                outcome.page(visitor)
 
 
 @cache
@@ -227,6 +262,8 @@ ATTACKS = (
         for kind in FLOODS
     ),
     Attack("unfinished", FAMILY, "12 messages of 46 MB that do not end", unfinished, seconds=20, through_nginx=True),
+    Attack("padded", FAMILY, f"large heartbeats of {PADDED_VISITS} visits, each below its own limit", padded),
+    Attack("first-messages", FAMILY, "visits that begin with values of other kinds", first_messages, is_refused=False),
     Attack("files-950000", FAMILY, "950 000 names of files", many_files, prepare=partial(many_names, 950_000)),
     Attack("files-10000", FAMILY, "10 000 names of files", some_files, prepare=partial(many_names, 10_000)),
     Attack("empty-states", FAMILY, "900 000 empty widgets", empty_states, prepare=partial(many_states, 900_000)),

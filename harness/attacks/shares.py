@@ -72,16 +72,7 @@ async def one_address(site: Site, outcome: Outcome) -> None:
         for _ in range(VISITS + 4):
             outcome.sent()
             with outcome.hung_up():
-                await stack.enter_async_context(
-                    websockets.connect(
-                        site.url.replace("http", "ws") + "/_stcore/stream",
-                        subprotocols=[websockets.Subprotocol("streamlit")],
-                        origin=site.url,
-                        local_addr=(site.source, 0),
-                        max_size=None,
-                        compression=None,
-                    )
-                )
+                await stack.enter_async_context(site.connect())
         try:
             async with asyncio.timeout(ENTER_SECONDS), Visitor(site.url, source="127.0.0.1") as neighbour:
                 await neighbour.edit(0, 0, "5")
