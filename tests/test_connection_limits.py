@@ -317,6 +317,23 @@ def test_visits_of_one_address_do_not_begin_without_end(pace: dict[str, Any]) ->
     assert in_a_thread(scene()) == [True, True, True, 429, True]
 
 
+def test_a_visit_that_never_asks_for_a_page_gives_its_place_back(capsys: pytest.CaptureFixture[str]) -> None:
+    async def scene() -> list[bool]:
+        guard = ConnectionLimiter(reads_all, ConnectionLimits(silent_seconds=0.1))
+        silent, asks = Browser(guard), Browser(guard)
+        asks.say(RERUN)
+        await settle()
+        before = silent.is_in
+        await silent.task
+        await asyncio.sleep(0.1)
+        found = [before, silent.is_in, asks.is_in, len(guard.visits) == 1]
+        await asks.leave()
+        return found
+
+    assert in_a_thread(scene()) == [True, False, True, True]
+    assert [line["what"] for line in events(capsys) if line["event"] == "limit"] == ["silent_visit"]
+
+
 def test_visits_of_one_address_begin_more_slowly_while_others_edit() -> None:
     async def scene(*, is_other_here: bool) -> float:
         guard = ConnectionLimiter(

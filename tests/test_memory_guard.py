@@ -1,5 +1,6 @@
 """When memory is short, it is given back; then the largest visit of the largest address ends, and no other."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -34,6 +35,15 @@ def test_nobody_ends_who_keeps_next_to_nothing() -> None:
     assert which_ends({}, address) is None
 
 
+def test_an_address_with_many_small_visits_gives_way_too() -> None:
+    held = {f"a{number}": 9_000 - number for number in range(200)} | {"b1": MB}
+    assert which_ends(held, address) == "a0"
+
+
+async def of(held: dict[str, int]) -> dict[str, int]:
+    return held
+
+
 def guarded(monkeypatch: pytest.MonkeyPatch, resident: Callable[[dict[str, int], list[str]], int]) -> list[str]:
     held, ended = {"a1": 30 * MB, "b1": 20 * MB, "b2": 15 * MB}, list[str]()
 
@@ -43,7 +53,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch, resident: Callable[[dict[str, int],
 
     monkeypatch.setattr(memory_guard, "send_away", end)
     monkeypatch.setattr(memory_guard, "_give_back", lambda: ended.append("given back"))
-    guard = MemoryGuard(lambda: 40 * MB, lambda: resident(held, ended), lambda: held, address)
+    guard = MemoryGuard(lambda: 40 * MB, lambda: resident(held, ended), lambda: of(held), address)
 
     async def until_there_is_room() -> None:
         while guard.resident() > guard.limit() and await guard.make_room():
@@ -66,11 +76,15 @@ def test_nobody_ends_where_giving_memory_back_is_enough(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("larger", "let_in", "ended"),
-    [(0, True, ["a1"]), (35 * MB, True, ["a1", "a2"]), (80 * MB, False, ["a1", "a2", "b1"])],
+    ("larger", "ended"),
+    [
+        (0, ["a1"]),
+        (35 * MB, ["a1", "a2"]),
+        (80 * MB, ["a1", "a2", "b1"]),  # and then, nobody keeps anything
+    ],
 )
 def test_room_is_made_before_what_is_large_is_let_in(
-    monkeypatch: pytest.MonkeyPatch, larger: int, let_in: bool, ended: list[str]
+    monkeypatch: pytest.MonkeyPatch, larger: int, ended: list[str]
 ) -> None:
     monkeypatch.setenv(PUBLIC_VARIABLE, "1")
     monkeypatch.setattr(memory_guard, "LOOK_SECONDS", 0.01)
@@ -91,13 +105,55 @@ def test_room_is_made_before_what_is_large_is_let_in(
     def resident() -> int:
         return sum(held.values())
 
-    guard = MemoryGuard(limit, resident, lambda: held, address, Room(limit, resident))
+    guard = MemoryGuard(limit, resident, lambda: of(held), address, Room(limit, resident))
     message = (10 * MB + larger) // BYTES_KEPT
 
     assert in_a_thread(guard.admit(LARGE_MESSAGE - 1))
     assert away == []
-    assert in_a_thread(guard.admit(message)) is let_in
+    assert in_a_thread(guard.admit(message))
     assert away == ended
+
+
+def test_where_ending_visits_does_not_help_what_is_large_is_refused_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    monkeypatch.setattr(memory_guard, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(memory_guard, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(memory_guard, "WAIT_SECONDS", 0.25)
+    monkeypatch.setattr(memory_guard, "_give_back", lambda: None)
+    away = list[str]()
+
+    async def end(visit: str) -> None:
+        away.append(visit)
+
+    monkeypatch.setattr(memory_guard, "send_away", end)
+
+    def full() -> int:
+        return 65 * MB
+
+    guard = MemoryGuard(full, full, lambda: of({"a1": 30 * MB}), address, Room(full, full))
+
+    async def two_at_once() -> list[bool]:
+        return list(await asyncio.gather(guard.admit(LARGE_MESSAGE), guard.admit(LARGE_MESSAGE)))
+
+    assert in_a_thread(two_at_once()) == [False, False]
+    assert 1 <= len(away) <= 3  # one for each time that was looked, however many wait
+    events = [json.loads(line)["what"] for line in capsys.readouterr().out.splitlines()]
+    assert events.count("memory_message") == 2
+
+
+def test_memory_is_given_back_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    times = list[int]()
+    monkeypatch.setattr(memory_guard, "_give_back", lambda: times.append(1))
+    guard = MemoryGuard(lambda: MB, lambda: 2 * MB, lambda: of({}), address)
+
+    async def scene() -> list[bool]:
+        return [await guard.make_room() for _ in range(5)]
+
+    assert in_a_thread(scene()) == [False] * 5
+    assert len(times) == 1
 
 
 def test_a_visit_whose_message_finds_no_room_is_sent_to_a_page_that_says_so_and_ends() -> None:

@@ -165,6 +165,7 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         lambda patch: patch.setattr(f"{STARLETTE}.starlette_routes.create_media_routes", lambda storage, base: []),
     ],
     "MediaFileManager.add_deferred": [
+        without("streamlit.runtime.memory_media_file_storage.MemoryFile.content_size"),
         without("streamlit.runtime.media_file_manager.MediaFileManager.execute_deferred"),
         lambda patch: patch.setattr("streamlit.runtime.backend_operation_handler.DeferredFileHandler", dict),
     ],

@@ -116,3 +116,13 @@ def test_nobody_has_another_visits_file_made(manager: MediaFileManager) -> None:
     assert answer(file, "a").startswith("/media/")
     assert answer(file, "b") == ""
     assert answer("no-such-file", "a") == ""
+
+
+def test_what_the_files_of_a_visit_take_is_known(manager: MediaFileManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visit_files, "get_instance", lambda: SimpleNamespace(media_file_mgr=manager))
+    for visit, size in (("a", 1_000), ("a", 200), ("b", 30)):
+        manager.execute_deferred(offered(manager, visit, make=lambda size=size: bytes(size), place=f"place {size}"))
+    offered(manager, "c")  # which nobody has asked for
+
+    held = visit_files.held_bytes()
+    assert {visit: held.get(visit, 0) for visit in "abc"} == {"a": 1_200, "b": 30, "c": 0}

@@ -43,6 +43,7 @@ class ConnectionLimits:
       visits: open websockets.
       visits_a_second, visits_burst: of one address; what comes faster after a burst waits. While others edit, the burst
         is a fifth, and then come crowded_visits_a_second: to open a page takes as long as three edits.
+      silent_seconds: until a visit asks for its page, which a browser does at once.
       messages: of each visit.
       messages_a_second, messages_burst: of one address, and crowded_messages_a_second while others edit. What comes
         faster is read later. A class of sixty who edit sends 240.
@@ -60,6 +61,7 @@ class ConnectionLimits:
     visits_a_second: float = 10.0
     visits_burst: int = 200
     crowded_visits_a_second: float = 2.0
+    silent_seconds: float = 15.0
     messages: MessageLimits = field(default_factory=MessageLimits)
     messages_a_second: float = 1000.0
     messages_burst: int = 4000
@@ -142,8 +144,18 @@ class ConnectionLimiter:
         begun = monotonic()
         messages = Messages(receive, visit.tell, self.limits.messages)
 
+        has_begun = False
+
         async def hear() -> Message:
-            message = await messages.receive()
+            nonlocal has_begun
+            try:
+                async with asyncio.timeout(None if has_begun else self.limits.silent_seconds):
+                    message = await messages.receive()
+            except TimeoutError:
+                event("limit", what="silent_visit")
+                await visit.end()
+                return {"type": "websocket.disconnect", "code": WS_1013_TRY_AGAIN_LATER}
+            has_begun |= message["type"] == "websocket.receive"
             if message["type"] == "websocket.receive":
                 await self._keep_message_pace(len(message.get("bytes") or b""), address)
             if visit.has_ended:  # though its browser reads nothing, and so has not been told

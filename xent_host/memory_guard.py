@@ -24,7 +24,7 @@ from xent_ui.server.memory import ROOM, Room, memory_limit, resident_bytes
 
 LOOK_SECONDS = 1.0
 TRIM_SECONDS = 10.0  # between two times that memory is given back, while it stays above the limit and nobody ends
-WORTH_ENDING = 2**20  # bytes; ending a visit that keeps less would free nothing
+WORTH_ENDING = 2**20  # bytes that an address keeps; ending one of its visits would free nothing otherwise
 LARGE_MESSAGE = 2**16  # bytes; the largest table is twice as much, what is typed in a form is less
 BYTES_KEPT = 8  # of each byte of a message, with all that is made of it: 6 were measured, of pasted texts
 WAIT_SECONDS = 10.0  # of a message for room
@@ -40,7 +40,7 @@ def which_ends(held: Mapping[str, int], address_of: Callable[[str], str]) -> str
         sums[addresses[visit]] += size
     largest = max(sums, key=sums.__getitem__, default=None)
     most = max((one for one in held if addresses[one] == largest), key=held.__getitem__, default=None)
-    return most if most is not None and held[most] >= WORTH_ENDING else None
+    return most if largest is not None and sums[largest] >= WORTH_ENDING else None
 
 
 class MemoryGuard:
@@ -50,16 +50,21 @@ class MemoryGuard:
         self,
         limit: Callable[[], int] = memory_limit,
         resident: Callable[[], int] = resident_bytes,
-        held: Callable[[], Mapping[str, int]] = visits_bytes,
+        held: Callable[[], Awaitable[Mapping[str, int]]] = visits_bytes,
         address_of: Callable[[str], str] = lambda visit: visit_of(visit).address,
         room: Room = ROOM,
     ) -> None:
         self.limit, self.resident, self.held, self.address_of = limit, resident, held, address_of
         self.room = room
-        self._one_at_a_time, self._made_at = asyncio.Lock(), -math.inf
+        self._one_at_a_time = asyncio.Lock()
+        self._made_at = self._given_back_at = -math.inf
+        self._is_any_worth_ending = True
 
     async def admit(self, message_bytes: int) -> bool:
-        """Whether there is room for what a message brings; where there is none, it is made, and waited for."""
+        """Whether there is room for what a message brings; where there is none, it is made, and waited for.
+
+        Where no visit keeps anything, none has to end for it.
+        """
         size = BYTES_KEPT * message_bytes
         if message_bytes < LARGE_MESSAGE:
             return True
@@ -70,8 +75,10 @@ class MemoryGuard:
                 return False
             async with self._one_at_a_time:
                 if monotonic() - self._made_at >= LOOK_SECONDS:
-                    await self.make_room(size)
+                    self._is_any_worth_ending = await self.make_room(size)
                     self._made_at = monotonic()
+            if not self._is_any_worth_ending:
+                return True
             await asyncio.sleep(ASK_SECONDS)
         return True
 
@@ -84,17 +91,22 @@ class MemoryGuard:
 
     async def make_room(self, size: int = 0) -> bool:
         """Give memory back; if that is not enough for so many bytes, end one visit. Returns: whether it may help."""
-        await asyncio.to_thread(_give_back)
+        if monotonic() - self._given_back_at >= TRIM_SECONDS:
+            await self._give_back()
         if (before := self.resident()) + size <= self.limit():
             return True
-        held = self.held()
+        held = await self.held()
         if (visit := which_ends(held, self.address_of)) is None:
             event("limit", what="memory", mb=before // _MB, visits=len(held))
             return False
         event("limit", what="memory_visit_ends", kept_mb=held[visit] // _MB, mb=before // _MB, visits=len(held))
         await send_away(visit)
-        await asyncio.to_thread(_give_back)
+        await self._give_back()
         return True
+
+    async def _give_back(self) -> None:
+        await asyncio.to_thread(_give_back)
+        self._given_back_at = monotonic()
 
 
 class RoomForMessages:

@@ -6,11 +6,11 @@ import hmac
 import os
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
-from typing import Any
+from typing import Any, cast
 
 from streamlit.proto.BackMsg_pb2 import BackendOperationRequest
 from streamlit.proto.ForwardMsg_pb2 import BackendOperationResponse
-from streamlit.runtime import memory_media_file_storage
+from streamlit.runtime import get_instance, memory_media_file_storage
 from streamlit.runtime.backend_operation_handler import DeferredFileHandler
 from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.media_file_storage import MediaFileStorageError
@@ -39,6 +39,16 @@ def may_have(keys: frozenset[bytes], name: str) -> bool:
     """Whether a browser with these cookies may have the file of this name."""
     given, file = name[:MARK], name[MARK:]
     return any(hmac.compare_digest(mark(visit, file).encode(), given.encode()) for visit in OWNERS.readable(keys))
+
+
+def held_bytes() -> dict[str, int]:
+    """What the files that were made for each visit take."""
+    manager = get_instance().media_file_mgr
+    with manager._lock:
+        names = {visit: set(places.values()) for visit, places in manager._files_by_session_and_coord.items()}
+    files = cast(MemoryMediaFileStorage, manager._storage)._files_by_id
+    sizes = {name: file.content_size for name, file in list(files.items())}
+    return {visit: sum(sizes.get(name, 0) for name in of_visit) for visit, of_visit in names.items()}
 
 
 def _name_files_after_their_visit() -> None:

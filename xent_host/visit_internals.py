@@ -49,6 +49,8 @@ def _are_deferred_files_kept_by_visit() -> bool:
         entry = manager._deferred_callables[manager.add_deferred(bytes, "text/csv", "place")]
     return (
         "coordinates" in entry
+        and isinstance(manager._storage._files_by_id, dict)
+        and exist(f"{MEDIA}:MemoryFile.content_size")
         and entry["session_id"] == "visit"
         and "visit" in manager._files_by_session_and_coord
         and hasattr(manager, "_lock")
@@ -111,7 +113,7 @@ INTERNALS = (
     ),
     Internal(
         "MediaFileManager.add_deferred and execute_deferred, DeferredFileHandler.handle",
-        "makes a download for the visit whose button it is",
+        "makes a download for the visit whose button it is, and knows how large it is",
         "a stranger asks for another visit's downloads",
         PROTECTS,
         _are_deferred_files_kept_by_visit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -15,10 +16,11 @@ from google.protobuf.message import Message
 from streamlit.runtime import get_instance
 
 from xent_host.removed_files import REMOVED
+from xent_host.visit_files import held_bytes
 from xent_ui.streamlit_internals import held_files
 
 VISIT_SECONDS = 0.01  # in which a visit is looked at; what was not reached by then does not count
-ALL_SECONDS = 0.5  # in which all visits are looked at: meanwhile nobody is answered
+ALL_SECONDS = 0.5  # in which all visits are looked at
 SAMPLE = 1_000  # members of a container that stand for all of it
 
 _SIZED = (dict, list, tuple, set, frozenset, deque, str, bytes, bytearray)
@@ -95,8 +97,8 @@ def _is_set(slot: Any, one: object) -> bool:
     return True
 
 
-def visits_bytes() -> dict[str, int]:
-    """What each visit keeps, of those that were left too. For the thread of the event loop alone."""
+async def visits_bytes() -> dict[str, int]:
+    """What each visit keeps, of those that were left too. Between two visits, others are answered."""
     runtime, held = get_instance(), dict[str, int]()
     sessions = runtime._session_mgr.list_sessions()
     seconds = min(VISIT_SECONDS, ALL_SECONDS / max(len(sessions), 1))
@@ -104,7 +106,9 @@ def visits_bytes() -> dict[str, int]:
         state = info.session._session_state
         kept = state._old_state, state._new_session_state, state._new_widget_state
         held[info.session.id] = kept_bytes(kept, seconds)
-    for files in (held_files(runtime.uploaded_file_mgr), REMOVED.sizes()):
-        for visit, sizes in files.items():
-            held[visit] = held.get(visit, 0) + sum(sizes)
+        await asyncio.sleep(0)
+    for visit, sizes in [*held_files(runtime.uploaded_file_mgr).items(), *REMOVED.sizes().items()]:
+        held[visit] = held.get(visit, 0) + sum(sizes)
+    for visit, size in held_bytes().items():
+        held[visit] = held.get(visit, 0) + size
     return held
