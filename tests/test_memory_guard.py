@@ -20,6 +20,11 @@ from xent_ui.server.memory import Room
 MB = 2**20
 
 
+@pytest.fixture(autouse=True)
+def _nothing_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_guard, "SPARE", 0)
+
+
 def address(visit: str) -> str:
     return visit[0]
 
@@ -53,7 +58,14 @@ def guarded(monkeypatch: pytest.MonkeyPatch, resident: Callable[[dict[str, int],
 
     monkeypatch.setattr(memory_guard, "send_away", end)
     monkeypatch.setattr(memory_guard, "_give_back", lambda: ended.append("given back"))
-    guard = MemoryGuard(lambda: 40 * MB, lambda: resident(held, ended), lambda: of(held), address)
+
+    def limit() -> int:
+        return 40 * MB
+
+    def taken() -> int:
+        return resident(held, ended)
+
+    guard = MemoryGuard(limit, taken, lambda: of(held), address, Room(limit, taken))
 
     async def until_there_is_room() -> None:
         while guard.resident() > guard.limit() and await guard.make_room():
@@ -69,6 +81,35 @@ def test_visits_end_one_after_another_until_there_is_room(
     monkeypatch.setenv(PUBLIC_VARIABLE, "1")
     assert guarded(monkeypatch, lambda held, _ended: sum(held.values())) == ["b1", "a1"]
     assert [json.loads(line)["kept_mb"] for line in capsys.readouterr().out.splitlines()] == [20, 30]
+
+
+def test_some_memory_is_to_spare_afterwards_so_that_the_next_moment_needs_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    monkeypatch.setattr(memory_guard, "SPARE", 30 * MB)
+    held, ended = {f"a{number}": 10 * MB for number in range(20)}, list[str]()
+
+    async def end(visit: str) -> None:
+        ended.append(visit)
+
+    monkeypatch.setattr(memory_guard, "send_away", end)
+    monkeypatch.setattr(memory_guard, "_give_back", lambda: None)
+
+    def limit() -> int:
+        return 199 * MB
+
+    def resident() -> int:
+        return 200 * MB - 10 * MB * len(ended)
+
+    guard = MemoryGuard(limit, resident, lambda: of(held), address, Room(limit, resident))
+    assert in_a_thread(guard.make_room())
+    assert len(ended) == 4  # of 10 MB each, for 31
+
+    monkeypatch.setattr(memory_guard, "MOST_AT_ONCE", 2)
+    ended.clear()
+    assert in_a_thread(guard.make_room())
+    assert len(ended) == 2
 
 
 def test_nobody_ends_where_giving_memory_back_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +188,8 @@ def test_memory_is_given_back_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(PUBLIC_VARIABLE, "1")
     times = list[int]()
     monkeypatch.setattr(memory_guard, "_give_back", lambda: times.append(1))
-    guard = MemoryGuard(lambda: MB, lambda: 2 * MB, lambda: of({}), address)
+    room = Room(lambda: MB, lambda: 2 * MB)
+    guard = MemoryGuard(lambda: MB, lambda: 2 * MB, lambda: of({}), address, room)
 
     async def scene() -> list[bool]:
         return [await guard.make_room() for _ in range(5)]

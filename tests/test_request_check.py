@@ -1,6 +1,7 @@
 """Requests that no browser sends are refused before Streamlit reads them, and what they held is not logged."""
 
 import json
+from http import HTTPStatus
 
 import pytest
 from starlette.status import WS_1008_POLICY_VIOLATION
@@ -8,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from streamlit import config
 
 from harness.aio import in_a_thread
-from xent_host.request_check import RequestCheck, fault
+from xent_host.request_check import COOKIE_CHARACTERS, RequestCheck, fault
 from xent_ui.server.limits import PUBLIC_VARIABLE
 
 
@@ -76,6 +77,7 @@ def test_an_address_with_control_characters_or_a_host_of_its_own_is_refused(path
     "name",
     [
         "http://[::1",
+        "http://a.example:80.b.example",
         "http://[",
         "http://[x]",
         "http://[v1.z]:1",
@@ -133,3 +135,21 @@ def test_the_log_says_that_and_not_what_was_refused(
 
 def test_what_is_no_request_passes() -> None:
     assert sent({"type": "lifespan"})
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize(
+    ("cookies", "status"),
+    [
+        (["a" * COOKIE_CHARACTERS], None),
+        (["a" * (COOKIE_CHARACTERS + 1)], HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (["a" * COOKIE_CHARACTERS, "b"], HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+    ],
+)
+def test_more_cookies_than_a_browser_has_for_us_are_not_read(
+    kind: str, cookies: list[str], status: HTTPStatus | None
+) -> None:
+    request = scope(kind)
+    request["headers"] += [(b"cookie", text.encode()) for text in cookies]
+
+    assert fault(request) is status

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from xent_core.presets import PRESETS
 from xent_host.visit_memory import kept_bytes
+from xent_ui.state.sheet import sheet_of_preset
 
 MB = 2**20
 
@@ -38,6 +40,19 @@ class KeptInSlots:
 )
 def test_a_megabyte_counts_as_one(value: object) -> None:
     assert 0.9 * MB < kept_bytes(value, seconds=1) < 1.3 * MB
+
+
+def test_the_tables_that_a_visit_can_undo_count_as_what_they_are() -> None:
+    tables = [
+        sheet_of_preset(PRESETS["worked-batch"]).resized(64, 64).with_random_logits(2.0, seed) for seed in range(20)
+    ]
+    everything = kept_bytes(tables, seconds=60)
+    begun = perf_counter()
+    estimate = kept_bytes(tables)
+
+    assert perf_counter() - begun < 1
+    assert everything > 4 * MB
+    assert estimate > everything / 3
 
 
 def test_what_is_kept_twice_counts_once_and_circles_end() -> None:

@@ -27,6 +27,8 @@ TRIM_SECONDS = 10.0  # between two times that memory is given back, while it sta
 WORTH_ENDING = 2**20  # bytes that an address keeps; ending one of its visits would free nothing otherwise
 LARGE_MESSAGE = 2**16  # bytes; the largest table is twice as much, what is typed in a form is less
 BYTES_KEPT = 8  # of each byte of a message, with all that is made of it: 6 were measured, of pasted texts
+SPARE = 32 * 2**20  # bytes that are free afterwards: to give memory back keeps everybody waiting for half a second
+MOST_AT_ONCE = 10  # visits that end at once
 WAIT_SECONDS = 10.0  # of a message for room
 ASK_SECONDS = 0.2  # between two looks whether there is some
 _MB = 2**20
@@ -44,7 +46,7 @@ def which_ends(held: Mapping[str, int], address_of: Callable[[str], str]) -> str
 
 
 class MemoryGuard:
-    """Looks once a second; gives memory back first, then ends one visit after another until there is room."""
+    """Looks once a second; gives memory back first, then ends visits, the largest first, until there is room."""
 
     def __init__(
         self,
@@ -90,17 +92,23 @@ class MemoryGuard:
                 await asyncio.sleep(TRIM_SECONDS)
 
     async def make_room(self, size: int = 0) -> bool:
-        """Give memory back; if that is not enough for so many bytes, end one visit. Returns: whether it may help."""
+        """Give memory back; if that is not enough for so many bytes, end visits. Returns: whether it may help."""
         if monotonic() - self._given_back_at >= TRIM_SECONDS:
             await self._give_back()
-        if (before := self.resident()) + size <= self.limit():
+        if self.room.has(size):
             return True
-        held = await self.held()
-        if (visit := which_ends(held, self.address_of)) is None:
-            event("limit", what="memory", mb=before // _MB, visits=len(held))
+        before, held = self.resident(), dict(await self.held())
+        visits, missing = len(held), before + size + SPARE - self.limit()
+        ending = dict[str, int]()
+        while missing > 0 and len(ending) < MOST_AT_ONCE and (visit := which_ends(held, self.address_of)) is not None:
+            ending[visit] = held.pop(visit)
+            missing -= ending[visit]
+        if not ending:
+            event("limit", what="memory", mb=before // _MB, visits=visits)
             return False
-        event("limit", what="memory_visit_ends", kept_mb=held[visit] // _MB, mb=before // _MB, visits=len(held))
-        await send_away(visit)
+        for kept in ending.values():
+            event("limit", what="memory_visit_ends", kept_mb=kept // _MB, mb=before // _MB, visits=visits)
+        await asyncio.gather(*map(send_away, ending))
         await self._give_back()
         return True
 

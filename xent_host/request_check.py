@@ -17,6 +17,7 @@ from xent_host.connection_internals import is_origin_allowed
 from xent_host.request_paths import is_plain
 from xent_ui.server.log import event
 
+COOKIE_CHARACTERS = 8_192  # of all cookies; ours are two of 100, and each character takes its time to be read
 LONGEST_NAME = 300  # of a host or an origin; a name of the internet has 253 characters
 
 
@@ -46,11 +47,14 @@ def fault(scope: Scope) -> HTTPStatus | None:
     if not path.startswith("/") or not is_plain(path):  # a whole address, with a host of its own, is for proxies
         return HTTPStatus.BAD_REQUEST
     headers = Headers(scope=scope)
+    if sum(map(len, headers.getlist("cookie"))) > COOKIE_CHARACTERS:
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     names = [*headers.getlist("host"), *headers.getlist("origin")]
     if any(len(name) > LONGEST_NAME or not name.isascii() or not name.isprintable() for name in names):
         return HTTPStatus.BAD_REQUEST
     try:
         ports = [urlsplit(f"//{host}").port for host in headers.getlist("host")]
+        [urlsplit(origin).port for origin in headers.getlist("origin")]
         is_allowed = len(ports) == 1 and is_origin_allowed(headers.get("origin"), headers.get("host"))
     except ValueError:  # brackets or a port that are none
         return HTTPStatus.BAD_REQUEST

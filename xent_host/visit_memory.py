@@ -20,8 +20,7 @@ from xent_host.visit_files import held_bytes
 from xent_ui.streamlit_internals import held_files
 
 VISIT_SECONDS = 0.01  # in which a visit is looked at; what was not reached by then does not count
-ALL_SECONDS = 0.5  # in which all visits are looked at
-SAMPLE = 1_000  # members of a container that stand for all of it
+NAMED_SAMPLE, LISTED_SAMPLE = 1_000, 16  # members of a container that stand for all of it: those of a list are alike
 
 _SIZED = (dict, list, tuple, set, frozenset, deque, str, bytes, bytearray)
 _LEAVES = (str, bytes, bytearray, int, float, complex, bool, type(None))
@@ -63,12 +62,14 @@ def _members(one: object) -> tuple[int, list[object]]:
     if kind in _LEAVES or issubclass(kind, (type, np.ndarray, torch.Tensor, Message)):
         return 0, []
     if isinstance(one, dict):
-        names, values = islice(dict.keys(one), SAMPLE), islice(dict.values(one), SAMPLE)
+        names, values = islice(dict.keys(one), NAMED_SAMPLE), islice(dict.values(one), NAMED_SAMPLE)
         return 2 * dict.__len__(one), _sample(chain(names, values))
     for base in (list, tuple, set, frozenset, deque):
         if issubclass(kind, base):
             whole = cast(Any, one)  # asked past whatever its own class may answer
-            return base.__len__(whole), _sample(islice(base.__iter__(whole), SAMPLE))
+            size = base.__len__(whole)
+            step = max(size // LISTED_SAMPLE, 1)
+            return size, _sample(islice(base.__iter__(whole), 0, None, step))
     try:
         attributes = object.__getattribute__(one, "__dict__")
     except AttributeError:
@@ -100,12 +101,10 @@ def _is_set(slot: Any, one: object) -> bool:
 async def visits_bytes() -> dict[str, int]:
     """What each visit keeps, of those that were left too. Between two visits, others are answered."""
     runtime, held = get_instance(), dict[str, int]()
-    sessions = runtime._session_mgr.list_sessions()
-    seconds = min(VISIT_SECONDS, ALL_SECONDS / max(len(sessions), 1))
-    for info in sessions:
+    for info in runtime._session_mgr.list_sessions():
         state = info.session._session_state
         kept = state._old_state, state._new_session_state, state._new_widget_state
-        held[info.session.id] = kept_bytes(kept, seconds)
+        held[info.session.id] = kept_bytes(kept)
         await asyncio.sleep(0)
     for visit, sizes in [*held_files(runtime.uploaded_file_mgr).items(), *REMOVED.sizes().items()]:
         held[visit] = held.get(visit, 0) + sum(sizes)

@@ -48,8 +48,8 @@ def _take_edits() -> None:
         session.keep(IS_REST_OLD, True)
     # a label moves its tick and the divisor, a refused cell goes back: that is in the editors and above the matrices
     if visit.revision != revision or visit.sheet.labels != before.labels:
-        run_again(TABLE, KEPT, *([REST] if visit.refused else []))
-    run_again(ANSWER, KEPT)
+        run_again(KEPT, TABLE, *([REST] if visit.refused else []))
+    run_again(KEPT, ANSWER)  # a number that is on screen outlives a reload
 
 
 def _take_rest() -> None:

@@ -52,13 +52,21 @@ class Room:
         if not limits().is_public:
             return True
         with self._lock:
-            now = self._clock()
-            while self._coming and now - self._coming[0][0] > COMING_SECONDS:
-                self._coming.popleft()
-            if self._resident() + sum(bytes_ for _since, bytes_ in self._coming) + size > self._limit():
+            if not self._has(size):
                 return False
-            self._coming.append((now, size))
+            self._coming.append((self._clock(), size))
             return True
+
+    def has(self, size: int) -> bool:
+        """Whether there is room for so many bytes now."""
+        with self._lock:
+            return self._has(size)
+
+    def _has(self, size: int) -> bool:
+        now = self._clock()
+        while self._coming and now - self._coming[0][0] > COMING_SECONDS:
+            self._coming.popleft()
+        return self._resident() + sum(coming for _since, coming in self._coming) + size <= self._limit()
 
 
 ROOM = Room()
