@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import TextInput
 
 from harness.app_test import (
     choose,
@@ -260,15 +261,46 @@ def test_every_option_reaches_pytorch() -> None:
     assert loss(at) == f"{float(expected):.4f}"
 
 
-def test_weights_are_typed_per_class_and_refused_by_name() -> None:
-    at = open_app(preset="class-weights")
-    at = type_cell(at, 2, "weight", "1", "options")
-    weights = at.session_state["visit"].sheet.weight
-    at = type_cells(at, {2: {"weight": "1"}, 0: {"weight": "heavy"}}, "options")
+def weights(at: AppTest) -> TextInput:
+    [box] = [box for box in at.text_input if box.label.startswith("weight per class")]
+    return box
 
-    assert weights == ("1", "0.5", "1")
-    assert at.session_state["visit"].sheet.weight == weights
-    assert "weight of class 0" in warnings(at)
+
+def type_weights(at: AppTest, text: str) -> AppTest:
+    weights(at).set_value(text)
+    return run(at)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("1, 2", "2 weights came, expected 3"), ("1, heavy, 3", "heavy"), ("1, 2, 3, 4", "4 weights came, expected 3")],
+)
+def test_weights_are_typed_in_a_line_and_stay_where_they_cannot_be_read(text: str, why: str) -> None:
+    at = open_app(preset="class-weights")
+    assert weights(at).value == "1, 0.5, 4"
+    type_weights(at, "1, 0.5, 1")
+    assert at.session_state["visit"].sheet.weight == ("1", "0.5", "1")
+    type_weights(at, text)
+
+    assert at.session_state["visit"].sheet.weight == ("1", "0.5", "1")
+    assert weights(at).value == text
+    assert "The weights could not be read" in warnings(at)
+    assert any(why in error.value for error in at.error)
+    type_weights(at, "")
+    assert at.session_state["visit"].sheet.weight is None
+    assert not at.error
+
+
+def test_the_line_of_weights_follows_the_table() -> None:
+    at = open_app(preset="class-weights")
+    type_weights(at, "1, 2")  # which stays, until the table is another one
+    next(box for box in at.number_input if box.label == "Classes").set_value(4)
+    run(at)
+    assert weights(at).value == "1, 0.5, 4, 1"
+    assert not at.error
+
+    choose(at, "Preset", "worked-batch")
+    assert weights(at).value == ""
 
 
 def test_the_denominator_is_said_in_words() -> None:
@@ -424,10 +456,10 @@ CRAFTED = {
 }
 
 
-@pytest.mark.parametrize("editor", ["logits", "target", "options"])
+@pytest.mark.parametrize("editor", ["logits", "target"])
 @pytest.mark.parametrize("state", CRAFTED.values(), ids=CRAFTED)
 def test_a_state_that_no_browser_sends_is_refused_and_the_table_goes_on(editor: str, state: object) -> None:
-    at = open_app(preset="class-weights" if editor == "options" else "worked-batch")
+    at = open_app(preset="worked-batch")
     before = at.session_state["visit"].sheet
     at.session_state[editor_key(at, editor)] = state
     run(at)

@@ -66,7 +66,6 @@ def below() -> None:
     part("numbers", view.tables)
 
 
-options.take_weights()
 table_and_picture()
 rest(below, component=edit_watch.KEY)
 st.fragment(tab_storage.keep_in_tab, key=KEPT)()

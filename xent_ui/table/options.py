@@ -5,31 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from xent_core.parse import InvalidText, parse_number
+from xent_core.parse import InvalidText
 from xent_core.presets import PRESETS
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet
-from xent_ui.table.loss_options_form import LossOptionsForm
-from xent_ui.text import _
+from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
+from xent_ui.text import _, markdown_escaped
 
 DECIMALS = Kept[int]("decimals", 4)
 PRESET = Kept[str | None]("preset_choice", None)
 # None before the widget has its first value, which is that of the table
 OPTION_ENTRIES = {
     name: Kept[Any](name, None)
-    for name in ("reduction", "target_kind", "label_smoothing", "temperature", "dtype", "ignore_index")
+    for name in ("reduction", "target_kind", "label_smoothing", "temperature", "dtype", "ignore_index", "weight")
 }
-HAS_WEIGHT = Kept[bool]("has_weight", False)
-CLASS_COLUMN, WEIGHT_COLUMN = "class", "weight"
 
 
 def option_bar() -> None:
     """Preset, reduction and kind of target in a row; all other options behind a button."""
-    take_weights()
     if not _is_shown():
         return
     preset, reduction, target, more = st.columns([1.5, 1, 1.1, 1], vertical_alignment="bottom")
@@ -87,7 +83,8 @@ def _take_preset() -> None:
 def _form() -> LossOptionsForm:
     entries = {name: session.in_revision(entry) for name, entry in OPTION_ENTRIES.items()}
     for name, entry in entries.items():
-        session.begin(entry, getattr(session.visit().sheet, name))
+        value = getattr(session.visit().sheet, name)
+        session.begin(entry, ", ".join(value or ()) if name == "weight" else value)
     return LossOptionsForm(entries, on_change=_take_option, disabled=session.is_locked("options"))
 
 
@@ -100,6 +97,8 @@ def _take_option(name: str, entry: Kept[Any]) -> None:
     try:
         if name == "target_kind":
             take_target_kind(current, str(value))
+        elif name == "weight":
+            _take_weights(current, str(value))
         else:
             session.edit(replace(current, **{name: value}))
     except InvalidSheet as error:  # a value that the widget does not offer
@@ -129,68 +128,25 @@ def _more_options(form: LossOptionsForm) -> None:
         has_probabilities=session.visit().sheet.target_kind == PROBABILITIES,
         help=_("Rows with this target count neither in the loss nor in the mean."),
     )
-    _weight_choice(form.disabled)
+    _weights(form)
     session.begin(DECIMALS)
     st.slider(_("Decimals"), 0, 10, key=DECIMALS.name, persist_state="session")
 
 
-def _weight_choice(locked: bool) -> None:
+def _take_weights(current: Sheet, text: str) -> None:
+    try:
+        session.edit(replace(current, weight=weights_of(text, num_classes=current.num_classes)))
+    except InvalidText:  # which stands below the box, where the text stays
+        session.refuse(_("The weights could not be read: those of before still count. More options say why."))
+
+
+def _weights(form: LossOptionsForm) -> None:
     current = session.visit().sheet
-    switch = session.in_revision(HAS_WEIGHT)
-    session.begin(switch, current.weight is not None)
-    st.toggle(_("weight per class"), key=switch.name, on_change=_take_weight_switch, args=(switch,), disabled=locked)
-    if current.weight is not None:
-        base = session.editor_base("options")
-        table = pd.DataFrame({CLASS_COLUMN: list(base.class_names), WEIGHT_COLUMN: list(base.weight or current.weight)})
-        columns = {
-            CLASS_COLUMN: st.column_config.TextColumn(_("class")),
-            WEIGHT_COLUMN: st.column_config.TextColumn(_("weight"), alignment="right", required=True),
-        }
-        st.data_editor(
-            table,
-            key=session.editor_key("options"),
-            hide_index=True,
-            disabled=locked or [CLASS_COLUMN],
-            column_config=columns,
-        )
-
-
-def _take_weight_switch(switch: Kept[bool]) -> None:
-    current = session.visit().sheet
-    session.edit(replace(current, weight=("1",) * current.num_classes if session.kept(switch) else None))
-    session.redraw("options")
-
-
-def take_weights() -> None:
-    """Apply to the sheet the weights that were typed into their table, and refuse bad ones by the name of the class.
-
-    A page that computes before it draws the options calls this first.
-    """
-    current = session.visit().sheet
-    if current.weight is None:
-        return
-    edits = session.cell_edits("options", rows=len(current.weight), columns={WEIGHT_COLUMN})
-    if edits is None:
-        return
-    weight = list(session.editor_base("options").weight or current.weight)
-    refusals = []
-    for row, _column, value in edits:
-        text = str(value if value is not None else "").strip()
-        try:
-            parse_number(text)
-            weight[row] = text
-        except InvalidText as error:
-            weight[row] = current.weight[row]
-            refusals.append(
-                _("weight of {name}: {error} It stays {kept}.").format(
-                    name=current.class_names[row], error=error, kept=current.weight[row]
-                )
-            )
-    session.edit(replace(current, weight=tuple(weight)))
-    for message in refusals:
-        session.refuse(message)
-    if refusals:
-        session.redraw("options")
+    text = form.weight(_("weight per class, such as 1, 2, 0.5; empty for none"))
+    try:
+        weights_of(text, num_classes=current.num_classes)
+    except InvalidText as error:
+        st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
 
 
 def option_words(sheet: Sheet) -> list[str]:
