@@ -348,7 +348,8 @@ def test_visits_of_one_address_begin_more_slowly_while_others_edit() -> None:
             await asyncio.sleep(0.001)
         return asyncio.get_running_loop().time() - begun
 
-    assert in_a_thread(scene(is_other_here=True)) > 0.2 > in_a_thread(scene(is_other_here=False))
+    alone, beside = in_a_thread(scene(is_other_here=False)), in_a_thread(scene(is_other_here=True))
+    assert beside > alone + 0.15  # four more at 20 a second
 
 
 # Answers
@@ -448,7 +449,7 @@ def test_the_visits_of_an_address_share_a_pace_of_messages_in_which_large_ones_c
         return waits
 
     other, rest = in_a_thread(scene())
-    assert other < 0.2
+    assert other < rest
     assert other + rest > 0.9 * 5 * 2 / 20  # the first does not wait
 
 

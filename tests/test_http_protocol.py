@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from copy import copy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,6 +101,23 @@ def test_the_lines_of_a_head_are_counted_before_they_are_parsed(sent: list[bytes
             await settle()
 
     assert connection(scene, LIMITS).statuses == statuses
+
+
+def test_a_head_that_comes_byte_by_byte_is_not_searched_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = list[int]()
+    search = http_protocol._END_OF_HEAD.search
+    monkeypatch.setattr(
+        http_protocol, "_END_OF_HEAD", SimpleNamespace(search=lambda data: looks.append(len(data)) or search(data))
+    )
+    link = b"GET /?p=" + b"b" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    async def scene(one: Connection) -> None:
+        for number in range(len(link)):
+            one.protocol.data_received(link[number : number + 1])
+        await settle()
+
+    assert connection(scene, LIMITS).statuses == [200]
+    assert len(looks) < 30
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", GET[:-2], GET[:-2] + b"X: 1\r\n"])

@@ -39,5 +39,17 @@ def test_what_was_let_in_counts_until_it_is_there(monkeypatch: pytest.MonkeyPatc
     assert room.take(60)
 
 
+def test_what_was_refused_is_known_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    now = [0.0]
+    room = Room(lambda: 100, lambda: 40, lambda: now[0])
+    assert room.refused() == 0
+    room.take(61)
+    now[0] = memory.COMING_SECONDS
+    assert room.refused() == 61
+    now[0] += 0.01
+    assert room.refused() == 0
+
+
 def test_on_ones_own_computer_there_is_always_room() -> None:
     assert Room(lambda: 100, lambda: 200).take(10**12)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import multiprocessing
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
@@ -26,6 +27,7 @@ from harness.raw_websocket import (
 )
 from harness.visitor import Visitor, visit
 from xent_host.http_protocol import RequestLimits
+from xent_ui.page_internals import first_page_files
 
 FLOOD_SECONDS = 1.5  # of each kind
 BYTES_OF_A_CONNECTION = 8 * 2**20  # taken before it is closed: what the sockets hold, above all
@@ -138,6 +140,20 @@ def test_a_request_that_no_browser_sends_is_refused(server: Server, request_: by
     answer = exchange(server.url, request_ % server.url.removeprefix("http://").encode(), seconds=2)
 
     assert int(answer.split()[1]) == status
+
+
+def test_scripts_come_compressed_and_the_page_names_those_that_it_needs_first(server: Server) -> None:
+    with urllib.request.urlopen(server.url, timeout=30) as answer:
+        page = answer.read().decode()
+    assert all(f'href="./static/js/{name}"' in page for name in first_page_files())
+
+    [editor] = [name for name in first_page_files() if name.startswith("DataFrame.")]
+    request = urllib.request.Request(f"{server.url}/static/js/{editor}")
+    request.add_header("Accept-Encoding", "gzip")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert "script-src" in answer.headers["Content-Security-Policy"]
 
 
 def test_the_log_holds_lines_of_json_and_no_word_of_all_this(server: Server) -> None:

@@ -206,6 +206,16 @@ def test_of_a_first_message_each_widget_takes_what_it_can_read(page: AppTest, ca
     assert [line["what"] for line in lines if line["event"] == "limit"] == ["widget_value"] * len(bad)
 
 
+def test_no_value_that_a_widget_refuses_later_brings_a_page_down_when_it_comes_first(page: AppTest) -> None:
+    odd = [(key, value) for key, values in REFUSED.items() for value in values]
+    for number in range(max(map(len, REFUSED.values()))):
+        states = [state(page, key, values[number % len(values)]) for key, values in REFUSED.items()]
+        fresh = begun_with(page, *states)
+        assert not fresh.exception, (number, fresh.exception[0].message)
+
+    assert len(odd) > 60
+
+
 @pytest.mark.parametrize(
     ("value", "passes"),
     [

@@ -67,7 +67,7 @@ class GivingWay:
         if self._taken and now - self._taken[-1][0] < self.seconds:
             return None
         taken = [much for _when, who, much in self._taken if who == own]
-        if len(taken) > self.spare and sum(taken) > sum(
+        if len(taken) >= self.spare and sum(taken) > sum(
             count for address, count in held.items() if site(address) == own
         ):
             return None

@@ -67,10 +67,11 @@ class CompressedFiles:
 
     async def _body(self, path: Path) -> bytes:
         """The file, as small as gzip makes it: for the largest, a quarter of a second, once."""
-        async with self._one_at_a_time:
-            if path not in self._compressed:
-                self._compressed[path] = await asyncio.to_thread(_compress, path)
-            return self._compressed[path]
+        if path not in self._compressed:
+            async with self._one_at_a_time:
+                if path not in self._compressed:
+                    self._compressed[path] = await asyncio.to_thread(_compress, path)
+        return self._compressed[path]
 
 
 def _compress(path: Path) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -25,6 +24,7 @@ from xent_host.open_visits import OpenVisit, OpenVisits
 from xent_host.refuse import refuse
 from xent_host.request_paths import HEALTH, UPLOAD, below_core, is_closed, is_download
 from xent_host.upload_limits import Files, StreamlitFiles, UploadLimits, Uploads
+from xent_host.websocket_protocol import FrameLimits
 from xent_ui.server.log import event
 
 OWN_HEALTH = "/healthz"  # for whoever watches the server: no queue before it, and its answer is short
@@ -43,7 +43,8 @@ class ConnectionLimits:
       visits: open websockets.
       visits_a_second, visits_burst: of one address; what comes faster after a burst waits. While others edit, the burst
         is a fifth, and then come crowded_visits_a_second: to open a page takes as long as three edits.
-      silent_seconds: until a visit asks for its page, which a browser does at once.
+      silent_seconds: until the first message of a visit has come, which a browser sends at once; on a slow line it may
+        take as long as any message.
       messages: of each visit.
       messages_a_second, messages_burst: of one address, and crowded_messages_a_second while others edit. What comes
         faster is read later. A class of sixty who edit sends 240.
@@ -61,7 +62,7 @@ class ConnectionLimits:
     visits_a_second: float = 10.0
     visits_burst: int = 200
     crowded_visits_a_second: float = 2.0
-    silent_seconds: float = 15.0
+    silent_seconds: float = FrameLimits().unfinished_seconds + 10.0
     messages: MessageLimits = field(default_factory=MessageLimits)
     messages_a_second: float = 1000.0
     messages_burst: int = 4000
@@ -95,7 +96,7 @@ class ConnectionLimiter:
             limits.visits_a_second, limits.visits_burst, limits.wait_seconds, limits.crowded_visits_a_second
         )
         self._message_pace = Pace(
-            limits.messages_a_second, limits.messages_burst, math.inf, limits.crowded_messages_a_second
+            *(limits.messages_a_second, limits.messages_burst, limits.wait_seconds, limits.crowded_messages_a_second)
         )
         self._pace = Pace(
             limits.requests_a_second, limits.requests_burst, limits.wait_seconds, limits.crowded_requests_a_second
@@ -133,8 +134,12 @@ class ConnectionLimiter:
 
     async def _keep_message_pace(self, size: int, address: str) -> None:
         is_crowded, weight = self.visits.are_others_busy(address), 1 + size / self.limits.bytes_a_message
-        if delay := self._message_pace.delay(address, is_crowded=is_crowded, weight=weight):
-            await asyncio.sleep(min(delay, self.limits.wait_seconds))
+        try:
+            delay = self._message_pace.delay(address, is_crowded=is_crowded, weight=weight)
+        except NoTurn:
+            delay = self.limits.wait_seconds
+        if delay:
+            await asyncio.sleep(delay)
 
     async def _visit(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         visit = OpenVisit(address, send)

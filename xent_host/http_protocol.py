@@ -50,6 +50,7 @@ class _Refused(Exception):
         self.status, self.words = status, words
 
 
+_BETWEEN_LOOKS = 1024  # bytes
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
@@ -59,10 +60,19 @@ class BoundedConnection(h11.Connection):
     def __init__(self, limits: RequestLimits) -> None:
         super().__init__(h11.SERVER, limits.head_bytes)
         self.limits = limits
+        self._unseen_lines = self._unseen_bytes = 0  # that came since a head was looked at
+
+    def receive_data(self, data: bytes) -> None:
+        """Note how much came."""
+        self._unseen_lines += data.count(b"\n")
+        self._unseen_bytes += len(data)
+        super().receive_data(data)
 
     def next_event(self) -> Any:
         """The next part of a request. Raises: _Refused; h11.RemoteProtocolError."""
-        if self.their_state is h11.IDLE:
+        # a head that comes byte by byte is not copied and searched for each of them
+        if self.their_state is h11.IDLE and (self._unseen_lines or self._unseen_bytes >= _BETWEEN_LOOKS):
+            self._unseen_lines = self._unseen_bytes = 0
             data, _is_closed = self.trailing_data
             end = _END_OF_HEAD.search(data)
             head_end = end.start() if end else len(data)
@@ -70,7 +80,10 @@ class BoundedConnection(h11.Connection):
             lines, size = data.count(b"\n", 0, head_end), head_end - first_line
             if lines > self.limits.header_lines or (lines and size > self.limits.header_bytes):
                 raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers")
-        return super().next_event()
+        event = super().next_event()
+        if isinstance(event, h11.Request):  # another one may have come with it
+            self._unseen_lines = 1
+        return event
 
 
 class BoundedHTTP(H11Protocol):

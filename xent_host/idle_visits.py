@@ -140,7 +140,7 @@ async def away(request: Request) -> HTMLResponse:
     use_language(request.headers.get("accept-language", "").split(",")[0].split(";")[0].strip())
     title = escape(_("This visit has ended"))
     idle = _("Nothing was done here for a long time, so this server has given its place to others.")
-    full = _("This server had no memory left, and this visit kept or sent the most, so it ended for the others.")
+    full = _("This server had no memory left, so this visit has ended: the others can go on.")
     why = escape(full if request.scope.get("query_string") == FULL.encode() else idle)
     back = escape(_("Your table is kept in this tab: your browser's Back button brings you to it."))
     style = "font: 1.1rem/1.6 sans-serif; max-width: 36rem; margin: 20vh auto; padding: 0 1rem"

@@ -15,6 +15,7 @@ from time import monotonic
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xent_core.sandbox import release_memory
+from xent_host.error_reports import places_words
 from xent_host.idle_visits import FULL, PLACE, end_connection, send_away
 from xent_host.left_visits import end_visit
 from xent_host.visit_memory import visits_bytes
@@ -60,12 +61,12 @@ class MemoryGuard:
         self.room = room
         self._one_at_a_time = asyncio.Lock()
         self._made_at = self._given_back_at = -math.inf
-        self._is_any_worth_ending = True
+        self._helps = True
 
     async def admit(self, message_bytes: int) -> bool:
         """Whether there is room for what a message brings; where there is none, it is made, and waited for.
 
-        Where no visit keeps anything, none has to end for it.
+        Where no visit keeps anything, or to end some does not help, it is let in.
         """
         size = BYTES_KEPT * message_bytes
         if message_bytes < LARGE_MESSAGE:
@@ -75,30 +76,40 @@ class MemoryGuard:
             if monotonic() > until:
                 event("limit", what="memory_message", bytes=message_bytes)
                 return False
-            async with self._one_at_a_time:
-                if monotonic() - self._made_at >= LOOK_SECONDS:
-                    self._is_any_worth_ending = await self.make_room(size)
-                    self._made_at = monotonic()
-            if not self._is_any_worth_ending:
+            if monotonic() - self._made_at >= LOOK_SECONDS and not self._one_at_a_time.locked():
+                await self.make_room(size)
+            if not self._helps:
                 return True
             await asyncio.sleep(ASK_SECONDS)
         return True
 
     async def watch(self) -> None:
-        """Never ends by itself."""
+        """Never ends by itself, nor by an error."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self.resident() > self.limit() and not await self.make_room():
-                await asyncio.sleep(TRIM_SECONDS)
+            try:
+                size = self.room.refused()
+                is_short = self.resident() > self.limit() or size > 0
+                if is_short and not await self.make_room(size):
+                    await asyncio.sleep(TRIM_SECONDS)
+            except Exception as error:
+                event("error", type=type(error).__name__, where=places_words(error))
 
     async def make_room(self, size: int = 0) -> bool:
-        """Give memory back; if that is not enough for so many bytes, end visits. Returns: whether it may help."""
+        """Give memory back; if that is not enough for so many bytes, end visits. Returns: whether that helps."""
+        async with self._one_at_a_time:
+            self._helps = await self._make_room(size)
+            self._made_at = monotonic()
+            return self._helps
+
+    async def _make_room(self, size: int) -> bool:
         if monotonic() - self._given_back_at >= TRIM_SECONDS:
             await self._give_back()
-        if self.room.has(size):
+        if self.room.has(size) or self.resident() + size <= self.limit():  # or will have, once what comes is there
             return True
-        before, held = self.resident(), dict(await self.held())
-        visits, missing = len(held), before + size + SPARE - self.limit()
+        held = dict(await self.held())
+        before, visits = self.resident(), len(held)
+        missing = before + size + SPARE - self.limit()
         ending = dict[str, int]()
         while missing > 0 and len(ending) < MOST_AT_ONCE and (visit := which_ends(held, self.address_of)) is not None:
             ending[visit] = held.pop(visit)
@@ -110,7 +121,7 @@ class MemoryGuard:
             event("limit", what="memory_visit_ends", kept_mb=kept // _MB, mb=before // _MB, visits=visits)
         await asyncio.gather(*map(send_away, ending))
         await self._give_back()
-        return True
+        return self.resident() < before  # else it is not visits that take the memory
 
     async def _give_back(self) -> None:
         await asyncio.to_thread(_give_back)

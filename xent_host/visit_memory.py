@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain, islice
-from time import monotonic
+from time import thread_time
 from types import MemberDescriptorType
 from typing import Any, cast
 
@@ -31,9 +31,9 @@ def kept_bytes(value: object, seconds: float = VISIT_SECONDS) -> int:
 
     Of a large container a sample stands for all. Nothing of the value is called: no length, no comparison of its own.
     """
-    until, seen, total = monotonic() + seconds, set[int](), 0.0
+    until, seen, total = thread_time() + seconds, set[int](), 0.0
     waiting: deque[tuple[object, float]] = deque([(value, 1.0)])
-    while waiting and monotonic() < until:
+    while waiting and thread_time() < until:
         one, times = waiting.popleft()
         if id(one) in seen:
             continue

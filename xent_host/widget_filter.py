@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
@@ -94,10 +95,13 @@ class ShownWidgets:
         if came is not None and came != metadata.value_type and not is_number:
             return False
         try:
-            metadata.deserializer(unpack_widget_state_value(state))
+            value = metadata.deserializer(unpack_widget_state_value(state))
         except Exception:  # whatever a stranger's value leads to in Streamlit's code, or in that of a component
             return False
-        return True
+        if came == "string_value" and isinstance(value, Mapping):
+            check = _is_table_edit if "edited_rows" in value else _is_selection if "selection" in value else None
+            return check is None or check(state.string_value)
+        return not isinstance(value, float) or math.isfinite(value)
 
 
 def widget_in(message: ForwardMsg) -> tuple[str, Any] | None:

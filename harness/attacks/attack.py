@@ -45,6 +45,7 @@ class Site(NamedTuple):
             subprotocols=[websockets.Subprotocol("streamlit")],
             origin=websockets.Origin(self.url),
             local_addr=(self.source, 0),
+            open_timeout=60,  # it may have to wait for its pace
             max_size=None,
             compression=None,
         )

@@ -100,7 +100,7 @@ ATTACKS = (
         sends="6 visits of an address hold all that may be uploaded; a neighbour has a small file",
         run=quota,
         ends_itself=True,
-        more_mb=700,
+        more_mb=1000,
         prepare=largest_file,
     ),
     legal("one-address", sends="200 visits of one address; a neighbour comes", run=one_address, ends_itself=True),

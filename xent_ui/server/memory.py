@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable
@@ -46,6 +47,7 @@ class Room:
         self._limit, self._resident, self._clock = limit, resident, clock
         self._lock = Lock()
         self._coming: deque[tuple[float, int]] = deque()
+        self._refused = -math.inf, 0
 
     def take(self, size: int) -> bool:
         """Whether there is room for so many bytes, which then count as taken; always, on one's own computer."""
@@ -53,9 +55,15 @@ class Room:
             return True
         with self._lock:
             if not self._has(size):
+                self._refused = self._clock(), size
                 return False
             self._coming.append((self._clock(), size))
             return True
+
+    def refused(self) -> int:
+        """What was refused last, in bytes, if that was a moment ago; else 0."""
+        since, size = self._refused
+        return size if self._clock() - since <= COMING_SECONDS else 0
 
     def has(self, size: int) -> bool:
         """Whether there is room for so many bytes now."""

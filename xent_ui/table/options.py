@@ -134,6 +134,7 @@ def _more_options(form: LossOptionsForm) -> None:
 
 
 def _take_weights(current: Sheet, text: str) -> None:
+    session.visit().refused.clear()
     try:
         session.edit(replace(current, weight=weights_of(text, num_classes=current.num_classes)))
     except InvalidText:  # which stands below the box, where the text stays
