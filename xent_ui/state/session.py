@@ -23,7 +23,7 @@ from xent_ui.state.sheet import InvalidSheet, Sheet, sheet_of_preset
 from xent_ui.streamlit_internals import forget_session_values, run_context
 from xent_ui.text import _
 
-EDITORS = ("logits", "target", "options")
+REDRAWN = ("logits", "target", "options")  # what is drawn anew when the sheet is another one: editors, and options
 SHOWN_WIDGETS = "shown_widgets"  # what a server for strangers knows of the widgets on screen
 T = TypeVar("T")
 _CELL_TYPES = (str, bool, int, float, type(None))
@@ -51,7 +51,7 @@ class Visit:
     link: str
     pinned: Sheet | None = None
     undo: list[Sheet] = field(default_factory=list)
-    revision: dict[str, int] = field(default_factory=lambda: dict.fromkeys(EDITORS, 0))
+    revision: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REDRAWN, 0))
     base: dict[str, Sheet] = field(default_factory=dict)
     page: str = ""
     pages: dict[str, str] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def put(sheet: Sheet) -> None:
     """Replace everything on the table; undo brings the former back."""
     visit().refused.clear()
     edit(sheet)
-    redraw(*EDITORS)
+    redraw(*REDRAWN)
 
 
 def undo() -> None:
@@ -116,7 +116,7 @@ def undo() -> None:
     current.refused.clear()
     if current.undo:
         current.sheet = current.undo.pop()
-        redraw(*EDITORS)
+        redraw(*REDRAWN)
 
 
 def reset() -> None:
@@ -291,7 +291,7 @@ def forget_widgets() -> None:
     if context is not None and current is not None:
         forget_session_values(context.session_state, but=("visit", SHOWN_WIDGETS))
         current.begun.clear()
-        redraw(*EDITORS)
+        redraw(*REDRAWN)
 
 
 def saved(visit: Visit) -> str:
