@@ -17,7 +17,7 @@ from xent_ui.server.log import event
 
 PREFIX = "xent-server-"
 LOCK = "lock"  # a file in the folder, which its server holds as long as it lives
-YOUNG_SECONDS = 10.0  # of the lock; its server may be about to take it
+YOUNG_SECONDS = 2.0  # of the lock; its server may be about to take it
 
 
 def apply() -> None:
