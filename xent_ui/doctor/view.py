@@ -97,27 +97,29 @@ def of_paste() -> list[Finding] | None:
         )
         return None
 
-    def tensors() -> tuple[Tensor, Tensor, Tensor | None]:
+    def examined() -> tuple[str, list[Finding]]:
         logits = _tensor(parse_tensor(logits_text), LOGIT_DTYPES[logits_dtype])
         weights = weights_of(weight_text)
         weight = None if weights is None else _values(weights, logits.dtype)
-        return logits, _target(parse_tensor(target_text), TARGET_DTYPES[target_dtype], logits), weight
+        target = _target(parse_tensor(target_text), TARGET_DTYPES[target_dtype], logits)
+        found = diagnose(
+            logits,
+            target,
+            weight=weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
+        return f"logits {tuple(logits.shape)}, target {tuple(target.shape)}", found
 
     try:
         size_bytes = len(logits_text) + len(target_text) + len(weight_text)
-        logits, target, weight = job_progress.run_and_wait(tensors, size_bytes=size_bytes)
+        shapes, found = job_progress.run_and_wait(examined, size_bytes=size_bytes)
     except (InvalidText, ValueError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
         return None
-    st.caption(f"logits {tuple(logits.shape)}, target {tuple(target.shape)}")
-    return diagnose(
-        logits,
-        target,
-        weight=weight,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-    )
+    st.caption(shapes)
+    return found
 
 
 def of_file() -> list[Finding] | None:
