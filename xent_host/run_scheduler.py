@@ -16,8 +16,8 @@ from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
 from xent_host.whose_work import visit_of
 from xent_ui.server.run_lock import RUN_LOCK
 
-# Python's switch interval between threads: what a run has shown is sent while the next one runs, a message at a time. An
-# edit gives the interpreter away some sixty times, and each time waits so long for a job that computes in Python.
+# Python's switch interval between threads: what a run has shown is sent while the next one runs, a message at a time.
+# An edit gives the interpreter away some sixty times, and each time waits so long for a job that computes in Python.
 SWITCH_SECONDS = 0.0001
 RESTED, EDITED = '"rested"', '"edited"'
 
