@@ -232,7 +232,7 @@ def test_the_version_stands_in_the_menu(page: Page, hosted: Server) -> None:
 @pytest.mark.parametrize(
     "state", ["x", "null", "5", "[]", "[" * 30_000, '{"edited_rows": {"x": {}}}', '{"edited_rows": 5}']
 )
-def test_a_state_that_cannot_be_read_leaves_the_visit_alive(hosted: Server, state: str) -> None:
+def test_a_state_that_cannot_be_read_is_left_out(hosted: Server, state: str) -> None:
     async def visit() -> tuple[list[str], list[str], str]:
         async with Visitor(hosted.url) as visitor:
             await visitor.run('{"edited_rows": {"0": {"class 0": "0"}}}')
@@ -243,9 +243,9 @@ def test_a_state_that_cannot_be_read_leaves_the_visit_alive(hosted: Server, stat
             return said, [first, visitor.loss], visitor.editor_id
 
     said, losses, editor_id = in_a_thread(visit())
-    assert ["could not be read" in text for text in said] == [True]
+    assert said == []
     assert losses[0] == losses[1] != "1.4076"  # what was typed before is kept
-    assert "logits_editor_1" in editor_id
+    assert "logits_editor_0" in editor_id  # and nothing is drawn anew
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -1e300, 1e300, 0.5, 65.0])
