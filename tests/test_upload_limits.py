@@ -233,15 +233,10 @@ def test_alone_an_address_has_all_memory_and_gives_way_when_another_comes(
         assert await site.put("new", 15 * MB, THERE) == 200
         return {visit: [size // MB for size in sizes] for visit, sizes in held.files.items() if sizes}
 
-    assert (
-        in_a_thread(scene())
-        == {
-            **{"visit0": [10], "visit1": [10]},  # the first files of the first two
-            **{f"visit{number}": [10, 10] for number in (2, 3, 4)},
-            "new": [15],
-        }
-        or True
-    )
+    assert in_a_thread(scene()) == {
+        **{f"visit{number}": [10, 10] for number in (1, 2, 3, 4)},  # the files of the first that uploaded are gone
+        "new": [15],
+    }
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["files"], line["bytes"]) for line in lines if line["event"] == "limit"] == [(2, 20 * MB)]
 
@@ -257,6 +252,25 @@ def test_files_of_visits_that_were_left_go_first(clock: Clock) -> None:
         return [number for number in range(10) if not held.files[f"visit{number}"]]
 
     assert in_a_thread(scene()) == [7]
+
+
+def test_what_its_own_address_has_left_behind_goes_before_anything_of_others(clock: Clock) -> None:
+    async def scene() -> tuple[list[int], list[int]]:
+        held = Held()
+        site = place(100, held)
+        for number in range(8):
+            await site.put(f"visit{number}", 10 * MB)
+        for number in range(2):
+            await site.put(f"own{number}", 10 * MB, THERE)
+        held.left = {"own0", "own1"}
+        # without a second between them: nobody gives way
+        codes = [await site.put("new", 10 * MB, THERE), await site.put("new", 10 * MB, THERE)]
+        return codes, [
+            sum(map(len, (held.files[f"{name}{n}"] for n in range(8 if name == "visit" else 2))))
+            for name in ("visit", "own")
+        ]
+
+    assert in_a_thread(scene()) == ([200, 200], [8, 0])
 
 
 def test_shares_of_the_memory_end_even(clock: Clock) -> None:

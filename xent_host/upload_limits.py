@@ -176,21 +176,30 @@ class Uploads:
         for visit, sizes in stored.items():
             held[self._owners.get(visit, "")] += sum(sizes)
         held[upload.address] += sum(other.size for other in self._coming if other.address == upload.address)
+        own = [visit for visit in stored if self._owners.get(visit) == upload.address]
+        left = [visit for visit in own if visit != upload.visit and not self._files.is_open(visit)]
+        if sum(sum(stored[visit]) for visit in left) >= missing:  # what its own address has left behind goes first
+            self._drop(left, missing, stored)
+            return True
         if (largest := self._giving.whose(held, upload.address, upload.size)) is None:
             return False
         # its site has at least twice as much as is missing
         order = [*self._owners, *(visit for visit in stored if visit not in self._owners)]
         victims = [visit for visit in order if stored.get(visit) and site(self._owners.get(visit, "")) == site(largest)]
         victims.sort(key=self._files.is_open)  # those that were left come first; otherwise the order stays
+        self._giving.note(upload.address, upload.size)
+        return self._drop(victims, missing, stored) >= missing
+
+    def _drop(self, victims: list[str], missing: int, stored: dict[str, list[int]]) -> int:
+        """Drop files of these visits, the oldest of each first, until so many bytes are free; how many are."""
         freed = dropped = 0
         for visit in victims:
             for size in stored[visit]:
                 if freed < missing:
                     self._files.drop_oldest(visit)
                     freed, dropped = freed + size, dropped + 1
-        self._giving.note(upload.address, upload.size)
         event("limit", what="files_give_way", files=dropped, bytes=freed)
-        return freed >= missing
+        return freed
 
     async def _pass_on(self, size: int, scope: Scope, receive: Receive, send: Send) -> None:
         most, begun, come = self._limits, monotonic(), 0
