@@ -21,7 +21,7 @@ PATIENCE = 20.0  # seconds that a busy machine may take; a job that nobody looks
 
 def works_until_it_is_stopped(job: Job[None]) -> None:
     while not job.should_stop():
-        time.sleep(0.005)
+        time.sleep(0.005)  # between two looks
 
 
 def info(visit: str) -> Any:

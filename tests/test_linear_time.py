@@ -56,7 +56,7 @@ class Pattern(NamedTuple):
         """What the program does with it, its results thrown away."""
         compiled = re.compile(self.text, self.flags)
         if isinstance(self.text, bytes):
-            text = text.encode("utf-8", "surrogatepass")  # type: ignore[assignment]
+            text = text.encode("utf-8", "surrogatepass")  # type: ignore[assignment]  # as the pattern is
         if self.method in ANCHORED:
             getattr(compiled, self.method)(text)
         elif self.method == "search":

@@ -50,6 +50,20 @@ async def of(held: dict[str, int]) -> dict[str, int]:
     return held
 
 
+def hurried(monkeypatch: pytest.MonkeyPatch, away: list[str], look_seconds: float, wait_seconds: float) -> None:
+    """Looks often, gives nothing back by itself, and notes which visits end."""
+
+    async def end(visit: str) -> None:
+        away.append(visit)
+
+    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
+    monkeypatch.setattr(memory_guard, "LOOK_SECONDS", look_seconds)
+    monkeypatch.setattr(memory_guard, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(memory_guard, "WAIT_SECONDS", wait_seconds)
+    monkeypatch.setattr(memory_guard, "_give_back", lambda: None)
+    monkeypatch.setattr(memory_guard, "send_away", end)
+
+
 def guarded(monkeypatch: pytest.MonkeyPatch, resident: Callable[[dict[str, int], list[str]], int]) -> list[str]:
     held, ended = {"a1": 30 * MB, "b1": 20 * MB, "b2": 15 * MB}, list[str]()
 
@@ -128,26 +142,19 @@ def test_nobody_ends_where_giving_memory_back_is_enough(monkeypatch: pytest.Monk
 def test_room_is_made_before_what_is_large_is_let_in(
     monkeypatch: pytest.MonkeyPatch, larger: int, ended: list[str]
 ) -> None:
-    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
-    monkeypatch.setattr(memory_guard, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(memory_guard, "ASK_SECONDS", 0.01)
-    monkeypatch.setattr(memory_guard, "WAIT_SECONDS", 0.3)
-    monkeypatch.setattr(memory_guard, "_give_back", lambda: None)
     held, away = {"a1": 30 * MB, "a2": 20 * MB, "b1": 10 * MB}, list[str]()
+    hurried(monkeypatch, away, look_seconds=0.01, wait_seconds=10.0)
 
-    async def end(visit: str) -> None:
-        away.append(visit)
-        del held[visit]
-
-    monkeypatch.setattr(memory_guard, "send_away", end)
+    def keeps() -> dict[str, int]:
+        return {visit: size for visit, size in held.items() if visit not in away}
 
     def limit() -> int:
         return 65 * MB
 
     def resident() -> int:
-        return sum(held.values())
+        return sum(keeps().values())
 
-    guard = MemoryGuard(limit, resident, lambda: of(held), address, Room(limit, resident))
+    guard = MemoryGuard(limit, resident, lambda: of(keeps()), address, Room(limit, resident))
     message = (10 * MB + larger) // BYTES_KEPT
 
     assert in_a_thread(guard.admit(LARGE_MESSAGE - 1))
@@ -160,17 +167,8 @@ def test_room_is_made_before_what_is_large_is_let_in(
 def test_what_is_large_waits_while_ending_visits_helps_and_not_where_it_does_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], helps: bool, let_in: bool
 ) -> None:
-    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
-    monkeypatch.setattr(memory_guard, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(memory_guard, "ASK_SECONDS", 0.01)
-    monkeypatch.setattr(memory_guard, "WAIT_SECONDS", 0.35)
-    monkeypatch.setattr(memory_guard, "_give_back", lambda: None)
     away = list[str]()
-
-    async def end(visit: str) -> None:
-        away.append(visit)
-
-    monkeypatch.setattr(memory_guard, "send_away", end)
+    hurried(monkeypatch, away, look_seconds=0.1, wait_seconds=0.35)
 
     def limit() -> int:
         return 65 * MB
@@ -185,23 +183,15 @@ def test_what_is_large_waits_while_ending_visits_helps_and_not_where_it_does_not
 
     assert in_a_thread(two_at_once()) == [let_in, let_in]
     # one for each time that was looked, however many wait; where it does not help, no other
-    assert (2 <= len(away) <= 5) if helps else (len(away) <= 2)
+    assert (1 <= len(away) <= 4) if helps else (len(away) <= 2)
     events = [json.loads(line)["what"] for line in capsys.readouterr().out.splitlines()]
     assert events.count("memory_message") == 2 * helps
 
 
 def test_what_is_on_its_way_is_waited_for_and_nobody_ends_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PUBLIC_VARIABLE, "1")
-    monkeypatch.setattr(memory, "COMING_SECONDS", 0.2)
-    monkeypatch.setattr(memory_guard, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(memory_guard, "ASK_SECONDS", 0.01)
-    monkeypatch.setattr(memory_guard, "_give_back", lambda: None)
     away, at_once = list[str](), list[int]()
-
-    async def end(visit: str) -> None:
-        away.append(visit)
-
-    monkeypatch.setattr(memory_guard, "send_away", end)
+    hurried(monkeypatch, away, look_seconds=0.01, wait_seconds=10.0)
+    monkeypatch.setattr(memory, "COMING_SECONDS", 1.0)
 
     def limit() -> int:
         return 100 * MB

@@ -163,7 +163,7 @@ def test_the_log_holds_lines_of_json_and_no_word_of_all_this(server: Server) -> 
         assert stranger.close_code() == 1008
     deadline = time.monotonic() + 30
     while "visit-end" not in server.log() and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(0.1)  # between two looks at the log, which is written after the connection has ended
     lines = server.log().splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("{"))
 

@@ -1,7 +1,7 @@
 """ASGI middleware that sends Streamlit's scripts and styles compressed; each is compressed once.
 
 Streamlit sends them as they are, since it would compress them anew for each visitor. Without a proxy that does it, a
-first page is 4.9 MB instead of 1.4.
+first page is 4.9 MB instead of 1.6.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ class CompressedFiles:
                 started.append(message)
 
         await self.app({**scope, "method": "HEAD"}, receive, note)  # which status and headers; nothing is read
-        [start] = started
-        body = b""
+        if not started:  # nobody is there any more
+            return
+        [start], body = started, b""
         if start["status"] == 200:
             body = await self._body(path)
             headers = MutableHeaders(raw=start["headers"])
