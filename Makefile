@@ -24,7 +24,7 @@ audit:  ## Ask which packages of the app have known weaknesses; a report, which 
 
 check: lint types test audit  ## What a change must pass: lint, types, test; and the report of audit
 
-bench:  ## Measure speed and memory, as ratios, side by side in one run
+bench:  ## Measure speed and memory, as ratios, side by side in one run of a quarter of an hour
 	$(PYTHON) -m benchmarks
 
 attack:  ## Attack a public server as strangers would, beside neighbours who edit; NAMES="empty-pings text" for some

@@ -32,11 +32,13 @@ from xent_host import (
     idle_visits,
     left_visits,
     library_logs,
+    message_batches,
     removed_files,
     run_scheduler,
     server_facts,
     server_options,
     table_edits,
+    theme_once,
     unread_answers,
     visit_cookie,
     visit_files,
@@ -61,6 +63,8 @@ http_protocol.apply()
 unread_answers.apply()
 widget_filter.apply()
 run_scheduler.apply()
+message_batches.apply()
+theme_once.apply()
 download_queue.apply()
 visit_cookie.apply()
 visit_files.apply()

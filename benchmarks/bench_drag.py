@@ -44,7 +44,7 @@ def measure() -> list[Result]:
         ours = stack.enter_context(serve())
         browser = launch(stack.enter_context(sync_playwright()))
         sides: dict[str, Callable[[int], float]] = {"ours": _live_steps(browser, ours.url)}
-        for name, title, open_side in (("dash", "Dash", _dash_steps), ("gradio", "Gradio", _gradio_steps)):
+        for name, title, open_side in (("dash", "Dash", dash_steps), ("gradio", "Gradio", _gradio_steps)):
             if importlib.util.find_spec(name) is None:
                 print(f"{title} is left out: not installed, see requirements-bench.txt", file=sys.stderr)
             else:
@@ -97,7 +97,7 @@ def _live_steps(browser: Browser, url: str) -> Callable[[int], float]:
     return step
 
 
-def _dash_steps(browser: Browser, url: str) -> Callable[[int], float]:
+def dash_steps(browser: Browser, url: str) -> Callable[[int], float]:
     page = _page(browser, url)
     page.locator("#grad .heatmaplayer image").wait_for(timeout=60_000)
 

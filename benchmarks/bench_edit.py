@@ -6,14 +6,13 @@ frame in which both matrices hold new numbers and the loss is another.
 """
 
 import contextlib
-import math
 import statistics
 
 import torch
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from harness.browser import ROOT, desktop_page, editor, launch, open_page, serve, type_into_cell, wait_idle
-from harness.ratios import Result, alternate
+from harness.ratios import Result, alternate, p95
 from xent_core import Problem
 from xent_core.codec import to_token
 
@@ -77,7 +76,7 @@ def measure() -> list[Result]:
             name = f"edit to new picture, {size}×{size}"
             results += [
                 _result(name, edits, statistics.median, limit=5 * aim, aim=aim),
-                _result("  its p95", edits, _p95, limit=5 * AIM_OF_SLOWEST, aim=AIM_OF_SLOWEST),
+                _result("  its p95", edits, p95, limit=5 * AIM_OF_SLOWEST, aim=AIM_OF_SLOWEST),
             ]
             for page in pages.values():
                 page.context.close()
@@ -91,10 +90,6 @@ def _token(size: int) -> str:
     # few different numbers, so that 64×64 fit into a link
     logits = torch.randint(-2, 3, (size, size), generator=torch.Generator().manual_seed(0)).float()
     return to_token(Problem(logits, torch.arange(size)))
-
-
-def _p95(values: list[float]) -> float:
-    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
 def _result(name: str, taken: dict[str, list[float]], measure_of, *, limit: float, aim: float) -> Result:

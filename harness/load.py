@@ -23,10 +23,10 @@ from xent_core.codec import to_token
 from xent_ui.server.limits import PUBLIC
 from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS
 
-SESSIONS, SECONDS, PAUSE_SECONDS = 50, 180.0, 2.0
-SETTLED_SECONDS = 60.0  # from then on, memory must not grow
+SESSIONS, SECONDS, PAUSE_SECONDS = 50, 60.0, 2.0
+SETTLED_SECONDS = 20.0  # from then on, memory must not grow
 PASSING, AT_ONCE = 500, 25
-NEIGHBOURS, HEAVY_SECONDS = 10, 20.0
+NEIGHBOURS, HEAVY_SECONDS = 10, 10.0
 FORGOTTEN_SECONDS = 2  # of a session whose visitor has left
 UPLOADED_CLASSES = 100
 AIM_MS, AIM_MB = 250, 3

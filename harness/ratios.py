@@ -1,9 +1,10 @@
 """Speed and memory as ratios, both sides measured in turn in one run, so that a slow machine is slow for both."""
 
 import gc
+import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -92,3 +93,8 @@ def alternate(
             if i >= warm_up:
                 taken[name].append(value)
     return taken
+
+
+def p95(values: Sequence[float]) -> float:
+    """The least of the values that 19 of 20 do not exceed."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]

@@ -29,6 +29,8 @@ PRESET = "worked-batch"
 LOGITS, TARGET = [[1.0, 2.0, 3.0]] * 3, [2, 1, 0]  # of that preset
 EDITOR = "logits_editor_0"
 LOSS_DIGITS = 6e-5  # the page shows four decimals
+# by which an answer tells the request that it belongs to
+ANSWERED, RESTED = re.compile(r"asked(?:&quot;|\"): ?(\d+)"), re.compile(r'data-rest="(\d+)"')
 NUMBER = re.compile(r"[-−]?\d+(\.\d+)?(e[-+]?\d+)?")
 T = TypeVar("T")
 
@@ -89,7 +91,7 @@ class Visitor:
         self.loss: float | None = None
         self.edits: dict[str, dict[str, str]] = {}
         self.asked = 0  # requests of the watch of the editors
-        self.is_owed = False  # the answer to a `rest` that was given up
+        self.answered = self.rested = 0  # the last of them whose answer came, and whose rest
 
     async def __aenter__(self) -> "Visitor":
         await asyncio.to_thread(self._take_cookies)
@@ -114,20 +116,21 @@ class Visitor:
         identifier = self.widgets[EDITOR].identifier
         self.values[identifier] = WidgetState(id=identifier, string_value=self._edited(row, label, logit))
         start = time.perf_counter()
-        await self._ask("edited", self._next_number())
-        while self.is_owed and not self._is_loss_right():
+        number = self._next_number()
+        await self._ask("edited", number)
+        while self.answered != number:
             await self._receive_until("script_finished")
-        self.is_owed = False
         self._check_loss()
         return time.perf_counter() - start
 
     async def rest(self) -> None:
         """Ask for the rest of the page, as a browser does when the hand rests."""
-        self.is_owed = True
-        await self._ask("rested", {"number": self._next_number()})
+        number = self._next_number()
+        await self._ask("rested", {"number": number})
+        while self.rested != number and not self.problems:
+            await self._receive_until("script_finished")
         if self.problems:
             raise WrongAnswer(f"The rest does not come. {self.problems}")
-        self.is_owed = False
 
     async def _ask(self, event: str, value: Any) -> float:
         watch = self.widgets["edit_watch events"]
@@ -247,6 +250,11 @@ class Visitor:
         elif kind == "metric" and element.label.startswith("loss"):
             number = NUMBER.search(element.body)
             self.loss = float(number[0].replace("−", "-")) if number else math.nan
+        elif kind == "html":
+            if found := ANSWERED.search(element.body):
+                self.answered = int(found[1])
+            if found := RESTED.search(element.body):
+                self.rested = int(found[1])
         self._note_widget(delta, delta.new_element)
 
     def _note_widget(self, delta: Any, part: Any) -> None:

@@ -36,6 +36,7 @@ def assert_same(actual: DumpSummary, expected: DumpSummary) -> None:
         np.testing.assert_allclose(getattr(actual, name), getattr(expected, name), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.long
 def test_a_cluster_counts_the_same_and_a_killed_worker_changes_nothing(tmp_path: Path, dump: tuple[str, str]) -> None:
     alone = analyse(*dump, scores=tmp_path / "alone.parquet")
     killed = []

@@ -133,6 +133,7 @@ def test_an_old_link_opens_its_page_and_the_values_in_it(link: dict[str, Any]) -
         assert loss(at) == f"{float(unpacked(PROBLEMS['every-option']['loss'])):.{decimals}f}"
 
 
+@pytest.mark.long
 def test_every_old_program_still_agrees_with_itself() -> None:
     """Each asserts the loss and the gradient that were on screen; one process for all, as PyTorch takes seconds."""
     notebook = json.loads((BEFORE / "every-option.ipynb").read_text("utf-8"))

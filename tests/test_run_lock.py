@@ -378,7 +378,77 @@ def test_what_can_wait_goes_last_until_its_visit_asks_for_more() -> None:
             waits(lock, threads, visit, ran)
         lock.hurry(B)
 
+        until(lambda: ran == ["b left out"])  # at once
+
     assert ran == ["b left out", "d", "c", "a later"]
+
+
+def test_what_is_given_up_waits_for_no_turn() -> None:
+    lock, _passes = lock_and_time()
+
+    def later() -> bool:
+        with lock.acquire(A, can_wait=True) as is_wanted:
+            return is_wanted
+
+    with ThreadPoolExecutor(1) as threads, lock.acquire(NOBODY):
+        given_up = threads.submit(later)
+        until(lambda: lock.waiting == 1)
+        lock.hurry(A)
+
+        assert given_up.result(PATIENCE) is False  # while somebody else holds the lock
+        assert lock.waiting == 0
+    with lock.acquire(B) as is_wanted:
+        assert is_wanted
+
+
+def test_what_has_begun_is_not_given_up() -> None:
+    lock, passes = lock_and_time()
+    has_begun, other_holds, may_end = Event(), Event(), Event()
+
+    def later() -> bool:
+        with lock.acquire(A, can_wait=True) as is_wanted:
+            has_begun.set()
+            until(lambda: lock.waiting == 1)
+            passes.work(0.06)  # its turn
+            lock.pause_for_others()
+            return is_wanted
+
+    def other() -> None:
+        with lock.acquire(B):
+            other_holds.set()
+            may_end.wait(PATIENCE)
+
+    with ThreadPoolExecutor(2) as threads:
+        begun = threads.submit(later)
+        assert has_begun.wait(PATIENCE)
+        threads.submit(other)
+        assert other_holds.wait(PATIENCE)
+        lock.hurry(A)
+
+        assert lock.waiting == 1
+        may_end.set()
+        assert begun.result(PATIENCE) is True
+
+
+def test_what_can_wait_is_overdue_later_than_others() -> None:
+    rules = TurnRules(beside=1e6, longest=1e6, every=1)
+    lock, passes = lock_and_time(rules)
+    ran: list[str] = []
+    used(lock, b=10.0)
+
+    def later() -> None:
+        with lock.acquire(A, can_wait=True):
+            ran.append("a later")
+
+    for waited, order in ((1.0, ["b", "c", "a later"]), (2.5, ["a later", "b", "c"])):
+        ran.clear()
+        with ThreadPoolExecutor(3) as threads, lock.acquire(NOBODY):
+            threads.submit(later)
+            until(lambda: lock.waiting == 1)
+            for visit in (B, C):
+                waits(lock, threads, visit, ran)
+            passes.now += waited
+        assert ran == order
 
 
 def request(*events: str, name: str = "") -> RerunData:

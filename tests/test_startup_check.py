@@ -14,6 +14,7 @@ from xent_ui.server.limits import PUBLIC_VARIABLE
 from xent_ui.streamlit_internals import PROTECTS
 
 RUNNER = "streamlit.runtime.scriptrunner.script_runner.ScriptRunner"
+SESSION = "streamlit.runtime.app_session.AppSession"
 STATE = "streamlit.runtime.state.session_state.SessionState"
 PROXIES = "uvicorn.middleware.proxy_headers._TrustedHosts"
 WEBSOCKETS = "uvicorn.protocols.websockets.websockets_sansio_impl"
@@ -211,6 +212,15 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         lambda patch: patch.setattr("streamlit.config.get_config_options", those_that_protect)
     ],
     "PagesManager": [without("streamlit.runtime.pages_manager.PagesManager.uses_pages_directory")],
+    "AppSession._on_scriptrunner_event": [
+        without(f"{SESSION}._handle_scriptrunner_event_on_event_loop"),
+        without(f"{SESSION}._call_soon_on_event_loop"),
+        lambda patch: patch.setattr(f"{SESSION}._on_scriptrunner_event", lambda session, sender, event: None),
+        without("streamlit.runtime.scriptrunner.script_runner.ScriptRunnerEvent"),
+    ],
+    "app_session._populate_theme_msg": [
+        lambda patch: patch.setattr(f"{SESSION}._create_new_session_message", lambda session, page: None)
+    ],
     "Runtime._get_async_objs": [
         without("streamlit.runtime.Runtime._get_async_objs"),
         without("asyncio.selector_events.BaseSelectorEventLoop.__init__"),

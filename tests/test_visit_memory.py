@@ -76,6 +76,7 @@ def test_hostile_values_are_not_asked() -> None:
     assert kept_bytes([Hostile(a="x" * MB)], seconds=1) > MB
 
 
+@pytest.mark.long
 def test_millions_of_values_take_no_longer_than_allowed() -> None:
     values = [[str(number)] for number in range(1_000_000)]
     begun = perf_counter()

@@ -11,6 +11,7 @@ from xent_ui.streamlit_internals import DECORATES, PROTECTS, Internal, exist, us
 WEBSOCKET = "streamlit.web.server.starlette.starlette_websocket"
 HTTP_PROTOCOL = "uvicorn.protocols.http.h11_impl:H11Protocol"
 WEBSOCKET_PROTOCOL = "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+SESSION = "streamlit.runtime.app_session:AppSession"
 ROUTES = "streamlit.web.server.starlette.starlette_routes"
 # below the address of the app
 ADDRESSES = {
@@ -151,6 +152,24 @@ INTERNALS = (
         "what a newer Streamlit answers at is open to strangers",
         PROTECTS,
         lambda: set(NEEDED) <= set(routes()) and not unknown_routes(),
+    ),
+    Internal(
+        "AppSession._on_scriptrunner_event and _call_soon_on_event_loop",
+        "hands what a run shows to the event loop several messages at a time",
+        "where many edit at once, each waits a little longer",
+        DECORATES,
+        lambda: (
+            uses(f"{SESSION}._on_scriptrunner_event", "_call_soon_on_event_loop")
+            and exist(f"{SESSION}._handle_scriptrunner_event_on_event_loop", f"{SESSION}._call_soon_on_event_loop")
+            and exist("streamlit.runtime.scriptrunner.script_runner:ScriptRunnerEvent.ENQUEUE_FORWARD_MSG")
+        ),
+    ),
+    Internal(
+        "app_session._populate_theme_msg",
+        "has the options of the theme read once, not at the beginning of each run",
+        "an edit costs the server a sixth more of its processor time",
+        DECORATES,
+        lambda: uses(f"{SESSION}._create_new_session_message", "_populate_theme_msg"),
     ),
     Internal(
         "Runtime._get_async_objs and the selector of its event loop",

@@ -1,6 +1,6 @@
-"""The app in Chromium: one server and one browser per test process, an empty page for every test.
+"""The app in a browser, mostly Chromium: one server and one browser per test process, an empty page for every test.
 
-Without Chromium these tests are skipped; with XENT_REQUIRE_BROWSER=1 they fail instead.
+Without a browser these tests are skipped; with XENT_REQUIRE_BROWSER=1 they fail instead.
 """
 
 import os
@@ -17,7 +17,8 @@ if not REQUIRED:
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright  # noqa: E402  # only once it is known to be there
 
-from harness.browser import DESKTOP, NO_CHROMIUM, ROOT, Journal, Server, find_chromium, launch, serve  # noqa: E402
+from harness.browser import DESKTOP, NO_CHROMIUM, ROOT, Journal, Server, find_chromium, launch, open_page, serve  # noqa: E402
+from harness.firefox import NO_FIREFOX, FirefoxPage, find_firefox, firefox_page  # noqa: E402
 
 HERE = Path(__file__).parent
 SERVER = pytest.StashKey[Server]()
@@ -56,6 +57,15 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def firefox() -> Iterator[FirefoxPage]:
+    """The page of a headless Firefox."""
+    if find_firefox() is None:
+        _do_without(NO_FIREFOX)
+    with firefox_page() as page:
+        yield page
+
+
 def _do_without(reason: str) -> NoReturn:
     if REQUIRED:
         pytest.fail(reason, pytrace=False)
@@ -73,8 +83,12 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 
 @contextmanager
 def _stays_open(profile: BrowserContext, url: str) -> Iterator[None]:
-    """A tab without a visit, by which the browser keeps what it has compiled for that server."""
+    """A tab without a visit, by which the browser keeps what it has compiled for that server.
+
+    The server has been visited then: the first address of a page that it is asked for, it does not know yet.
+    """
     tab = profile.new_page()
+    open_page(tab, url)
     tab.goto(f"{url}/_stcore/health")
     yield
     tab.close()

@@ -10,8 +10,7 @@ from xent_ui.compare_settings.examples import EXAMPLES
 
 
 def test_a_pasted_error_message_leads_to_its_pitfall(page: Page, app_url: str, journal: Journal) -> None:
-    open_page(page, app_url)
-    go_to(page, "Doctor")
+    open_page(page, f"{app_url}/doctor")
     page.get_by_text("Paste an error message").click()
     box = page.get_by_label("Error message, or the whole traceback")
     box.fill("IndexError: Target 3 is out of bounds.")
@@ -44,8 +43,7 @@ def test_a_pin_is_compared_with_what_came_after(page: Page, app_url: str, journa
 
 @pytest.mark.long
 def test_every_example_of_the_comparison_is_drawn(page: Page, app_url: str, journal: Journal) -> None:
-    open_page(page, app_url)
-    go_to(page, "Compare settings")
+    open_page(page, f"{app_url}/compare-settings")
     said = {
         "encodings": "2 times that of A",
         "smoothing": "less on class 2",
@@ -64,8 +62,7 @@ def test_every_example_of_the_comparison_is_drawn(page: Page, app_url: str, jour
 
 @pytest.mark.long
 def test_every_pitfall_is_drawn(page: Page, app_url: str, journal: Journal) -> None:
-    open_page(page, app_url)
-    go_to(page, "Doctor")
+    open_page(page, f"{app_url}/doctor")
 
     for code, pitfall in PITFALLS.items():
         box = page.locator(".st-key-pitfall").get_by_role("combobox").first

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from harness.browser import IDLE_MS, expect_heatmap, go_to, metric, open_page, wait_drawn
+from harness.browser import IDLE_MS, expect_heatmap, metric, open_page, wait_drawn
 
 pytestmark = pytest.mark.browser
 
@@ -11,8 +11,7 @@ START = [[0.0900, 0.2447, 0.6652]] * 3
 
 
 def open_descent(page: Page, app_url: str) -> None:
-    open_page(page, app_url)
-    go_to(page, "Gradient descent")
+    open_page(page, f"{app_url}/gradient-descent")
     expect(page.locator(".st-key-player .js-plotly-plot .slider-group")).to_be_visible(timeout=IDLE_MS)
     wait_drawn(page)
     expect_heatmap(page, "player", START)

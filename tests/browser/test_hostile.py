@@ -117,8 +117,7 @@ def test_names_in_a_file_of_a_model_stay_text(page: Page, app_url: str, journal:
         ids=ids,
         class_names=np.array(NAMES),
     )
-    open_page(page, app_url)
-    go_to(page, "Your logits")
+    open_page(page, f"{app_url}/your-logits")
     expect(metric(page, "budget")).to_have_text("1797", timeout=IDLE_MS)
     page.locator(".st-key-source").get_by_text("Upload", exact=True).click()
     page.locator(".st-key-dump_logits_file input[type=file]").set_input_files(

@@ -17,8 +17,7 @@ HOSTILE = [NAMES[0], NAMES[1], NAMES[-1]]
 
 
 def open_live(page: Page, url: str, preset: str = "worked-row-0") -> None:
-    open_page(page, f"{url}/?preset={preset}")
-    go_to(page, "One example")
+    open_page(page, f"{url}/one-example?preset={preset}")
     expect(quantity(page, "loss")).to_be_visible(timeout=IDLE_MS)
     wait_idle(page)
 

@@ -154,6 +154,7 @@ def test_what_is_no_visitors_business_is_not_there(hosted: Server, path: str) ->
     assert answer(f"{hosted.url}/{path}")[0] == 404
 
 
+@pytest.mark.long
 def test_another_site_is_refused_at_once_and_nobody_is_asked_who_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as outside:
         outside.setblocking(False)
@@ -199,6 +200,7 @@ def test_a_link_to_a_page_opens_it_at_once_for_the_first_visitor(page: Page, jou
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_every_page_works_under_the_policy(page: Page, hosted: Server, journal: Journal) -> None:
     open_page(page, hosted.url)
     for title in PAGES:

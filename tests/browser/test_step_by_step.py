@@ -14,8 +14,7 @@ LOGITS = [1.0, 2.0, 3.0]
 
 
 def open_step_by_step(page: Page, url: str) -> None:
-    open_page(page, f"{url}/?preset=worked-batch")
-    go_to(page, "Step by step")
+    open_page(page, f"{url}/step-by-step?preset=worked-batch")
     expect(lines(page)).to_have_count(STEPS, timeout=30_000)
     wait_idle(page)
 
@@ -69,6 +68,7 @@ def chain_of_row_0() -> list[torch.Tensor]:
     return chain
 
 
+@pytest.mark.long
 def test_the_keyboard_walks_from_the_logits_to_the_loss_and_back(page: Page, app_url: str, journal: Journal) -> None:
     open_step_by_step(page, app_url)
     chain = chain_of_row_0()

@@ -19,8 +19,7 @@ def fits(page: Page) -> bool:
 
 @pytest.mark.long
 def test_large_logits_break_three_routes(page: Page, app_url: str, journal: Journal) -> None:
-    open_page(page, app_url)
-    go_to(page, "Implementations")
+    open_page(page, f"{app_url}/implementations")
     expect(metric(page, "implementations")).to_have_text("1.4076", timeout=IDLE_MS)
 
     slider = page.locator(".st-key-logit_scales").get_by_role("slider")
@@ -34,8 +33,7 @@ def test_large_logits_break_three_routes(page: Page, app_url: str, journal: Jour
 
 
 def test_the_float16_mean_overflows_and_the_batch_comes_back(page: Page, app_url: str, journal: Journal) -> None:
-    open_page(page, app_url)
-    go_to(page, "Precision")
+    open_page(page, f"{app_url}/precision")
     table = page.locator(".st-key-dtypes table")
     expect(table).to_contain_text("1.4062", timeout=IDLE_MS)
 

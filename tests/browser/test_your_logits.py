@@ -19,7 +19,6 @@ from harness.browser import (
     Journal,
     cell,
     editor,
-    go_to,
     metric,
     open_dump_by_path,
     open_page,
@@ -53,8 +52,7 @@ def tick(grid: Locator, row: int) -> None:
 def test_a_dump_is_uploaded_and_its_suspects_looked_at(page: Page, app_url: str, journal: Journal) -> None:
     logits, target, data = dump()
     z, y = torch.tensor(logits).double(), torch.tensor(target)
-    open_page(page, app_url)
-    go_to(page, "Your logits")
+    open_page(page, f"{app_url}/your-logits")
     expect(metric(page, "budget")).to_have_text("1797", timeout=IDLE_MS)
     page.locator(".st-key-source").get_by_text("Upload", exact=True).click()
     page.locator(".st-key-dump_logits_file input[type=file]").set_input_files(
@@ -133,8 +131,7 @@ def test_the_digits_go_all_the_way(page: Page, app_url: str, journal: Journal, t
 
 @pytest.mark.long
 def test_what_is_chosen_in_one_picture_is_shown_by_the_others(page: Page, app_url: str, journal: Journal) -> None:
-    open_page(page, app_url)
-    go_to(page, "Your logits")
+    open_page(page, f"{app_url}/your-logits")
     expect(metric(page, "budget")).to_have_text("1797", timeout=IDLE_MS)
     wait_drawn(page)
     drag(page, "loss_histogram", 0.5, 0.99)

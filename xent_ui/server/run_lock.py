@@ -32,6 +32,8 @@ class TurnRules:
         who use little each would leave none to one who opens a page.
       later: how far back, in seconds, a run stands that can wait: what follows when the hand rests goes after edits,
         and after pages that are opened.
+      overdue_later: as overdue, of a run that can wait. Where more is asked for than there is time, most of these are
+        given up before: whoever goes on editing asks again.
     """
 
     turn: float = 0.05
@@ -40,6 +42,7 @@ class TurnRules:
     overdue: float = 0.5
     every: int = 4
     later: float = 0.3
+    overdue_later: float = 2.0
 
 
 @dataclass(eq=False)
@@ -49,6 +52,8 @@ class _Run:
     visit: Visit
     turn_comes: Condition
     can_wait: bool = False
+    is_wanted: bool = True
+    has_begun: bool = False
     used: float = 0.0  # of processor time, by all its turns
     holds: bool = False
     since: float = 0.0  # when it began to hold the lock, or to wait for it
@@ -72,6 +77,7 @@ class RunLock:
         self._mutex = Lock()  # of what follows
         self._holders: list[_Run] = []  # one, or several if the first does not pause
         self._waiting: list[_Run] = []  # as they came
+        self._watcher: _Run | None = None  # of those, who looks at the time
         self._turns = 0  # that were given
         self._thread = local()
 
@@ -79,13 +85,17 @@ class RunLock:
     def acquire(self, visit: Visit = NOBODY, *, can_wait: bool = False) -> Iterator[bool]:
         """Wait for the lock and hold it until the block ends; behind others if it can wait.
 
-        Gives: whether it is still wanted. What could wait is not once its visit has asked for something else meanwhile.
+        Gives: whether it is still wanted. What could wait is not once its visit has asked for something else meanwhile;
+        then the lock is not held.
         """
         run = _Run(visit, Condition(self._mutex), can_wait)
         self._enter(run)
+        if not run.is_wanted:
+            yield False
+            return
         self._thread.run = run
         try:
-            yield run.can_wait == can_wait
+            yield True
         finally:
             self._thread.run = None
             self._leave(run)
@@ -105,11 +115,14 @@ class RunLock:
                 self._enter(run)
 
     def hurry(self, visit: Visit) -> None:
-        """Let what the visit waits for stand back no longer: something that cannot wait comes after it."""
+        """Give up what could wait; what has begun stands back no longer. The visit has asked for something else."""
         with self._mutex:
-            for run in self._waiting:
-                if run.visit == visit:
-                    run.can_wait = False
+            for run in [run for run in self._waiting if run.visit == visit and run.can_wait]:
+                run.can_wait = False
+                if not run.has_begun:
+                    run.is_wanted = False
+                    self._waiting.remove(run)
+                    run.turn_comes.notify()
             self._admit()
 
     def pause_for_others(self) -> None:
@@ -149,11 +162,12 @@ class RunLock:
         with self._mutex:
             run.since = self._clock()
             self._waiting.append(run)
-            first, seconds = self._admit()
-            while not run.holds:
-                # the first looks at the time; the others are woken up when they are first
-                run.turn_comes.wait(seconds if run is first else None)
-                first, seconds = self._admit()
+            self._admit()
+            while run.is_wanted and not run.holds:
+                # one looks at the time; the others are woken up when their turn comes, or when they have to look
+                run.turn_comes.wait(self.rules.beside / 2 if run is self._watcher else None)
+                self._admit()
+        run.has_begun = True
         run.begun = self._processor_time()
 
     def _leave(self, run: _Run) -> None:
@@ -167,31 +181,36 @@ class RunLock:
 
     # What follows is called with the mutex
 
-    def _admit(self) -> tuple[_Run | None, float]:
-        """Let in whose turn it is, and wake up who is next; that one, and the seconds after which it looks again."""
-        while self._waiting:
+    def _admit(self) -> None:
+        """Let in whose turn it is; while somebody's run goes on, one of those who wait looks at the time."""
+        while self._waiting and (not self._holders or self._may_run_beside(is_light=True)):
             behind = self._behind()
             overdue = self._overdue() if self._is_turn_of_overdue() else None
             first = overdue or min(self._waiting, key=lambda run: (behind[run], run.since))
-            if self._holders:
-                is_light = first is overdue or all(behind[first] < behind[holder] for holder in self._holders)
-                if not self._may_run_beside(is_light):
-                    first.turn_comes.notify()
-                    return first, self.rules.beside / 2
+            is_light = first is overdue or all(behind[first] < behind[holder] for holder in self._holders)
+            if self._holders and not self._may_run_beside(is_light):
+                break
             self._turns += 1
             self._waiting.remove(first)
             self._holders.append(first)
             first.holds, first.since, first.since_work = True, self._clock(), self._work()
             first.turn_comes.notify()
-        return None, 0.0
+        watcher = self._waiting[0] if self._waiting else None
+        if watcher is not self._watcher:
+            self._watcher = watcher
+            if watcher is not None:
+                watcher.turn_comes.notify()
 
     def _is_turn_of_overdue(self) -> bool:
         return self._turns % self.rules.every == self.rules.every - 1
 
     def _overdue(self) -> _Run | None:
-        """Who has waited longest, if that is too long."""
-        longest = min(self._waiting, key=lambda run: run.since, default=None)
-        return longest if longest and self._clock() - longest.since >= self.rules.overdue else None
+        """Who has waited longest of those who have waited too long."""
+        now, rules = self._clock(), self.rules
+        overdue = [
+            run for run in self._waiting if now - run.since >= (rules.overdue_later if run.can_wait else rules.overdue)
+        ]
+        return min(overdue, key=lambda run: run.since, default=None)
 
     def _behind(self) -> dict[_Run, float]:
         """How far back each run stands: what it has used, what its visit has, and what its address has."""

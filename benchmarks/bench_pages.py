@@ -1,0 +1,79 @@
+"""From a click in the menu to the last picture of the page, against a bare app whose page has as many pictures.
+
+Both come from a page without a picture. The clock is the page's own: from the click to the animation frame in which all
+pictures stand, and the script has ended.
+"""
+
+import statistics
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from harness.browser import IDLE_MS, ROOT, desktop_page, go_to, launch, open_page, serve, wait_drawn
+from harness.ratios import Result, alternate
+
+CHANGES = 7
+AIM, LIMIT = 1.2, 6.0
+PAGES = ("Batch", "One example", "Compare settings", "Gradient descent", "Step by step", "Implementations", "Precision")
+
+# The pictures that stand on the page: matrices of ours and charts of Plotly.
+PICTURES = """
+window.pictures = () => [...document.querySelectorAll('.heatmap, .js-plotly-plot')].filter(
+    one => one.checkVisibility() && one.querySelector('table, canvas, .main-svg')).length;
+"""
+NOTE_CHANGE = """([title, count]) => {
+    const link = [...document.querySelectorAll('[data-testid=stSidebarNav] a')].find(
+        one => one.textContent.trim() === title);
+    const idle = '[data-test-connection-state=CONNECTED][data-test-script-state=notRunning]';
+    const address = new URL(link.href).pathname;
+    return new Promise((done, fail) => {
+        setTimeout(() => fail(new Error(`${window.pictures()} of ${count} pictures on ${title}`)), 20_000);
+        const clicked = performance.now();
+        link.click();
+        const look = () => location.pathname === address && window.pictures() === count && document.querySelector(idle)
+            ? done(performance.now() - clicked) : requestAnimationFrame(look);
+        requestAnimationFrame(look);
+    });
+}"""
+
+
+def measure() -> list[Result]:
+    """The median change to each page that has pictures."""
+    results = []
+    with (
+        serve(ROOT / "benchmarks" / "bare_pages.py") as bare,
+        serve() as ours,
+        sync_playwright() as playwright,
+    ):
+        browser = launch(playwright)
+        pages = {"bare": _open(browser, bare.url), "ours": _open(browser, f"{ours.url}/?preset=worked-batch")}
+        for title in PAGES:
+            go_to(pages["ours"], title)
+            wait_drawn(pages["ours"])
+            count: int = pages["ours"].evaluate("() => window.pictures()")
+            sides = {
+                "bare": (pages["bare"], "0 pictures", f"{count} pictures"),
+                "ours": (pages["ours"], "Export", title),
+            }
+            taken = alternate(CHANGES, sides, lambda side, _, count=count: _change(*side, count), warm_up=1)
+            median = {name: statistics.median(values) for name, values in taken.items()}
+            detail = f"{median['ours']:.0f} ms against {median['bare']:.0f} ms, {count} pictures"
+            results.append(Result(f"page change to {title}", median["ours"] / median["bare"], LIMIT, detail, AIM))
+        browser.close()
+    return results
+
+
+def _open(browser: Browser, url: str) -> Page:
+    page = desktop_page(browser)
+    page.add_init_script(PICTURES)
+    open_page(page, url)
+    return page
+
+
+def _change(page: Page, start: str, title: str, count: int) -> float:
+    """Milliseconds from the click; the page from which it comes is not timed."""
+    go_to(page, start)
+    page.wait_for_function("() => window.pictures() === 0", timeout=IDLE_MS)
+    page.wait_for_load_state("networkidle")
+    milliseconds: float = page.evaluate(NOTE_CHANGE, [title, count])
+    wait_drawn(page)
+    return milliseconds

@@ -1,0 +1,44 @@
+"""Streamlit's own message about the theme, read once."""
+
+import pytest
+from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+from streamlit.runtime import app_session
+
+from xent_host import theme_once
+
+SECTIONS = ("theme", "theme.light", "theme.dark", "theme.sidebar")
+
+
+def filled() -> list[CustomThemeConfig]:
+    messages = [CustomThemeConfig() for _ in SECTIONS]
+    for message, section in zip(messages, SECTIONS, strict=True):
+        app_session._populate_theme_msg(message, section)
+    return messages
+
+
+def test_each_message_says_what_streamlits_own_says_and_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"theme": {"primaryColor": "#123456", "base": "dark"}, "theme.light": {"textColor": "#654321"}}
+    asked: list[str] = []
+
+    def options_of(section: str) -> dict[str, object]:
+        asked.append(section)
+        return dict(options.get(section, {}))
+
+    monkeypatch.setattr(app_session, "_populate_theme_msg", app_session._populate_theme_msg)
+    monkeypatch.setattr(app_session.config, "get_options_for_section", options_of)
+    expected = filled()
+    theme_once.apply()
+    asked.clear()
+
+    assert filled() == filled() == expected
+    assert expected[0].primary_color == "#123456"
+    assert expected[1].text_color == "#654321"
+    assert sorted(asked) == sorted(SECTIONS)
+
+
+def test_without_streamlits_name_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(app_session, "_populate_theme_msg")
+
+    theme_once.apply()
+
+    assert not hasattr(app_session, "_populate_theme_msg")
