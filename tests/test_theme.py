@@ -1,8 +1,12 @@
 """What the layouts and axes of all pictures share."""
 
 import plotly.graph_objects as go
+import pytest
 
-from xent_ui.figures.theme import FONT, TRANSPARENT, axis, layout, legend_below
+from harness.app_test import open_page
+from harness.browser import ROOT
+from xent_ui.figures import theme
+from xent_ui.figures.theme import FONT, TRANSPARENT, axis, figure, layout, legend_below
 
 
 def test_what_a_figure_asks_for_wins_over_what_all_figures_share() -> None:
@@ -19,3 +23,26 @@ def test_plotly_takes_the_layout_with_its_axes_and_legend() -> None:
     assert drawn.xaxis.tickfont.color == drawn.yaxis.tickfont.color == drawn.font.color == FONT["color"]
     assert drawn.yaxis.title.text is None
     assert (drawn.legend.orientation, drawn.legend.y) == ("h", -0.1)
+
+
+@pytest.mark.parametrize("preset", ["worked-batch", "masked"])
+@pytest.mark.parametrize("page", sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("pages/*/*.py")))
+def test_plotly_takes_every_picture_of_every_page(page: str, preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[go.Figure] = []
+
+    def checked(*arguments: object, **named: object) -> go.Figure:
+        made = Figure(*arguments, **named)
+        Figure(made.to_dict())  # raises for a property that Plotly does not know
+        drawn.append(made)
+        return made
+
+    Figure = go.Figure
+    monkeypatch.setattr(theme.go, "Figure", checked)
+    at = open_page(page, preset)
+
+    assert len(drawn) >= len(at.get("plotly_chart"))
+
+
+def test_a_property_that_plotly_does_not_know_would_be_noticed() -> None:
+    with pytest.raises(ValueError, match="colour"):
+        go.Figure(figure([{"type": "bar", "colour": "red"}], layout(100)).to_dict())

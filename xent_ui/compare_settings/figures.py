@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.theme import BLUE, FONT, GREY, OUTLINE, axis, layout
+from xent_ui.figures.theme import BLUE, FONT, GREY, OUTLINE, Trace, axis, figure, layout
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT = 260
@@ -30,48 +30,48 @@ def option_curve(values: Sequence[float | str], numbers: Sequence[float], *, x_t
     shown = [value if math.isfinite(value) else None for value in numbers]
     x = list(range(len(values))) if words else list(values)
     texts = [plotly_escaped(value) if isinstance(value, str) else f"{value:.4g}" for value in values]
-    figure = go.Figure(
-        go.Scatter(
-            x=x,
-            y=shown,
-            mode="markers" if words else "lines",
-            line={"color": BLUE, "width": 2},
-            marker={"color": BLUE, "size": 9, "symbol": "diamond"},
-            customdata=[[text, number(value, 6)] for text, value in zip(texts, numbers, strict=True)],
-            hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
-        )
-    )
+    line: Trace = {
+        "type": "scatter",
+        "x": x,
+        "y": shown,
+        "mode": "markers" if words else "lines",
+        "line": {"color": BLUE, "width": 2},
+        "marker": {"color": BLUE, "size": 9, "symbol": "diamond"},
+        "customdata": [[text, number(value, 6)] for text, value in zip(texts, numbers, strict=True)],
+        "hovertemplate": "%{customdata[0]}: %{customdata[1]}<extra></extra>",
+    }
     ends = [(0, "A", "circle"), (-1, "B", "square")]
-    figure.add_trace(
-        go.Scatter(
-            x=[x[index] for index, _name, _symbol in ends],
-            y=[shown[index] for index, _name, _symbol in ends],
-            mode="markers+text",
-            marker={"color": OUTLINE, "size": 11, "symbol": [symbol for _index, _name, symbol in ends]},
-            text=[name for _index, name, _symbol in ends],
-            textposition="top center",
-            textfont={"size": 14},
-            hoverinfo="skip",
-            cliponaxis=False,
-        )
-    )
+    marks: Trace = {
+        "type": "scatter",
+        "x": [x[index] for index, _name, _symbol in ends],
+        "y": [shown[index] for index, _name, _symbol in ends],
+        "mode": "markers+text",
+        "marker": {"color": OUTLINE, "size": 11, "symbol": [symbol for _index, _name, symbol in ends]},
+        "text": [name for _index, name, _symbol in ends],
+        "textposition": "top center",
+        "textfont": {"size": 14},
+        "hoverinfo": "skip",
+        "cliponaxis": False,
+    }
     finite = [value for value in shown if value is not None]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     height = max(high - low, FLAT * max(abs(high), abs(low)), 1e-12)
-    ticks: dict[str, Any] = {"tickmode": "array", "tickvals": x, "ticktext": texts} if words else {}
+    ticks: dict[str, Any] = {}
+    if words:
+        ticks = {"tickmode": "array", "tickvals": x, "ticktext": texts, "range": [-0.5, len(values) - 0.5]}
     small = {"size": 12, **FONT}
-    figure.update_layout(
-        layout(HEIGHT),
-        showlegend=False,
-        xaxis=axis(x_title, zeroline=False, tickfont=small, **ticks),
-        yaxis=axis(
-            zeroline=False,
-            gridcolor=GREY,
-            griddash="dot",
-            tickfont=small,
-            range=[low - ROOM_BELOW * height, high + ROOM_ABOVE * height],
+    return figure(
+        [line, marks],
+        layout(
+            HEIGHT,
+            showlegend=False,
+            xaxis=axis(x_title, zeroline=False, tickfont=small, **ticks),
+            yaxis=axis(
+                zeroline=False,
+                gridcolor=GREY,
+                griddash="dot",
+                tickfont=small,
+                range=[low - ROOM_BELOW * height, high + ROOM_ABOVE * height],
+            ),
         ),
     )
-    if words:
-        figure.update_xaxes(range=[-0.5, len(values) - 0.5])
-    return figure

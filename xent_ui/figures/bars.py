@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from xent_ui.figures.heatmap import ticks
-from xent_ui.figures.theme import LINE, MADE, NEGATIVE, NO_AXIS, POSITIVE, USED, axis, layout
+from xent_ui.figures.theme import LINE, MADE, NEGATIVE, NO_AXIS, POSITIVE, USED, axis, figure, layout
 from xent_ui.text import number
 
 BAR_HEIGHT = 190
@@ -33,25 +33,28 @@ def bars(
     colours = [(POSITIVE if value > 0 else NEGATIVE) if is_gradient else MADE for value in finite]
     low, high = min([0.0, *finite]), max([0.0, *finite])
     room = 0.24 * ((high - low) or 1.0)
-    figure = go.Figure(
-        go.Bar(
-            x=list(range(len(finite))),
-            y=finite,
-            text=[number(value, decimals, sign=is_gradient) for value in values],
-            textposition="outside",
-            textfont={"size": 13},
-            textangle=0,
-            cliponaxis=False,
-            marker={
-                "color": colours,
-                "line": {"color": USED, "width": [3 if k == selected else 0 for k in range(len(finite))]},
-            },
-            hoverinfo="none",
-            width=0.62,
-        )
-    )
-    figure.update_layout(
-        layout(BAR_HEIGHT, left=2, right=2, top=2, bottom=22),
+    bar = {
+        "type": "bar",
+        "x": list(range(len(finite))),
+        "y": finite,
+        "text": [number(value, decimals, sign=is_gradient) for value in values],
+        "textposition": "outside",
+        "textfont": {"size": 13},
+        "textangle": 0,
+        "cliponaxis": False,
+        "marker": {
+            "color": colours,
+            "line": {"color": USED, "width": [3 if k == selected else 0 for k in range(len(finite))]},
+        },
+        "hoverinfo": "none",
+        "width": 0.62,
+    }
+    drawn = layout(
+        BAR_HEIGHT,
+        left=2,
+        right=2,
+        top=2,
+        bottom=22,
         showlegend=False,
         xaxis=axis(showgrid=False, zeroline=False, range=[-0.6, len(names) - 0.4], **ticks(names, 12)),
         yaxis={
@@ -63,4 +66,4 @@ def bars(
         ],
         uniformtext={"minsize": 9, "mode": "show"},
     )
-    return figure
+    return figure([bar], drawn)

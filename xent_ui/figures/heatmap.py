@@ -16,7 +16,7 @@ import numpy as np
 import plotly.graph_objects as go
 from torch import Tensor
 
-from xent_ui.figures.theme import DARK_INK, LIGHT_INK, OUTLINE, SELECTION, Scale, axis, layout
+from xent_ui.figures.theme import DARK_INK, LIGHT_INK, OUTLINE, SELECTION, Scale, axis, figure, layout
 from xent_ui.text import number, plotly_escaped
 
 ROW_HEIGHT = 36
@@ -83,10 +83,9 @@ def matrix(
     if selected is not None:
         frames.append(_frame([selected], SELECTION, 2, dash="dot"))
     label_width = max((len(name) for name in row_names), default=0)
-    # built at once: each later change of a figure costs as much as the whole
-    return go.Figure(
-        data=traces,
-        layout=layout(
+    return figure(
+        traces,
+        layout(
             row_height * (n + 1) + 2,
             left=8 + 7 * min(label_width, 12),
             right=2,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import plotly.graph_objects as go
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
 OUTLINE = "#E8871E"  # target cells, and what is chosen
@@ -21,6 +23,17 @@ GRID, GRID_OF_SIMPLEX, ZERO_LINE = "rgba(138,148,166,0.25)", "rgba(138,148,166,0
 BUTTON = "rgba(138,148,166,0.15)"
 # of a page that is saved, which is always light
 PAGE_INK, PAGE_GROUND, PAGE_LINE, PAGE_SHADE = "#111827", "white", "#d5dbe4", "#f3f5f9"
+
+
+Trace = dict[str, Any]  # as Plotly's JSON has it: {"type": "scatter", "x": …}
+
+
+def figure(traces: Sequence[Trace], layout: dict[str, Any], *, frames: Sequence[dict[str, Any]] = ()) -> go.Figure:
+    """A picture of these traces, built at once: each later change of a figure costs as much as the whole.
+
+    Plotly does not check each property, which takes most of the time of a page; the tests do.
+    """
+    return go.Figure(data=list(traces), layout=layout, frames=list(frames), _validate=False)
 
 
 @dataclass(frozen=True)

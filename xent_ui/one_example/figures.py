@@ -26,7 +26,9 @@ from xent_ui.figures.theme import (
     TRANSPARENT,
     USED,
     ZERO_LINE,
+    Trace,
     axis,
+    figure,
     layout,
     legend_below,
 )
@@ -48,37 +50,37 @@ def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
     """
     x, y = as_array(curve.values).tolist(), as_array(curve.loss).tolist()
     here_x, here_y, slope = float(curve.value_here), float(curve.loss_here), float(curve.slope_here)
-    figure = go.Figure()
-    figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"color": MADE, "width": 3}, name="ℓ(z)"))
-    figure.add_trace(
-        go.Scatter(
-            x=x,
-            y=as_array(curve.tangent).tolist(),
-            mode="lines",
-            line={"color": USED, "width": 2, "dash": "dash"},
-            name=f"slope ∂ℓ/∂z = {number(slope, decimals, sign=True)}",
-        )
-    )
-    figure.add_trace(
-        go.Scatter(
-            x=[here_x],
-            y=[here_y],
-            mode="markers",
-            marker={"color": USED, "size": 12, "symbol": "diamond"},
-            name=f"z = {number(here_x, decimals)}, ℓ = {number(here_y, decimals)}",
-        )
-    )
+    lines = {"type": "scatter", "mode": "lines", "x": x}
+    traces: list[Trace] = [
+        {**lines, "y": y, "line": {"color": MADE, "width": 3}, "name": "ℓ(z)"},
+        {
+            **lines,
+            "y": as_array(curve.tangent).tolist(),
+            "line": {"color": USED, "width": 2, "dash": "dash"},
+            "name": f"slope ∂ℓ/∂z = {number(slope, decimals, sign=True)}",
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [here_x],
+            "y": [here_y],
+            "marker": {"color": USED, "size": 12, "symbol": "diamond"},
+            "name": f"z = {number(here_x, decimals)}, ℓ = {number(here_y, decimals)}",
+        },
+    ]
     finite = [value for value in y if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     room = 0.08 * ((high - low) or 1.0)
-    figure.update_layout(
-        layout(HEIGHT),
-        legend=legend_below(-0.16),
-        xaxis=axis(f"z, {plotly_escaped(name)}", standoff=4, zeroline=False),
-        # the tangent may leave the picture, the curve may not
-        yaxis=axis(range=[low - room, high + room], zeroline=False),
+    return figure(
+        traces,
+        layout(
+            HEIGHT,
+            legend=legend_below(-0.16),
+            xaxis=axis(f"z, {plotly_escaped(name)}", standoff=4, zeroline=False),
+            # the tangent may leave the picture, the curve may not
+            yaxis=axis(range=[low - room, high + room], zeroline=False),
+        ),
     )
-    return figure
 
 
 def simplex(
@@ -94,7 +96,6 @@ def simplex(
       velocity: where descent moves the row's own probabilities.
     """
     names = [cut_name(name, 12) for name in names]
-    figure = go.Figure()
     longest = float(field.velocity.norm(dim=1).max()) or 1.0
     # by the root of its size, so that the slow ones can be seen as well
     size = field.velocity.norm(dim=1, keepdim=True).clamp(min=1e-12)
@@ -105,21 +106,22 @@ def simplex(
         for corner in range(3):
             points[corner] += [start[corner], start[corner] + move[corner], None]
         sizes += [0, 7, 0]
-    figure.add_trace(_ternary(points, mode="lines+markers", line={"color": LINE, "width": 1.5}, sizes=sizes))
+    traces = [_ternary(points, mode="lines+markers", line={"color": LINE, "width": 1.5}, sizes=sizes)]
     if velocity is not None and float(velocity.norm()) > 0:
         ahead = (probs.double() + velocity.double() / velocity.double().norm() * 2 * ARROW).tolist()
         ends = [[start, end] for start, end in zip(probs.tolist(), ahead, strict=True)]
-        figure.add_trace(_ternary(ends, mode="lines+markers", line={"color": MADE, "width": 3}, sizes=[0, 12]))
+        traces.append(_ternary(ends, mode="lines+markers", line={"color": MADE, "width": 3}, sizes=[0, 12]))
     for values, symbol, colour in ((target, "star", USED), (probs, "diamond", MADE)):
         texts = ", ".join(number(value) for value in values.tolist())
-        figure.add_trace(
-            go.Scatterternary(
+        traces.append(
+            {
+                "type": "scatterternary",
                 **dict(zip("abc", ([value] for value in values.tolist()), strict=True)),
-                mode="markers",
-                marker={"symbol": symbol, "size": 15, "color": colour},
-                hovertemplate=f"{texts}<extra></extra>",
-                cliponaxis=False,
-            )
+                "mode": "markers",
+                "marker": {"symbol": symbol, "size": 15, "color": colour},
+                "hovertemplate": f"{texts}<extra></extra>",
+                "cliponaxis": False,
+            }
         )
     axes = {
         f"{letter}axis": {
@@ -130,20 +132,19 @@ def simplex(
         }
         for letter, name in zip("abc", names, strict=True)
     }
-    figure.update_layout(
-        layout(HEIGHT, left=36, right=36, top=30, bottom=30),
-        showlegend=False,
-        ternary={"bgcolor": TRANSPARENT, **axes},
+    drawn = layout(
+        HEIGHT, left=36, right=36, top=30, bottom=30, showlegend=False, ternary={"bgcolor": TRANSPARENT, **axes}
     )
-    return figure
+    return figure(traces, drawn)
 
 
 def _ternary(
     points: Sequence[Sequence[float | None]], *, mode: str, line: dict[str, object], sizes: list[int]
-) -> go.Scatterternary:
+) -> Trace:
     a, b, c = points
     marker = {"symbol": "arrow", "angleref": "previous", "size": sizes, "color": line["color"], "line": {"width": 0}}
-    return go.Scatterternary(a=a, b=b, c=c, mode=mode, line=line, marker=marker, hoverinfo="skip", cliponaxis=False)
+    still = {"hoverinfo": "skip", "cliponaxis": False}
+    return {"type": "scatterternary", "a": a, "b": b, "c": c, "mode": mode, "line": line, "marker": marker, **still}
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,9 @@ def sweep_lines(
         mark = {"color": OUTLINE, "width": 1.5, "dash": "dash"}
         shapes.append({"type": "line", "x0": here, "x1": here, "y0": 0, "y1": 1, "yref": "paper", "line": mark})
     grid = axis(gridcolor=GRID, zerolinecolor=ZERO_LINE)
-    return go.Figure(
-        data=traces,
-        layout=layout(
+    return figure(
+        traces,
+        layout(
             SWEEP_HEIGHT,
             legend=legend_below(-0.15),
             xaxis={**grid, "type": "log" if log_x else "linear"},

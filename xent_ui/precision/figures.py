@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.theme import BLUE, FONT, GREY, ORANGE, PURPLE, axis, layout, legend_below
+from xent_ui.figures.theme import BLUE, FONT, GREY, ORANGE, PURPLE, Trace, axis, figure, layout, legend_below
 from xent_ui.text import plotly_escaped, power_of_ten, short
 
 COLOURS = {"float64": GREY, "float32": BLUE, "bfloat16": ORANGE, "float16": PURPLE}
@@ -49,7 +49,7 @@ def error_curves(curves: Sequence[Curve], *, zero: str, broken: str) -> go.Figur
     low, high = _decades(curves)
     gap = max(1.0, (high - low) / 6)
     bottom, top = 10 ** (low - gap), 10 ** (high + gap)
-    figure = go.Figure()
+    traces: list[Trace] = []
     floor = 10.0**low
     if any(0 < error < floor for curve in curves for error in curve.y):
         zero = f"{zero}, <{_power(floor)}"
@@ -57,6 +57,7 @@ def error_curves(curves: Sequence[Curve], *, zero: str, broken: str) -> go.Figur
     for curve in curves:
         colour, marker = COLOURS[curve.dtype], MARKERS[curve.dtype]
         style = {
+            "type": "scatter",
             "legendgroup": curve.dtype,
             "name": curve.dtype,
             "hovertemplate": f"{plotly_escaped(curve.name)}<br>%{{x:.3g}}: %{{customdata}}<extra></extra>",
@@ -65,48 +66,51 @@ def error_curves(curves: Sequence[Curve], *, zero: str, broken: str) -> go.Figur
             ],
             "x": list(curve.x),
         }
-        figure.add_trace(
-            go.Scatter(
-                y=[error if floor <= error < math.inf else None for error in curve.y],
-                mode="lines+markers",
-                line={"color": colour, "width": 2, "dash": DASHES[curve.dash]},
-                marker={"size": 7, "color": colour, "symbol": marker + ("-open" if curve.dash else "")},
-                showlegend=curve.dtype not in named,
+        traces.append(
+            {
+                "y": [error if floor <= error < math.inf else None for error in curve.y],
+                "mode": "lines+markers",
+                "line": {"color": colour, "width": 2, "dash": DASHES[curve.dash]},
+                "marker": {"size": 7, "color": colour, "symbol": marker + ("-open" if curve.dash else "")},
+                "showlegend": curve.dtype not in named,
                 **style,
-            )
+            }
         )
         named.add(curve.dtype)
-        figure.add_trace(
-            go.Scatter(
-                y=[bottom if error < floor else top if math.isinf(error) else None for error in curve.y],
-                mode="markers",
-                marker={
+        traces.append(
+            {
+                "y": [bottom if error < floor else top if math.isinf(error) else None for error in curve.y],
+                "mode": "markers",
+                "marker": {
                     "size": 7,
                     "color": colour,
                     "symbol": ["circle-open" if error < floor else "x" for error in curve.y],
                 },
-                showlegend=False,
+                "showlegend": False,
                 **style,
-            )
+            }
         )
     step = max(1, (high - low) // 5)
     decades = range(low, high + 1, step)
-    for edge in (bottom, top):
-        figure.add_hline(y=edge, line={"color": GREY, "width": 1, "dash": "dash"}, opacity=0.5)
+    across = {"type": "line", "xref": "x domain", "x0": 0, "x1": 1, "yref": "y", "opacity": 0.5}
+    dashed = {"color": GREY, "width": 1, "dash": "dash"}
     tickfont = {"size": 12, **FONT}
-    figure.update_layout(
-        layout(HEIGHT),
-        legend=legend_below(-0.1),
-        xaxis=axis(type="log", tickfont=tickfont, dtick=1, exponentformat="power"),
-        yaxis=axis(
-            type="log",
-            tickfont=tickfont,
-            range=[low - 1.4 * gap, high + 1.4 * gap],
-            tickvals=[bottom, *(10.0**decade for decade in decades), top],
-            ticktext=[zero, *(_power(10.0**decade) for decade in decades), broken],
+    return figure(
+        traces,
+        layout(
+            HEIGHT,
+            legend=legend_below(-0.1),
+            xaxis=axis(type="log", tickfont=tickfont, dtick=1, exponentformat="power"),
+            yaxis=axis(
+                type="log",
+                tickfont=tickfont,
+                range=[low - 1.4 * gap, high + 1.4 * gap],
+                tickvals=[bottom, *(10.0**decade for decade in decades), top],
+                ticktext=[zero, *(_power(10.0**decade) for decade in decades), broken],
+            ),
+            shapes=[{**across, "y0": edge, "y1": edge, "line": dashed} for edge in (bottom, top)],
         ),
     )
-    return figure
 
 
 def _decades(curves: Sequence[Curve]) -> tuple[int, int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.theme import LINE, MADE, NO_AXIS, USED, layout
+from xent_ui.figures.theme import LINE, MADE, NO_AXIS, USED, figure, layout
 from xent_ui.text import plotly_escaped
 
 ROW_PITCH = 88
@@ -47,33 +48,39 @@ def graph(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], *, backward: 
     """
     by_name = {node.name: node for node in nodes}
     has_side = any(node.side for node in nodes)
-    figure = go.Figure()
-    for start, end in edges:
-        _arrow(figure, by_name[start], by_name[end], has_side, backward)
+    arrows = [_arrow(by_name[start], by_name[end], has_side, backward) for start, end in edges]
+    boxes: list[dict[str, Any]] = []
+    texts: list[dict[str, Any]] = []
     for node in nodes:
         left, right = _extent(node, has_side)
         top, bottom = _top(node), _bottom(node)
         colour, width = {"made": (MADE, 3), "used": (USED, 3)}.get(node.role, (LINE, 1))
-        figure.add_shape(
-            type="rect", x0=left, x1=right, y0=top, y1=bottom, line={"color": colour, "width": width}, layer="below"
-        )
+        corners = {"x0": left, "x1": right, "y0": top, "y1": bottom}
+        boxes.append({"type": "rect", **corners, "line": {"color": colour, "width": width}, "layer": "below"})
         mark = {"made": "▶ ", "used": "• "}.get(node.role, "")
         lines = [
             f"<b>{mark}{plotly_escaped(node.title)}</b>",
             plotly_escaped(node.values),
             plotly_escaped(node.gradients),
         ]
-        figure.add_annotation(
-            x=(left + right) / 2, y=(top + bottom) / 2, text="<br>".join(lines), showarrow=False, font={"size": 12.5}
-        )
+        middle = {"x": (left + right) / 2, "y": (top + bottom) / 2}
+        texts.append({**middle, "text": "<br>".join(lines), "showarrow": False, "font": {"size": 12.5}})
     height = ROW_PITCH * levels
-    figure.update_layout(
-        layout(height, left=2, right=2, top=2, bottom=2),
-        showlegend=False,
-        xaxis={**NO_AXIS, "range": [0, 1]},
-        yaxis={**NO_AXIS, "range": [height, 0]},
+    return figure(
+        [],
+        layout(
+            height,
+            left=2,
+            right=2,
+            top=2,
+            bottom=2,
+            showlegend=False,
+            xaxis={**NO_AXIS, "range": [0, 1]},
+            yaxis={**NO_AXIS, "range": [height, 0]},
+            shapes=boxes,
+            annotations=arrows + texts,
+        ),
     )
-    return figure
 
 
 def _extent(node: Node, has_side: bool) -> tuple[float, float]:
@@ -90,7 +97,7 @@ def _bottom(node: Node) -> float:
     return _top(node) + (node.levels - 1) * ROW_PITCH + BOX_HEIGHT
 
 
-def _arrow(figure: go.Figure, start: Node, end: Node, has_side: bool, backward: bool) -> None:
+def _arrow(start: Node, end: Node, has_side: bool, backward: bool) -> dict[str, Any]:
     (left_a, right_a), (left_b, right_b) = _extent(start, has_side), _extent(end, has_side)
     middle = (0.01 + 0.6) / 2 if has_side else 0.5
     if start.side == end.side:
@@ -101,19 +108,19 @@ def _arrow(figure: go.Figure, start: Node, end: Node, has_side: bool, backward: 
         tail, head = ((left_a + right_a) / 2, _bottom(start)), (right_b, (_top(end) + _bottom(end)) / 2)
     if backward:
         tail, head = head, tail
-    figure.add_annotation(
-        x=head[0],
-        y=head[1],
-        ax=tail[0],
-        ay=tail[1],
-        xref="x",
-        yref="y",
-        axref="x",
-        ayref="y",
-        text="",
-        showarrow=True,
-        arrowhead=2,
-        arrowsize=1.1,
-        arrowwidth=1.4,
-        arrowcolor=LINE,
-    )
+    return {
+        "x": head[0],
+        "y": head[1],
+        "ax": tail[0],
+        "ay": tail[1],
+        "xref": "x",
+        "yref": "y",
+        "axref": "x",
+        "ayref": "y",
+        "text": "",
+        "showarrow": True,
+        "arrowhead": 2,
+        "arrowsize": 1.1,
+        "arrowwidth": 1.4,
+        "arrowcolor": LINE,
+    }

@@ -12,12 +12,14 @@ import torch
 
 from xent_core.dump import Histogram, LorenzCurve, Reliability
 from xent_ui.figures.heatmap import ROW_HEIGHT, Cell, matrix, prints_numbers
-from xent_ui.figures.theme import DARK_INK, LINE, MADE, OUTLINE, Scale, axis, layout
+from xent_ui.figures.theme import DARK_INK, LINE, MADE, OUTLINE, Scale, Trace, axis, figure, layout
 from xent_ui.text import number, plotly_escaped
 
 HEIGHT, LORENZ_HEIGHT = 300, 230
 BARS = 40
 MAX_POINTS = 200
+LINES: Trace = {"type": "scatter", "mode": "lines"}
+SHARES: dict[str, Any] = {"range": [0, 1.02], "tickformat": ".0%"}
 WIDER_THAN_SHARES = [-0.04, 1.04]  # whole marks at 0 and 1
 DENSE_ROW_HEIGHT, UPRIGHT = 22, 40  # pixels
 AXES_HEIGHT, BAR_HEIGHT, LABEL_OUTLINE = 90, 28, 3  # pixels
@@ -34,8 +36,10 @@ def lorenz(curve: LorenzCurve, *, examples: str, gradient: str) -> go.Figure:
     Args: examples, gradient: what the axes are called.
     """
     x, y = thinned(curve)
-    figure = go.Figure(data=[_diagonal(), _curve(x, y, fill="tonexty")])
-    return _with_axes(figure, x_title=examples, y_title=gradient, shares=True).update_layout(height=LORENZ_HEIGHT)
+    return figure(
+        [_diagonal(), _curve(x, y, fill="tonexty")],
+        _layout(LORENZ_HEIGHT, xaxis=_titled(examples, **SHARES), yaxis=_titled(gradient, **SHARES)),
+    )
 
 
 def thinned(curve: LorenzCurve) -> tuple[list[float], list[float]]:
@@ -62,46 +66,50 @@ def histogram(
       mark: the value of the row whose numbers are shown.
     """
     steps = bars(values)
-    figure = _with_axes(go.Figure(), x_title=title, y_title=rows)
-    figure.update_xaxes(type="log", exponentformat="power")
+    x_axis = _titled(title, type="log", exponentformat="power")
     if not steps:
-        return figure
+        return figure([], _layout(xaxis=x_axis, yaxis=_titled(rows)))
     edges = [*(low for low, _high, _count in steps), steps[-1][1]]
     if edges[-1] > MANY_TICKS * edges[0]:
-        figure.update_xaxes(dtick=1)  # powers of ten alone
+        x_axis["dtick"] = 1  # powers of ten alone
     heights = [count for _low, _high, count in steps]
     is_faint = chosen is not None
-    figure.add_trace(_steps(edges, heights, LINE if is_faint else MADE))
+    traces = [_steps(edges, heights, LINE if is_faint else MADE)]
     if chosen is not None:
-        figure.add_trace(_steps(edges, chosen.coarser(BARS, like=values)[1].tolist(), MADE))
+        traces.append(_steps(edges, chosen.coarser(BARS, like=values)[1].tolist(), MADE))
     middles = [math.sqrt(low * high) for low, high, _count in steps]
     texts = [f"{number(low)} … {number(high)}: {count}" for low, high, count in steps]
     invisible = {"marker": {"opacity": 0}}
-    figure.add_trace(
-        go.Scatter(
-            x=middles,
-            y=heights,
-            mode="markers",
-            customdata=texts,
-            hovertemplate="%{customdata}<extra></extra>",
-            marker={"opacity": 0, "size": 12, "color": MADE},
-            selected=invisible,
-            unselected=invisible,
-        )
+    traces.append(
+        {
+            "type": "scatter",
+            "x": middles,
+            "y": heights,
+            "mode": "markers",
+            "customdata": texts,
+            "hovertemplate": "%{customdata}<extra></extra>",
+            "marker": {"opacity": 0, "size": 12, "color": MADE},
+            "selected": invisible,
+            "unselected": invisible,
+        }
     )
-    figure.update_layout(dragmode="select", selectdirection="h", hovermode="x")
+    upright = {"xref": "x", "yref": "y domain", "y0": 0, "y1": 1}
+    shapes: list[dict[str, Any]] = []
     if within is not None:
         low, high = max(within[0], edges[0]), min(within[1], edges[-1])
         if low < high:
-            figure.add_vrect(x0=low, x1=high, fillcolor=OUTLINE, opacity=0.15, line_width=0)
+            ground = {"fillcolor": OUTLINE, "opacity": 0.15, "line": {"width": 0}}
+            shapes.append({**upright, "type": "rect", "x0": low, "x1": high, **ground})
     if mark is not None and edges[0] <= mark <= edges[-1]:
-        figure.add_vline(x=mark, line={"color": OUTLINE, "width": 2, "dash": "dash"})
-    return figure
+        line = {"color": OUTLINE, "width": 2, "dash": "dash"}
+        shapes.append({**upright, "type": "line", "x0": mark, "x1": mark, "line": line})
+    chosen_by: dict[str, Any] = {"dragmode": "select", "selectdirection": "h", "hovermode": "x"}
+    return figure(traces, _layout(xaxis=x_axis, yaxis=_titled(rows), shapes=shapes, **chosen_by))
 
 
-def _steps(edges: list[float], heights: list[int], colour: str) -> go.Scatter:
+def _steps(edges: list[float], heights: list[int], colour: str) -> Trace:
     line = {"shape": "hv", "color": colour, "width": 2}
-    return go.Scatter(x=edges, y=[*heights, 0], mode="lines", line=line, fill="tozeroy", hoverinfo="skip")
+    return {**LINES, "x": edges, "y": [*heights, 0], "line": line, "fill": "tozeroy", "hoverinfo": "skip"}
 
 
 def bars(values: Histogram) -> list[tuple[float, float, int]]:
@@ -116,44 +124,45 @@ def reliability(bins: Reliability, *, confidence: str, accuracy: str) -> go.Figu
     """The accuracy of every bin of the confidence; the more rows in it, the larger its mark."""
     used = np.flatnonzero(bins.counts)
     size = MIN_MARK + (MAX_MARK - MIN_MARK) * np.sqrt(bins.counts[used] / max(int(bins.counts.max(initial=1)), 1))
-    marks = go.Scatter(
-        x=bins.confidence[used].tolist(),
-        y=bins.accuracy[used].tolist(),
-        mode="lines+markers",
-        marker={"size": size.tolist(), "color": OUTLINE, "symbol": "diamond"},
-        line={"color": OUTLINE, "width": 1},
-        customdata=bins.counts[used].tolist(),
-        hovertemplate="%{x:.3f}, %{y:.3f}: %{customdata}<extra></extra>",
-    )
-    figure = _with_axes(go.Figure(data=[_diagonal(), marks]), x_title=confidence, y_title=accuracy, shares=True)
-    return figure.update_layout({"xaxis.range": WIDER_THAN_SHARES, "yaxis.range": WIDER_THAN_SHARES})
+    marks: Trace = {
+        "type": "scatter",
+        "x": bins.confidence[used].tolist(),
+        "y": bins.accuracy[used].tolist(),
+        "mode": "lines+markers",
+        "marker": {"size": size.tolist(), "color": OUTLINE, "symbol": "diamond"},
+        "line": {"color": OUTLINE, "width": 1},
+        "customdata": bins.counts[used].tolist(),
+        "hovertemplate": "%{x:.3f}, %{y:.3f}: %{customdata}<extra></extra>",
+    }
+    shares = {**SHARES, "range": WIDER_THAN_SHARES}
+    return figure([_diagonal(), marks], _layout(xaxis=_titled(confidence, **shares), yaxis=_titled(accuracy, **shares)))
 
 
 def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, title: str) -> go.Figure:
     """A few logits of one row and the gradient on each; the bar of the label has an outline."""
     widths = [LABEL_OUTLINE if index == label else 0 for index in range(len(names))]
-    bar = go.Bar(
-        x=list(values),
-        y=[
+    bar: Trace = {
+        "type": "bar",
+        "x": list(values),
+        "y": [
             plotly_escaped(name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…")
             for name in names
         ],
-        orientation="h",
-        marker={
+        "orientation": "h",
+        "marker": {
             "color": [MADE if value < 0 else OUTLINE for value in values],
             "line": {"color": LINE, "width": widths},
         },
-        text=[number(value, sign=True) for value in values],
-        textposition="auto",
-        insidetextfont={"color": DARK_INK},
-        hoverinfo="skip",
-    )
-    figure = _with_axes(go.Figure(data=[bar]), x_title=title, y_title="")
-    figure.update_layout(height=AXES_HEIGHT + BAR_HEIGHT * len(names))
+        "text": [number(value, sign=True) for value in values],
+        "textposition": "auto",
+        "insidetextfont": {"color": DARK_INK},
+        "hoverinfo": "skip",
+    }
     finite = [0.0, *(value for value in values if math.isfinite(value))]
     room = ROOM_FOR_NUMBERS * (max(finite) - min(finite))
-    figure.update_xaxes(range=[min(finite) - room, max(finite) + room] if room else None)
-    return figure.update_yaxes(autorange="reversed", type="category")
+    x_axis = _titled(title, range=[min(finite) - room, max(finite) + room]) if room else _titled(title)
+    y_axis = _titled("", autorange="reversed", type="category")
+    return figure([bar], _layout(AXES_HEIGHT + BAR_HEIGHT * len(names), xaxis=x_axis, yaxis=y_axis))
 
 
 def pair_matrix(
@@ -176,7 +185,7 @@ def pair_matrix(
     own = np.abs(values[: len(row_names), : len(column_names)])
     rest = [] if others is None else [others]
     printed = prints_numbers(*values.shape)
-    figure = matrix(
+    drawn = matrix(
         torch.from_numpy(values),
         scale,
         row_names=[*row_names, *rest][: len(values)],
@@ -187,48 +196,40 @@ def pair_matrix(
         selected=selected,
     )
     if not printed or sum(map(len, column_names)) > MAX_LEVEL_CHARACTERS:  # the names have room only upright
-        figure.update_layout(height=figure.layout.height + UPRIGHT, margin={"t": figure.layout.margin.t + UPRIGHT})
-        figure.update_xaxes(tickangle=-90)
+        drawn.update_layout(height=drawn.layout.height + UPRIGHT, margin={"t": drawn.layout.margin.t + UPRIGHT})
+        drawn.update_xaxes(tickangle=-90)
     if not printed:
-        figure.add_trace(_clickable(*values.shape))
-    return figure
+        drawn.add_trace(_clickable(*values.shape))
+    return drawn
 
 
-def _clickable(rows: int, columns: int) -> go.Scatter:
+def _clickable(rows: int, columns: int) -> Trace:
     """Invisible marks on the cells, for a heatmap reports no clicks."""
     invisible = {"marker": {"opacity": 0}}
-    return go.Scatter(
-        x=np.tile(np.arange(columns), rows).tolist(),
-        y=np.repeat(np.arange(rows), columns).tolist(),
-        mode="markers",
-        marker={"opacity": 0, "size": DENSE_ROW_HEIGHT, "symbol": "square"},
-        hoverinfo="none",
-        selected=invisible,
-        unselected=invisible,
-    )
+    return {
+        "type": "scatter",
+        "x": np.tile(np.arange(columns), rows).tolist(),
+        "y": np.repeat(np.arange(rows), columns).tolist(),
+        "mode": "markers",
+        "marker": {"opacity": 0, "size": DENSE_ROW_HEIGHT, "symbol": "square"},
+        "hoverinfo": "none",
+        "selected": invisible,
+        "unselected": invisible,
+    }
 
 
-def _diagonal() -> go.Scatter:
-    return go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": LINE, "dash": "dash"}, hoverinfo="skip")
+def _diagonal() -> Trace:
+    return {**LINES, "x": [0, 1], "y": [0, 1], "line": {"color": LINE, "dash": "dash"}, "hoverinfo": "skip"}
 
 
-def _curve(x: list[float], y: list[float], *, fill: str) -> go.Scatter:
-    return go.Scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"color": MADE, "width": 3},
-        fill=fill,
-        hovertemplate="%{x:.2%}: %{y:.1%}<extra></extra>",
-    )
+def _curve(x: list[float], y: list[float], *, fill: str) -> Trace:
+    line = {"color": MADE, "width": 3}
+    return {**LINES, "x": x, "y": y, "line": line, "fill": fill, "hovertemplate": "%{x:.2%}: %{y:.1%}<extra></extra>"}
 
 
-def _with_axes(figure: go.Figure, *, x_title: str, y_title: str, shares: bool = False) -> go.Figure:
-    scale: dict[str, Any] = {"range": [0, 1.02], "tickformat": ".0%"} if shares else {}
-    figure.update_layout(
-        layout(HEIGHT),
-        showlegend=False,
-        xaxis=axis(x_title, zeroline=False, **scale),
-        yaxis=axis(y_title, zeroline=False, **scale),
-    )
-    return figure
+def _layout(height: int = HEIGHT, **more: Any) -> dict[str, Any]:
+    return layout(height, showlegend=False, **more)
+
+
+def _titled(title: str, **more: Any) -> dict[str, Any]:
+    return axis(title, zeroline=False, **more)

@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from xent_ui.figures import heatmap
-from xent_ui.figures.theme import OUTLINE
+from xent_ui.figures.theme import OUTLINE, figure
 from xent_ui.gradient_descent.figures.path_traces import (
     CHANGE_AXIS,
     LOSS_AXIS,
@@ -69,7 +69,7 @@ def player(path: PathValues, constants: FrameConstants, labels: Labels) -> go.Fi
         }
         for index, point in enumerate(path.points)
     ]
-    return go.Figure(data=traces, layout=layout, frames=frames)
+    return figure(traces, layout, frames=frames)
 
 
 def _current_step_marks(path: PathValues, point: int, labels: Labels, decimals: int) -> list[dict[str, Any]]:
