@@ -33,7 +33,9 @@ from xent_core.dump import (
     scores_of_rows,
     scores_table,
 )
+from xent_core.dump.readers import Batch
 from xent_core.dump.statistics import MAX_MATRIX_CLASSES
+from xent_core.dump.temperature import Slope, slope_of
 
 torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
 
@@ -212,6 +214,25 @@ def test_the_best_temperature_is_the_one_that_scipy_finds(options: dict, scale: 
     assert summary.best_temperature == pytest.approx(math.exp(found.x), rel=0.01)
     now = float(by_torch(logits, target, options)[0])
     assert summary.temperature_gain == pytest.approx(now - found.fun, rel=1e-3, abs=1e-6 * abs(now))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_the_sums_behind_the_best_temperature_are_the_loss_and_its_derivatives(options: dict) -> None:
+    """With respect to β = 1/T, summed over parts of a batch; beside them what the rows add to the denominator."""
+    logits, target = (torch.tensor(array) for array in draw(23))
+    known = {name: options[name] for name in ("label_smoothing", "ignore_index") if name in options}
+    weight = torch.tensor(options.get("weight", [1.0] * 5), dtype=torch.float64)
+    beta = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
+    loss = F.cross_entropy(beta * logits, target, weight, reduction="sum", **known)
+    (first,) = torch.autograd.grad(loss, beta, create_graph=True)
+    (second,) = torch.autograd.grad(first, beta)
+
+    parts = [Batch(torch.arange(23)[part], logits[part], target[part]) for part in (slice(9), slice(9, 23))]
+    found = sum((slope_of(part, LossOptions(**known, weight=weight), 0.8) for part in parts), Slope())
+
+    expected = [float(value) for value in (loss.detach(), first.detach(), second)]
+    assert [found.loss, found.first, found.second] == pytest.approx(expected, rel=1e-9)
+    assert found.mass == pytest.approx(float(weight[target[target != known.get("ignore_index", -100)]].sum()))
 
 
 def test_a_dump_larger_than_the_sample_gets_its_temperature_from_every_row() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from dataclasses import replace
 from threading import Event
 from typing import Any
@@ -183,6 +184,13 @@ def test_losses_near_the_largest_number_do_not_break_the_picture() -> None:
     assert all(abs(place) < 1e301 for place in places)
     assert metrics(app)[0] == "5.0e+307"  # (5e307 + 1e308 + 0) / 3
     assert "went from 1.0e+308 to 1.0e+308" in words(app)
+
+
+def test_a_gap_lies_between_two_finite_logits_of_one_row() -> None:
+    logits = torch.tensor([[0.0, 1.0, -math.inf], [-9.0, -7.0, -8.5]])
+
+    assert view._largest_gap(logits) == 2.0
+    assert view._largest_gap(torch.full((2, 3), math.nan)) == -math.inf
 
 
 def test_a_gap_that_float64_cannot_hold_is_not_said_to_be_infinite() -> None:

@@ -102,6 +102,17 @@ def test_an_uploaded_dump_gives_pytorchs_numbers() -> None:
     assert value(app, "loss (nats)") == f"{float(F.cross_entropy(z, y)):.4f}"
 
 
+def test_the_page_says_what_one_and_ten_percent_carry_and_which_rows_carry_nothing() -> None:
+    """Of a hundred rows of p = 3/4 and 1/4 one is wrong: norms of 3 and 1; one more row is NaN."""
+    logits = np.array([[0.0, np.log(3)], *[[np.log(3), 0.0]] * 99, [np.nan, 0.0]])
+    app = upload(npz(logits=logits, target=np.zeros(101, np.int64)))
+
+    assert "1 % of the examples carry 3 % of the gradient, 10 % carry 12 %." in said(app)  # 3/102, 12/102
+    assert "The gradient of 1 rows is not finite" in said(app)
+    assert value(app, "rows") == "101"
+    assert value(app, "accuracy") == "98.02%"  # 99 of 101
+
+
 def test_labels_may_lie_in_another_file() -> None:
     logits, target = draw(60, 4)
     files = io.BytesIO(), io.BytesIO()
