@@ -577,6 +577,25 @@ def test_boxes_and_choices_that_are_gone_change_nothing() -> None:
     assert "selected_cell" not in at.session_state
 
 
+def test_of_many_labels_that_go_with_their_class_five_are_named() -> None:
+    def crafted() -> None:
+        from dataclasses import replace
+
+        from xent_ui.state import session
+        from xent_ui.table import editors
+
+        visit = session.visit()
+        sheet = visit.sheet.resized(7, 3)
+        visit.sheet = replace(sheet, labels=(0, 2, 2, 2, 2, 2, 2))
+        editors._put_smaller(visit.sheet.resized(7, 2))
+
+    visit = run(AppTest.from_function(crafted, default_timeout=60)).session_state["visit"]
+
+    assert visit.sheet.labels == (0, *[None] * 6)
+    (words,) = visit.refused
+    assert "label of row 1, row 2, row 3, row 4, row 5 is gone" in words
+
+
 def test_a_cell_that_is_not_there_is_not_the_one_that_is_asked_about() -> None:
     at = open_app(preset="worked-batch")
     at.session_state["selected_cell"] = ("gradient", Cell(-1, 0))

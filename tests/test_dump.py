@@ -403,6 +403,7 @@ def test_one_class_has_no_gradient() -> None:
 
     assert (summary.loss, summary.accuracy) == (0.0, 1.0)
     assert summary.grad_norm_histogram.largest == 0.0
+    assert (summary.lorenz.carried_by(0.25), summary.lorenz.carried_by(1)) == (0.25, 1.0)  # of nothing, all the same
 
 
 def test_many_classes_are_kept_by_groups_and_looked_into_again() -> None:

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 
 from xent_core.dump import InvalidDump, analyse, open_dump
 from xent_core.dump.formats import npy_array, open_file
+from xent_core.dump.formats.checks import check_dtype
 
 ROWS, CLASSES = 40, 4
 LOGITS = np.random.default_rng(0).normal(size=(ROWS, CLASSES)).astype(np.float32)
@@ -226,6 +227,14 @@ def test_single_rows_come_in_the_order_asked_for(tmp_path: Path) -> None:
         batch = dump.read_rows([30, 2, 2])
 
     np.testing.assert_array_equal(batch.logits.numpy(), LOGITS[[30, 2, 2]])
+
+
+def test_a_dtype_as_long_as_its_file_is_named_in_short() -> None:
+    with pytest.raises(InvalidDump) as caught:
+        check_dtype("logits", np.dtype([(f"field {number}", "f4") for number in range(1000)]))
+
+    assert "('field 0', '<f4')" in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_probabilities_are_asked_about(tmp_path: Path) -> None:
