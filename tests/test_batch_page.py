@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,9 +28,13 @@ from harness.app_test import (
     warnings,
 )
 from tests.tolerances import assert_agree
+from xent_core import evaluate
 from xent_core.presets import PRESETS
+from xent_ui.batch.view import notes
 from xent_ui.figures.heatmap import Cell
 from xent_ui.server.limits import limits
+from xent_ui.state.sheet import sheet_of_preset
+from xent_ui.table import edit_watch
 
 
 @pytest.mark.parametrize(
@@ -594,6 +599,36 @@ def test_of_many_labels_that_go_with_their_class_five_are_named() -> None:
     assert visit.sheet.labels == (0, *[None] * 6)
     (words,) = visit.refused
     assert "label of row 1, row 2, row 3, row 4, row 5 is gone" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, []),
+        ({"label_smoothing": 0.25, "temperature": 2.0}, ["In use: label_smoothing=0.25, temperature=2."]),
+        ({"dtype": "float64", "ignore_index": 7}, ["In use: ignore_index=7, dtype=float64."]),
+        ({"reduction": "sum", "weight": ("1", "2", "4")}, []),
+        ({"weight": ("1", "2", "4")}, ["Mean divides by Σw = 7"]),
+        ({"ignore_index": 2}, ["In use: ignore_index=2.", "ignore_index is 2, which is also a class"]),
+    ],
+    ids=str,
+)
+def test_of_the_options_those_that_are_in_use_and_may_surprise_are_named(options: dict, said: list[str]) -> None:
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **options)
+
+    found = notes(sheet, evaluate(sheet.to_problem()))
+
+    assert len(found) == len(said)
+    assert all(words in note for words, note in zip(said, found, strict=True)), found
+
+
+def test_editors_that_cannot_be_watched_are_drawn_at_once_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, told = list[tuple[object, object]](), list[str]()
+    monkeypatch.setattr(edit_watch.session, "keep", lambda *pair: kept.append(pair))
+
+    edit_watch._take_slow(lambda: told.append("slow"))
+
+    assert (kept, told) == ([(edit_watch.IS_SLOW, True)], ["slow"])
 
 
 def test_a_cell_that_is_not_there_is_not_the_one_that_is_asked_about() -> None:

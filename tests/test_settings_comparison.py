@@ -229,6 +229,7 @@ def test_the_dtype_goes_through_those_between() -> None:
 
     assert swept.values == ("float16", "bfloat16", "float32", "float64")
     assert swept.losses[1] == float(bfloat16)
+    assert swept.losses[2] == float(F.cross_entropy(a.logits, a.target))  # what float16 has rounded away is not lost
 
 
 def test_what_has_no_between_has_two_points() -> None:

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
+from xent_core.dump.statistics import histogram_of
 from xent_core.loss_options import LossOptions
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
@@ -25,6 +26,7 @@ from xent_ui.your_logits import pairs as dump_pairs
 from xent_ui.your_logits import suspects as dump_suspects
 from xent_ui.your_logits import view as your_logits
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
+from xent_ui.your_logits.figures import bars
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, row_detail, sheet_of_rows
 
 PAGE = "pages/apply/your_logits.py"
@@ -111,6 +113,11 @@ def test_the_page_says_what_one_and_ten_percent_carry_and_which_rows_carry_nothi
     assert "The gradient of 1 rows is not finite" in said(app)
     assert value(app, "rows") == "101"
     assert value(app, "accuracy") == "98.02%"  # 99 of 101
+
+
+def test_where_every_value_is_0_there_is_nothing_to_draw_on_a_logarithmic_axis() -> None:
+    assert bars(histogram_of(torch.zeros(3))) == []
+    assert sum(count for _low, _high, count in bars(histogram_of(torch.tensor([0.0, 1.0, 9.0])))) == 3
 
 
 def test_labels_may_lie_in_another_file() -> None:
