@@ -25,7 +25,9 @@ from xent_core.codec import (
     to_npz,
     to_safetensors,
 )
+from xent_core.codec.array_files import read_npz
 from xent_core.codec.refusals import RefusedProblem
+from xent_core.codec.tensors import is_shape
 from xent_core.presets import PRESETS
 
 BATCH = PRESETS["worked-batch"].problem
@@ -400,3 +402,30 @@ def test_json_is_made_for_reading() -> None:
 
     assert '      [2.0, 1.0, "-inf", 0.0],\n' in text
     assert from_json(text).class_names == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [
+        ((1000, 1000), True),
+        ((1001, 1000), False),
+        ((0, 1_000_000), True),
+        ((0, 1001, 1000), False),  # an axis of 0 does not excuse what is beside it
+        ((1,) * 64, True),
+        ((1,) * 65, False),
+        ((-1, 2), False),
+    ],
+    ids=str,
+)
+def test_a_shape_has_at_most_a_million_numbers(shape, fits):
+    assert is_shape(shape) == fits
+
+
+def test_an_archive_of_very_many_files_is_refused_before_they_are_looked_at():
+    with pytest.raises(InvalidFile, match="an archive of 1001 files"):
+        read_npz(zipped([(f"{number}.npy", b"") for number in range(1001)]))
+
+
+def test_a_header_that_lies_is_told_by_name_shape_and_dtype():
+    with pytest.raises(InvalidFile, match=r"logits says it has shape \(2, 4\) of float32 and holds 24 bytes"):
+        read_npz(zipped([("logits.npy", npy(LOGITS, shape=(2, 4)))]))

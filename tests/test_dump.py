@@ -389,6 +389,19 @@ def test_an_impossible_class_is_harmless_beside_the_label() -> None:
     assert math.isfinite(summary.best_temperature)
 
 
+def test_the_first_suspects_of_a_large_batch_are_its_smallest_margins() -> None:
+    logits, target = draw(4_500, 3)
+    own = logits[np.arange(4_500), target]
+    logits[np.arange(4_500), target] = -np.inf
+    margin = own - logits.max(1)
+    logits[np.arange(4_500), target] = own
+
+    suspects = analyse(logits, target, fit_temperature=False, batch_rows=4_500).suspects
+
+    assert suspects.row.tolist() == np.argsort(margin, kind="stable")[: len(suspects)].tolist()
+    assert len(suspects) == 1_000
+
+
 def test_a_dump_of_ignored_rows_has_no_loss() -> None:
     summary = analyse(np.zeros((4, 3)), np.full(4, -100))
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -91,6 +92,17 @@ def test_every_format_gives_back_what_was_written(tmp_path: Path, kind: str) -> 
     np.testing.assert_array_equal(torch.cat([batch.logits for batch in batches]).numpy(), LOGITS)
     np.testing.assert_array_equal(torch.cat([batch.target for batch in batches]).numpy(), TARGET)
     np.testing.assert_array_equal(again.logits.numpy(), LOGITS[3:11])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_read_is_the_readers_own_and_may_be_written_over(tmp_path: Path, kind: str) -> None:
+    with open_dump(*write(tmp_path, kind)) as dump:
+        dump.read(3, 11).logits.zero_()
+        dump.read(3, 11).target.zero_()
+        again = dump.read(3, 11)
+
+    np.testing.assert_array_equal(again.logits.numpy(), LOGITS[3:11])
+    np.testing.assert_array_equal(again.target.numpy(), TARGET[3:11])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -244,6 +256,7 @@ def test_probabilities_are_asked_about(tmp_path: Path) -> None:
         analyse(probs, TARGET)
 
     assert caught.value.code == "looks-like-probabilities"
+    analyse(np.array([[2.0, -1.5, 0.5]] * ROWS), TARGET % 3)  # sums to 1, and is no probability
     assert analyse(probs, TARGET, logits_are="probabilities").loss == pytest.approx(analyse(LOGITS, TARGET).loss)
     assert analyse(probs, TARGET, logits_are="logits").loss != pytest.approx(analyse(LOGITS, TARGET).loss)
 
@@ -442,6 +455,18 @@ def test_a_parquet_file_is_read_from_any_row_group_by_a_process_that_ends_with_i
 
     assert [part.tolist() for part in backwards] == [LOGITS[s : s + 5].tolist() for s in (35, 20, 6, 0)]
     assert children() == others
+
+
+def test_a_parquet_file_is_copied_only_where_it_has_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _none = write(tmp_path, "parquet-columns")
+    made, make = list[str](), tempfile.NamedTemporaryFile
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda suffix: made.append(suffix) or make(suffix=suffix))
+    others = children()
+
+    with open_dump(path):
+        assert (made, len(children() - others)) == ([], 1)
+    with open_dump(io.BytesIO(Path(path).read_bytes())):
+        assert (made, len(children() - others)) == ([".parquet"], 1)
 
 
 def children() -> set[int]:

@@ -139,6 +139,7 @@ def test_a_path_that_leaves_the_numbers_is_shown_as_such() -> None:
     assert not any(text for row in first["data"][1]["text"] for text in row)
     assert {text for row in last["data"][1]["text"] for text in row} == {"NaN"}
     assert on_curve(last, "y3")["text"] == "NaN"
+    assert on_curve(last, "y3")["y"] == 0  # on the axis of steps
 
 
 def test_no_frame_moves_a_trace_that_takes_the_heatmaps_off_their_axes() -> None:

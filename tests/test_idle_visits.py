@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -92,6 +93,15 @@ def test_where_many_are_it_ends_sooner() -> None:
 
     assert in_a_thread(scene(crowd=3)) == (0, 0)
     assert in_a_thread(scene(crowd=2)) == (1, 0)  # then there is room again
+
+
+def test_it_looks_again_when_the_time_is_over_and_sooner_if_that_is_long() -> None:
+    now = time.monotonic()
+    guard = IdleVisits(reads_all, IdleLimits(seconds=100, look_seconds=60))
+
+    assert guard._look_again_in(now) == 60
+    assert guard._look_again_in(now - 70) == pytest.approx(30, abs=5)
+    assert guard._look_again_in(now - 200) == 0
 
 
 def test_nobody_who_works_on_is_ended_and_the_limits_leave_time_for_a_lesson() -> None:

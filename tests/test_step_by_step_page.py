@@ -13,6 +13,7 @@ from xent_core import trace
 from xent_core.presets import PRESETS
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
 from xent_ui.step_by_step import stage as stages
+from xent_ui.step_by_step.figures import Node, graph
 from xent_ui.step_by_step.state import PLAYING, STAGE
 from xent_ui.step_by_step.step_formulas import step_formula
 from xent_ui.text import number
@@ -268,3 +269,22 @@ def test_a_cell_opens_its_own_sum_wherever_the_stepper_stands(
     formula = opened_now.pop()
     assert all(one in formula for one in numbers)
     assert place(page).startswith("step 4 of 22")
+
+
+@pytest.mark.parametrize("has_side", [False, True])
+def test_the_boxes_of_the_graph_lie_within_it_side_by_side_or_below_each_other(has_side: bool) -> None:
+    nodes = [Node(str(level), "z", "1", "2", level) for level in range(3)]
+    nodes += [Node("side", "y", "1", "2", 1, side=True)] if has_side else []
+
+    figure = graph(nodes, [("0", "1"), ("1", "2")], backward=False, levels=3)
+
+    (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    boxes = [box for box in figure.layout.shapes if box.type == "rect"]
+    assert len(boxes) == len(nodes)
+    assert all(left <= box.x0 < box.x1 <= right for box in boxes)
+    assert all(top <= min(box.y0, box.y1) < max(box.y0, box.y1) <= bottom for box in boxes)
+    for place, one in enumerate(boxes):
+        for other in boxes[:place]:
+            beside = one.x0 >= other.x1 or other.x0 >= one.x1
+            below = min(one.y0, one.y1) >= max(other.y0, other.y1) or min(other.y0, other.y1) >= max(one.y0, one.y1)
+            assert beside or below

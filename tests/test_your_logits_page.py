@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,23 @@ def test_the_page_says_what_one_and_ten_percent_carry_and_which_rows_carry_nothi
     assert "The gradient of 1 rows is not finite" in said(app)
     assert value(app, "rows") == "101"
     assert value(app, "accuracy") == "98.02%"  # 99 of 101
+
+
+@pytest.mark.parametrize(
+    ("stage", "rows", "total", "shown"),
+    [
+        ("rows", 30, 120, (0.25, "row 30 of 120")),
+        ("temperature", 60, 120, (0.5, "best temperature: row 60 of 120")),
+        ("rows", 0, 0, (0.0, "row 0 of 0")),
+    ],
+)
+def test_the_bar_says_which_part_of_the_rows_is_read(
+    stage: str, rows: int, total: int, shown: tuple[float, str]
+) -> None:
+    progress = Progress(stage, rows, total, 1.0, pytest.fail)
+
+    assert your_logits._progress(SimpleNamespace(progress=progress)) == shown
+    assert your_logits._progress(SimpleNamespace(progress=None))[0] == 0
 
 
 def test_where_every_value_is_0_there_is_nothing_to_draw_on_a_logarithmic_axis() -> None:
