@@ -22,7 +22,7 @@ from scripts.make_digits_dump import DigitsDump, make
 from xent_core.__main__ import main
 from xent_core.cli.analyse_command import summary_text
 from xent_core.dump import analyse
-from xent_core.dump.report import report_html
+from xent_core.dump.report import _cell, report_html
 
 torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
 
@@ -224,6 +224,15 @@ def test_the_report_says_what_one_percent_carries_and_how_confidence_meets_accur
     assert [(place, int(rows), float(p), float(right)) for place, rows, p, right in bins] == [
         ("0.73 … 0.80", 100, 0.75, 0.99)
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "share", "colour"),
+    [(0.5, 60, "other"), (-0.25, 30, "bar"), (0.05, 6, "other"), (0.0, 0, "bar"), (math.nan, 0, "bar")],
+)
+def test_a_cell_of_the_report_is_as_strong_as_its_number(value: float, share: int, colour: str) -> None:
+    """60 % for the largest."""
+    assert f"var(--{colour}) {share}%" in _cell(value, 0.5)
 
 
 def test_the_lines_of_text_say_what_the_numbers_are() -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ from xent_ui.batch.view import notes
 from xent_ui.figures.heatmap import Cell
 from xent_ui.server.limits import limits
 from xent_ui.state.sheet import sheet_of_preset
-from xent_ui.table import edit_watch
+from xent_ui.table import edit_watch, layout
 
 
 @pytest.mark.parametrize(
@@ -580,6 +581,22 @@ def test_boxes_and_choices_that_are_gone_change_nothing() -> None:
     assert visit.sheet == visit.start
     assert not visit.undo
     assert "selected_cell" not in at.session_state
+
+
+@pytest.mark.parametrize(("classes", "columns"), [(3, [5]), (4, [5]), (5, [4, 2]), (6, [3, 3])])
+def test_the_losses_of_the_rows_stand_beside_a_table_that_leaves_room(
+    monkeypatch: pytest.MonkeyPatch, classes: int, columns: list[int]
+) -> None:
+    made: list[int] = []
+
+    def make(widths: list[float], **_how: object) -> list[object]:
+        made.append(len(widths))
+        return [object() for _ in widths]
+
+    monkeypatch.setattr(layout, "st", SimpleNamespace(columns=make))
+
+    assert len(set(layout.five_panels(classes, has_boxes=True))) == 5
+    assert made == columns
 
 
 def test_of_many_labels_that_go_with_their_class_five_are_named() -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -472,10 +473,11 @@ def test_whoever_watches_may_look_and_stop(tmp_path) -> None:
 
 def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "SAMPLE_ELEMENTS", 100)  # twenty rows of five classes
-    seen = []
+    seen, began = [], time.perf_counter()
 
     def watch(progress) -> bool:
         seen.append((progress.stage, progress.rows))
+        assert 0 <= progress.seconds < time.perf_counter() - began
         return progress.stage == "temperature" and progress.rows >= 60
 
     summary = analyse(*draw(90), batch_rows=30, progress=watch)

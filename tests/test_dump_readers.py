@@ -94,6 +94,7 @@ def test_every_format_gives_back_what_was_written(tmp_path: Path, kind: str) -> 
     np.testing.assert_array_equal(again.logits.numpy(), LOGITS[3:11])
 
 
+@pytest.mark.filterwarnings("error:The given NumPy array is not writable")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_read_is_the_readers_own_and_may_be_written_over(tmp_path: Path, kind: str) -> None:
     with open_dump(*write(tmp_path, kind)) as dump:
@@ -455,6 +456,14 @@ def test_a_parquet_file_is_read_from_any_row_group_by_a_process_that_ends_with_i
 
     assert [part.tolist() for part in backwards] == [LOGITS[s : s + 5].tolist() for s in (35, 20, 6, 0)]
     assert children() == others
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_before_a_table_are_passed_over_whatever_ends_a_line(tmp_path: Path, end: str) -> None:
+    (tmp_path / "a.csv").write_bytes(end.join(["", "  ", "1,2,0", "3,4,1", ""]).encode())
+
+    with open_dump(tmp_path / "a.csv", np.array([0, 1])) as dump:
+        assert dump.read(0, 2).logits.tolist() == [[1, 2, 0], [3, 4, 1]]
 
 
 def test_a_parquet_file_is_copied_only_where_it_has_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The step by step page without a browser: what it shows of every step, and that nothing odd breaks it."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -81,6 +82,7 @@ def test_what_is_made_and_what_is_used_are_marked() -> None:
     assert table.iloc[4, 1] == ":orange-background[0.1353]"
     assert table.iloc[5, 2] == ":orange-background[1.5032]"
     assert table.iloc[7, 1].startswith(":gray[")
+    assert [line for line, name in enumerate(table.iloc[:, 0]) if name.startswith("▶")] == [6]
 
 
 def test_the_article_s_exponentials_are_shown_beside_the_shifted_ones() -> None:
@@ -275,8 +277,9 @@ def test_a_cell_opens_its_own_sum_wherever_the_stepper_stands(
 def test_the_boxes_of_the_graph_lie_within_it_side_by_side_or_below_each_other(has_side: bool) -> None:
     nodes = [Node(str(level), "z", "1", "2", level) for level in range(3)]
     nodes += [Node("side", "y", "1", "2", 1, side=True)] if has_side else []
+    edges = [("0", "1"), ("1", "2")] + [("0", "side"), ("side", "2")] * has_side
 
-    figure = graph(nodes, [("0", "1"), ("1", "2")], backward=False, levels=3)
+    figure = graph(nodes, edges, backward=False, levels=3)
 
     (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
     boxes = [box for box in figure.layout.shapes if box.type == "rect"]
@@ -288,3 +291,17 @@ def test_the_boxes_of_the_graph_lie_within_it_side_by_side_or_below_each_other(h
             beside = one.x0 >= other.x1 or other.x0 >= one.x1
             below = min(one.y0, one.y1) >= max(other.y0, other.y1) or min(other.y0, other.y1) >= max(one.y0, one.y1)
             assert beside or below
+    sides = [
+        end
+        for box in boxes
+        for end in (
+            ((box.x0 + box.x1) / 2, box.y0),
+            ((box.x0 + box.x1) / 2, box.y1),
+            (box.x0, (box.y0 + box.y1) / 2),
+            (box.x1, (box.y0 + box.y1) / 2),
+        )
+    ]
+    arrows = [note for note in figure.layout.annotations if note.showarrow]
+    assert len(arrows) == len(edges)
+    for x, y in [(arrow.x, arrow.y) for arrow in arrows] + [(arrow.ax, arrow.ay) for arrow in arrows]:
+        assert min(math.dist((x, y), side) for side in sides) < 1e-9  # in the middle of a side of a box

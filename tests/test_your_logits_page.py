@@ -27,7 +27,7 @@ from xent_ui.your_logits import pairs as dump_pairs
 from xent_ui.your_logits import suspects as dump_suspects
 from xent_ui.your_logits import view as your_logits
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
-from xent_ui.your_logits.figures import bars
+from xent_ui.your_logits.figures import bars, reliability
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, row_detail, sheet_of_rows
 
 PAGE = "pages/apply/your_logits.py"
@@ -131,6 +131,15 @@ def test_the_bar_says_which_part_of_the_rows_is_read(
 
     assert your_logits._progress(SimpleNamespace(progress=progress)) == shown
     assert your_logits._progress(SimpleNamespace(progress=None))[0] == 0
+
+
+def test_a_picture_of_shares_goes_from_0_to_1_with_room_for_whole_marks() -> None:
+    summary = analyse(*draw(40, 3), fit_temperature=False)
+    figure = reliability(summary.reliability, confidence="p", accuracy="right")
+
+    for low, high in (figure.layout.xaxis.range, figure.layout.yaxis.range):
+        assert -0.1 < low < 0
+        assert 1 < high < 1.1
 
 
 def test_where_every_value_is_0_there_is_nothing_to_draw_on_a_logarithmic_axis() -> None:
