@@ -21,6 +21,7 @@ from xent_core.descent import path_bytes
 from xent_core.presets import PRESETS
 from xent_ui.gradient_descent import descent_run, view
 from xent_ui.gradient_descent.figures.player import frame_points
+from xent_ui.gradient_descent.state import RUN, STEP
 from xent_ui.server.limits import PUBLIC_VARIABLE
 from xent_ui.server.memory import Room
 from xent_ui.state.sheet import Sheet, sheet_of_preset
@@ -251,6 +252,18 @@ def test_the_path_is_a_table_too() -> None:
     assert float(table["loss"][3]) == pytest.approx(by_hand("SGD", 1.0, 3)[2], abs=1e-6)
     _probs, grad, _loss = by_hand("SGD", 1.0, 0)
     assert float(table["predicted change"][0]) == pytest.approx(-float((grad**2).sum()), abs=1e-6)
+    app.number_input(key=STEP.name).set_value(1)
+    assert {tab.label.rpartition(", ")[2] for tab in run(app).tabs[1:]} == {"step 1"}
+
+
+def test_a_path_that_was_left_on_its_way_is_begun_anew() -> None:
+    app = open_page()
+    left = app.session_state[RUN.name]
+    left.job.was_left = True
+
+    assert run(app).session_state[RUN.name] is not left
+    again = app.session_state[RUN.name]
+    assert run(app).session_state[RUN.name] is again
 
 
 def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
