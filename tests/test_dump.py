@@ -390,6 +390,18 @@ def test_an_impossible_class_is_harmless_beside_the_label() -> None:
     assert math.isfinite(summary.best_temperature)
 
 
+def test_sample_weights_alone_weigh_the_gradient() -> None:
+    logits, target = draw(30)
+    factor = np.linspace(0.1, 3.0, 30)
+    leaf = torch.tensor(logits, requires_grad=True)
+    rows = F.cross_entropy(leaf, torch.tensor(target), reduction="none")
+    (rows * torch.tensor(factor)).sum().div(factor.sum()).backward()
+
+    summary = analyse(logits, target, sample_weight=factor, fit_temperature=False)
+
+    np.testing.assert_allclose(summary.net_push, leaf.grad.sum(0).numpy(), atol=1e-12)
+
+
 def test_the_first_suspects_of_a_large_batch_are_its_smallest_margins() -> None:
     logits, target = draw(4_500, 3)
     own = logits[np.arange(4_500), target]

@@ -305,3 +305,15 @@ def test_the_boxes_of_the_graph_lie_within_it_side_by_side_or_below_each_other(h
     assert len(arrows) == len(edges)
     for x, y in [(arrow.x, arrow.y) for arrow in arrows] + [(arrow.ax, arrow.ay) for arrow in arrows]:
         assert min(math.dist((x, y), side) for side in sides) < 1e-9  # in the middle of a side of a box
+
+
+def test_both_routes_to_the_gradient_stand_below_each_other() -> None:
+    """p of 1, 2 and 3 is 0.0900, 0.2447 and 0.6652; the label of row 0 is 2, and of three rows D is 3."""
+    shown: pd.DataFrame = opened(row=0, stage=LAST).table[-1].value
+
+    p = [math.exp(z) / (math.exp(1) + math.exp(2) + math.exp(3)) for z in (1, 2, 3)]
+    gradient = [number((share - label) / 3) for share, label in zip(p, (0, 0, 1), strict=True)]
+    assert [list(line)[1:] for line in shown.itertuples(index=False)] == [
+        [number(-0.0), number(-0.0), number(-1 / (3 * p[2]))],
+        *[gradient] * 4,
+    ]
