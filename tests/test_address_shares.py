@@ -147,6 +147,28 @@ def test_the_one_with_the_fewest_turns_goes_first() -> None:
     assert in_a_thread(scene()) == ["192.0.2.4"]
 
 
+def test_of_those_who_could_begin_the_one_with_the_fewest_turns_does() -> None:
+    async def scene() -> list[str]:
+        turns, order = FairTurns(4, 100, 60.0), list[str]()
+
+        async def one(address: str) -> None:
+            await turns.take(address)
+            order.append(address)
+
+        for number in (1, 2, 3):
+            await turns.take(f"192.0.2.{number}")
+        waiting = [asyncio.create_task(one(f"192.0.2.{number}")) for number in (1, 2)]
+        await asyncio.sleep(0)
+        turns.give_back("192.0.2.2")  # who has none now, while the first, who came before, has one
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        return order
+
+    assert in_a_thread(scene()) == ["192.0.2.2"]
+
+
 def test_places_to_wait_are_shared_too() -> None:
     async def scene() -> tuple[int, int]:
         turns = FairTurns(2, 8, 60.0)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -19,8 +20,9 @@ from sklearn.metrics import accuracy_score, average_precision_score
 
 from scripts.make_digits_dump import DigitsDump, make
 from xent_core.__main__ import main
+from xent_core.cli.analyse_command import summary_text
 from xent_core.dump import analyse
-from xent_core.dump.report import report_html
+from xent_core.dump.report import _cell, report_html
 
 torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
 
@@ -201,16 +203,59 @@ def test_ctrl_c_leaves_what_has_been_read_and_says_so(tmp_path: Path) -> None:
     assert "Stopped early" in (tmp_path / "r.html").read_text("utf-8")
 
 
+ONE_OF_A_HUNDRED_WRONG = np.array([[0.0, np.log(3)], *[[np.log(3), 0.0]] * 99])
+"""All rows have p = 0.75 and 0.25; the first is wrong: its norm is 0.75·√2, that of the others 0.25·√2."""
+
+
 def test_the_report_says_what_one_percent_carries_and_how_confidence_meets_accuracy() -> None:
-    """All rows have p = 0.75 and 0.25; one of a hundred is wrong: its norm is 0.75·√2, that of the others 0.25·√2."""
-    logits = np.array([[0.0, np.log(3)], *[[np.log(3), 0.0]] * 99])
-    page = report_html(analyse(logits, np.zeros(100, np.int64), fit_temperature=False), title="x")
+    summary = analyse(ONE_OF_A_HUNDRED_WRONG, np.zeros(100, np.int64), fit_temperature=False)
+    page = report_html(summary, title="x")
 
     assert "The largest 1 % of the examples carry 2.9% of the gradient." in page  # 0.75 / (0.75 + 99 · 0.25)
+    assert re.findall(r"<td>([\d.]+%)</td><td>([\d.]+%)</td>", page) == [
+        ("0.1%", "0.3%"),  # a tenth of the row that is wrong
+        ("1.0%", "2.9%"),
+        ("5.0%", "6.9%"),  # (0.75 + 4 · 0.25) / 25.5, and so on
+        ("10.0%", "11.8%"),
+        ("25.0%", "26.5%"),
+        ("50.0%", "51.0%"),
+    ]
     bins = re.findall(r"<tr><td>(\d.\d\d … \d.\d\d)</td><td>(\d+)</td><td>(.+?)</td><td>(.+?)</td></tr>", page)
     assert [(place, int(rows), float(p), float(right)) for place, rows, p, right in bins] == [
         ("0.73 … 0.80", 100, 0.75, 0.99)
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "share", "colour"),
+    [(0.5, 60, "other"), (-0.25, 30, "bar"), (0.05, 6, "other"), (0.0, 0, "bar"), (math.nan, 0, "bar")],
+)
+def test_a_cell_of_the_report_is_as_strong_as_its_number(value: float, share: int, colour: str) -> None:
+    """60 % for the largest."""
+    assert f"var(--{colour}) {share}%" in _cell(value, 0.5)
+
+
+def test_the_lines_of_text_say_what_the_numbers_are() -> None:
+    """The loss is ln 4 in one row and ln 4/3 in 99; of two more rows one is NaN and one ignored."""
+    logits = np.concatenate([ONE_OF_A_HUNDRED_WRONG, [[np.nan, 0.0], [0.0, 0.0]]])
+    target = np.array([0] * 101 + [-100])
+    text = summary_text(analyse(logits, target, fit_temperature=False))
+
+    lines = dict(re.split("  +", line) for line in text.splitlines())
+    quantiles = {lines.pop(f"loss below which {share} of the rows lie") for share in ("50.0%", "90.0%")}
+    assert [float(one) for one in quantiles] == [pytest.approx(math.log(4 / 3), rel=0.05)] * len(quantiles)
+    assert float(lines.pop("loss below which 99.9% of the rows lie")) == pytest.approx(math.log(4), rel=0.05)
+    del lines["loss below which 99.0% of the rows lie"], lines["expected calibration error"]
+    assert lines == {
+        "rows": "102",
+        "kept": "101",
+        "classes": "2",
+        "loss": "nan",
+        "accuracy": "0.9802",
+        "gradient carried by the largest 1%": "2.9%",
+        "gradient carried by the largest 10%": "11.8%",
+        "rows whose gradient is not finite": "1",
+    }
 
 
 def test_a_report_without_a_single_finite_number_is_still_a_report() -> None:

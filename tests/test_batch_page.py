@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,9 +29,13 @@ from harness.app_test import (
     warnings,
 )
 from tests.tolerances import assert_agree
+from xent_core import evaluate
 from xent_core.presets import PRESETS
+from xent_ui.batch.view import notes
 from xent_ui.figures.heatmap import Cell
 from xent_ui.server.limits import limits
+from xent_ui.state.sheet import sheet_of_preset
+from xent_ui.table import edit_watch, layout
 
 
 @pytest.mark.parametrize(
@@ -575,6 +581,71 @@ def test_boxes_and_choices_that_are_gone_change_nothing() -> None:
     assert visit.sheet == visit.start
     assert not visit.undo
     assert "selected_cell" not in at.session_state
+
+
+@pytest.mark.parametrize(("classes", "columns"), [(3, [5]), (4, [5]), (5, [4, 2]), (6, [3, 3])])
+def test_the_losses_of_the_rows_stand_beside_a_table_that_leaves_room(
+    monkeypatch: pytest.MonkeyPatch, classes: int, columns: list[int]
+) -> None:
+    made: list[int] = []
+
+    def make(widths: list[float], **_how: object) -> list[object]:
+        made.append(len(widths))
+        return [object() for _ in widths]
+
+    monkeypatch.setattr(layout, "st", SimpleNamespace(columns=make))
+
+    assert len(set(layout.five_panels(classes, has_boxes=True))) == 5
+    assert made == columns
+
+
+def test_of_many_labels_that_go_with_their_class_five_are_named() -> None:
+    def crafted() -> None:
+        from dataclasses import replace
+
+        from xent_ui.state import session
+        from xent_ui.table import editors
+
+        visit = session.visit()
+        sheet = visit.sheet.resized(7, 3)
+        visit.sheet = replace(sheet, labels=(0, 2, 2, 2, 2, 2, 2))
+        editors._put_smaller(visit.sheet.resized(7, 2))
+
+    visit = run(AppTest.from_function(crafted, default_timeout=60)).session_state["visit"]
+
+    assert visit.sheet.labels == (0, *[None] * 6)
+    (words,) = visit.refused
+    assert "label of row 1, row 2, row 3, row 4, row 5 is gone" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, []),
+        ({"label_smoothing": 0.25, "temperature": 2.0}, ["In use: label_smoothing=0.25, temperature=2."]),
+        ({"dtype": "float64", "ignore_index": 7}, ["In use: ignore_index=7, dtype=float64."]),
+        ({"reduction": "sum", "weight": ("1", "2", "4")}, []),
+        ({"weight": ("1", "2", "4")}, ["Mean divides by Σw = 7"]),
+        ({"ignore_index": 2}, ["In use: ignore_index=2.", "ignore_index is 2, which is also a class"]),
+    ],
+    ids=str,
+)
+def test_of_the_options_those_that_are_in_use_and_may_surprise_are_named(options: dict, said: list[str]) -> None:
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **options)
+
+    found = notes(sheet, evaluate(sheet.to_problem()))
+
+    assert len(found) == len(said)
+    assert all(words in note for words, note in zip(said, found, strict=True)), found
+
+
+def test_editors_that_cannot_be_watched_are_drawn_at_once_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, told = list[tuple[object, object]](), list[str]()
+    monkeypatch.setattr(edit_watch.session, "keep", lambda *pair: kept.append(pair))
+
+    edit_watch._take_slow(lambda: told.append("slow"))
+
+    assert (kept, told) == ([(edit_watch.IS_SLOW, True)], ["slow"])
 
 
 def test_a_cell_that_is_not_there_is_not_the_one_that_is_asked_about() -> None:

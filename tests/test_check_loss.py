@@ -77,6 +77,24 @@ def test_a_right_one_with_fewer_options_passes_what_it_takes(fn):
     assert "label smoothing 0.1" in report.skipped
 
 
+def test_what_a_loss_does_to_its_arguments_is_its_own_affair():
+    def careless(logits, target, *, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+        loss = F.cross_entropy(logits.clone(), target.clone(), weight, reduction=reduction)
+        target.zero_()
+        if weight is not None:
+            weight.zero_()
+        return loss
+
+    options = {"weight": torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64), "reduction": "sum"}
+    logits = torch.tensor([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]], dtype=torch.float64)
+    cases = [Case("labels", logits, torch.tensor([2, 1]), options), Case("probabilities", logits, logits.softmax(1))]
+    check_loss(careless, cases=cases)
+
+    assert cases[0].target.tolist() == [2, 1]
+    assert options["weight"].tolist() == [1, 2, 4]
+    assert torch.equal(cases[1].target, logits.softmax(1))
+
+
 def without_max(logits, target):
     exps = logits.exp()
     return -(picked(exps, target) / exps.sum(1)).log().mean()

@@ -1,7 +1,10 @@
 import io
 import json
+import resource
 import struct
+import sys
 import zipfile
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,13 +23,19 @@ from xent_core.codec import (
     from_json,
     read_file,
     read_file_in_sandbox,
+    sandboxed_reading,
     to_csv,
     to_json,
     to_npz,
     to_safetensors,
 )
+from xent_core.codec.array_files import read_npz
+from xent_core.codec.literals import dtype_argument
 from xent_core.codec.refusals import RefusedProblem
+from xent_core.codec.tensors import is_shape
 from xent_core.presets import PRESETS
+from xent_core.sandbox.fork_server import allow_seconds
+from xent_core.sandbox.process import ProcessLimits, release_memory
 
 BATCH = PRESETS["worked-batch"].problem
 WRITERS = {".json": lambda *a, **k: to_json(*a, **k).encode(), ".npz": to_npz, ".safetensors": to_safetensors}
@@ -400,3 +409,85 @@ def test_json_is_made_for_reading() -> None:
 
     assert '      [2.0, 1.0, "-inf", 0.0],\n' in text
     assert from_json(text).class_names == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [
+        ((1000, 1000), True),
+        ((1001, 1000), False),
+        ((0, 1_000_000), True),
+        ((0, 1001, 1000), False),  # an axis of 0 does not excuse what is beside it
+        ((1,) * 64, True),
+        ((1,) * 65, False),
+        ((-1, 2), False),
+    ],
+    ids=str,
+)
+def test_a_shape_has_at_most_a_million_numbers(shape, fits):
+    assert is_shape(shape) == fits
+
+
+def test_an_archive_of_very_many_files_is_refused_before_they_are_looked_at():
+    with pytest.raises(InvalidFile, match="an archive of 1001 files"):
+        read_npz(zipped([(f"{number}.npy", b"") for number in range(1001)]))
+
+
+def test_a_header_that_lies_is_told_by_name_shape_and_dtype():
+    with pytest.raises(InvalidFile, match=r"logits says it has shape \(2, 4\) of float32 and holds 24 bytes"):
+        read_npz(zipped([("logits.npy", npy(LOGITS, shape=(2, 4)))]))
+
+
+def test_a_file_that_takes_too_much_is_told_how_much_it_may():
+    refused = sandboxed_reading._too_costly(ProcessLimits(memory_bytes=300 * 2**20, cpu_seconds=7))
+
+    assert "at most 300 MB and 7 seconds" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("hard", "soft"), [(resource.RLIM_INFINITY, 18), (1000, 18), (15, 15)], ids=["no limit", "a far one", "a near one"]
+)
+def test_seconds_for_an_answer_count_from_now_and_end_with_those_of_the_process(monkeypatch, hard, soft):
+    """It has used 2.5 of them as itself and 4.6 in the system, rounded up to 8, and gets 10 more."""
+    taken = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (1, hard))
+    monkeypatch.setattr(resource, "getrusage", lambda _who: SimpleNamespace(ru_utime=2.5, ru_stime=4.6))
+    monkeypatch.setattr(resource, "setrlimit", lambda *limits: taken.append(limits))
+
+    allow_seconds(10)
+
+    assert taken == [(resource.RLIMIT_CPU, (soft, hard))]
+
+
+def test_a_large_file_that_is_hardly_packed_is_none_that_unpacks_to_too_much():
+    logits = torch.arange(400_000, dtype=torch.float64).reshape(1000, 400)
+
+    assert read_npz(to_npz(Problem(logits, torch.zeros(1000).long()))).problem.logits.shape == (1000, 400)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        (torch.empty(0), []),
+        (torch.ones(1), []),
+        (torch.empty(0, dtype=torch.float64), ["dtype=torch.float64"]),
+        (torch.ones(1, dtype=torch.float64), ["dtype=torch.float64"]),
+        (torch.empty(0, dtype=torch.int64), ["dtype=torch.int64"]),
+        (torch.ones(1, dtype=torch.int64), []),
+    ],
+    ids=str,
+)
+def test_a_program_names_the_dtype_that_its_numbers_do_not_say(tensor, said):
+    """What torch.tensor makes of the numbers alone."""
+    values = tensor.tolist()
+
+    assert dtype_argument(tensor, "torch") == said
+    assert (torch.tensor(values).dtype == tensor.dtype) == (said == [])
+
+
+def test_memory_is_given_back_also_where_no_table_was_ever_read(monkeypatch):
+    monkeypatch.delitem(sys.modules, "pyarrow", raising=False)
+
+    release_memory()
+
+    assert "pyarrow" not in sys.modules

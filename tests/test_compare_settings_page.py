@@ -1,7 +1,9 @@
 """The page that compares two settings: the examples, both sides, pinning, micro-batches, and odd problems."""
 
+import json
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import torch.nn.functional as F
@@ -102,6 +104,13 @@ def test_every_example_works_on_every_kind_of_batch(preset: str) -> None:
         assert len(metrics(app)) in (3, 6)
 
 
+def axis_of_steps(app: AppTest) -> dict[str, Any]:
+    """The axis below the picture of the loss from A to B."""
+    chart = next(chart for chart in app.get("plotly_chart") if "sweep_loss" in chart.proto.id)
+    axis: dict[str, Any] = json.loads(chart.proto.spec)["layout"]["xaxis"]
+    return axis
+
+
 def test_an_option_of_either_side_can_be_changed() -> None:
     app = open_page()
     app.selectbox(key="compare_A_reduction").set_value("sum")
@@ -112,6 +121,9 @@ def test_an_option_of_either_side_can_be_changed() -> None:
     assert metrics(app)[0] == "4.2228"
     assert app.session_state["visit"].sheet.label_smoothing == 0.5
     assert app.session_state["visit"].sheet.reduction == "mean"
+    assert axis_of_steps(app)["ticktext"] == ["sum", "mean"]
+    app.button_group(key="compare_option").set_value("label_smoothing")
+    assert "ticktext" not in axis_of_steps(run(app))  # a number for each place, not a word
 
 
 def test_a_weight_that_is_no_number_is_refused_and_stays_as_typed() -> None:

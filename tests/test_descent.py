@@ -18,6 +18,15 @@ from xent_core.descent import limit_of
 ETA = 0.7
 
 
+@pytest.mark.parametrize("option", ["optimizer", "learning_rate", "steps"])
+def test_what_is_no_option_of_a_descent_is_named_in_short(option: str) -> None:
+    with pytest.raises(InvalidProblem) as caught:
+        descend(Problem([[1.0, 2.0]], [0]), **{"learning_rate": 1.0, "steps": 1, option: [0] * 10_000})
+
+    assert "[0, 0, 0" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
 def by_hand(call: Call, optimizer: str, learning_rate: float, steps: int) -> tuple[list[Tensor], ...]:
     """Logits, gradients and losses of every point, as one would write the loop."""
     leaf = call.logits.clone().requires_grad_()

@@ -53,6 +53,22 @@ def after_its_fix(case: Case, call: Call) -> Call:
     return Call(names["logits"], names["target"], {name: names[name] for name in DEFAULTS})
 
 
+def test_a_list_that_holds_a_tensor_beside_something_else_is_told_to_be_printed():
+    (found,) = diagnose([torch.tensor([1.0, 2.0]), "3"], torch.tensor([0]))
+
+    assert (found.code, found.fix.split("  #")[0]) == ("logits-type", "print(logits)")
+
+
+@pytest.mark.parametrize(("logits", "shape"), [(torch.zeros(1), "(1,)"), (torch.zeros(1, 1), "(1, 1)")])
+def test_the_shape_of_the_logits_is_told_as_it_came(logits, shape):
+    target = torch.zeros(logits.shape[:-1], dtype=torch.int64)
+
+    said = [one.explanation for one in diagnose(logits, target) if one.code == "single-class"]
+
+    assert len(said) == 1
+    assert f"shape {shape}, so C = 1" in said[0]
+
+
 def test_every_code_has_three_inputs_and_three_near_misses() -> None:
     assert {case.code for case in CASES} == set(TITLES)
     assert all(len(case.raises) + len(case.stays) >= 3 and len(case.near) >= 3 for case in CASES)

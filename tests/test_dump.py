@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,9 @@ from xent_core.dump import (
     scores_of_rows,
     scores_table,
 )
+from xent_core.dump.readers import Batch
 from xent_core.dump.statistics import MAX_MATRIX_CLASSES
+from xent_core.dump.temperature import Slope, slope_of
 
 torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
 
@@ -214,6 +217,25 @@ def test_the_best_temperature_is_the_one_that_scipy_finds(options: dict, scale: 
     assert summary.temperature_gain == pytest.approx(now - found.fun, rel=1e-3, abs=1e-6 * abs(now))
 
 
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_the_sums_behind_the_best_temperature_are_the_loss_and_its_derivatives(options: dict) -> None:
+    """With respect to β = 1/T, summed over parts of a batch; beside them what the rows add to the denominator."""
+    logits, target = (torch.tensor(array) for array in draw(23))
+    known = {name: options[name] for name in ("label_smoothing", "ignore_index") if name in options}
+    weight = torch.tensor(options.get("weight", [1.0] * 5), dtype=torch.float64)
+    beta = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
+    loss = F.cross_entropy(beta * logits, target, weight, reduction="sum", **known)
+    (first,) = torch.autograd.grad(loss, beta, create_graph=True)
+    (second,) = torch.autograd.grad(first, beta)
+
+    parts = [Batch(torch.arange(23)[part], logits[part], target[part]) for part in (slice(9), slice(9, 23))]
+    found = sum((slope_of(part, LossOptions(**known, weight=weight), 0.8) for part in parts), Slope())
+
+    expected = [float(value) for value in (loss.detach(), first.detach(), second)]
+    assert [found.loss, found.first, found.second] == pytest.approx(expected, rel=1e-9)
+    assert found.mass == pytest.approx(float(weight[target[target != known.get("ignore_index", -100)]].sum()))
+
+
 def test_a_dump_larger_than_the_sample_gets_its_temperature_from_every_row() -> None:
     logits, target = draw(30_000, 200, scale=1.5)
     logits[:5_000] *= 3  # the first rows are not like the others
@@ -368,6 +390,31 @@ def test_an_impossible_class_is_harmless_beside_the_label() -> None:
     assert math.isfinite(summary.best_temperature)
 
 
+def test_sample_weights_alone_weigh_the_gradient() -> None:
+    logits, target = draw(30)
+    factor = np.linspace(0.1, 3.0, 30)
+    leaf = torch.tensor(logits, requires_grad=True)
+    rows = F.cross_entropy(leaf, torch.tensor(target), reduction="none")
+    (rows * torch.tensor(factor)).sum().div(factor.sum()).backward()
+
+    summary = analyse(logits, target, sample_weight=factor, fit_temperature=False)
+
+    np.testing.assert_allclose(summary.net_push, leaf.grad.sum(0).numpy(), atol=1e-12)
+
+
+def test_the_first_suspects_of_a_large_batch_are_its_smallest_margins() -> None:
+    logits, target = draw(4_500, 3)
+    own = logits[np.arange(4_500), target]
+    logits[np.arange(4_500), target] = -np.inf
+    margin = own - logits.max(1)
+    logits[np.arange(4_500), target] = own
+
+    suspects = analyse(logits, target, fit_temperature=False, batch_rows=4_500).suspects
+
+    assert suspects.row.tolist() == np.argsort(margin, kind="stable")[: len(suspects)].tolist()
+    assert len(suspects) == 1_000
+
+
 def test_a_dump_of_ignored_rows_has_no_loss() -> None:
     summary = analyse(np.zeros((4, 3)), np.full(4, -100))
 
@@ -382,6 +429,7 @@ def test_one_class_has_no_gradient() -> None:
 
     assert (summary.loss, summary.accuracy) == (0.0, 1.0)
     assert summary.grad_norm_histogram.largest == 0.0
+    assert (summary.lorenz.carried_by(0.25), summary.lorenz.carried_by(1)) == (0.25, 1.0)  # of nothing, all the same
 
 
 def test_many_classes_are_kept_by_groups_and_looked_into_again() -> None:
@@ -437,10 +485,11 @@ def test_whoever_watches_may_look_and_stop(tmp_path) -> None:
 
 def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "SAMPLE_ELEMENTS", 100)  # twenty rows of five classes
-    seen = []
+    seen, began = [], time.perf_counter()
 
     def watch(progress) -> bool:
         seen.append((progress.stage, progress.rows))
+        assert 0 <= progress.seconds < time.perf_counter() - began
         return progress.stage == "temperature" and progress.rows >= 60
 
     summary = analyse(*draw(90), batch_rows=30, progress=watch)

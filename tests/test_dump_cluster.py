@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -104,6 +105,24 @@ def test_an_address_where_nobody_answers_is_refused(monkeypatch: pytest.MonkeyPa
         analyse(*dump, cluster="tcp://127.0.0.1:9")
 
     assert caught.value.code == "cluster"
+
+
+@pytest.mark.parametrize(
+    ("batch_rows", "parts"),
+    [
+        (64, [(0, 100), (100, 200), (200, 250), (250, 300)]),
+        (120, [(0, 120), (120, 240), (240, 250), (250, 300)]),  # a batch is not cut
+    ],
+)
+def test_a_task_is_a_shard_or_a_large_part_of_one(
+    monkeypatch: pytest.MonkeyPatch, batch_rows: int, parts: list[tuple[int, int]]
+) -> None:
+    """100 rows of 5 classes make a task."""
+    monkeypatch.setattr(cluster, "ELEMENTS_IN_A_TASK", 500)
+    source = SimpleNamespace(logits="a", target="b", features=None, sample_weight=None, ids=None)
+    dump = SimpleNamespace(classes=5, shard_starts=[0, 250, 300])
+
+    assert cluster._ranges(dump, SimpleNamespace(source=source, batch_rows=batch_rows)) == parts
 
 
 def test_large_shards_are_cut_into_tasks(monkeypatch: pytest.MonkeyPatch, dump: tuple[str, str]) -> None:

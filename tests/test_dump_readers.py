@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 
 from xent_core.dump import InvalidDump, analyse, open_dump
 from xent_core.dump.formats import npy_array, open_file
+from xent_core.dump.formats.checks import check_dtype
 
 ROWS, CLASSES = 40, 4
 LOGITS = np.random.default_rng(0).normal(size=(ROWS, CLASSES)).astype(np.float32)
@@ -90,6 +92,18 @@ def test_every_format_gives_back_what_was_written(tmp_path: Path, kind: str) -> 
     np.testing.assert_array_equal(torch.cat([batch.logits for batch in batches]).numpy(), LOGITS)
     np.testing.assert_array_equal(torch.cat([batch.target for batch in batches]).numpy(), TARGET)
     np.testing.assert_array_equal(again.logits.numpy(), LOGITS[3:11])
+
+
+@pytest.mark.filterwarnings("error:The given NumPy array is not writable")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_read_is_the_readers_own_and_may_be_written_over(tmp_path: Path, kind: str) -> None:
+    with open_dump(*write(tmp_path, kind)) as dump:
+        dump.read(3, 11).logits.zero_()
+        dump.read(3, 11).target.zero_()
+        again = dump.read(3, 11)
+
+    np.testing.assert_array_equal(again.logits.numpy(), LOGITS[3:11])
+    np.testing.assert_array_equal(again.target.numpy(), TARGET[3:11])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -228,6 +242,14 @@ def test_single_rows_come_in_the_order_asked_for(tmp_path: Path) -> None:
     np.testing.assert_array_equal(batch.logits.numpy(), LOGITS[[30, 2, 2]])
 
 
+def test_a_dtype_as_long_as_its_file_is_named_in_short() -> None:
+    with pytest.raises(InvalidDump) as caught:
+        check_dtype("logits", np.dtype([(f"field {number}", "f4") for number in range(1000)]))
+
+    assert "('field 0', '<f4')" in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
 def test_probabilities_are_asked_about(tmp_path: Path) -> None:
     probs = torch.tensor(LOGITS).softmax(1).numpy()
 
@@ -235,6 +257,7 @@ def test_probabilities_are_asked_about(tmp_path: Path) -> None:
         analyse(probs, TARGET)
 
     assert caught.value.code == "looks-like-probabilities"
+    analyse(np.array([[2.0, -1.5, 0.5]] * ROWS), TARGET % 3)  # sums to 1, and is no probability
     assert analyse(probs, TARGET, logits_are="probabilities").loss == pytest.approx(analyse(LOGITS, TARGET).loss)
     assert analyse(probs, TARGET, logits_are="logits").loss != pytest.approx(analyse(LOGITS, TARGET).loss)
 
@@ -433,6 +456,26 @@ def test_a_parquet_file_is_read_from_any_row_group_by_a_process_that_ends_with_i
 
     assert [part.tolist() for part in backwards] == [LOGITS[s : s + 5].tolist() for s in (35, 20, 6, 0)]
     assert children() == others
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_blank_lines_before_a_table_are_passed_over_whatever_ends_a_line(tmp_path: Path, end: str) -> None:
+    (tmp_path / "a.csv").write_bytes(end.join(["", "  ", "1,2,0", "3,4,1", ""]).encode())
+
+    with open_dump(tmp_path / "a.csv", np.array([0, 1])) as dump:
+        assert dump.read(0, 2).logits.tolist() == [[1, 2, 0], [3, 4, 1]]
+
+
+def test_a_parquet_file_is_copied_only_where_it_has_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _none = write(tmp_path, "parquet-columns")
+    made, make = list[str](), tempfile.NamedTemporaryFile
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda suffix: made.append(suffix) or make(suffix=suffix))
+    others = children()
+
+    with open_dump(path):
+        assert (made, len(children() - others)) == ([], 1)
+    with open_dump(io.BytesIO(Path(path).read_bytes())):
+        assert (made, len(children() - others)) == ([".parquet"], 1)
 
 
 def children() -> set[int]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from dataclasses import replace
 from threading import Event
 from typing import Any
@@ -20,6 +21,7 @@ from xent_core.descent import path_bytes
 from xent_core.presets import PRESETS
 from xent_ui.gradient_descent import descent_run, view
 from xent_ui.gradient_descent.figures.player import frame_points
+from xent_ui.gradient_descent.state import RUN, STEP
 from xent_ui.server.limits import PUBLIC_VARIABLE
 from xent_ui.server.memory import Room
 from xent_ui.state.sheet import Sheet, sheet_of_preset
@@ -138,6 +140,7 @@ def test_a_path_that_leaves_the_numbers_is_shown_as_such() -> None:
     assert not any(text for row in first["data"][1]["text"] for text in row)
     assert {text for row in last["data"][1]["text"] for text in row} == {"NaN"}
     assert on_curve(last, "y3")["text"] == "NaN"
+    assert on_curve(last, "y3")["y"] == 0  # on the axis of steps
 
 
 def test_no_frame_moves_a_trace_that_takes_the_heatmaps_off_their_axes() -> None:
@@ -183,6 +186,13 @@ def test_losses_near_the_largest_number_do_not_break_the_picture() -> None:
     assert all(abs(place) < 1e301 for place in places)
     assert metrics(app)[0] == "5.0e+307"  # (5e307 + 1e308 + 0) / 3
     assert "went from 1.0e+308 to 1.0e+308" in words(app)
+
+
+def test_a_gap_lies_between_two_finite_logits_of_one_row() -> None:
+    logits = torch.tensor([[0.0, 1.0, -math.inf], [-9.0, -7.0, -8.5]])
+
+    assert view._largest_gap(logits) == 2.0
+    assert view._largest_gap(torch.full((2, 3), math.nan)) == -math.inf
 
 
 def test_a_gap_that_float64_cannot_hold_is_not_said_to_be_infinite() -> None:
@@ -242,6 +252,18 @@ def test_the_path_is_a_table_too() -> None:
     assert float(table["loss"][3]) == pytest.approx(by_hand("SGD", 1.0, 3)[2], abs=1e-6)
     _probs, grad, _loss = by_hand("SGD", 1.0, 0)
     assert float(table["predicted change"][0]) == pytest.approx(-float((grad**2).sum()), abs=1e-6)
+    app.number_input(key=STEP.name).set_value(1)
+    assert {tab.label.rpartition(", ")[2] for tab in run(app).tabs[1:]} == {"step 1"}
+
+
+def test_a_path_that_was_left_on_its_way_is_begun_anew() -> None:
+    app = open_page()
+    left = app.session_state[RUN.name]
+    left.job.was_left = True
+
+    assert run(app).session_state[RUN.name] is not left
+    again = app.session_state[RUN.name]
+    assert run(app).session_state[RUN.name] is again
 
 
 def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

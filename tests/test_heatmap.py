@@ -64,6 +64,13 @@ def test_large_matrices_carry_no_numbers(shape: tuple[int, int]) -> None:
     assert [trace.type for trace in draw(torch.zeros(shape), PROBABILITY).data] == ["heatmap"]
 
 
+@pytest.mark.parametrize(("shape", "gap"), [((32, 2), 1), ((2, 32), 1), ((33, 2), 0), ((2, 33), 0)])
+def test_cells_are_parted_as_long_as_they_are_wide(shape: tuple[int, int], gap: int) -> None:
+    trace = draw(torch.zeros(shape), GRADIENT, bound=1.0).data[0]
+
+    assert (trace.xgap, trace.ygap) == (gap, gap)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_drawn(dtype: torch.dtype) -> None:
     z = draw(torch.tensor([[0.5, 0.25]], dtype=dtype), PROBABILITY).data[0].z

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from harness.aio import in_a_thread
+from xent_host import idle_visits
 from xent_host.idle_visits import GOING_AWAY, HEARTBEAT, IdleLimits, IdleVisits, away
 from xent_host.visit_cookie import CONNECTION, Connection
 from xent_ui.server.limits import PUBLIC_VARIABLE
@@ -92,6 +94,38 @@ def test_where_many_are_it_ends_sooner() -> None:
 
     assert in_a_thread(scene(crowd=3)) == (0, 0)
     assert in_a_thread(scene(crowd=2)) == (1, 0)  # then there is room again
+
+
+def test_it_looks_again_when_the_time_is_over_and_sooner_if_that_is_long() -> None:
+    now = time.monotonic()
+    guard = IdleVisits(reads_all, IdleLimits(seconds=100, look_seconds=60))
+
+    assert guard._look_again_in(now) == 60
+    assert guard._look_again_in(now - 70) == pytest.approx(30, abs=5)
+    assert guard._look_again_in(now - 200) == 0
+
+
+def test_who_keeps_too_much_is_told_in_the_tab_and_ended() -> None:
+    async def scene() -> tuple[list[str], list[str]]:
+        told, ended = list[str](), list[str]()
+
+        async def tell(place: str) -> None:
+            told.append(place)
+
+        mine = idle_visits._Tab(Connection(frozenset(), is_visit=True, visit="mine"), tell)
+        tabs = [idle_visits._Tab(None, tell), mine]
+        idle_visits._TABS.update(tabs)
+        try:
+            await idle_visits.send_away("mine", ended.append)
+            await idle_visits.send_away("gone", ended.append)
+        finally:
+            idle_visits._TABS.difference_update(tabs)
+        return told, ended
+
+    told, ended = in_a_thread(scene())
+
+    assert told == [f"{idle_visits.PLACE}?{idle_visits.FULL}"]
+    assert ended == ["mine", "gone"]
 
 
 def test_nobody_who_works_on_is_ended_and_the_limits_leave_time_for_a_lesson() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -139,3 +140,21 @@ def test_small_uploads_do_not_begin_more_readers_than_there_may_be(monkeypatch: 
 
     assert "Try again in a minute" in page.warning[0].value
     assert not page.text
+
+
+def test_who_goes_elsewhere_while_a_page_waits_leaves_no_work_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = pool_of_one(monkeypatch, waiting=2)
+    pool.submit(lambda _job: GO_ON.wait(60))
+    begun = Event()
+
+    def leave(*_words: object, **_options: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(job_progress, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(job_progress.st, "empty", lambda: SimpleNamespace(info=leave))
+    with pytest.raises(InterruptedError):
+        job_progress.run_and_wait(begun.set, size_bytes=2**20)
+    GO_ON.set()
+
+    assert pool.submit(lambda _job: None).is_done(60)  # after all that came before
+    assert not begun.is_set()

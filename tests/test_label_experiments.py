@@ -114,11 +114,14 @@ def test_a_flip_says_how_the_loss_changes() -> None:
 
 
 def test_a_flip_with_weights_moves_every_row() -> None:
-    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), weight=("1", "2", "5"))
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), weight=("4", "1", "5"))
     app = open_section("flip", sheet)
 
-    assert app.metric[2].value == "8 → 5"
+    assert app.metric[2].value == "10 → 6"
     assert "every row moves" in words(app)
+    chart = next(chart for chart in app.get("plotly_chart") if "flip_gradient" in chart.proto.id)
+    drawn = json.loads(chart.proto.spec)["data"][0]
+    assert drawn["zmax"] == -drawn["zmin"] == pytest.approx(2 * 4 / 6)  # row 2 has the largest share of all: 4/6
 
 
 def test_the_gradient_times_the_temperature_comes_near_its_limit() -> None:

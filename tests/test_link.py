@@ -63,6 +63,14 @@ def test_the_link_to_a_preset_is_short(preset: str) -> None:
     assert len(link_to(sheet_of_preset(PRESETS[preset])).query()) < 1_000
 
 
+def test_a_target_of_probabilities_stays_so_whatever_form_the_link_asks_for() -> None:
+    soft = Problem([[1.0, 2.0, 3.0]], [[0.2, 0.3, 0.5]])
+
+    opening = opening_of(Link(token=to_token(soft), form=CLASS_INDEX))
+
+    assert opening.sheet.to_problem() == soft
+
+
 def test_usual_names_are_left_out_and_others_are_not() -> None:
     named = WORKED.with_names(("cat", "dog", "class 2"), WORKED.row_names)
 

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from harness.app_test import hidden_data, open_app, run
 from xent_core.presets import PRESETS
 from xent_ui.one_example import live
+from xent_ui.one_example.figures import Line, sweep_lines
 from xent_ui.one_example.state import DRAFT, FRESH_CLASSES, LIVE_ROW
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.text import number
@@ -252,3 +253,13 @@ def test_names_are_plain_text_in_the_table() -> None:
     app = open_page(change=ODD["names"])
 
     assert table(app)["class"][0].startswith(r"\!\[x\]\(")
+
+
+def test_a_legend_cuts_names_that_what_one_points_at_gives_whole() -> None:
+    name = "a class of many words"
+    (line, limit) = sweep_lines([1.0, 2.0], [Line(name, (3.0, 4.0)), Line("0", (5.0, 5.0), is_limit=True)]).data
+
+    assert line.name == name[:14]
+    assert line.hovertemplate.startswith(name)
+    assert (line.line.dash, limit.line.dash) == ("solid", "dot")
+    assert line.line.color == limit.line.color

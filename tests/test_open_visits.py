@@ -35,6 +35,15 @@ def full(most: int = 10) -> tuple[OpenVisits, list[OpenVisit]]:
     return visits, crowd
 
 
+def test_who_has_given_way_leaves_again_when_its_line_ends() -> None:
+    visits, crowd = full()
+
+    for _twice in range(2):
+        visits.leave(crowd[0])
+
+    assert len(visits) == 9
+
+
 async def enter(visits: OpenVisits, address: str) -> bool:
     entered = visits.enter(OpenVisit(address, nowhere))
     await asyncio.sleep(0)

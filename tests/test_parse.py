@@ -74,6 +74,7 @@ def test_nan_is_a_number_to_parse(text):
         ("1,234,567.8", "no separator: 1234567.8"),
         ("abc", "'abc' is not a number"),
         ("1_000", "without underscores: 1000"),
+        ("1_000x", "Write digits with a point"),
         ("0x10", "decimal digits"),
         ("\uff11\uff12", "Write its digits as 0 to 9"),
         ("\u0663", "Write its digits as 0 to 9"),

@@ -123,6 +123,19 @@ def test_the_right_call_gives_the_loss_that_is_meant(pitfall):
     assert float(pitfall.right.loss.double().mean()) == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.parametrize("code", [code for code in EXAMPLES if code.startswith("soft-target-")])
+def test_the_right_code_for_probabilities_is_right_for_other_rows_too(code):
+    """Two rows of three classes, so that neither stands for the other; a row of votes times 7 means the same."""
+    example = EXAMPLES[code]
+    logits, target = example.logits(), example.target()
+    if code == "soft-target-not-normalised":
+        target[2] *= 7
+
+    pairs = [example.right(F, logits[[a, b]], target[[a, b]]) for a, b in ((0, 1), (1, 2), (2, 0))]
+
+    assert mean(*map(float, pairs)) == pytest.approx(MEANT.get(code, PLAIN), rel=1e-5)
+
+
 @EACH
 def test_the_code_that_is_shown_gives_the_numbers_that_are_shown(pitfall):
     for call in (pitfall.wrong, pitfall.right):

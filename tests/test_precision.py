@@ -19,6 +19,7 @@ from xent_core.precision import (
     MEAN,
     MEAN_IN_FLOAT32,
     PRECISION_PRESETS,
+    SCALES,
     ErrorLine,
     Rounded,
     in_every_dtype,
@@ -235,6 +236,11 @@ def test_the_errors_of_the_sweep_are_those_against_fifty_digits(name: str, scale
     assert line.loss_errors[0] == pytest.approx(abs(float(here.detach()) - loss), abs=1e-14)
     grad_error = float((logits.grad.double() - torch.tensor(gradient, dtype=torch.float64)).abs().max())
     assert line.grad_errors[0] == pytest.approx(grad_error, abs=1e-14)
+
+
+def test_the_sweep_goes_from_a_tenth_to_a_thousand_by_six_steps_to_a_decade() -> None:
+    assert len(SCALES) == 25
+    assert (SCALES[0], SCALES[6], SCALES[-1]) == (0.1, 1.0, 1000.0)
 
 
 def test_log_of_softmax_breaks_earlier_the_smaller_the_range_of_the_dtype() -> None:

@@ -13,6 +13,7 @@ from tests.problems import call_of
 from xent_core.precision import PRECISION_PRESETS
 from xent_core.presets import PRESETS
 from xent_core.problem import DTYPES
+from xent_ui.precision import view
 from xent_ui.precision.figures import Curve, error_curves
 from xent_ui.state.sheet import sheet_of_preset
 from xent_ui.text import MINUS
@@ -146,3 +147,20 @@ def test_curves_show_what_a_logarithm_has_no_place_for() -> None:
     assert edges.y == (None, low, low, high, None)
     assert 0 < low < 1e-20 < 2e-3 < high
     assert edges.customdata[2] == "1·10⁻²⁰⁰"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.23456, "1.2346"),
+        (0.0123456, "0.01235"),
+        (-0.00123456, f"{MINUS}0.001235"),
+        (1.23456e-6, "0.000001235"),
+        (1.23456e-7, "1.2e−07"),
+        (0.0, "0.0000"),
+    ],
+)
+def test_four_digits_tell_the_dtypes_apart(monkeypatch: pytest.MonkeyPatch, value: float, text: str) -> None:
+    monkeypatch.setattr(view, "decimals", lambda: 4)
+
+    assert view._digits(value) == text

@@ -40,6 +40,16 @@ def test_what_was_used_counts_half_after_the_half_life() -> None:
     assert used.of(visit("3")) == 0
 
 
+def test_of_what_others_of_its_address_used_no_more_than_so_much_sets_a_visit_back() -> None:
+    used = usage()
+    for name, seconds in (("a", 0.1), ("b", 0.3), ("c", 1.0), ("d", 2.0)):
+        used.add(visit("another", name), seconds)
+
+    standings = used.standings([visit("1", name) for name in "abcd"])
+
+    assert {one.address: round(back, 6) for one, back in standings.items()} == {"a": 0, "b": 0.2, "c": 0.5, "d": 0.5}
+
+
 def test_a_lump_of_an_hour_counts_as_no_more_than_a_processor_that_was_never_idle() -> None:
     used = usage()
     used.add(visit("1"), 3600.0)

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,6 +163,18 @@ def test_an_error_gets_a_number_on_the_page_and_its_place_in_the_log_but_no_word
     assert re.match(r"xent_core/parse/number\.py:\d+ parse_number", line["where"])
     assert "3.14" not in page.error[0].value + out
     assert not page.exception
+
+
+def test_a_page_that_fails_where_it_has_failed_before_starts_its_widgets_anew() -> None:
+    page = AppTest.from_function(a_page_that_fails)
+    page.session_state["visit"] = SimpleNamespace(failures=set(), begun={"a widget"}, revision=Counter())
+    page.session_state["a widget"] = "a value that no page can show"
+
+    assert "The table is kept: undo" in page.run().error[0].value
+    assert "a widget" in page.session_state
+    assert "everything else starts anew" in page.run().error[0].value
+    assert "a widget" not in page.session_state
+    assert not page.session_state["visit"].begun
 
 
 def test_an_error_inside_a_library_names_both_places() -> None:

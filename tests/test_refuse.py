@@ -29,5 +29,20 @@ def test_a_refusal_has_a_status_a_sentence_and_headers(kind: str, prefix: str) -
     assert (body["type"], body["body"]) == (f"{prefix}http.response.body", b"No room")
 
 
+def test_an_app_that_has_refused_a_websocket_stays_until_it_is_gone() -> None:
+    told = [{"type": kind} for kind in ("websocket.connect", "websocket.send", "websocket.disconnect")]
+
+    async def receive() -> Message:
+        return told.pop(0)
+
+    async def send(_message: Message) -> None:
+        pass
+
+    scope = {"type": "websocket", "extensions": {"websocket.http.response": {}}}
+    in_a_thread(refuse(503, "No room", scope, receive, send))
+
+    assert told == []
+
+
 def test_where_a_websocket_cannot_be_answered_it_is_closed() -> None:
     assert refused("websocket") == [{"type": "websocket.close", "code": 1013}]

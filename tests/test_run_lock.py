@@ -525,3 +525,9 @@ def test_a_rest_whose_visitor_has_moved_on_is_left_out(monkeypatch: pytest.Monke
         stays.request_rerun(request(rest))
 
     assert ran == ["the rest of who stays"]
+
+
+def test_sixty_turns_of_a_thread_take_no_noticeable_time_and_not_all_of_it() -> None:
+    """As often an edit gives the interpreter away; a switch itself takes some microseconds."""
+    assert 60 * run_scheduler.SWITCH_SECONDS <= 0.01
+    assert run_scheduler.SWITCH_SECONDS >= 10e-6

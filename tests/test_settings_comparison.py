@@ -222,6 +222,17 @@ def test_no_weight_counts_as_ones() -> None:
     assert swept.losses[1] == pytest.approx(float(halfway), rel=1e-6)
 
 
+def test_the_dtype_alone_comes_from_b_with_what_a_has_rounded_and_no_other_weight() -> None:
+    fine = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
+    double = BATCH.to(torch.float64)
+
+    rounded = with_option_of(replace(BATCH, weight=fine.float()), replace(double, weight=fine), "dtype")
+    other = with_option_of(replace(BATCH, weight=fine.float()), replace(double, weight=10 * fine), "dtype")
+
+    assert rounded.weight.tolist() == [0.1, 0.2, 0.3]
+    assert other.weight.tolist() == fine.float().tolist()
+
+
 def test_the_dtype_goes_through_those_between() -> None:
     a = replace(BATCH, logits=torch.tensor([[0.1, 0.2, 0.3]] * 3))
     swept = sweep_option(a.to(torch.float16), replace(a, logits=a.logits.double()), "dtype")
@@ -229,6 +240,7 @@ def test_the_dtype_goes_through_those_between() -> None:
 
     assert swept.values == ("float16", "bfloat16", "float32", "float64")
     assert swept.losses[1] == float(bfloat16)
+    assert swept.losses[2] == float(F.cross_entropy(a.logits, a.target))  # what float16 has rounded away is not lost
 
 
 def test_what_has_no_between_has_two_points() -> None:

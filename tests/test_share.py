@@ -1,6 +1,7 @@
 """Links in the running app, through AppTest: what they open, lock, hide and say, on every page."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import pytest
@@ -55,6 +56,37 @@ def test_the_share_button_gives_a_link_that_opens_the_same_table() -> None:
     link = link_of_query(shared_link(at).removeprefix("?"))
 
     assert opening_of(link).sheet == SHEET
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("https://a.org/xent/precision", "https://a.org/xent/"),
+        ("https://a.org/xent/precision/", "https://a.org/xent/"),
+        ("https://a.org/xent", "https://a.org/xent/"),
+        ("https://a.org", "https://a.org/"),
+        (None, ""),
+    ],
+)
+def test_a_link_begins_at_the_root_wherever_it_is_made(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, root: str
+) -> None:
+    monkeypatch.setattr(session, "st", SimpleNamespace(context=SimpleNamespace(url=url)))
+    monkeypatch.setattr(session, "visit", lambda: SimpleNamespace(pages={"precision": "Precision"}))
+
+    assert session.root() == root
+
+
+def test_what_a_class_may_not_change_or_see_may_be_several_things() -> None:
+    at = open_link(link_to(SHEET))
+    at.session_state["share_button"] = True
+    at.session_state["share_class"] = True
+    at = run(at)
+    at.button_group(key="share_locked").set_value(["presets", "options"])
+    link = link_of_query(shared_link(at).removeprefix("?"))
+
+    assert link.locked == {"presets", "options"}
+    assert link.hidden == frozenset()
 
 
 def test_an_opened_table_shows_the_numbers_of_pytorch() -> None:

@@ -404,6 +404,20 @@ def test_a_number_as_text_reads_back_and_no_text_with_fewer_digits_does(dtype, v
         assert digits == 1 or not reads_back(float(f"{value:.{digits - 1}g}"))
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("label_smoothing", 1.5, "label_smoothing is 1.5, expected 0.0 to 1.0."),
+        ("temperature", 0.0, "temperature is 0.0, expected 1e-06 to 1000000.0."),
+    ],
+)
+def test_an_option_out_of_its_range_is_named_with_what_came_and_what_was_expected(option, value, words):
+    with pytest.raises(InvalidSheet) as caught:
+        dataclasses.replace(SHEET, **{option: value})
+
+    assert str(caught.value) == words
+
+
 def test_an_invalid_problem_is_told_when_the_problem_is_asked_for():
     with pytest.raises(InvalidProblem):
         dataclasses.replace(SHEET, target_kind=PROBABILITIES, ignore_index=1).to_problem()

@@ -1,5 +1,6 @@
 """The step by step page without a browser: what it shows of every step, and that nothing odd breaks it."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from xent_core import trace
 from xent_core.presets import PRESETS
 from xent_ui.state.sheet import PROBABILITIES, Sheet, sheet_of_preset
 from xent_ui.step_by_step import stage as stages
+from xent_ui.step_by_step.figures import Node, graph
 from xent_ui.step_by_step.state import PLAYING, STAGE
 from xent_ui.step_by_step.step_formulas import step_formula
 from xent_ui.text import number
@@ -80,6 +82,7 @@ def test_what_is_made_and_what_is_used_are_marked() -> None:
     assert table.iloc[4, 1] == ":orange-background[0.1353]"
     assert table.iloc[5, 2] == ":orange-background[1.5032]"
     assert table.iloc[7, 1].startswith(":gray[")
+    assert [line for line, name in enumerate(table.iloc[:, 0]) if name.startswith("▶")] == [6]
 
 
 def test_the_article_s_exponentials_are_shown_beside_the_shifted_ones() -> None:
@@ -268,3 +271,49 @@ def test_a_cell_opens_its_own_sum_wherever_the_stepper_stands(
     formula = opened_now.pop()
     assert all(one in formula for one in numbers)
     assert place(page).startswith("step 4 of 22")
+
+
+@pytest.mark.parametrize("has_side", [False, True])
+def test_the_boxes_of_the_graph_lie_within_it_side_by_side_or_below_each_other(has_side: bool) -> None:
+    nodes = [Node(str(level), "z", "1", "2", level) for level in range(3)]
+    nodes += [Node("side", "y", "1", "2", 1, side=True)] if has_side else []
+    edges = [("0", "1"), ("1", "2")] + [("0", "side"), ("side", "2")] * has_side
+
+    figure = graph(nodes, edges, backward=False, levels=3)
+
+    (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    boxes = [box for box in figure.layout.shapes if box.type == "rect"]
+    assert len(boxes) == len(nodes)
+    assert all(left <= box.x0 < box.x1 <= right for box in boxes)
+    assert all(top <= min(box.y0, box.y1) < max(box.y0, box.y1) <= bottom for box in boxes)
+    for place, one in enumerate(boxes):
+        for other in boxes[:place]:
+            beside = one.x0 >= other.x1 or other.x0 >= one.x1
+            below = min(one.y0, one.y1) >= max(other.y0, other.y1) or min(other.y0, other.y1) >= max(one.y0, one.y1)
+            assert beside or below
+    sides = [
+        end
+        for box in boxes
+        for end in (
+            ((box.x0 + box.x1) / 2, box.y0),
+            ((box.x0 + box.x1) / 2, box.y1),
+            (box.x0, (box.y0 + box.y1) / 2),
+            (box.x1, (box.y0 + box.y1) / 2),
+        )
+    ]
+    arrows = [note for note in figure.layout.annotations if note.showarrow]
+    assert len(arrows) == len(edges)
+    for x, y in [(arrow.x, arrow.y) for arrow in arrows] + [(arrow.ax, arrow.ay) for arrow in arrows]:
+        assert min(math.dist((x, y), side) for side in sides) < 1e-9  # in the middle of a side of a box
+
+
+def test_both_routes_to_the_gradient_stand_below_each_other() -> None:
+    """p of 1, 2 and 3 is 0.0900, 0.2447 and 0.6652; the label of row 0 is 2, and of three rows D is 3."""
+    shown: pd.DataFrame = opened(row=0, stage=LAST).table[-1].value
+
+    p = [math.exp(z) / (math.exp(1) + math.exp(2) + math.exp(3)) for z in (1, 2, 3)]
+    gradient = [number((share - label) / 3) for share, label in zip(p, (0, 0, 1), strict=True)]
+    assert [list(line)[1:] for line in shown.itertuples(index=False)] == [
+        [number(-0.0), number(-0.0), number(-1 / (3 * p[2]))],
+        *[gradient] * 4,
+    ]

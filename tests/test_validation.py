@@ -37,6 +37,13 @@ def refusal(*args: object, **options: object) -> InvalidProblem:
     return caught.value
 
 
+def test_an_axis_of_one_is_dropped_only_if_what_is_left_fits() -> None:
+    logits = torch.zeros(2, 3)
+
+    assert "squeeze(1)" in refusal(logits, torch.zeros(2, 1, dtype=torch.int64)).fix
+    assert "1 rows against 2" in str(refusal(logits, torch.zeros(1, 5, dtype=torch.int64)))
+
+
 # As PyTorch
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
+from xent_core.dump.statistics import histogram_of
 from xent_core.loss_options import LossOptions
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
@@ -25,6 +27,7 @@ from xent_ui.your_logits import pairs as dump_pairs
 from xent_ui.your_logits import suspects as dump_suspects
 from xent_ui.your_logits import view as your_logits
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
+from xent_ui.your_logits.figures import bars, reliability
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, row_detail, sheet_of_rows
 
 PAGE = "pages/apply/your_logits.py"
@@ -100,6 +103,48 @@ def test_an_uploaded_dump_gives_pytorchs_numbers() -> None:
 
     assert value(app, "rows") == f"{int((y != -100).sum())} / 300"
     assert value(app, "loss (nats)") == f"{float(F.cross_entropy(z, y)):.4f}"
+
+
+def test_the_page_says_what_one_and_ten_percent_carry_and_which_rows_carry_nothing() -> None:
+    """Of a hundred rows of p = 3/4 and 1/4 one is wrong: norms of 3 and 1; one more row is NaN."""
+    logits = np.array([[0.0, np.log(3)], *[[np.log(3), 0.0]] * 99, [np.nan, 0.0]])
+    app = upload(npz(logits=logits, target=np.zeros(101, np.int64)))
+
+    assert "1 % of the examples carry 3 % of the gradient, 10 % carry 12 %." in said(app)  # 3/102, 12/102
+    assert "The gradient of 1 rows is not finite" in said(app)
+    assert value(app, "rows") == "101"
+    assert value(app, "accuracy") == "98.02%"  # 99 of 101
+
+
+@pytest.mark.parametrize(
+    ("stage", "rows", "total", "shown"),
+    [
+        ("rows", 30, 120, (0.25, "row 30 of 120")),
+        ("temperature", 60, 120, (0.5, "best temperature: row 60 of 120")),
+        ("rows", 0, 0, (0.0, "row 0 of 0")),
+    ],
+)
+def test_the_bar_says_which_part_of_the_rows_is_read(
+    stage: str, rows: int, total: int, shown: tuple[float, str]
+) -> None:
+    progress = Progress(stage, rows, total, 1.0, pytest.fail)
+
+    assert your_logits._progress(SimpleNamespace(progress=progress)) == shown
+    assert your_logits._progress(SimpleNamespace(progress=None))[0] == 0
+
+
+def test_a_picture_of_shares_goes_from_0_to_1_with_room_for_whole_marks() -> None:
+    summary = analyse(*draw(40, 3), fit_temperature=False)
+    figure = reliability(summary.reliability, confidence="p", accuracy="right")
+
+    for low, high in (figure.layout.xaxis.range, figure.layout.yaxis.range):
+        assert -0.1 < low < 0
+        assert 1 < high < 1.1
+
+
+def test_where_every_value_is_0_there_is_nothing_to_draw_on_a_logarithmic_axis() -> None:
+    assert bars(histogram_of(torch.zeros(3))) == []
+    assert sum(count for _low, _high, count in bars(histogram_of(torch.tensor([0.0, 1.0, 9.0])))) == 3
 
 
 def test_labels_may_lie_in_another_file() -> None:
