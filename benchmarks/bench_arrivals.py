@@ -1,5 +1,7 @@
 """What a class costs that comes all at once: visits that open and edit from the start, and two hundred who stay.
 
+The aims are those of hosted.py. `app.py`, which is for one's own computer, must not let a visit's connection time out.
+
 Each visitor asks for what a browser asks for: the answer to an edit, and the rest of the page when the hand has rested.
 Milliseconds depend on the machine: they are aims, for two cores, on which the visitors run too.
 """
@@ -31,7 +33,7 @@ def arrivals(script: str) -> list[Result]:
     with serve(ROOT / script) as server:
         visit(_come([server.url], 2, A_SECOND, WARM_UP_SECONDS))  # what only the first visitors wait for
         opened, edits = visit(_come([server.url], ARRIVING, A_SECOND, ARRIVING / A_SECOND))
-    return [
+    results = [
         waits_over_aim(
             f"p95 of an edit while {ARRIVING} come to {script}, {A_SECOND:g} a second,",
             edits,
@@ -45,6 +47,7 @@ def arrivals(script: str) -> list[Result]:
             detail=f"{opened[-1]:.2f} s, the slowest {max(opened):.2f} s",
         ),
     ]
+    return results if script == "hosted.py" else [result._replace(aim=None) for result in results]
 
 
 def many_on_replicas() -> Result:
