@@ -21,7 +21,8 @@ OTHERS = {"min": "max", "max": "min", "any": "all", "all": "any", "argmax": "arg
           "minimum": "maximum", "maximum": "minimum", "isnan": "isinf"}  # fmt: skip  # pairs
 STEPS = {"abs", "strip", "lower", "upper", "detach", "double", "float", "clone", "sorted", "round", "clamp", "flatten",
          "contiguous", "cpu", "squeeze", "unsqueeze", "copy", "nan_to_num", "exp", "log", "sqrt", "t", "tolist", "sort",
-         "removesuffix", "removeprefix", "rstrip", "lstrip", "casefold", "reversed", "set", "bool"}  # fmt: skip
+         "removesuffix", "removeprefix", "rstrip", "lstrip", "casefold", "reversed", "set",
+         "bool"}  # fmt: skip  # calls
 AXES = {"dim", "axis"}
 ALONG = {"sum", "mean", "max", "min", "amax", "amin", "argmax", "softmax", "log_softmax", "any", "all", "size"}
 SMALL = 0.05  # a number below it, and above 0, is a tolerance

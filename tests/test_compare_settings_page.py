@@ -3,15 +3,18 @@
 import json
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
 from harness import app_test
 from harness.app_test import open_app, run
 from xent_core.presets import PRESETS
+from xent_ui.compare_settings import two_gradients
 from xent_ui.compare_settings.examples import EXAMPLES
 from xent_ui.state.sheet import Sheet, sheet_of_preset
 from xent_ui.text import number
@@ -192,3 +195,17 @@ def test_names_are_shown_as_they_are_written() -> None:
     app = example(open_page(sheet=sheet), "smoothing")
 
     assert "![x](" not in "".join(info.value for info in app.info)
+
+
+def test_the_losses_beside_the_pulls_keep_all_their_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, dict[str, torch.Tensor]] = {}
+    monkeypatch.setattr(two_gradients, "_pull_table", lambda _names, _pulls, first, kind: drawn.update({kind: first}))
+    losses = (torch.tensor([0.1, 1e-9], dtype=torch.float64), torch.tensor([1 / 3, 2e-9], dtype=torch.float64))
+
+    two_gradients.by_row_and_class(SimpleNamespace(row_pulls=None, class_pulls=None), WORKED, losses)
+
+    assert {name: loss.tolist() for name, loss in drawn["row"].items()} == {
+        "loss A": [0.1, 1e-9],
+        "loss B": [1 / 3, 2e-9],
+    }
+    assert drawn["class"] == {}

@@ -165,6 +165,17 @@ def test_shards_are_read_as_one(tmp_path: Path) -> None:
         assert dump.shard_starts == [0, 10, 11, 40]
 
 
+def test_tokens_in_memory_are_rows_too() -> None:
+    logits, target = np.stack([LOGITS, 2 * LOGITS]), np.stack([TARGET, TARGET])
+
+    with open_dump(logits, target) as dump:
+        batch = dump.read(ROWS - 1, ROWS + 1)
+
+    assert (dump.rows, dump.classes) == (2 * ROWS, CLASSES)
+    np.testing.assert_array_equal(batch.logits.numpy(), np.stack([LOGITS[-1], 2 * LOGITS[0]]))
+    np.testing.assert_array_equal(batch.target.numpy(), [TARGET[-1], TARGET[0]])
+
+
 def test_tokens_of_a_language_model_are_rows(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", logits=LOGITS.reshape(5, 8, CLASSES), target=TARGET.reshape(5, 8))
 

@@ -55,6 +55,8 @@ def test_the_page_begins_with_the_logits() -> None:
 
     assert not page.exception
     assert place(page) == "step 1 of 22 · forward 1 of 11"
+    buttons = [button for button in page.button if button.key.startswith("step_")]
+    assert len({button.icon for button in buttons if button.icon}) == len(buttons) == 5
 
 
 @pytest.mark.parametrize("preset", PRESETS)
