@@ -21,6 +21,8 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
     keys = {"target": None if choices.has_target else _key(file, "target", choices.target)}
     keys |= {role: _key(file, role, getattr(choices, role)) for role in ("ids", "text", "image")}
     keys |= {role: _key(file, role, None) for role in ("features", "sample_weight", "class_names")}
+    if keys["target"] is None and not choices.has_target:
+        keys["target"] = _only_labels(file, logits)
     used = {logits, *keys.values()}
     target = keys["target"]
     return Reading(
@@ -67,6 +69,18 @@ def _logits_key(file: OpenFile, choice: str | tuple[str, ...] | None) -> str:
     if len(file.arrays) == 1:
         return next(iter(file.arrays))
     raise _which(file, "classes", fractions)
+
+
+def _only_labels(file: OpenFile, logits: str) -> str | None:
+    """The only array that has a whole number for each row of logits, as np.savez("dump.npz", logits, target) has it."""
+    known = {name for role, names in ROLES.items() if role != "target" for name in names}
+    rows = file.arrays[logits].shape[:-1]
+    found = [
+        key
+        for key, array in file.arrays.items()
+        if array.is_integer and array.shape == rows and key.lower() not in known
+    ]
+    return found[0] if len(found) == 1 and found[0] != logits else None
 
 
 def _which(file: OpenFile, option: str, found: list[str]) -> InvalidDump:

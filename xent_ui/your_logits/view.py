@@ -80,8 +80,9 @@ def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
         "ids": (_("Names of the rows"), "image_id"),
     }
     with st.expander(_("Columns of a table"), icon=":material/view_column:"):
-        for entry in (*COLUMN_FIELDS.values(), NO_HEADER):
+        for entry in COLUMN_FIELDS.values():
             session.begin(entry)
+        session.begin(NO_HEADER)
         for place, (name, (title, placeholder)) in zip(st.columns(3), titles.items(), strict=True):
             text = place.text_input(
                 title,

@@ -18,6 +18,7 @@ from xent_core.dump.formats.npz_file import PickleFound, open_npz
 from xent_core.dump.formats.parquet_file import open_parquet
 from xent_core.dump.formats.safetensors_file import open_safetensors
 from xent_core.dump.formats.text_stream import PACKED, TextStream
+from xent_core.dump.formats.torch_file import open_torch
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
@@ -165,9 +166,9 @@ def _recognised(raw: RawFile) -> OpenFile:
             if start.startswith(kind.first_bytes):
                 return kind.open(raw)
     except PickleFound:
-        raise _is_pickle(name) from None
+        return _open_pickle(raw)
     if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or suffix in (".pt", ".pth", ".pkl"):
-        raise _is_pickle(name)
+        return _open_pickle(raw)
     for kind in KINDS:
         if kind.is_likely(start, suffix):
             return kind.open(raw)
@@ -179,8 +180,13 @@ def _recognised(raw: RawFile) -> OpenFile:
     )
 
 
-def _is_pickle(name: str) -> InvalidDump:
-    return InvalidDump(
+def _open_pickle(raw: RawFile) -> OpenFile:
+    """The tensors in it, where nothing else is. Raises: InvalidDump."""
+    opened = open_torch(raw)
+    if opened is not None:
+        return opened
+    name = raw.name
+    raise InvalidDump(
         "file-pickle",
         _("{name} is a file of torch.save or pickle, which may run any code when it is loaded").format(name=name),
         _("numbers only, as in {formats}").format(formats=", ".join(FORMATS)),
