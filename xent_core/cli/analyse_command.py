@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -95,8 +96,18 @@ def run(arguments: argparse.Namespace) -> str:
         )
         sys.stderr.write(stopped + "\n")
     if report is not None:
-        report.write_text(report_html(summary, title=Path(str(arguments.logits)).name), encoding="utf-8")
+        _write_whole(report, report_html(summary, title=Path(str(arguments.logits)).name))
     return summary.as_json() if arguments.json else summary_text(summary)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """The file appears whole or not at all. Raises: OSError."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def summary_text(summary: DumpSummary) -> str:

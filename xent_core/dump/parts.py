@@ -184,7 +184,7 @@ def check_companion(role: str, part: Array, rows: Array, lead: tuple[int, ...]) 
             _("one entry for each of the {rows} rows").format(rows=math.prod(lead)),
             _("Take all parts from the same run."),
         )
-    if role != "ids" and not (part.is_floating or part.is_integer):
+    if role not in ("ids", "text", "image") and not (part.is_floating or part.is_integer):
         raise InvalidDump(
             f"{role.replace('_', '-')}-dtype",
             _("{role} has dtype {dtype}").format(role=role, dtype=part.dtype),

@@ -37,7 +37,7 @@ class Batch:
       target: class indices, int64, shape (n,); some may be ignore_index.
       features: what the last layer saw, shape (n, H), or None.
       sample_weight: one factor for each row, float64, shape (n,), or None.
-      ids: the names of the examples, or None.
+      ids, text, image: the names of the examples, their texts, and the paths of their pictures, or None.
     """
 
     rows: Tensor
@@ -46,6 +46,8 @@ class Batch:
     features: Tensor | None = None
     sample_weight: Tensor | None = None
     ids: tuple[str, ...] | None = None
+    text: tuple[str, ...] | None = None
+    image: tuple[str, ...] | None = None
 
 
 class Dump:
@@ -92,14 +94,20 @@ class Dump:
             logits = logits.log()
         features = self._parts.get("features")
         weights = self._parts.get("sample_weight")
-        ids = self._parts.get("ids")
+
+        def texts(role: str) -> tuple[str, ...] | None:
+            part = self._parts.get(role)
+            return None if part is None else tuple(str(value) for value in part.values(start, stop))
+
         return Batch(
             torch.arange(start, stop),
             logits,
             self._parts["target"].tensor(start, stop).long(),
             None if features is None else features.tensor(start, stop),
             None if weights is None else weights.tensor(start, stop).double(),
-            None if ids is None else tuple(str(value) for value in ids.values(start, stop)),
+            texts("ids"),
+            texts("text"),
+            texts("image"),
         )
 
     def read_rows(self, rows: Sequence[int]) -> Batch:
@@ -146,9 +154,19 @@ def joined(batches: Sequence[Batch]) -> Batch:
         parts = [getattr(batch, name) for batch in batches]
         return None if parts[0] is None else torch.cat(parts)
 
-    ids = None if batches[0].ids is None else tuple(name for batch in batches for name in batch.ids or ())
+    def texts(name: str) -> tuple[str, ...] | None:
+        parts = [getattr(batch, name) for batch in batches]
+        return None if parts[0] is None else tuple(text for part in parts for text in part)
+
     return Batch(
-        stacked("rows"), stacked("logits"), stacked("target"), stacked("features"), stacked("sample_weight"), ids
+        stacked("rows"),
+        stacked("logits"),
+        stacked("target"),
+        stacked("features"),
+        stacked("sample_weight"),
+        texts("ids"),
+        texts("text"),
+        texts("image"),
     )
 
 
