@@ -185,6 +185,11 @@ def _is_parquet(source: Any) -> bool:
     return bool(start == b"PAR1")
 
 
+def _plain_text(kind: Any) -> Any:
+    """The type of texts that lie one after another, for those of polars, which pyarrow computes nothing with."""
+    return pa.large_string() if pa.types.is_string_view(kind) else kind
+
+
 class _ArrowFile:
     """A file of Arrow: record batches one after another, with a directory at the end or, as a stream, without.
 
@@ -194,7 +199,9 @@ class _ArrowFile:
     def __init__(self, source: Any) -> None:
         self._source = pa.memory_map(source) if isinstance(source, str) else pa.PythonFile(source, mode="r")
         self._is_stream = self._source.read(6) != b"ARROW1"
-        self.schema_arrow = self._reader().schema
+        schema = self._reader().schema
+        fields = [field.with_type(_plain_text(field.type)) for field in schema]
+        self.schema_arrow = pa.schema(fields, schema.metadata)
 
     def _reader(self) -> Any:
         self._source.seek(0)
@@ -208,7 +215,7 @@ class _ArrowFile:
         found = reader if self._is_stream else map(reader.get_batch, range(reader.num_record_batches))
         for batch in found:
             batch.validate(full=True)
-            yield batch
+            yield batch.cast(self.schema_arrow)
 
     def described(self) -> dict[str, Any]:
         """The facts of ParquetRows; a record batch counts as a row group."""
@@ -300,7 +307,7 @@ def send(path: str, group: int, columns: list[str] | None, sink: IO[bytes]) -> N
     sink.flush()
     schema = parquet.schema_arrow  # made anew each time
     columns = schema.names if columns is None else columns
-    schema = pa.schema([schema.field(column) for column in columns])
+    schema = pa.schema([schema.field(column) for column in columns], schema.metadata)
     with pa.ipc.new_stream(sink, schema) as stream:
         sink.flush()
         for batch in batches(parquet, group, columns):

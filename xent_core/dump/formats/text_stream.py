@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
 import numpy as np
@@ -55,7 +56,9 @@ class TextStream:
         """Whole lines, about BLOCK_BYTES at a time."""
         rest = b""
         is_first = True
-        for chunk in self._chunks():
+        chunks = self._chunks()
+        # unpacking takes about as long as reading what was unpacked; a sandboxed process has one thread
+        for chunk in chunks if self.codec is None or self._raw.limits is not None else _ahead(chunks):
             if is_first:
                 if chunk.startswith(_WIDE_BOMS):
                     raise _no_text(self.name, _("it is in UTF-16"))
@@ -136,6 +139,15 @@ class TextStream:
                 _("a whole file packed by gzip, bzip2 or zstd"),
                 _("Write or copy it again."),
             ) from error
+
+
+def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same, each read by another thread while the one before is used."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, chunks, b"")
+        while chunk := following.result():
+            following = thread.submit(next, chunks, b"")
+            yield chunk
 
 
 class _Unclosable(io.RawIOBase):
