@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from xent_core import Problem
 from xent_core.__main__ import main
 from xent_core.codec import read_file, to_csv
-from xent_core.columns import Column, ColumnChoices, UnclearColumns, decide
+from xent_core.column_rule import decide
+from xent_core.columns import Column, ColumnChoices, UnclearColumns
 from xent_core.dump import InvalidDump, analyse
 
 ROWS, CLASSES = 60, 3

@@ -3,6 +3,7 @@
 tests/data/dumps/ holds what scripts/make_dump_files.py wrote once, with the versions of the libraries beside.
 """
 
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -81,13 +82,15 @@ def test_a_file_that_was_cut_off_gets_one_sentence_or_only_whole_rows(tmp_path: 
     data = (FILES / name).read_bytes()
     (tmp_path / name).write_bytes(data[: int(share * len(data))])
 
-    try:
-        summary = analyse(tmp_path / name, fit_temperature=False)
-    except InvalidDump as error:
-        assert "\n" not in error.came
-    else:
-        assert name.endswith((".csv", ".tsv"))
-        assert summary.rows <= EXPECTED["rows"]
+    if name.endswith((".csv", ".tsv")):  # may be cut between two lines, or inside the last number
+        with contextlib.suppress(InvalidDump):
+            assert analyse(tmp_path / name, fit_temperature=False).rows <= EXPECTED["rows"]
+        return
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path / name, fit_temperature=False)
+
+    assert "\n" not in caught.value.came
+    assert caught.value.fix
 
 
 def test_a_file_without_a_header_is_read_when_that_is_said() -> None:

@@ -18,7 +18,8 @@ from torch import Tensor
 from xent_core.codec.document import Document, document_from, shown, too_large
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
-from xent_core.columns import MARK, Column, ColumnChoices, UnclearColumns, decide
+from xent_core.column_rule import decide
+from xent_core.columns import MARK, Column, ColumnChoices, UnclearColumns
 from xent_core.columns import TARGET_MARK as TARGET
 from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, kind_of, layout_of
 from xent_core.decimals import shortest_decimals
@@ -37,7 +38,7 @@ IGNORED = -100
 def to_csv(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequence[str] = ()) -> bytes:
     """Logits and target as a table: `row` if there are names, a column for each class, then `label` or `target:NAME`.
 
-    The class NAME has the column `logit:NAME` where the rule of `columns.decide` would read other columns as classes.
+    The class NAME has the column `logit:NAME` where `column_rule.decide` would take other columns for classes.
 
     Every number reads back exactly: as float32, or as float64 where float32 could not hold it.
     Ignored rows have the label −100. The weight and the options are not in the table.

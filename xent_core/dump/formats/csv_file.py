@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from xent_core.columns import ColumnChoices, Reading, decide
+from xent_core.column_rule import decide
+from xent_core.columns import ColumnChoices, Reading
 from xent_core.csv_layout import MISSING, CsvLayout, layout_of, number_of
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, check_columns, need_pyarrow
@@ -20,7 +21,7 @@ from xent_core.tensor_headers import first_line
 
 
 def open_csv(raw: RawFile) -> OpenFile:
-    """The columns of a table, as `columns.decide` tells them apart."""
+    """The columns of a table, as `column_rule.decide` tells them apart."""
     name, limits = raw.name, raw.limits
     need_pyarrow(name)
     stream = TextStream(raw)

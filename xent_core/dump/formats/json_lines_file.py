@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from xent_core.columns import Column, Reading, decide
+from xent_core.column_rule import decide
+from xent_core.columns import Column, Reading
 from xent_core.dump.formats.arrays import MemoryArray, OpenFile, RawFile
 from xent_core.dump.formats.checks import InvalidDump, asked, check_columns, need_pyarrow
 from xent_core.dump.formats.spool import opened_forwards
@@ -22,7 +23,7 @@ NESTED = "nested"  # lists of lists: a row for each of the inner ones
 
 
 def open_json_lines(raw: RawFile) -> OpenFile:
-    """The fields of the objects, as `columns.decide` tells them apart; lists of lists are a row for each inner list."""
+    """The fields of the objects, as `column_rule.decide` tells them apart; of nested lists each inner one is a row."""
     need_pyarrow(raw.name)
     stream = TextStream(raw, quotes=False)
     if raw.limits is not None:

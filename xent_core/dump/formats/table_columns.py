@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from xent_core.columns import Column, Reading, decide
+from xent_core.column_rule import decide
+from xent_core.columns import Column, Reading
 from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, too_short
 from xent_core.language import _
@@ -154,7 +155,7 @@ def _texts(column: Any) -> np.ndarray:
 
 
 def columns_of(schema: Any) -> list[Column]:
-    """The columns of a schema of Arrow, as `columns.decide` takes them."""
+    """The columns of a schema of Arrow, as `column_rule.decide` takes them."""
     return [Column(field.name, _kind(field.type)) for field in schema]
 
 
