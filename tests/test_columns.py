@@ -410,3 +410,14 @@ def test_no_column_is_used_for_two_things_and_none_is_forgotten() -> None:
     assert sorted(map(str, parts)) == sorted(column.name for column in columns)
     with pytest.raises(UnclearColumns):
         decide([Column("label", "integer")], ColumnChoices(), lambda _column: (), rows_seen=50, file="t")
+
+
+def test_rows_that_two_files_name_in_another_order_are_refused(tmp_path: Path) -> None:
+    ids = [f"image {row}" for row in range(ROWS)]
+    (tmp_path / "z.csv").write_bytes(table({"image_id": ids, **scores()}))
+    (tmp_path / "y.csv").write_bytes(table({"image_id": ids, "label": LABELS}))
+    (tmp_path / "turned.csv").write_bytes(table({"image_id": ids[::-1], "label": LABELS[::-1]}))
+
+    assert analyse(tmp_path / "z.csv", tmp_path / "y.csv", fit_temperature=False).loss == pytest.approx(LOSS, rel=1e-6)
+    with pytest.raises(InvalidDump, match="row 0 is image 0"):
+        analyse(tmp_path / "z.csv", tmp_path / "turned.csv")

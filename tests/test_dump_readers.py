@@ -339,9 +339,13 @@ def test_a_file_that_was_cut_off_is_told_how_many_bytes_it_has(tmp_path: Path) -
     [
         {"logits": torch.tensor(LOGITS).bfloat16(), "target": torch.tensor(TARGET)},
         (torch.tensor(LOGITS).bfloat16(), TARGET.tolist()),
+        [
+            {"logits": torch.tensor(LOGITS[:30]).bfloat16(), "y": torch.tensor(TARGET[:30])},
+            {"logits": torch.tensor(LOGITS[30:]).bfloat16(), "y": torch.tensor(TARGET[30:])},
+        ],
         {"epoch": 3, "test": [{"y_pred": torch.tensor(LOGITS).bfloat16()}, {"y_true": torch.tensor(TARGET)}]},
     ],
-    ids=["dictionary", "tuple", "nested"],
+    ids=["dictionary", "tuple", "batches", "nested"],
 )
 def test_tensors_of_torch_save_are_read_on_ones_own_computer(tmp_path: Path, saved: object) -> None:
     torch.save(saved, tmp_path / "d.pt")

@@ -286,7 +286,8 @@ class _Decision:
         return free, free
 
     def _is_odd(self, name: str, free: list[str]) -> bool:
-        return _is_no_class(name) or self._is_whole_among_fractions(name, free)
+        is_empty = self._kinds_tell and self._kind[name] == "empty"
+        return is_empty or _is_no_class(name) or self._is_whole_among_fractions(name, free)
 
     def _is_whole_among_fractions(self, name: str, free: list[str]) -> bool:
         is_whole = self._kinds_tell and self._kind[name] == "integer"
@@ -331,7 +332,9 @@ class _Decision:
     def _unclear(self, readings: list[list[str]]) -> UnclearColumns:
         patterns = [pattern_of(names, self._names) for names in readings]
         shown = [
-            f"--classes '{pattern}' ({_('{count} classes: {names}').format(count=len(names), names=few(names))})"
+            f"--classes '{pattern}'"
+            if self._kind[names[0]] == "list"
+            else f"--classes '{pattern}' ({_('{count} classes: {names}').format(count=len(names), names=few(names))})"
             for pattern, names in zip(patterns, readings, strict=True)
         ]
         return UnclearColumns(
@@ -353,7 +356,7 @@ def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
         pattern = families[0][0] + "*"
         if [name for name in among if fnmatch.fnmatchcase(name, pattern)] == list(names):
             return pattern
-    return ",".join(names)
+    return ",".join(name.replace(",", "?") for name in names)  # a pattern where a comma would part the name
 
 
 def _families(names: Sequence[str]) -> list[tuple[str, list[str]]]:

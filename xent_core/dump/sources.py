@@ -30,6 +30,7 @@ from xent_core.dump.parts import (
 from xent_core.language import _
 
 NOTHING_SAID = ColumnChoices()
+IDS_AT_A_TIME = 2**16
 MAX_NAMES_CHARACTERS = 2**26
 
 
@@ -117,12 +118,14 @@ def gather(
         )
     lead = scores.shape[:-1]
     companion = replace(choices, classes=None, rows=math.prod(lead))
-    found = {
-        role: _beside(opened, reading, role)
-        if value is None
-        else joined_arrays([pick(file, role, said.get(role)) for file in opened_as(value, role, companion)])
-        for role, value in given.items()
-    }
+    found: dict[str, Array | None] = {}
+    for role, value in given.items():
+        if value is None:
+            found[role] = _beside(opened, reading, role)
+            continue
+        others = opened_as(value, role, companion)
+        found[role] = joined_arrays([pick(file, role, said.get(role)) for file in others])
+        _check_order(_beside(opened, reading, "ids"), reading.ids, others)
     limits.check(math.prod(lead), scores.shape[-1])
     target = found["target"]
     if target is None:
@@ -170,6 +173,31 @@ def _beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
     found = [part_of(file, reading, role) for file in files]
     known = [array for array in found if array is not None]  # one of zero rows is falsy
     return joined_arrays(known) if len(known) == len(found) else None
+
+
+def _check_order(ids: Array | None, column: str | None, others: list[OpenFile]) -> None:
+    """Raises: InvalidDump where a second file names its rows in the same column, in another order."""
+    if ids is None or column is None or not all(column in file.arrays for file in others):
+        return
+    theirs = joined_arrays([file.arrays[column] for file in others])
+    for start in range(0, min(len(ids), len(theirs)), IDS_AT_A_TIME):
+        stop = min(start + IDS_AT_A_TIME, len(ids), len(theirs))
+        pairs = zip(ids.values(start, stop).tolist(), theirs.values(start, stop).tolist(), strict=True)
+        for row, (own, other) in enumerate(pairs, start):
+            if str(own) != str(other):
+                raise InvalidDump(
+                    "order",
+                    _("row {row} is {own} in {name} and {other} in {file}, by the column {column}").format(
+                        row=row,
+                        own=str(own)[:80],
+                        name=ids.name,
+                        other=str(other)[:80],
+                        file=others[0].name,
+                        column=column[:80],
+                    ),
+                    _("the same rows in the same order in both files"),
+                    _("Sort both by that column, or join them into one table."),
+                )
 
 
 def _names_beside(file: OpenFile) -> tuple[str, ...] | None:

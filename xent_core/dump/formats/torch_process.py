@@ -47,8 +47,14 @@ def convert(source: str, size_bytes: int, sink: str) -> bool:
 
 
 def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """The tensors in dictionaries, lists and tuples, by their path; a list of numbers is a tensor too."""
+    """The tensors in dictionaries, lists and tuples, by their path; a list of numbers is a tensor too.
+
+    A list of batches, each a tensor or a dictionary of tensors, is one below the other, as Lightning's predict gives.
+    """
     import torch
+
+    if isinstance(value, list) and value:
+        value = _joined(value)
 
     if isinstance(value, torch.Tensor):
         if str(value.dtype).removeprefix("torch.") in CODES and value.layout == torch.strided:
@@ -62,6 +68,29 @@ def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str
         else:
             for index, inner in enumerate(value):
                 yield from tensors_in(inner, f"{name}.{index}" if name else str(index), depth + 1)
+
+
+def _joined(batches: list[Any]) -> Any:
+    """One tensor, or one dictionary of them, out of batches that differ in their first axis alone; else the list."""
+    import torch
+
+    def is_alike(parts: list[Any]) -> bool:
+        return all(
+            isinstance(first, torch.Tensor)
+            and isinstance(part, torch.Tensor)
+            and part.ndim
+            and (part.shape[1:], part.dtype) == (first.shape[1:], first.dtype)
+            for first in parts[:1]
+            for part in parts
+        )
+
+    if isinstance(batches[0], torch.Tensor) and is_alike(batches):
+        return torch.cat(batches)
+    if all(isinstance(batch, dict) and batch.keys() == batches[0].keys() for batch in batches):
+        columns = {key: [batch[key] for batch in batches] for key in batches[0]}
+        if all(map(is_alike, columns.values())):
+            return {key: torch.cat(parts) for key, parts in columns.items()}
+    return batches
 
 
 def write(tensors: dict[str, Any], sink: IO[bytes]) -> None:
