@@ -76,6 +76,11 @@ def test_probabilities_are_asked_about_within_what_their_decimals_allow(decimals
     assert caught.value.code == "looks-like-probabilities"
 
 
+def test_logits_of_zeros_and_ones_are_no_probabilities() -> None:
+    for logits in (np.zeros((ROWS, 200)), np.ones((ROWS, 3)), np.full((ROWS, 1), 0.5)):
+        assert analyse(logits, np.zeros(ROWS, np.int64)).loss == pytest.approx(np.log(logits.shape[1]), abs=1e-9)
+
+
 def test_outputs_of_a_sigmoid_are_refused_with_the_reason_and_read_when_they_are_said_to_be_logits() -> None:
     sigmoid = 1 / (1 + np.exp(-LOGITS))
 

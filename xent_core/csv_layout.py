@@ -57,6 +57,8 @@ def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
     """
     delimiter = _delimiter(sample)
     rows = _rows(sample, delimiter, ROWS_LOOKED_AT + 1)
+    if not rows:
+        raise csv.Error(_("it holds no cell"))
     first = [cell.strip() for cell in rows[0]]
     decimal = "," if delimiter != "," and _has_decimal_commas(rows) else "."
     has_header = not no_header and (

@@ -25,6 +25,7 @@ ACCELERATOR_ELEMENTS = 2**24  # 64 MB of float32: what is computed in a batch ou
 ROWS_LOOKED_AT = 256  # to tell probabilities from logits
 ROWS_OF_SIGMOID = 16  # fewer may be logits by chance
 OFF_OF_SIGMOID = 0.1
+MOST_TOLERANCE_TO_ASK = 0.2  # of a sum, however few the decimals and many the classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +279,8 @@ def _ask_about_probabilities(dump: Dump) -> None:
     if dump.classes < 2 or not bool(((rows >= 0) & (rows <= 1 + SUM_TOLERANCE_TO_ASK)).all()):
         return
     off = (rows.sum(1) - 1).abs()
-    if bool((off < max(SUM_TOLERANCE_TO_ASK, dump.classes * _rounding(rows))).all()):
+    rounded = min(dump.classes * _rounding(rows), MOST_TOLERANCE_TO_ASK)
+    if bool((off < max(SUM_TOLERANCE_TO_ASK, rounded)).all()):
         raise InvalidDump(
             "looks-like-probabilities",
             _("the rows of logits lie in 0…1 and sum to 1, as probabilities do"),
