@@ -356,6 +356,7 @@ def test_what_we_export_is_read_as_it_was_whatever_the_classes_are_called(data: 
         "a2",
         "0",
         "1",
+        "2",
         "",
         "id",
         "fold",

@@ -161,6 +161,11 @@ class UnclearColumns(InvalidInput):
         self.answers = tuple(answers)
 
 
+def count_from_one(names: Sequence[str]) -> bool:
+    """Whether these are the numbers 1 … C, by which labels may be called too."""
+    return list(names) == [str(number) for number in range(1, len(names) + 1)]
+
+
 def is_index(name: str) -> bool:
     """Whether this is what pandas calls the column that numbers the rows."""
     return _INDEX.fullmatch(name) is not None

@@ -19,7 +19,7 @@ from xent_core.codec.document import Document, document_from, shown, too_large
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
 from xent_core.column_rule import decide
-from xent_core.columns import MARK, Column, ColumnChoices, UnclearColumns
+from xent_core.columns import MARK, Column, ColumnChoices, UnclearColumns, count_from_one
 from xent_core.columns import TARGET_MARK as TARGET
 from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, kind_of, layout_of
 from xent_core.decimals import shortest_decimals
@@ -61,7 +61,7 @@ def to_csv(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequ
     else:
         labels = problem.target.long().where(problem.kept(), IGNORED).tolist()
         columns.append([LABEL, *map(str, labels)])
-    if not _is_read_so(columns, before, after):
+    if count_from_one(names) or not _is_read_so(columns, before, after):
         for column, name in zip(columns[before:after], names, strict=True):
             column[0] = MARK + name
     text = io.StringIO(newline="")
@@ -110,7 +110,8 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
     else:
         known = list(reading.class_names) if len(reading.class_names) == len(names) else []
         labels = [row[positions[reading.target[0]]] for row in rows]
-        are_names = known[:1] == ["1"] and all(label.strip() in known for label in labels)
+        is_marked = classes[0].startswith(MARK)  # as we do, whose labels are numbers
+        are_names = not is_marked and count_from_one(known) and all(label.strip() in known for label in labels)
         if are_names:
             labels = [str(known.index(label.strip())) for label in labels]
         target = torch.tensor([_label(label, index, list(names), known) for index, label in enumerate(labels)])

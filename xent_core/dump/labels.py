@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from xent_core.columns import count_from_one
 from xent_core.dump.formats import Array, InvalidDump
 from xent_core.language import _
 
@@ -15,13 +16,16 @@ _LABELS_AT_A_TIME = 2**19
 NEAR_ONE_HOT = 1e-6
 
 
-def as_indices(target: Array, logits: Array, class_names: Sequence[str] | None, ignore_index: int) -> Array:
+def as_indices(
+    target: Array, logits: Array, class_names: Sequence[str] | None, ignore_index: int, *, are_numbers: bool = False
+) -> Array:
     """The labels as class indices, whatever they are written as.
 
     Args:
       target: integers; text, each the name of a class or its number; or one number for each class, one of which is 1.
       class_names: of the classes, if they have names; where those are the numbers 1 … C, a label 1 is the first class
         unless a label 0 occurs.
+      are_numbers: whole labels are known to be indices, whatever the classes are called.
 
     Raises: InvalidDump, now or where the labels are read, for a label that is no class, and for soft labels.
     """
@@ -30,7 +34,13 @@ def as_indices(target: Array, logits: Array, class_names: Sequence[str] | None, 
     if target.dtype == "text":
         return NamedLabels(target, _indices(class_names or ()))
     names = _indices(class_names or ())
-    if target.is_integer and names and next(iter(names)) == "1" and _all_are_names(target, names, ignore_index):
+    if (
+        target.is_integer
+        and not are_numbers
+        and class_names
+        and count_from_one(class_names)
+        and _all_are_names(target, names, ignore_index)
+    ):
         return NamedLabels(target, names)
     return target
 

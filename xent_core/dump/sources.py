@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.columns import ColumnChoices, Reading
+from xent_core.columns import MARK, ColumnChoices, Reading
 from xent_core.dump.folders import files_of_folder, natural_order
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.labels import as_indices
@@ -139,7 +139,8 @@ def gather(
         )
     width = scores.shape[-1]
     names = _checked_names(class_names or reading.class_names or _names_beside(opened[0]), width)
-    target = as_indices(target, scores, names, source.ignore_index)
+    is_ours = reading.classes[0].startswith(MARK)
+    target = as_indices(target, scores, names, source.ignore_index, are_numbers=is_ours)
     check_target_shape(scores, target)
     rows = {"logits": scores.as_rows(1), "target": target.as_rows(0)}
     for role in COMPANIONS:
