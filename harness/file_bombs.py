@@ -163,6 +163,47 @@ def _tabbed(made: Callable[[], bytes]) -> Callable[[], bytes]:
     return lambda: made().replace(b",", b"\t")
 
 
+# packed texts
+
+
+def _packed(codec: str, made: Callable[[], bytes]) -> Callable[[], bytes]:
+    def packed() -> bytes:
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, codec) as stream:
+            stream.write(made())
+        return bytes(sink.getvalue().to_pybytes())
+
+    return packed
+
+
+def _long_text() -> bytes:
+    return b"a,b,label\n" + b"1,2,0\n" * 40_000_000
+
+
+PACKED = CSV | {"repetition": _long_text, "declared but absent": lambda: CSV["declared but absent"]()[:-1_000]}
+
+
+def _cut(made: Callable[[], bytes]) -> Callable[[], bytes]:
+    return lambda: made()[:-20]
+
+
+# .jsonl
+
+_LINE = b'{"logits": [1.5, 2.5], "label": 1}\n'
+JSONL = {
+    "size": lambda: _LINE * 900_000,
+    "count": lambda: b'{"a":0.5,"b":1,"label":1}\n' * 1_200_000,
+    "depth": lambda: _LINE * 200 + b'{"logits": ' + b"[" * 8_000_000 + b"\n",
+    "width": lambda: b"{" + b",".join(b'"c%d": 1' % i for i in range(MANY)) + b"}\n",
+    "repetition": lambda: b'{"logits": [' + b"1," * 10_000_000 + b'1], "label": 1}\n',
+    "blank": lambda: b"\n" * 15_000_000,
+    "one value repeated": lambda: b'{"logits": [' + b"1" * 15_000_000 + b'], "label": 1}\n',
+    "nested dictionary": lambda: _LINE * 200 + b'{"logits": ' * 1_000_000 + b"\n",
+    "declared but absent": lambda: b'{"doc_id": 1, "filtered_resps": null}\n' * 400_000,
+}
+
 # .parquet
 
 
@@ -227,6 +268,67 @@ PARQUET = {
     "declared but absent": lambda: _forged(parquet(a=np.zeros(4), b=np.zeros(4), target=_labels(4))),
 }
 
+# .arrow
+
+
+def arrow(compression: str | None = None, **columns: object) -> bytes:
+    """As pyarrow writes it."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    table = pa.table(columns)
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _arrow_depth() -> bytes:
+    import pyarrow as pa
+
+    kind = pa.float32()
+    for _level in range(60):
+        kind = pa.list_(kind)
+    return arrow(logits=pa.array([None] * 10, kind), target=_labels(10))
+
+
+def _arrow_batches() -> bytes:
+    """Many record batches of no rows."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    schema = pa.schema([("a", pa.float32()), ("b", pa.float32()), ("target", pa.int8())])
+    empty = pa.RecordBatch.from_pylist([], schema=schema)
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for _number in range(100_000):
+            writer.write_batch(empty)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _arrow_one_text() -> bytes:
+    import pyarrow as pa
+
+    ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000, np.int32)), pa.array(["x" * 60_000]))
+    return arrow(ids=ids, logit_0=np.zeros(20_000), logit_1=np.full(20_000, 2.5), target=_labels(20_000))
+
+
+ARROW = {
+    "size": lambda: arrow(
+        a=np.zeros(3_000_000, np.float32), b=np.zeros(3_000_000, np.float32), target=_labels(3_000_000)
+    ),
+    "count": lambda: arrow(a=np.arange(2.0 * MANY), b=np.arange(2.0 * MANY), target=_labels(2 * MANY)),
+    "depth": _arrow_depth,
+    "width": lambda: arrow(**{f"c{i}": np.zeros(1) for i in range(9_000)}, target=_labels(1)),
+    "repetition": lambda: arrow(
+        "zstd", a=np.zeros(40_000_000, np.float32), b=np.zeros(40_000_000, np.float32), target=_labels(40_000_000)
+    ),
+    "blank": _arrow_batches,
+    "one value repeated": _arrow_one_text,
+    "nested dictionary": lambda: arrow(
+        "zstd", a=np.zeros(2_000), ids=["x" * 60_000] * 2_000, b=np.zeros(2_000), target=_labels(2_000)
+    ),
+    "declared but absent": lambda: b"ARROW1\0\0" + bytes(1_000) + struct.pack("<i", 2**30) + b"ARROW1",
+}
+
 # .safetensors
 
 
@@ -281,6 +383,12 @@ FORMATS: dict[str, tuple[tuple[str, ...], dict[str, Callable[[], bytes] | str]]]
     "npz": ((DUMP, EXPORT), dict(NPZ)),
     "csv": ((DUMP, EXPORT), dict(CSV)),
     "tsv": ((DUMP,), {kind: _tabbed(made) for kind, made in CSV.items()}),
+    "csv.gz": ((DUMP,), {kind: _packed("gzip", made) for kind, made in PACKED.items()}),
+    "csv.zst": ((DUMP,), {kind: _packed("zstd", made) for kind, made in PACKED.items()}),
+    "csv.bz2": ((DUMP,), {kind: _cut(_packed("bz2", made)) for kind, made in CSV.items()}),
+    "jsonl": ((DUMP,), dict(JSONL)),
+    "jsonl.gz": ((DUMP,), {kind: _packed("gzip", made) for kind, made in JSONL.items()}),
+    "arrow": ((DUMP,), dict(ARROW)),
     "parquet": ((DUMP,), dict(PARQUET)),
     "safetensors": ((DUMP, EXPORT), dict(SAFETENSORS)),
     "json": ((EXPORT,), dict(JSON)),

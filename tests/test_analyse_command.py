@@ -263,3 +263,19 @@ def test_a_report_without_a_single_finite_number_is_still_a_report() -> None:
 
     assert "<h1>&lt;x&gt;</h1>" in page
     assert "nan" in page
+
+
+def test_a_report_that_cannot_be_written_leaves_no_half_of_it_and_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, dump_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str, encoding: str) -> None:
+        with path.open("w", encoding=encoding) as file:
+            file.write(text[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    report = tmp_path / "report.html"
+
+    assert main(["analyse", str(dump_path), "--no-temperature", "--report", str(report)]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "python -m xent_core: [Errno 28] No space left on device"
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("report")]

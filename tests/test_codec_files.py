@@ -285,7 +285,7 @@ HOSTILE = {
     "a fraction as a label in a table": ("a.csv", b"a,b,label\n1,2,1.0\n", "'1.0'"),
     "a label out of the table": ("a.csv", b"a,b,label\n1,2,2\n", "is 2"),
     "a word as a logit": ("a.csv", b"a,b,label\n1,=2+3,0\n", "row 0, column 'b'"),
-    "a decimal comma": ("a.csv", b"a;b;label\n1;2,5;0\n", "use a point: 2.5"),
+    "a decimal comma": ("a.csv", b"a;b;label\n1.5;2,5;0\n", "use a point: 2.5"),
     "a number too large": ("a.csv", b"a,b,label\n1,1e400,0\n", "overflows float64"),
     "rows of two lengths": ("a.csv", b"a,b,label\n1,2\n", "row 0 with 2 cells"),
     "a column twice": ("a.csv", b"a,a,label\n1,2,0\n", "two columns named 'a'"),

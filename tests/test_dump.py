@@ -126,18 +126,23 @@ def test_the_table_of_scores_holds_what_a_plain_loop_finds(tmp_path, options: di
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-@pytest.mark.parametrize("rows", [1, 7, 8, 9, 16, 17, 24])
+@pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 16, 17, 24])
 @pytest.mark.parametrize("batch_rows", [1, 4, 8, 100])
 def test_a_table_of_scores_ends_anywhere(tmp_path, monkeypatch, suffix: str, rows: int, batch_rows: int) -> None:
     monkeypatch.setattr(scores_table, "ROWS_PER_GROUP", 8)
-    logits, target = draw(rows, seed=rows)
-    names = [f"image {row}" for row in range(rows)]
+    logits, target = draw(max(rows, 3), seed=rows)
+    if not rows:
+        target[:] = -100  # nothing is kept
+    logits, target = logits[: rows or 3], target[: rows or 3]
+    names = [f"image {row}" for row in range(len(target))]
     path = tmp_path / f"scores{suffix}"
 
     analyse(
         *(logits, target),
-        features=np.full((rows, 2), 3.0, np.float32),
+        features=np.full((len(target), 2), 3.0, np.float32),
         ids=np.array(names),
+        text=np.array([f"text of {name}" for name in names]),
+        image=np.array([f"{name}.png" for name in names]),
         scores=path,
         fit_temperature=False,
         batch_rows=batch_rows,
@@ -145,7 +150,9 @@ def test_a_table_of_scores_ends_anywhere(tmp_path, monkeypatch, suffix: str, row
 
     table = (pq.read_table if suffix == ".parquet" else csv.read_csv)(path).to_pydict()
     assert table["row"] == list(range(rows))
-    assert table["id"] == names
+    assert table["id"] == names[:rows]
+    assert table["text"] == [f"text of {name}" for name in names[:rows]]
+    assert table["image"] == [f"{name}.png" for name in names[:rows]]
     assert sorted(table["rank"]) == list(range(1, rows + 1))
     norms = [el2n * math.hypot(3.0, 3.0, 1.0) for el2n in table["el2n"]]  # weights and bias
     assert table["last_layer_norm"] == pytest.approx(norms, rel=1e-6)

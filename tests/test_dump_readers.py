@@ -368,11 +368,53 @@ def test_a_file_that_was_cut_off_is_told_how_many_bytes_it_has(tmp_path: Path) -
         analyse(tmp_path / "cut.npy", TARGET)
 
 
-def test_files_of_torch_save_are_refused_with_two_lines_that_convert_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {"logits": torch.tensor(LOGITS).bfloat16(), "target": torch.tensor(TARGET)},
+        (torch.tensor(LOGITS).bfloat16(), TARGET.tolist()),
+        [
+            {"logits": torch.tensor(LOGITS[:30]).bfloat16(), "y": torch.tensor(TARGET[:30])},
+            {"logits": torch.tensor(LOGITS[30:]).bfloat16(), "y": torch.tensor(TARGET[30:])},
+        ],
+        {"epoch": 3, "test": [{"y_pred": torch.tensor(LOGITS).bfloat16()}, {"y_true": torch.tensor(TARGET)}]},
+    ],
+    ids=["dictionary", "tuple", "batches", "nested"],
+)
+def test_tensors_of_torch_save_are_read_on_ones_own_computer(tmp_path: Path, saved: object) -> None:
+    torch.save(saved, tmp_path / "d.pt")
+
+    with open_dump(tmp_path / "d.pt") as dump:
+        assert torch.equal(dump.read(0, ROWS).logits, torch.tensor(LOGITS).bfloat16())
+        assert dump.read(0, ROWS).target.tolist() == TARGET.tolist()
+
+
+class Harmful:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_whatever_is_no_tensor_is_never_unpickled(tmp_path: Path) -> None:
+    torch.save({"logits": torch.tensor(LOGITS), "target": Harmful(tmp_path / "harm")}, tmp_path / "d.pt")
+    (tmp_path / "d.pkl").write_bytes(pickle.dumps(Harmful(tmp_path / "harm")))
+
+    for name in ("d.pt", "d.pkl"):
+        with pytest.raises(InvalidDump) as caught:
+            analyse(tmp_path / name)
+        assert caught.value.code == "file-pickle"
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_server_refuses_files_of_torch_save_with_two_lines_that_convert_them(tmp_path: Path) -> None:
     torch.save({"logits": torch.tensor(LOGITS), "target": torch.tensor(TARGET)}, tmp_path / "model.bin")
 
-    with pytest.raises(InvalidDump) as caught:
-        analyse(tmp_path / "model.bin")
+    with pytest.raises(InvalidDump) as caught, (tmp_path / "model.bin").open("rb") as file:
+        analyse(file, sandboxed=True)
 
     assert caught.value.code == "file-pickle"
     lines = caught.value.fix.splitlines()[1:]
@@ -391,7 +433,8 @@ def test_files_of_torch_save_are_refused_with_two_lines_that_convert_them(tmp_pa
         (LOGITS, TARGET[:-1], "batch-mismatch"),
         (LOGITS, TARGET + 1, "target-out-of-range"),
         (LOGITS, TARGET.astype(float), "target-dtype"),
-        (LOGITS, np.eye(CLASSES)[TARGET], "soft-target"),
+        (LOGITS, np.eye(CLASSES)[TARGET] * 0.9 + 0.1 / CLASSES, "soft-target"),
+        (LOGITS, np.ones((ROWS, CLASSES)), "multi-label"),
         (LOGITS, TARGET[:, None], "batch-mismatch"),
         (LOGITS.reshape(2, 20, 4), TARGET[:8].reshape(2, 4), "class-axis"),
         (TARGET, LOGITS, "logits-shape"),

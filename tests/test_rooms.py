@@ -40,6 +40,23 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/state/session.py",
         ),
     ),
+    "tests/test_columns.py": (
+        "a rule for columns, and how a text is laid out and read, are seen in the tables that are read by them",
+        (
+            "xent_core/cli/column_options.py",
+            "xent_core/column_rule.py",
+            "xent_core/csv_layout.py",
+            "xent_core/dump/formats/spool.py",
+            "xent_core/dump/formats/text_stream.py",
+        ),
+    ),
+    "tests/test_dump_files.py": (
+        "files of other libraries are read by it",
+        (
+            "xent_core/dump/folders.py",
+            "xent_core/dump/formats/json_lines_file.py",
+        ),
+    ),
     "tests/test_visits_apart.py": (
         "what a visitor is told is read from what a started server sends",
         ("xent_host/server_facts.py",),
@@ -218,6 +235,8 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/formats/parquet_process.py",
             "xent_core/dump/formats/safetensors_file.py",
             "xent_core/dump/formats/table_columns.py",
+            "xent_core/dump/formats/torch_file.py",
+            "xent_core/dump/formats/torch_process.py",
             "xent_core/dump/parts.py",
             "xent_core/dump/sources.py",
         ),

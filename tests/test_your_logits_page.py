@@ -614,3 +614,36 @@ def test_what_a_run_has_written_goes_with_it() -> None:
     analysis.end()
 
     assert not folder.exists()
+
+
+def _table(*prefixes: str) -> bytes:
+    logits, target = draw(30, 3)
+    names = [f"{prefix}{c}" for prefix in prefixes for c in range(3)]
+    rows = [",".join(map(str, [*(logits[i].tolist() * len(prefixes)), target[i]])) for i in range(30)]
+    return "\n".join([",".join([*names, "target"]), *rows]).encode()
+
+
+def test_what_was_made_of_the_columns_is_said() -> None:
+    app = upload(_table("prob_"), "t.csv")
+
+    said = [caption.value.replace("\\", "") for caption in app.caption]
+    assert "Read: 3 classes: prob_0, prob_1, prob_2; label: target" in said
+
+
+def test_columns_that_can_be_read_in_two_ways_are_asked_about_and_the_answer_is_kept() -> None:
+    app = upload(_table("a_", "b_"), "t.csv")
+
+    assert any("more than one way" in warning.value for warning in app.warning)
+    app.button(key="dump_columns_1").click()
+    app = run(app)
+    assert not app.exception
+    assert app.session_state["dump_run"].summary.reading.classes == ("b_0", "b_1", "b_2")
+
+
+def test_columns_can_be_named_in_the_fields() -> None:
+    app = upload(_table("a_", "b_"), "t.csv")
+
+    app.text_input(key="dump_column_classes").set_value("a_*")
+    app = run(app)
+
+    assert app.session_state["dump_run"].summary.reading.classes == ("a_0", "a_1", "a_2")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from xent_core.cli.column_options import add_columns
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.report import report_html
@@ -39,8 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T")
     parser.add_argument("--features", metavar="FILE", help=_("what the last layer saw, for its gradient's norm"))
     parser.add_argument("--sample-weight", metavar="FILE", help=_("one factor for each row"))
-    parser.add_argument("--ids", metavar="FILE", help=_("the names of the examples"))
-    parser.add_argument("--class-names", metavar="FILE", help=_("the names of the classes"))
+    add_columns(parser)
+    which = "FILE|COLUMN"
+    parser.add_argument("--ids", metavar=which, help=_("the names of the examples"))
+    parser.add_argument("--text", metavar=which, help=_("their texts, for the table of scores"))
+    parser.add_argument("--image", metavar=which, help=_("the paths of their pictures, for the table of scores"))
+    parser.add_argument("--class-names", metavar="FILE", help=_("the names of the classes, one a line in a .txt file"))
     parser.add_argument("--logits-are", choices=("logits", "probabilities"), help=_("if they look like probabilities"))
     parser.add_argument("--no-temperature", action="store_true", help=_("do not look for the best temperature"))
     parser.add_argument("--batch-rows", type=int, metavar="N")
@@ -72,6 +78,11 @@ def run(arguments: argparse.Namespace) -> str:
             ids=arguments.ids,
             class_names=arguments.class_names,
             logits_are=arguments.logits_are,
+            classes=arguments.classes,
+            target_column=arguments.target_column,
+            text=arguments.text,
+            image=arguments.image,
+            no_header=arguments.no_header,
             scores=arguments.scores,
             fit_temperature=not arguments.no_temperature,
             batch_rows=arguments.batch_rows,
@@ -85,13 +96,24 @@ def run(arguments: argparse.Namespace) -> str:
         )
         sys.stderr.write(stopped + "\n")
     if report is not None:
-        report.write_text(report_html(summary, title=Path(str(arguments.logits)).name), encoding="utf-8")
+        _write_whole(report, report_html(summary, title=Path(str(arguments.logits)).name))
     return summary.as_json() if arguments.json else summary_text(summary)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """The file appears whole or not at all. Raises: OSError."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def summary_text(summary: DumpSummary) -> str:
     """The numbers of the whole, one a line."""
     lines = [
+        (_("read"), summary.reading.sentence()),
         (_("rows"), f"{summary.rows}"),
         (_("kept"), f"{summary.kept}"),
         (_("classes"), f"{summary.classes}"),

@@ -6,11 +6,13 @@ A new command is a module with the function that adds its arguments and the one 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from xent_core.cli import analyse_command, doctor_command, problem_commands
+from xent_core.cli.column_options import options_of
 from xent_core.language import N_, _
 
 
@@ -61,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         output = COMMANDS[arguments.command].run(arguments)
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        given = sys.argv[1:] if argv is None else list(argv)
+        for answer in getattr(error, "answers", ()):  # each as a command that reads the file so
+            print(f"  {parser.prog} {shlex.join([*given, *options_of(answer)])}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:  # safetensors need a package of their own
         words = _("This needs the package {name}: pip install {name}").format(name=error.name)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from xent_core.cli.column_options import add_columns
 from xent_core.cli.terminal import evaluation_text
 from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_script
+from xent_core.columns import ColumnChoices
 from xent_core.language import _
+
+NOTHING_SAID = ColumnChoices()
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +19,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="FILE|TOKEN", help=_("a .json, .csv, .npz or .safetensors file, or the p= part of a link")
     )
+    add_columns(parser)
 
 
 def add_script_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +30,20 @@ def add_script_arguments(parser: argparse.ArgumentParser) -> None:
 
 def show(arguments: argparse.Namespace) -> str:
     """The evaluation of a Problem, as tables."""
-    return evaluation_text(document_of(arguments.source))
+    return evaluation_text(_document(arguments))
 
 
 def script(arguments: argparse.Namespace) -> str:
     """A Problem as a program."""
-    return to_script(document_of(arguments.source).problem, framework=arguments.framework)
+    return to_script(_document(arguments).problem, framework=arguments.framework)
 
 
-def document_of(source: str) -> Document:
+def _document(arguments: argparse.Namespace) -> Document:
+    choices = ColumnChoices(classes=arguments.classes, target=arguments.target_column, no_header=arguments.no_header)
+    return document_of(arguments.source, choices)
+
+
+def document_of(source: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
     """The Problem in a file, or else in a token. Raises: InvalidFile, InvalidToken, OSError."""
     path = Path(source)
     try:
@@ -42,7 +52,7 @@ def document_of(source: str) -> Document:
         is_file = False
     if is_file:
         with path.open("rb") as file:
-            return read_file(path.name, file.read(MAX_FILE_BYTES + 1))
+            return read_file(path.name, file.read(MAX_FILE_BYTES + 1), choices)
     if path.suffix and len(source) <= MAX_TOKEN:
         raise FileNotFoundError(_("There is no file {name!r}.").format(name=source))
     return Document(from_token(source))

@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import chain, compress, islice
 
@@ -17,6 +18,10 @@ from torch import Tensor
 from xent_core.codec.document import Document, document_from, shown, too_large
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
+from xent_core.column_rule import decide
+from xent_core.columns import MARK, Column, ColumnChoices, UnclearColumns, count_from_one
+from xent_core.columns import TARGET_MARK as TARGET
+from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, kind_of, layout_of
 from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
@@ -24,12 +29,16 @@ from xent_core.problem import Problem
 from xent_core.spreadsheets import is_formula
 
 MAX_COLUMNS = 20_000
-ROW, LABEL, TARGET = "row", "label", "target:"
+ROW, LABEL = "row", "label"
+NOTHING_SAID = ColumnChoices()
+LOOKED_AT = 2**20  # characters that tell the layout
 IGNORED = -100
 
 
 def to_csv(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequence[str] = ()) -> bytes:
     """Logits and target as a table: `row` if there are names, a column for each class, then `label` or `target:NAME`.
+
+    The class NAME has the column `logit:NAME` where `column_rule.decide` would take other columns for classes.
 
     Every number reads back exactly: as float32, or as float64 where float32 could not hold it.
     Ignored rows have the label −100. The weight and the options are not in the table.
@@ -44,66 +53,117 @@ def to_csv(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequ
         )
     names = document.class_names or _default_names(problem.num_classes)
     columns = [[ROW, *map(_quote, document.row_names)]] if row_names else []
+    before = len(columns)
     columns += _columns(map(_quote, names), problem.logits)
+    after = len(columns)
     if problem.has_probabilities:
         columns += _columns((TARGET + name for name in names), problem.target)
     else:
         labels = problem.target.long().where(problem.kept(), IGNORED).tolist()
         columns.append([LABEL, *map(str, labels)])
+    if count_from_one(names) or not _is_read_so(columns, before, after):
+        for column, name in zip(columns[before:after], names, strict=True):
+            column[0] = MARK + name
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(zip(*columns, strict=True))
     return text.getvalue().encode("utf-8")
 
 
-def read_csv(text: str) -> Document:
+def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
     """The table that `to_csv` wrote, or one like it: separated by commas, semicolons or tabs.
 
-    A label is the number of its class, or its name where that is no number.
+    Its columns are told apart as those of a dump are. A label is the number of its class, or its name where that is
+    no number.
+
     Raises: InvalidFile, with row and column of what cannot be read; rows count from 0, the header left out.
     """
-    header, *rows = _cells(text)
+    cells, layout = _cells(text, choices)
+    header = [column.name for column in layout.columns]
+    rows = cells[1:] if layout.has_header else cells
     if not rows:
         raise InvalidFile(_("a table with a header alone"), _("a row for each example"), _("Add the rows."))
-    has_rows = header[0].strip() in ("", ROW)
-    row_names = [_unquote(row[0]) for row in rows] if has_rows else []
-    positions = {name: position for position, name in enumerate(header) if position or not has_rows}
-    classes = {
-        _unquote(name): position
-        for name, position in positions.items()
-        if name != LABEL and not name.startswith(TARGET)
-    }
-    if not classes:
-        raise InvalidFile(_("a table without a column of logits"), _("a column for each class"), _("Add the logits."))
-    targets = {name.removeprefix(TARGET): position for name, position in positions.items() if name.startswith(TARGET)}
-    if (LABEL in positions) == bool(targets):
+    positions = {name: position for position, name in enumerate(header)}
+    if choices.target is None:
+        _check_targets(header)
+    if header[0] == "" and choices.ids is None and layout.columns[0].kind == "text":
+        choices = replace(choices, ids="")
+    if not layout.has_header and choices.target is None:
+        choices = replace(choices, target=header[-1])
+
+    def labels_of(column: str) -> set[str]:
+        return {row[positions[column]] for row in rows}
+
+    try:
+        reading = decide(layout.columns, choices, labels_of, rows_seen=layout.rows_seen, file=_("this"))
+    except UnclearColumns as error:
+        raise InvalidFile(error.came, error.expected, error.fix, error.answers) from error
+    classes = reading.classes
+    names = tuple(name.removeprefix(MARK) if name.startswith(MARK) else _unquote(name) for name in classes)
+    if not reading.target:
         raise InvalidFile(
-            _("a table with both label and target columns") if targets else _("a table without labels"),
+            _("a table without labels"),
             _("a column 'label', or a column 'target:NAME' for each class"),
-            _("Name the column of the labels 'label'.") if not targets else _("Remove one of the two."),
+            _("Name the column of the labels 'label'."),
         )
-    if targets and set(targets) != set(classes):
-        odd = sorted(set(targets) ^ set(classes))[0]
-        raise InvalidFile(
-            _("a class {name} that has logits or a target, not both").format(name=shown(odd)),
-            _("a column NAME and a column 'target:NAME' for each class"),
-            _("Complete the columns, or correct the name."),
-        )
-    if targets:
-        target = _numbers(rows, header, [targets[name] for name in classes])
+    if len(reading.target) > 1 or reading.target[0].startswith(TARGET):
+        target = _numbers(rows, header, [positions[name] for name in reading.target], layout.decimal)
     else:
-        target = torch.tensor([_label(row[positions[LABEL]], index, list(classes)) for index, row in enumerate(rows)])
-    names = tuple(classes)
+        known = list(reading.class_names) if len(reading.class_names) == len(names) else []
+        labels = [row[positions[reading.target[0]]] for row in rows]
+        is_marked = classes[0].startswith(MARK)  # as we do, whose labels are numbers
+        are_names = not is_marked and count_from_one(known) and all(label.strip() in known for label in labels)
+        if are_names:
+            labels = [str(known.index(label.strip())) for label in labels]
+        target = torch.tensor([_label(label, index, list(names), known) for index, label in enumerate(labels)])
+        if known and tuple(known) != classes and not are_names:
+            names = tuple(known)
+    ids = reading.ids
     return document_from(
-        {"logits": _numbers(rows, header, list(classes.values())), "target": target},
+        {"logits": _numbers(rows, header, [positions[name] for name in classes], layout.decimal), "target": target},
         {
             "class_names": [] if names == _default_names(len(names)) else list(names),
-            "row_names": row_names,
+            "row_names": [] if ids is None else [_unquote(row[positions[ids]]) for row in rows],
         },
     )
 
 
-def _cells(text: str) -> list[list[str]]:
-    """Header and rows, all of one length; sizes are checked before anything is split."""
+def _check_targets(header: Sequence[str]) -> None:
+    """Raises: InvalidFile for a table with labels and probabilities, or with those of other classes."""
+    targets = [name.removeprefix(TARGET) for name in header if name.startswith(TARGET)]
+    if not targets:
+        return
+    if LABEL in header:
+        raise InvalidFile(
+            _("a table with both label and target columns"),
+            _("a column 'label', or a column 'target:NAME' for each class"),
+            _("Remove one of the two."),
+        )
+    classes = [name for name in header if not name.startswith(TARGET)]
+    bare = {name.removeprefix(MARK) if name.startswith(MARK) else _unquote(name) for name in classes}
+    odd = sorted({*targets} - bare or ({*bare} - {*targets, ROW, ""} if len(bare) != len(targets) else set()))
+    if odd:
+        raise InvalidFile(
+            _("a class {name} that has logits or a target, not both").format(name=shown(odd[0])),
+            _("a column NAME and a column 'target:NAME' for each class"),
+            _("Complete the columns, or correct the name."),
+        )
+
+
+def _is_read_so(columns: Sequence[Sequence[str]], before: int, after: int) -> bool:
+    """Whether a reader takes just the columns from `before` to `after` for the classes."""
+    kinds = [Column(cells[0], kind_of(cells[1 : ROWS_LOOKED_AT + 1])) for cells in columns]
+    seen = min(len(columns[0]) - 1, ROWS_LOOKED_AT)
+    try:
+        reading = decide(kinds, NOTHING_SAID, lambda _column: (), rows_seen=seen, file="")
+    except UnclearColumns:
+        return False
+    classes = tuple(cells[0] for cells in columns[before:after])
+    label = tuple(cells[0] for cells in columns[after:])
+    return (reading.classes, reading.target, reading.ids is not None) == (classes, label, before > 0)
+
+
+def _cells(text: str, choices: ColumnChoices) -> tuple[list[list[str]], CsvLayout]:
+    """Header and rows, all of one length, and their layout; sizes are checked before anything is split."""
     if text.count("\n") > MAX_NUMBERS or text.count("\r") > MAX_NUMBERS:
         raise too_large(_("more numbers than that"))
     lines = io.StringIO(text, newline="")
@@ -117,6 +177,11 @@ def _cells(text: str) -> list[list[str]]:
         )
     if text.count(separator) > 2 * MAX_NUMBERS:
         raise too_large(_("more numbers than that"))
+    try:
+        layout = layout_of(text[:LOOKED_AT], no_header=choices.no_header)
+        separator = layout.delimiter
+    except (csv.Error, IndexError):  # is told below
+        layout = None
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         rows = [row for row in islice(reader, MAX_NUMBERS) if any(cell.strip() for cell in row)]
@@ -141,11 +206,16 @@ def _cells(text: str) -> list[list[str]]:
         raise InvalidFile(
             _("two columns named {name}").format(name=shown(twice)), _("different names"), _("Rename one of them.")
         )
-    return rows
+    assert layout is not None  # where it cannot be told, nothing can be split
+    return rows, layout
 
 
-def _numbers(rows: Sequence[Sequence[str]], header: Sequence[str], positions: Sequence[int]) -> Tensor:
+def _numbers(
+    rows: Sequence[Sequence[str]], header: Sequence[str], positions: Sequence[int], decimal: str = "."
+) -> Tensor:
     texts = [[row[position].strip() for position in positions] for row in rows]
+    if decimal == ",":
+        texts = [[text.replace(",", ".") for text in row] for row in texts]
     values = np.empty((len(rows), len(positions)))
     for index, row in enumerate(texts):
         for column, text in enumerate(row):
@@ -189,12 +259,14 @@ def _columns(names: Iterable[str], values: Tensor) -> list[list[str]]:
     return [[name, *texts[column::count]] for column, name in enumerate(names)]
 
 
-def _label(text: str, row: int, class_names: Sequence[str]) -> int:
+def _label(text: str, row: int, class_names: Sequence[str], more_names: Sequence[str]) -> int:
     stripped = text.strip()
     if re.fullmatch(r"-?[0-9]{1,18}", stripped):
         return int(stripped)
     if _unquote(text) in class_names:
         return class_names.index(_unquote(text))
+    if stripped in more_names:  # without what stands before every name
+        return more_names.index(stripped)
     raise InvalidFile(
         _("row {row}: the label is {text}").format(row=row, text=shown(text) if stripped else _("missing")),
         _("the number of a class in 0…{last}, the name of one, or −100 to ignore the row").format(

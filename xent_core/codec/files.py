@@ -8,17 +8,21 @@ from xent_core.codec.array_files import read_npz, read_safetensors
 from xent_core.codec.csv_table import read_csv
 from xent_core.codec.document import Document, from_json, shown
 from xent_core.codec.refusals import InvalidFile
+from xent_core.columns import ColumnChoices
 from xent_core.language import _
 
 MAX_FILE_BYTES = 16 * 2**20
+NOTHING_SAID = ColumnChoices()
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".dill")
 
 _CONVERT = """batch = torch.load("your_file.pt", weights_only=True)
 safetensors.torch.save_file({"logits": batch["logits"], "target": batch["target"]}, "batch.safetensors")"""
 
 
-def read_file(name: str, data: bytes) -> Document:
+def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID) -> Document:
     """The Problem in a file; its name says of which kind it is: .json, .csv, .npz or .safetensors.
+
+    `choices` says which columns of a table are what, where that is not clear.
 
     Nothing in it is run, and nothing is unpacked beyond its limits. docs/format.md describes each kind.
     Raises: InvalidFile for whatever is not a whole, honest file of a known kind.
@@ -61,4 +65,4 @@ def read_file(name: str, data: bytes) -> Document:
         raise InvalidFile(
             _("text that is not UTF-8 (byte {place})").format(place=error.start), "UTF-8", _("Save it as UTF-8.")
         ) from error
-    return from_json(text) if kind == ".json" else read_csv(text)
+    return from_json(text) if kind == ".json" else read_csv(text, choices)

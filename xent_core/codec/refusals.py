@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xent_core.errors import InvalidInput, InvalidProblem
@@ -17,7 +17,15 @@ class TokenTooLong(InvalidInput):
 
 
 class InvalidFile(InvalidInput):
-    """A file that holds no Problem, or a Problem that a kind of file cannot hold."""
+    """A file that holds no Problem, or a Problem that a kind of file cannot hold.
+
+    Attributes:
+      answers: what could be said of its columns, where more than one reading is possible.
+    """
+
+    def __init__(self, came: str, expected: str, fix: str, answers: Sequence[dict[str, str]] = ()) -> None:
+        super().__init__(came, expected, fix)
+        self.answers = tuple(answers)
 
 
 class RefusedProblem(InvalidFile):

@@ -5,6 +5,7 @@ The one call most people need is `analyse`.
 """
 
 from xent_core.dump.analysis import PairDetail, Progress, analyse, pair_detail, scores_of_rows
+from xent_core.dump.folders import natural_order
 from xent_core.dump.formats import FORMATS, DumpLimits, InvalidDump
 from xent_core.dump.readers import Batch, Dump, open_dump
 from xent_core.dump.scores import Scores, score
@@ -33,6 +34,7 @@ __all__ = [
     "Statistics",
     "Suspects",
     "analyse",
+    "natural_order",
     "open_dump",
     "pair_detail",
     "score",

@@ -67,6 +67,11 @@ def analyse(
     ids: Any = None,
     class_names: Any = None,
     logits_are: str | None = None,
+    classes: Any = None,
+    target_column: Any = None,
+    text: Any = None,
+    image: Any = None,
+    no_header: bool = False,
     scores: Any = None,
     fit_temperature: bool = True,
     batch_rows: int | None = None,
@@ -81,6 +86,7 @@ def analyse(
 
     Args:
       logits, target, features, sample_weight, ids, class_names, logits_are: as in `open_dump`.
+      classes, target_column, text, image, no_header: as in `open_dump`.
       options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
@@ -116,6 +122,11 @@ def analyse(
         class_names=class_names,
         ignore_index=options.ignore_index,
         logits_are=logits_are,
+        classes=classes,
+        target_column=target_column,
+        text=text,
+        image=image,
+        no_header=no_header,
         limits=limits,
         sandboxed=sandboxed,
     ) as dump:
@@ -216,6 +227,7 @@ class _Analysis:
             total_rows=dump.rows,
             classes=dump.classes,
             class_names=dump.class_names,
+            reading=dump.reading,
             dtype=dump.dtype,
             options=options,
             seconds=seconds,

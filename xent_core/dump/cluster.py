@@ -144,6 +144,11 @@ def _opened(work: Work) -> Dump:
         ids=source.ids,
         class_names=source.class_names,
         ignore_index=source.ignore_index,
+        classes=source.classes,
+        target_column=source.target_column,
+        text=source.text,
+        image=source.image,
+        no_header=source.no_header,
         logits_are=source.logits_are or "logits",  # whoever asked for the run has been asked about this
     )
 

@@ -3,58 +3,143 @@
 from __future__ import annotations
 
 import math
+from fnmatch import fnmatchcase
 
+from xent_core.columns import ColumnChoices, Reading, is_index
 from xent_core.dump.formats import ROLES, Array, InvalidDump, OpenFile, Shards
 from xent_core.language import _
 
 
-def pick_logits(file: OpenFile) -> Array:
-    """The array with the name of logits, or else the only one that they can be. Raises: InvalidDump."""
-    named = by_role(file, "logits")
-    if named is not None:
-        return named
-    wide = [array for array in file.arrays.values() if len(array.shape) >= 2 and array.is_floating]
-    if len(wide) == 1:
-        return wide[0]
-    if len(file.arrays) == 1:
-        return next(iter(file.arrays.values()))
-    raise InvalidDump(
-        "which-logits",
-        _("{name} holds {keys}").format(name=file.name, keys=_listed(file)),
-        _("one array named {names}").format(names=", ".join(ROLES["logits"])),
-        _('Save it under that name: np.savez("dump.npz", logits=logits, target=target).'),
+def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
+    """What was made of the columns of a table of logits, or which arrays of another file are what.
+
+    Raises: InvalidDump where that is not clear.
+    """
+    if file.reading is not None:
+        return file.reading
+    logits = _logits_key(file, choices.classes)
+    keys = {"target": None if choices.has_target else _key(file, "target", choices.target)}
+    keys |= {role: _key(file, role, getattr(choices, role)) for role in ("ids", "text", "image")}
+    keys |= {role: _key(file, role, None) for role in ("features", "sample_weight", "class_names")}
+    if keys["target"] is None and not choices.has_target:
+        keys["target"] = _only_labels(file, logits)
+    used = {logits, *keys.values()}
+    target = keys["target"]
+    return Reading(
+        (logits,),
+        () if target is None else (target,),
+        ids=keys["ids"],
+        text=keys["text"],
+        image=keys["image"],
+        sample_weight=keys["sample_weight"],
+        features=keys["features"],
+        unused=tuple(key for key in file.arrays if key not in used),
+        count=file.arrays[logits].shape[-1],
     )
 
 
-def pick(file: OpenFile, role: str) -> Array:
+def part_of(file: OpenFile, reading: Reading, role: str) -> Array | None:
+    """The array for this role out of a file of logits that was read so; None if it has none."""
+    if file.reading is not None:
+        return file.arrays.get(role)
+    names = reading.classes if role == "logits" else reading.target if role == "target" else getattr(reading, role)
+    name = names[0] if isinstance(names, tuple) and names else names
+    return file.arrays.get(name) if isinstance(name, str) else None
+
+
+def _logits_key(file: OpenFile, choice: str | tuple[str, ...] | None) -> str:
+    """The array that was chosen, the one with a name of logits, or else the only one that they can be."""
+    if choice is not None:
+        found = [choice] if isinstance(choice, str) else list(choice)
+        matching = [key for key in file.arrays for pattern in found if key == pattern or fnmatchcase(key, pattern)]
+        if len(matching) == 1:
+            return matching[0]
+        raise _which(file, "classes", matching)
+    wide = [key for key, array in file.arrays.items() if len(array.shape) >= 2]
+    named = [key for key in wide if key.lower() in ROLES["logits"]]
+    ours = [key for key in named if key.lower() in ("logits", "logit")]
+    if len(ours or named) == 1:
+        return (ours or named)[0]
+    if len(named) > 1:
+        raise _which(file, "classes", named)
+    known = {name for role in ("features", "target") for name in ROLES[role]}
+    fractions = [key for key in wide if file.arrays[key].is_floating and key.lower() not in known]
+    if len(fractions) == 1:
+        return fractions[0]
+    if len(file.arrays) == 1:
+        return next(iter(file.arrays))
+    raise _which(file, "classes", fractions)
+
+
+def _only_labels(file: OpenFile, logits: str) -> str | None:
+    """The only array that has a whole number for each row of logits, as np.savez("dump.npz", logits, target) has it."""
+    known = {name for role, names in ROLES.items() if role != "target" for name in names}
+    rows = file.arrays[logits].shape[:-1]
+    found = [
+        key
+        for key, array in file.arrays.items()
+        if array.is_integer and array.shape == rows and key.lower() not in known
+    ]
+    return found[0] if len(found) == 1 and found[0] != logits else None
+
+
+def _which(file: OpenFile, option: str, found: list[str]) -> InvalidDump:
+    names = [f"--{option} {key}" for key in found[:3]]
+    said = _("Say which: {choices}.").format(choices=_(" or ").join(names)) if found else ""
+    save = _('Save it under that name: np.savez("dump.npz", logits=logits, target=target).')
+    role = "logits" if option == "classes" else "target"
+    return InvalidDump(
+        f"which-{role}",
+        _("{name} holds {keys}").format(name=file.name, keys=_listed(file)),
+        _("one array named {names}").format(names=", ".join(ROLES[role])),
+        said or save,
+        [{option: key} for key in found[:3]],
+    )
+
+
+def _key(file: OpenFile, role: str, choice: str | None) -> str | None:
+    """The name of the array for this role in a file of several."""
+    if choice is not None:
+        if choice in file.arrays:
+            return choice
+        raise InvalidDump(
+            f"which-{role}",
+            _("{name} holds {keys}").format(name=file.name, keys=_listed(file)),
+            _("a file or an array named {name}").format(name=choice[:80]),
+            _("Correct what --{role} says.").format(role=role),
+        )
+    by_name = {key.lower(): key for key in file.arrays}
+    found = [by_name[alias] for alias in ROLES.get(role, ()) if alias in by_name]
+    if role == "target" and len(found) > 1:
+        raise _which(file, "target", found)
+    return found[0] if found else None
+
+
+def pick(file: OpenFile, role: str, choice: str | None = None) -> Array:
     """The array for this role out of a file that was given for it. Raises: InvalidDump."""
+    if choice is not None and choice in file.arrays:
+        return file.arrays[choice]
     named = by_role(file, role)
     if named is not None:
         return named
-    if len(file.arrays) == 1:
-        only = next(iter(file.arrays.values()))
+    keys = [key for key in file.arrays if len(file.arrays) == 1 or not is_index(key)]
+    if len(keys) == 1:
+        only = file.arrays[keys[0]]
         if role != "target" and len(only.shape) == 2 and only.shape[1] == 1:
             return only.as_rows(0)
         return only
     raise InvalidDump(
         f"which-{role.replace('_', '-')}",
         _("{name} holds {keys}").format(name=file.name, keys=_listed(file)),
-        _("one array named {names}").format(names=", ".join(ROLES[role])),
+        _("one array named {names}").format(names=", ".join(ROLES[role])) if role in ROLES else _("one array"),
         _("Save it under that name."),
     )
-
-
-def beside(files: list[OpenFile], role: str) -> Array | None:
-    """The array for this role out of the files of the logits, if every one of them has it."""
-    found = [by_role(file, role) for file in files]
-    known = [array for array in found if array is not None]  # one of zero rows is falsy
-    return joined_arrays(known) if len(known) == len(found) else None
 
 
 def by_role(file: OpenFile, role: str) -> Array | None:
     """The array under one of the role's names, capitals or not."""
     by_name = {key.lower(): array for key, array in file.arrays.items()}
-    return next((by_name[alias] for alias in ROLES[role] if alias in by_name), None)
+    return next((by_name[alias] for alias in ROLES.get(role, ()) if alias in by_name), None)
 
 
 def joined_arrays(parts: list[Array]) -> Array:
@@ -71,15 +156,6 @@ def check_target_shape(logits: Array, target: Array) -> None:
     """Raises: InvalidDump unless target has an integer for each row of logits."""
     lead = logits.shape[:-1]
     came = _("target has shape {target} for logits of shape {logits}").format(target=target.shape, logits=logits.shape)
-    if target.shape == logits.shape and target.is_floating:
-        raise InvalidDump(
-            "soft-target",
-            _("target has the shape of logits {shape} and dtype {dtype}: probabilities").format(
-                shape=target.shape, dtype=target.dtype
-            ),
-            _("one class index for each row"),
-            _("Take the most probable class: target.argmax(-1)."),
-        )
     if len(logits.shape) == 3 and target.shape == (logits.shape[0], logits.shape[2]) != lead:
         raise InvalidDump(
             "class-axis", came, _("the classes on the last axis of logits"), _("Move the axis: logits.movedim(1, -1).")
@@ -108,7 +184,7 @@ def check_companion(role: str, part: Array, rows: Array, lead: tuple[int, ...]) 
             _("one entry for each of the {rows} rows").format(rows=math.prod(lead)),
             _("Take all parts from the same run."),
         )
-    if role != "ids" and not (part.is_floating or part.is_integer):
+    if role not in ("ids", "text", "image") and not (part.is_floating or part.is_integer):
         raise InvalidDump(
             f"{role.replace('_', '-')}-dtype",
             _("{role} has dtype {dtype}").format(role=role, dtype=part.dtype),

@@ -122,4 +122,6 @@ def on_device(batch: Batch, device: str) -> Batch:
         moved(batch.features),
         moved(batch.sample_weight),
         batch.ids,
+        batch.text,
+        batch.image,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xent_core.columns import Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.sources import DumpSource, gather
 from xent_core.errors import InvalidProblem
@@ -22,6 +23,9 @@ LABELS_AT_A_TIME = 2**19
 BATCH_ELEMENTS = 2**20  # 4 MB of float32: what is computed in a batch stays in the processor's cache
 ACCELERATOR_ELEMENTS = 2**24  # 64 MB of float32: what is computed in a batch outlasts the calls that start it
 ROWS_LOOKED_AT = 256  # to tell probabilities from logits
+ROWS_OF_SIGMOID = 16  # fewer may be logits by chance
+OFF_OF_SIGMOID = 0.1
+MOST_TOLERANCE_TO_ASK = 0.2  # of a sum, however few the decimals and many the classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class Batch:
       target: class indices, int64, shape (n,); some may be ignore_index.
       features: what the last layer saw, shape (n, H), or None.
       sample_weight: one factor for each row, float64, shape (n,), or None.
-      ids: the names of the examples, or None.
+      ids, text, image: the names of the examples, their texts, and the paths of their pictures, or None.
     """
 
     rows: Tensor
@@ -43,6 +47,8 @@ class Batch:
     features: Tensor | None = None
     sample_weight: Tensor | None = None
     ids: tuple[str, ...] | None = None
+    text: tuple[str, ...] | None = None
+    image: tuple[str, ...] | None = None
 
 
 class Dump:
@@ -55,6 +61,7 @@ class Dump:
       dtype: of the logits, PyTorch's name.
       class_names: one for each class, or None.
       has_features, has_ids: whether each row has them.
+      reading: which columns or arrays are what.
       shard_starts: the first row of every shard of logits, and N.
     """
 
@@ -64,7 +71,9 @@ class Dump:
         files: Sequence[OpenFile],
         parts: dict[str, Array],
         class_names: tuple[str, ...] | None,
+        reading: Reading,
     ) -> None:
+        self.reading = reading
         self.source, self._files, self._parts = source, files, parts
         logits = parts["logits"]
         self.rows, self.classes, self.dtype = len(logits), logits.shape[1], logits.dtype
@@ -86,14 +95,20 @@ class Dump:
             logits = logits.log()
         features = self._parts.get("features")
         weights = self._parts.get("sample_weight")
-        ids = self._parts.get("ids")
+
+        def texts(role: str) -> tuple[str, ...] | None:
+            part = self._parts.get(role)
+            return None if part is None else tuple(str(value) for value in part.values(start, stop))
+
         return Batch(
             torch.arange(start, stop),
             logits,
             self._parts["target"].tensor(start, stop).long(),
             None if features is None else features.tensor(start, stop),
             None if weights is None else weights.tensor(start, stop).double(),
-            None if ids is None else tuple(str(value) for value in ids.values(start, stop)),
+            texts("ids"),
+            texts("text"),
+            texts("image"),
         )
 
     def read_rows(self, rows: Sequence[int]) -> Batch:
@@ -140,9 +155,19 @@ def joined(batches: Sequence[Batch]) -> Batch:
         parts = [getattr(batch, name) for batch in batches]
         return None if parts[0] is None else torch.cat(parts)
 
-    ids = None if batches[0].ids is None else tuple(name for batch in batches for name in batch.ids or ())
+    def texts(name: str) -> tuple[str, ...] | None:
+        parts = [getattr(batch, name) for batch in batches]
+        return None if parts[0] is None else tuple(text for part in parts for text in part)
+
     return Batch(
-        stacked("rows"), stacked("logits"), stacked("target"), stacked("features"), stacked("sample_weight"), ids
+        stacked("rows"),
+        stacked("logits"),
+        stacked("target"),
+        stacked("features"),
+        stacked("sample_weight"),
+        texts("ids"),
+        texts("text"),
+        texts("image"),
     )
 
 
@@ -156,6 +181,11 @@ def open_dump(
     class_names: Any = None,
     ignore_index: int = -100,
     logits_are: str | None = None,
+    classes: Any = None,
+    target_column: Any = None,
+    text: Any = None,
+    image: Any = None,
+    no_header: bool = False,
     limits: DumpLimits | None = None,
     sandboxed: bool = False,
 ) -> Dump:
@@ -168,7 +198,13 @@ def open_dump(
         "target" or "labels".
       features: what the last, linear layer saw, shape (N, H).
       sample_weight: a factor for each row's loss, shape (N,).
-      ids, class_names: the names of the examples and of the classes; for the latter also a list of strings.
+      ids, text, image: the names of the examples, their texts, and the paths of their pictures: a file or an array,
+        else a column's name, else a shell pattern.
+      class_names: the names of the classes, or a file of them.
+      classes: the columns of a table that are classes: a column's name or a shell pattern, such as "logit_*", several
+        of them in a list or between commas, or a file of names; of another file the array of logits.
+      target_column: the column or array of the labels, by its name; or a file of labels.
+      no_header: the first line of a text file is a row; its columns are called 0, 1, …
       ignore_index: rows with this target are left out.
       logits_are: "logits", "probabilities" (whose logarithm is taken), or None: then probabilities are refused,
         with a message that asks.
@@ -178,7 +214,21 @@ def open_dump(
 
     Raises: InvalidDump.
     """
-    source = DumpSource(logits, target, features, sample_weight, ids, class_names, ignore_index, logits_are)
+    source = DumpSource(
+        logits,
+        target,
+        features,
+        sample_weight,
+        ids,
+        class_names,
+        ignore_index,
+        logits_are,
+        classes,
+        target_column,
+        text,
+        image,
+        no_header,
+    )
     if logits_are is not None and logits_are not in LOGITS_ARE:
         raise InvalidDump(
             "logits-are",
@@ -190,8 +240,9 @@ def open_dump(
     limits = limits or DumpLimits()
     sandbox = SandboxedFiles(limits) if sandboxed else None
     try:
-        parts, names = gather(source, files, limits, open_file if sandbox is None else sandbox.open_file)
-        dump = Dump(source, files, parts, names)
+        opener = open_file if sandbox is None else sandbox.open_file
+        parts, names, reading = gather(source, files, limits, opener)
+        dump = Dump(source, files, parts, names, reading)
         _check_labels(dump, parts["target"], ignore_index)
         if logits_are is None:
             _ask_about_probabilities(dump)
@@ -223,8 +274,13 @@ def of_problem(error: InvalidProblem, *, first_row: int = 0) -> InvalidDump:
 
 
 def _ask_about_probabilities(dump: Dump) -> None:
+    """Raises: InvalidDump for rows that are probabilities, or outputs of sigmoid, by all that can be seen."""
     rows = dump.read(0, min(ROWS_LOOKED_AT, dump.rows)).logits.double()
-    if dump.classes > 1 and bool((rows >= 0).all()) and bool(((rows.sum(1) - 1).abs() < SUM_TOLERANCE_TO_ASK).all()):
+    if dump.classes < 2 or not bool(((rows >= 0) & (rows <= 1 + SUM_TOLERANCE_TO_ASK)).all()):
+        return
+    off = (rows.sum(1) - 1).abs()
+    rounded = min(dump.classes * _rounding(rows), MOST_TOLERANCE_TO_ASK)
+    if bool((off < max(SUM_TOLERANCE_TO_ASK, rounded)).all()):
         raise InvalidDump(
             "looks-like-probabilities",
             _("the rows of logits lie in 0…1 and sum to 1, as probabilities do"),
@@ -234,6 +290,26 @@ def _ask_about_probabilities(dump: Dump) -> None:
                 "--logits-are logits keeps them."
             ),
         )
+    is_inside = (rows > 0) & (rows < 1)
+    if len(rows) >= ROWS_OF_SIGMOID and bool(is_inside.any(1).all()) and bool((off > OFF_OF_SIGMOID).any()):
+        raise InvalidDump(
+            "looks-like-sigmoid",
+            _("the rows of logits lie in 0…1 and do not sum to 1, as the outputs of a sigmoid do"),
+            _("logits of classes of which each row has one"),
+            _(
+                "For several labels in a row, each class is a problem of its own: BCEWithLogitsLoss. "
+                "If they are logits, say so: --logits-are logits (in Python, logits_are='logits')."
+            ),
+        )
+
+
+def _rounding(rows: torch.Tensor) -> float:
+    """How far numbers of so few decimals may be from what was rounded; 0 where they have more than four."""
+    for decimals in range(1, 5):
+        scaled = rows * 10**decimals
+        if bool(((scaled - scaled.round()).abs() < 1e-3).all()):  # float32 holds them to 1e-7
+            return 0.5 * 10.0**-decimals
+    return 0.0
 
 
 def sampled_rows(dump: Dump, count: int, read: Callable[[int, int], Batch] | None = None) -> Batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ class Scores:
       layer_norm: ‖∂ℓ_i/∂(W, b)‖ = grad_norm·√(‖h_i‖² + 1) for features h, or None.
       mass: what the row adds to the denominator of "mean", float64.
       grad: ∂ℓ_i/∂z_i, float64, shape (n, C); scratch that the next batch overwrites.
-      ids: the names of the examples, or None.
+      ids, text, image: of the examples, as in `Batch`, or None.
     """
 
     row: Tensor
@@ -57,6 +57,8 @@ class Scores:
     mass: Tensor
     grad: Tensor
     ids: tuple[str, ...] | None = None
+    text: tuple[str, ...] | None = None
+    image: tuple[str, ...] | None = None
 
 
 def label_weight(batch: Batch, options: LossOptions) -> Tensor:
@@ -74,15 +76,24 @@ def kept_rows(batch: Batch, ignore_index: int) -> Batch:
         logits = logits.float()
     keep = batch.target != ignore_index
     if bool(keep.all()):
-        return Batch(batch.rows, logits, batch.target, batch.features, batch.sample_weight, batch.ids)
+        return replace(batch, logits=logits)
     places = keep.nonzero().squeeze(1)
 
     def of(part: Tensor | None) -> Tensor | None:
         return None if part is None else part[places]
 
-    ids = None if batch.ids is None else tuple(batch.ids[place] for place in places.tolist())
+    def texts(part: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if part is None else tuple(part[place] for place in places.tolist())
+
     return Batch(
-        batch.rows[places], logits[places], batch.target[places], of(batch.features), of(batch.sample_weight), ids
+        batch.rows[places],
+        logits[places],
+        batch.target[places],
+        of(batch.features),
+        of(batch.sample_weight),
+        texts(batch.ids),
+        texts(batch.text),
+        texts(batch.image),
     )
 
 
@@ -144,6 +155,8 @@ def score(batch: Batch, options: LossOptions, *, scratch: dict[str, Tensor] | No
         mass,
         grad,
         batch.ids,
+        batch.text,
+        batch.image,
     )
 
 

@@ -17,6 +17,7 @@ from xent_core.language import _
 from xent_core.spreadsheets import harmless
 
 COLUMNS = ("row", "target", "prediction", "loss", "el2n", "grad_norm", "margin", "prob", "entropy", "suggested")
+TEXTS = ("id", "text", "image")
 SUFFIXES = (".parquet", ".csv")
 ROWS_TO_SORT = 2**19
 ROWS_PER_GROUP = 2**15
@@ -28,9 +29,8 @@ def columns_of(scores: Scores) -> dict[str, np.ndarray]:
     columns = {name: x.astype(np.int64 if x.dtype.kind == "i" else np.float64) for name, x in columns.items()}
     if scores.layer_norm is not None:
         columns["last_layer_norm"] = scores.layer_norm.cpu().numpy().astype(np.float64)
-    if scores.ids is not None:
-        columns["id"] = np.array(scores.ids, dtype=object)
-    return columns
+    texts = {"id": scores.ids, "text": scores.text, "image": scores.image}
+    return columns | {name: np.array(given, dtype=object) for name, given in texts.items() if given is not None}
 
 
 class ScoresFile:
@@ -186,7 +186,7 @@ def _keys(margins: Any, start: int, stop: int) -> np.ndarray:
 def _arrow(name: str, values: np.ndarray) -> Any:
     import pyarrow as pa
 
-    if name == "id":
+    if name in TEXTS:
         return pa.array(values.tolist(), pa.string())
     return pa.array(values, pa.int64() if name in ("row", "target", "prediction", "suggested") else pa.float64())
 
@@ -212,10 +212,11 @@ def _write_csv(tables: Iterator[Any], path: Path) -> None:
 
 
 def _without_formulas(table: Any) -> Any:
-    """The table with the names of the examples made harmless for a spreadsheet."""
+    """The table with what is written about the examples made harmless for a spreadsheet."""
     import pyarrow as pa
 
-    if "id" not in table.column_names:
-        return table
-    column = table.column_names.index("id")
-    return table.set_column(column, "id", pa.array([harmless(name) for name in table["id"].to_pylist()], pa.string()))
+    for name in TEXTS:
+        if name in table.column_names:
+            texts = pa.array([harmless(text) for text in table[name].to_pylist()], pa.string())
+            table = table.set_column(table.column_names.index(name), name, texts)
+    return table

@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.columns import MARK, ColumnChoices, Reading
+from xent_core.dump.folders import files_of_folder, natural_order
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
-from xent_core.dump.parts import beside, by_role, check_companion, check_target_shape, joined_arrays, pick, pick_logits
+from xent_core.dump.labels import as_indices
+from xent_core.dump.parts import (
+    by_role,
+    check_companion,
+    check_target_shape,
+    joined_arrays,
+    part_of,
+    pick,
+    reading_of,
+)
 from xent_core.language import _
+
+NOTHING_SAID = ColumnChoices()
+IDS_AT_A_TIME = 2**16
+MAX_NAMES_CHARACTERS = 2**26
 
 
 @dataclass(frozen=True)
@@ -31,33 +46,88 @@ class DumpSource:
     class_names: Any = None
     ignore_index: int = -100
     logits_are: str | None = None
+    classes: Any = None
+    target_column: Any = None
+    text: Any = None
+    image: Any = None
+    no_header: bool = False
+
+
+Opener = Callable[[Any, str, ColumnChoices], OpenFile]
+COMPANIONS = ("features", "sample_weight", "ids", "text", "image")
 
 
 def gather(
-    source: DumpSource, files: list[OpenFile], limits: DumpLimits, upload: Callable[[Any], OpenFile]
-) -> tuple[dict[str, Array], tuple[str, ...] | None]:
-    """Every part of the dump as rows, of one length, and the names of the classes; `upload` opens what is no path."""
-    files_of = partial(_opened, files=files, upload=upload)
-    opened = files_of(source.logits, "logits")
-    logits = joined_arrays([pick_logits(file) for file in opened])
-    if len(logits.shape) < 2 or not (logits.is_floating or logits.is_integer):
+    source: DumpSource, files: list[OpenFile], limits: DumpLimits, upload: Opener
+) -> tuple[dict[str, Array], tuple[str, ...] | None, Reading]:
+    """Every part of the dump as rows, of one length, the names of the classes, and what was made of the columns.
+
+    `upload` opens what is no path.
+    """
+    given = {name: getattr(source, name) for name in ("target", *COMPANIONS)}
+    said: dict[str, Any] = {"no_header": source.no_header}
+    if _is_choice(source.target_column):
+        said["target"] = source.target_column
+    elif source.target_column is not None:
+        if source.target is not None:
+            raise InvalidDump(
+                "target-twice",
+                _("two files of labels came"),
+                _("one"),
+                _("Give --target the name of a column, or leave one of the two out."),
+            )
+        given["target"] = source.target_column
+    for name in ("ids", "text", "image"):
+        if _is_choice(given[name]):
+            said[name], given[name] = given[name], None
+    said["has_target"] = given["target"] is not None
+    opened_as = partial(_opened, files=files, upload=upload)
+    class_names = _names_given(source.class_names, opened_as)
+    if isinstance(source.classes, list | tuple) or _is_choice(source.classes):
+        said["classes"] = source.classes if isinstance(source.classes, str) else tuple(map(str, source.classes))
+    elif source.classes is not None:
+        class_names = _names_given(source.classes, opened_as)
+        said["classes"] = class_names
+    choices = ColumnChoices(**said, class_names=class_names or ())
+
+    logits, beside = files_of_folder(source.logits)
+    if beside is not None and given["target"] is None and "target" not in said:
+        given["target"] = beside
+        choices = replace(choices, has_target=True)
+    opened = opened_as(logits, "logits", choices)
+    readings = [reading_of(file, choices) for file in opened]
+    reading = readings[0]
+    for file, other in zip(opened, readings, strict=True):
+        if (other.classes, other.target) != (reading.classes, reading.target):
+            raise InvalidDump(
+                "shards-differ",
+                _("{name} has {columns}").format(name=file.name, columns=other.sentence()),
+                _("what the first shard has: {columns}").format(columns=reading.sentence()),
+                _("Write all shards by the same code."),
+            )
+    parts = [part_of(file, reading, "logits") for file in opened]
+    scores = joined_arrays([part for part in parts if part is not None])
+    if len(scores.shape) < 2 or not (scores.is_floating or scores.is_integer):
         raise InvalidDump(
             "logits-shape",
             _("{name} has shape {shape} and dtype {dtype}").format(
-                name=logits.name, shape=logits.shape, dtype=logits.dtype
+                name=scores.name, shape=scores.shape, dtype=scores.dtype
             ),
             _("logits (N, C) or (B, T, V), floating"),
             _("Check that logits and labels are not the wrong way round."),
         )
-    lead = logits.shape[:-1]
-    given = {
-        role: joined_arrays([pick(file, role) for file in files_of(getattr(source, role), role)])
-        if getattr(source, role) is not None
-        else beside(opened, role)
-        for role in ("target", "features", "sample_weight", "ids")
-    }
-    limits.check(math.prod(lead), logits.shape[-1])
-    target = given["target"]
+    lead = scores.shape[:-1]
+    companion = replace(choices, classes=None, rows=math.prod(lead))
+    found: dict[str, Array | None] = {}
+    for role, value in given.items():
+        if value is None:
+            found[role] = _beside(opened, reading, role)
+            continue
+        others = opened_as(value, role, companion)
+        found[role] = joined_arrays([pick(file, role, said.get(role)) for file in others])
+        _check_order(_beside(opened, reading, "ids"), reading.ids, others)
+    limits.check(math.prod(lead), scores.shape[-1])
+    target = found["target"]
     if target is None:
         raise InvalidDump(
             "no-target",
@@ -65,37 +135,90 @@ def gather(
             _("class indices in an array or a column named {names}, or in a second file").format(
                 names=", ".join(ROLES["target"])
             ),
-            _("Give the file with the labels too."),
+            _("Give the file with the labels too, or say which column they are: --target."),
         )
-    check_target_shape(logits, target)
-    parts = {"logits": logits.as_rows(1), "target": target.as_rows(0)}
-    for role, axes in (("features", 1), ("sample_weight", 0), ("ids", 0)):
-        part = given[role]
+    width = scores.shape[-1]
+    names = _checked_names(class_names or reading.class_names or _names_beside(opened[0]), width)
+    is_ours = reading.classes[0].startswith(MARK)
+    target = as_indices(target, scores, names, source.ignore_index, are_numbers=is_ours)
+    check_target_shape(scores, target)
+    rows = {"logits": scores.as_rows(1), "target": target.as_rows(0)}
+    for role in COMPANIONS:
+        part = found[role]
         if part is not None:
-            parts[role] = part.as_rows(axes)
-            check_companion(role, part, parts[role], lead)
-    classes = parts["logits"].shape[1]
-    if not 1 <= classes <= MAX_CLASSES or not len(parts["logits"]):
+            rows[role] = part.as_rows(1 if role == "features" else 0)
+            check_companion(role, part, rows[role], lead)
+    if not 1 <= width <= MAX_CLASSES or not len(rows["logits"]):
         raise InvalidDump(
             "logits-shape",
-            _("{name} has shape {shape}").format(name=logits.name, shape=logits.shape),
+            _("{name} has shape {shape}").format(name=scores.name, shape=scores.shape),
             _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
             _("Check where the rows were lost."),
         )
-    return parts, _class_names(source.class_names, opened, classes, files_of)
+    reading = replace(
+        reading,
+        count=width,
+        target_file=None if given["target"] is None else target.name,
+        ids_file=None if given["ids"] is None else rows["ids"].name,
+    )
+    return rows, names, reading
 
 
-def _class_names(
-    given: Any, opened: list[OpenFile], classes: int, files_of: Callable[[Any, str], list[OpenFile]]
-) -> tuple[str, ...] | None:
-    if given is None:
-        found = by_role(opened[0], "class_names")
-        names = tuple(map(str, found.values(0, len(found)))) if found is not None else opened[0].class_names
-    elif isinstance(given, list | tuple):
-        names = tuple(map(str, given))
-    else:
-        array = joined_arrays([pick(file, "class_names") for file in files_of(given, "class_names")])
-        names = tuple(map(str, array.values(0, len(array)).reshape(-1)))
+def _is_choice(value: Any) -> bool:
+    """Whether this names a column: a text that is neither a file nor an address."""
+    return isinstance(value, str) and "://" not in value and not os.path.exists(value)
+
+
+def _beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
+    """The array for this role out of the files of the logits, if every one of them has it."""
+    found = [part_of(file, reading, role) for file in files]
+    known = [array for array in found if array is not None]  # one of zero rows is falsy
+    return joined_arrays(known) if len(known) == len(found) else None
+
+
+def _check_order(ids: Array | None, column: str | None, others: list[OpenFile]) -> None:
+    """Raises: InvalidDump where a second file names its rows in the same column, in another order."""
+    if ids is None or column is None or not all(column in file.arrays for file in others):
+        return
+    theirs = joined_arrays([file.arrays[column] for file in others])
+    for start in range(0, min(len(ids), len(theirs)), IDS_AT_A_TIME):
+        stop = min(start + IDS_AT_A_TIME, len(ids), len(theirs))
+        pairs = zip(ids.values(start, stop).tolist(), theirs.values(start, stop).tolist(), strict=True)
+        for row, (own, other) in enumerate(pairs, start):
+            if str(own) != str(other):
+                raise InvalidDump(
+                    "order",
+                    _("row {row} is {own} in {name} and {other} in {file}, by the column {column}").format(
+                        row=row,
+                        own=str(own)[:80],
+                        name=ids.name,
+                        other=str(other)[:80],
+                        file=others[0].name,
+                        column=column[:80],
+                    ),
+                    _("the same rows in the same order in both files"),
+                    _("Sort both by that column, or join them into one table."),
+                )
+
+
+def _names_beside(file: OpenFile) -> tuple[str, ...] | None:
+    found = by_role(file, "class_names")
+    return None if found is None else tuple(map(str, found.values(0, len(found))))
+
+
+def _names_given(given: Any, opened_as: Callable[[Any, str], list[OpenFile]]) -> tuple[str, ...] | None:
+    """The names of the classes out of a list or a file; in a text file each has a line."""
+    if given is None or isinstance(given, list | tuple):
+        return None if given is None else tuple(map(str, given))
+    if isinstance(given, str | os.PathLike) and os.fspath(given).lower().endswith(".txt"):
+        with open(given, encoding="utf-8-sig", errors="replace") as file:
+            lines = file.read(MAX_NAMES_CHARACTERS).splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
+    array = joined_arrays([pick(file, "class_names") for file in opened_as(given, "class_names")])
+    return tuple(map(str, array.values(0, len(array)).reshape(-1)))
+
+
+def _checked_names(names: tuple[str, ...] | None, classes: int) -> tuple[str, ...] | None:
     if not names:
         return None
     if len(names) != classes:
@@ -108,8 +231,16 @@ def _class_names(
     return names
 
 
-def _opened(source: Any, role: str, files: list[OpenFile], upload: Callable[[Any], OpenFile]) -> list[OpenFile]:
-    """The sources behind one argument, opened; a pattern and a list stand for several."""
+def _opened(
+    source: Any,
+    role: str,
+    choices: ColumnChoices = NOTHING_SAID,
+    *,
+    files: list[OpenFile],
+    upload: Opener,
+) -> list[OpenFile]:
+    """The sources behind one argument, opened; a pattern, a folder and a list stand for several."""
+    again = partial(_opened, files=files, upload=upload)
     if isinstance(source, str) and glob.has_magic(source) and not os.path.exists(source):
         found = _matching(source)
         if not found:
@@ -119,15 +250,17 @@ def _opened(source: Any, role: str, files: list[OpenFile], upload: Callable[[Any
                 _("a pattern of existing files"),
                 _("Check the path."),
             )
-        return _opened(found, role, files, upload)
+        return again(found, role, choices)
     is_shards = isinstance(source, list | tuple) and source and not isinstance(source[0], int | float | list | tuple)
-    if is_shards:
-        return [file for part in source for file in _opened(part, role, files, upload)]
+    if is_shards and not (
+        role in ("ids", "text", "image", "target") and isinstance(source[0], str) and not _are_files(source)
+    ):
+        return [file for part in source for file in again(part, role, choices)]
     for known, file in ((file.source, file) for file in files if isinstance(file, _SharedFile)):
         if known is source or (isinstance(source, str | os.PathLike) and known == source):
             return [file]
     if isinstance(source, str | os.PathLike) or (hasattr(source, "read") and hasattr(source, "seek")):
-        plain = (open_file if isinstance(source, str | os.PathLike) else upload)(source)
+        plain = (open_file if isinstance(source, str | os.PathLike) else upload)(source, role, choices)
         opened: OpenFile = _SharedFile(source, plain)
     else:
         opened = OpenFile(role, {"": _in_memory(source, role)}, close=lambda: None)
@@ -135,17 +268,21 @@ def _opened(source: Any, role: str, files: list[OpenFile], upload: Callable[[Any
     return [opened]
 
 
+def _are_files(sources: Sequence[Any]) -> bool:
+    return any("://" in source or os.path.exists(source) or glob.has_magic(source) for source in map(str, sources[:1]))
+
+
 class _SharedFile(OpenFile):
     """A file that is opened once although logits and labels both name it."""
 
     def __init__(self, source: Any, file: OpenFile) -> None:
-        super().__init__(file.name, file.arrays, close=file.close, rest=file.rest, class_names=file.class_names)
+        super().__init__(file.name, file.arrays, close=file.close, rest=file.rest, reading=file.reading)
         self.source = source
 
 
 def _matching(pattern: str) -> list[str]:
     if "://" not in pattern:
-        return sorted(glob.glob(pattern))
+        return sorted(glob.glob(pattern), key=natural_order)
     import fsspec
 
     return [file.full_name for file in fsspec.open_files(pattern, "rb")]

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from xent_core.columns import Reading
 from xent_core.dump.statistics import Computed
 from xent_core.dump.temperature import BestTemperature
 from xent_core.loss_options import LossOptions
@@ -42,6 +43,7 @@ class DumpSummary(Computed):
       complete: whether every row was read.
       total_rows: of the dump.
       classes, class_names, dtype: of the logits.
+      reading: which columns or arrays were read as what.
       options: of the loss.
       seconds: what reading and counting took, without the temperature.
       best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
@@ -51,6 +53,7 @@ class DumpSummary(Computed):
     total_rows: int
     classes: int
     class_names: tuple[str, ...] | None
+    reading: Reading
     dtype: str
     options: LossOptions
     seconds: float
@@ -114,6 +117,7 @@ class DumpSummary(Computed):
                 "label_smoothing": self.options.label_smoothing,
                 "temperature": self.options.temperature,
             },
+            "read": self.reading.as_dict(),
             "seconds": round(self.seconds, 3),
         }
         return json.dumps(_without_nan(numbers), ensure_ascii=False, indent=2, allow_nan=False)

@@ -44,6 +44,7 @@ class AnalysisRequest:
       identity: two requests with the same identity and options give the same summary.
       logits, target, logits_are: as in `open_dump`; target is None if the labels lie with the logits.
       options: of the loss.
+      columns: what is said of the columns: names of arguments of `open_dump`, and their values.
     """
 
     name: str
@@ -52,6 +53,7 @@ class AnalysisRequest:
     target: Any = field(compare=False)
     logits_are: str | None
     options: LossOptions
+    columns: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(eq=False)
@@ -102,6 +104,7 @@ class DumpAnalysis:
             scores=self._scores,
             progress=partial(self._note, job),
             options=request.options,
+            **dict(request.columns),
         )
 
     def _note(self, job: Job[DumpSummary], progress: Progress) -> bool:
@@ -176,6 +179,7 @@ class DumpAnalysis:
             self.request.target,
             ignore_index=self.summary.options.ignore_index,
             logits_are=self.request.logits_are or "logits",  # the visitor has said by now
+            **dict(self.request.columns),
             limits=dump_limits(),
             sandboxed=limits().is_public,
         )

@@ -12,12 +12,18 @@ from xent_ui.your_logits.analysis import DumpAnalysis
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
 ENDS = ("from", "to")
 MAX_PATH_CHARACTERS = 4096  # of Linux
+MAX_COLUMN_CHARACTERS = 4096  # the names of many classes between commas
 
 SOURCE = Kept[str]("dump_source", EXAMPLE)
 LOGITS_PATH = Kept[str]("dump_logits_path", "")
 TARGET_PATH = Kept[str]("dump_target_path", "")
 # what the visitor has said of each dump whose logits look like probabilities
 LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
+
+# what the visitor has said of the columns of each dump, by a button; and what stands in the fields
+COLUMNS = Kept[dict[tuple[str, ...], dict[str, str]]]("dump_columns", {})
+COLUMN_FIELDS = {name: Kept[str](f"dump_column_{name}", "") for name in ("classes", "target_column", "ids")}
+NO_HEADER = Kept[bool]("dump_no_header", False)
 
 OPTION_ENTRIES = loss_option_entries("dump_", *DEFAULTS)
 

@@ -13,7 +13,7 @@ import streamlit as st
 import torch
 
 import xent_core
-from xent_core.dump import FORMATS, DumpSummary, InvalidDump
+from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order
 from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.server.limits import limits
@@ -29,16 +29,22 @@ from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
 from xent_ui.your_logits.choice import forget_choice
 from xent_ui.your_logits.state import (
     ANALYSIS,
+    COLUMN_FIELDS,
+    COLUMNS,
     EXAMPLE,
     LOGITS_ARE,
     LOGITS_PATH,
+    MAX_COLUMN_CHARACTERS,
     MAX_PATH_CHARACTERS,
+    NO_HEADER,
     OPTION_ENTRIES,
     PATH,
     SOURCE,
     TARGET_PATH,
     UPLOAD,
 )
+
+MAX_LABEL = 60  # characters of a button
 
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
 
@@ -60,7 +66,37 @@ def dump_and_loss() -> AnalysisRequest | None:
     if found is None or options is None:
         return None
     logits_are = session.kept(LOGITS_ARE).get(found.identity)
-    return replace(found, logits_are=logits_are, options=options)
+    return replace(found, logits_are=logits_are, options=options, columns=_columns(found.identity))
+
+
+def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+    """What the visitor says of the columns: in the fields, or else by the buttons under a question."""
+    if identity[0] == EXAMPLE:
+        return ()
+    said: dict[str, Any] = dict(session.kept(COLUMNS).get(identity, {}))
+    titles = {
+        "classes": (_("Classes"), "logit_*"),
+        "target_column": (_("Label"), "label"),
+        "ids": (_("Names of the rows"), "image_id"),
+    }
+    with st.expander(_("Columns of a table"), icon=":material/view_column:"):
+        for entry in COLUMN_FIELDS.values():
+            session.begin(entry)
+        session.begin(NO_HEADER)
+        for place, (name, (title, placeholder)) in zip(st.columns(3), titles.items(), strict=True):
+            text = place.text_input(
+                title,
+                key=COLUMN_FIELDS[name].name,
+                max_chars=MAX_COLUMN_CHARACTERS,
+                persist_state="session",
+                placeholder=placeholder,
+                help=_("A column's name, a pattern, or several between commas; found by rule where it is empty."),
+            )
+            if (text or "").strip():
+                said[name] = str(text).strip()
+        if st.checkbox(_("The first line is a row, and names no columns"), key=NO_HEADER.name, persist_state="session"):
+            said["no_header"] = True
+    return tuple(sorted(said.items()))
 
 
 def _request(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> AnalysisRequest:
@@ -94,7 +130,7 @@ def _of_upload() -> AnalysisRequest | None:
     )
     if not logits:
         return None
-    logits, target = (sorted(files, key=lambda file: file.name) for files in (logits, target))
+    logits, target = (sorted(files, key=lambda file: natural_order(file.name)) for files in (logits, target))
     identity = (UPLOAD, *(file.file_id for file in logits), "", *(file.file_id for file in target))
     return _request(logits[0].name, identity, logits, target or None)
 
@@ -109,7 +145,7 @@ def _of_path() -> AnalysisRequest | None:
         max_chars=MAX_PATH_CHARACTERS,
         persist_state="session",
         placeholder="dump.npz, logits-*.npy",
-        help=_("Read piece by piece, of any size; a pattern stands for several shards."),
+        help=_("Read piece by piece, of any size; a pattern or a folder stands for several shards."),
     )
     target = right.text_input(
         _("Path of the labels, if they lie in another file"),
@@ -212,10 +248,28 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
                 ):
                     st.button(label, key=f"dump_are_{answer}", on_click=_answer, args=(request, answer))
         return
+    if error.answers:
+        with st.container(key="dump_columns_asked"):
+            st.warning(markdown_escaped(_("{came}. Which is meant?").format(came=error.came)))
+            with st.container(horizontal=True):
+                for index, choice in enumerate(error.answers):
+                    said = ", ".join(f"{name}: {value}" if value else name for name, value in choice.items())
+                    words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
+                    st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
+        return
     first, _newline, code = str(error).partition("\n")
     st.error(markdown_escaped(first), icon=":material/error:")
     if code:
         st.code(code)
+
+
+def _say(request: AnalysisRequest, answer: dict[str, str]) -> None:
+    names = {"target": "target_column"}
+    said: dict[str, Any] = {names.get(name, name): value for name, value in answer.items()}
+    if "no_header" in said:
+        said["no_header"] = True
+    before = session.kept(COLUMNS).get(request.identity, {})
+    session.keep(COLUMNS, {request.identity: {**before, **said}})
 
 
 def _answer(request: AnalysisRequest, answer: str) -> None:
@@ -235,6 +289,7 @@ def budget(analysis: DumpAnalysis) -> None:
             )
         st.info(stopped, icon=":material/stop_circle:")
     _metrics(summary)
+    st.caption(markdown_escaped(_("Read: {reading}").format(reading=summary.reading.sentence())))
     share = summary.lorenz.carried_by(0.01)
     words, curve = st.columns([3, 2], gap="medium", vertical_alignment="center")
     with words:

@@ -4,12 +4,12 @@ They are opened without trust: what a header says is checked against the file be
 A format is added in `opening.KINDS`.
 """
 
+from xent_core.columns import ROLES
 from xent_core.dump.formats.arrays import Array, MemoryArray, OpenFile, Shards
 from xent_core.dump.formats.checks import MAX_CLASSES, DumpLimits, InvalidDump, need_pyarrow
 from xent_core.dump.formats.npy_file import npy_array
 from xent_core.dump.formats.opening import FORMATS, open_file
 from xent_core.dump.formats.sandboxed_files import SandboxedFiles
-from xent_core.dump.formats.table_columns import ROLES
 
 __all__ = [
     "FORMATS",

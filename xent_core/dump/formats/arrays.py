@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.columns import ColumnChoices, Reading
 from xent_core.dump.formats.checks import DumpLimits, InvalidDump, dtype_name
 from xent_core.language import _
 
@@ -173,6 +174,8 @@ class RawFile(NamedTuple):
     Attributes:
       path: its path or address, if it has one.
       limits: where it is a stranger's, and this process may be ended by what it reads; else None.
+      choices: what the user says of its columns.
+      role: for what it was given, "logits", "target", …
     """
 
     name: str
@@ -180,6 +183,8 @@ class RawFile(NamedTuple):
     size_bytes: int
     path: str | None
     limits: DumpLimits | None = None
+    choices: ColumnChoices = ColumnChoices()
+    role: str = "logits"
 
 
 class OpenFile:
@@ -189,7 +194,7 @@ class OpenFile:
       name: for messages.
       arrays: by name; a .npy file's only array is named "".
       rest: lets go of what only reading needs, until the next reading.
-      class_names: the header of the columns of logits, where a table has one.
+      reading: what was made of the columns, where it is a table of logits; its arrays then have the names of roles.
     """
 
     def __init__(
@@ -199,9 +204,9 @@ class OpenFile:
         *,
         close: Callable[[], None],
         rest: Callable[[], None] = lambda: None,
-        class_names: tuple[str, ...] = (),
+        reading: Reading | None = None,
     ) -> None:
-        self.name, self.arrays, self.close, self.rest, self.class_names = name, arrays, close, rest, class_names
+        self.name, self.arrays, self.close, self.rest, self.reading = name, arrays, close, rest, reading
 
 
 def _rows_shape(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from xent_core.columns import UnclearColumns
 from xent_core.errors import InvalidInput
 from xent_core.language import _
 
@@ -27,14 +30,25 @@ class InvalidDump(InvalidInput):
 
     Attributes:
       code: a short name of the mistake, such as "file-truncated"; those of InvalidProblem keep theirs.
+      answers: what could be said where more than one reading is possible: options of `open_dump` and their values.
     """
 
-    def __init__(self, code: str, came: str, expected: str, fix: str) -> None:
+    def __init__(self, code: str, came: str, expected: str, fix: str, answers: Sequence[dict[str, str]] = ()) -> None:
         super().__init__(came, expected, fix)
-        self.code = code
+        self.code, self.answers = code, tuple(answers)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return InvalidDump, (self.code, self.came, self.expected, self.fix)  # it travels between processes
+        # it travels between processes
+        return InvalidDump, (self.code, self.came, self.expected, self.fix, self.answers)
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """Columns that are unclear are a dump that cannot be read yet."""
+    try:
+        yield
+    except UnclearColumns as error:
+        raise InvalidDump("which-columns", error.came, error.expected, error.fix, error.answers) from error
 
 
 @dataclass(frozen=True)

@@ -1,58 +1,47 @@
-"""Opens a .csv file: comma-, semicolon- or tab-separated numbers, with or without a header."""
+"""Opens a .csv file: numbers and names between commas, semicolons, tabs or spaces, packed or not."""
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import IO, Any
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-
+from xent_core.column_rule import decide
+from xent_core.columns import ColumnChoices, Reading
+from xent_core.csv_layout import MISSING, CsvLayout, layout_of, number_of
 from xent_core.dump.formats.arrays import OpenFile, RawFile
-from xent_core.dump.formats.checks import (
-    MAX_CLASSES,
-    MAX_HEADER_BYTES,
-    MAX_TABLE_HEADER_BYTES,
-    DumpLimits,
-    InvalidDump,
-    check_columns,
-    need_pyarrow,
-)
-from xent_core.dump.formats.table_columns import ROLES, Table, open_table
+from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, check_columns, need_pyarrow
+from xent_core.dump.formats.spool import opened_forwards
+from xent_core.dump.formats.table_columns import Table, check_distinct, open_reading, open_singles
+from xent_core.dump.formats.text_stream import TextStream
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
-_BLOCK_BYTES = 2**20
-_BLANK = b" \t\r\n"
-
 
 def open_csv(raw: RawFile) -> OpenFile:
-    """The columns of a table; without a header they are logits, or labels if there is only one."""
-    name, file, size_bytes, _path, limits = raw
+    """The columns of a table, as `column_rule.decide` tells them apart."""
+    name, limits = raw.name, raw.limits
     need_pyarrow(name)
-    import pyarrow as pa
-    import pyarrow.csv as pc
-
-    start = _first_text(name, file)
-    first = _first_line(name, file, start, MAX_HEADER_BYTES if limits is None else MAX_TABLE_HEADER_BYTES)
+    stream = TextStream(raw)
+    sample = stream.sample()
+    if limits is not None:
+        line = sample.partition("\n")[0]
+        check_columns(name, max(line.count(delimiter) for delimiter in ",;\t ") + 1)
+        stream.check_lines(limits)
     try:
-        text = first.decode("utf-8-sig").rstrip("\r\n")
-        delimiter = max(",;\t", key=text.count)
-        if limits is not None:
-            check_columns(name, text.count(delimiter) + 1)
-            _check_lines(name, file, start, limits)
-        cells = next(csv.reader([text], delimiter=delimiter), [])
-    except (UnicodeDecodeError, csv.Error) as error:
+        layout = layout_of(sample, no_header=raw.choices.no_header)
+    except csv.Error as error:
         raise InvalidDump(
             "csv-header",
-            _("the first line of {name} is no text in UTF-8 ({reason})").format(name=name, reason=first_line(error)),
+            _("the first lines of {name} cannot be split into cells ({reason})").format(
+                name=name, reason=first_line(error)
+            ),
             _("comma-separated numbers"),
-            _("Save it as UTF-8."),
+            _("Close every quote, and double a quote inside quotes."),
         ) from error
-    has_header = not all(_is_number(cell) for cell in cells)
-    names = [cell.strip() for cell in cells] if has_header else [f"logit_{i}" for i in range(len(cells))]
-    if not has_header and len(names) == 1:
-        names = ["target"]
+    names = [column.name for column in layout.columns]
     if len(set(names)) < len(names) or len(names) > MAX_CLASSES:
         raise InvalidDump(
             "csv-header",
@@ -60,115 +49,165 @@ def open_csv(raw: RawFile) -> OpenFile:
             _("one name for each column"),
             _("Give each class its own name."),
         )
-    types = {column: _csv_type(column) for column in names}
-    schema = pa.schema(list(types.items()))
-
-    def reader(columns: list[str]) -> Any:
-        file.seek(start)
-        return pc.open_csv(
-            pa.PythonFile(_Unclosable(file), mode="r"),
-            read_options=pc.ReadOptions(
-                column_names=names,
-                skip_rows=1 if has_header else 0,
-                block_size=max(_BLOCK_BYTES, 8 * len(first)),
-                use_threads=False,
-            ),
-            parse_options=pc.ParseOptions(delimiter=delimiter),
-            convert_options=pc.ConvertOptions(column_types=types, include_columns=columns),
-        )
-
-    try:
-        is_only_header = has_header and size_bytes <= start + len(first)
-        rows = 0 if is_only_header else sum(batch.num_rows for batch in reader(names[:1]))
-    except MemoryError:  # pyarrow's is an ArrowException too
-        raise
-    except pa.ArrowException as error:
-        raise InvalidDump(
-            "table-broken",
-            _("{name} cannot be read ({reason})").format(name=name, reason=first_line(error)),
-            _("the same number of columns in every line, and numbers in them"),
-            _("Look at the line that is named, or write the file again."),
-        ) from error
-    table = Table(rows, lambda row, columns: (0, iter(reader(columns))), name)
-    return open_table(name, table, schema, close=file.close)
+    text = _CsvText(stream, layout)
+    if raw.role != "logits":
+        if not layout.has_header and names == ["0"] and sample.split(None, 1)[0] == "0":
+            # pandas calls a nameless column 0; how many rows there are tells it from a first label
+            layout = replace(layout, has_header=raw.choices.rows == text.lines() - 1)
+            text = _CsvText(stream, layout)
+        schema = text.schema(names, frozenset(column.name for column in layout.columns if column.kind == "integer"))
+        return text.opened(raw, schema, lambda table: open_singles(name, table, schema, close=raw.file.close))
+    choices = raw.choices if layout.has_header else _without_header(raw, layout)
+    with asked():
+        reading = decide(layout.columns, choices, text.distinct, rows_seen=layout.rows_seen, file=name)
+    reading = replace(
+        reading, notes=layout.notes, class_names=reading.class_names if layout.has_header else choices.class_names
+    )
+    schema = text.schema(
+        [column for column in names if column not in reading.unused], frozenset(reading.target), reading
+    )
+    return text.opened(raw, schema, lambda table: open_reading(name, table, schema, reading, close=raw.file.close))
 
 
-def _first_text(name: str, file: IO[bytes]) -> int:
-    """Where the first line with something in it begins. Raises: InvalidDump if there is none."""
-    start = 0
-    file.seek(0)
-    while block := file.read(_BLOCK_BYTES):
-        if text := block.lstrip(_BLANK):
-            place = start + len(block) - len(text)
-            blank = block[: len(block) - len(text)]
-            return place - len(blank) + max(blank.rfind(b"\n"), blank.rfind(b"\r")) + 1  # spaces before it are its own
-        start += len(block)
+def _without_header(raw: RawFile, layout: CsvLayout) -> ColumnChoices:
+    """What is said of the columns, where only their order tells them apart. Raises: InvalidDump unless it is clear."""
+    choices = raw.choices
+    whole = [column.name for column in layout.columns if column.kind == "integer"]
+    is_of_one_kind = len({column.kind for column in layout.columns}) == 1
+    if choices.target is None and not choices.has_target and 0 < len(whole) < len(layout.columns) and len(whole) == 1:
+        choices = replace(choices, target=whole[0])
+    if choices.no_header or (choices.has_target and (is_of_one_kind or choices.classes is not None)):
+        return choices
+    label = choices.target if choices.target is not None else str(len(layout.columns) - 1)
     raise InvalidDump(
-        "file-blank",
-        _("{name} holds blank lines alone").format(name=name),
-        _("comma-separated numbers, a row of logits a line"),
-        _("Write it again."),
+        "which-columns",
+        _("{name} has no header line: its first line holds numbers alone").format(name=raw.name),
+        _("the names of the columns there"),
+        _(
+            "If it is so, say it, and where the labels are, counted from 0: --no-header --target {label}; "
+            "if all columns are classes, give the labels as a second file."
+        ).format(label=label),
+        [{"no_header": "", "target": label}] if not choices.has_target else [{"no_header": ""}],
     )
 
 
-def _first_line(name: str, file: IO[bytes], start: int, limit: int) -> bytes:
-    file.seek(start)
-    first = file.readline(limit)
-    if len(first) == limit:
-        raise InvalidDump(
-            "csv-line",
-            _("the first line of {name} has more than {limit} bytes").format(name=name, limit=limit),
-            _("one row of logits a line"),
-            _("Save so many classes as .npy or .safetensors."),
+class _CsvText:
+    """The rows of a text as record batches, a block of lines at a time.
+
+    pyarrow is given each block in memory: its reader of a whole file reads ahead in a thread of its own, which goes
+    on after an error, and ends or stops the process when that ends.
+    """
+
+    def __init__(self, stream: TextStream, layout: CsvLayout) -> None:
+        self._stream, self._layout = stream, layout
+
+    def schema(self, columns: list[str], whole: frozenset[str], reading: Reading | None = None) -> Any:
+        """Of these columns: labels stay whole or text, names are text, and all other numbers are float64."""
+        import pyarrow as pa
+
+        kinds = dict(self._layout.columns)
+        texts = set() if reading is None else {reading.ids, reading.text, reading.image}
+        classes = () if reading is None else reading.classes
+
+        def kind(column: str) -> Any:
+            if column in classes or (column not in whole and kinds[column] != "text" and column not in texts):
+                return pa.float64()
+            is_whole = kinds[column] in ("integer", "empty") and column not in texts
+            return pa.int64() if is_whole else pa.string()
+
+        return pa.schema([(column, kind(column)) for column in columns])
+
+    def opened(self, raw: RawFile, schema: Any, of_table: Callable[[Table], OpenFile]) -> OpenFile:
+        """The file, once all its rows have been read and counted; they are kept where there is room for that."""
+        return opened_forwards(
+            raw,
+            schema,
+            lambda columns: self.batches(schema, columns),
+            of_table,
+            is_packed=self._stream.codec is not None,
         )
-    return first
 
+    def lines(self) -> int:
+        """How many rows there are, read as they are laid out."""
+        name = self._layout.columns[0].name
+        return sum(batch.num_rows for batch in self.batches(self.schema([name], frozenset()), [name]))
 
-def _check_lines(name: str, file: IO[bytes], start: int, limits: DumpLimits) -> None:
-    """Raises: InvalidDump for more lines than rows may be, blank ones included, before anything is built of them."""
-    file.seek(start)
-    lines = 0
-    while block := file.read(_BLOCK_BYTES):
-        lines += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
-    if limits.rows is not None and lines > 2 * limits.rows:  # every other one may be blank
-        raise InvalidDump(
-            "dump-large",
-            _("{name} has {count} lines").format(name=name, count=lines),
-            _("at most {limit} rows here").format(limit=limits.rows),
-            _("The same program on your own computer has no limit: python -m xent_core analyse."),
+    def distinct(self, column: str) -> set[str]:
+        """The different texts in a column. Raises: InvalidDump for more than there may be classes."""
+        import pyarrow as pa
+
+        found: set[str] = set()
+        for batch in self.batches(pa.schema([(column, pa.string())]), [column]):
+            found.update(batch.column(0).unique().to_pylist())
+            check_distinct(self._stream.name, column, len(found))
+        return {text for text in found if text.strip().lower() not in MISSING}
+
+    def batches(self, schema: Any, columns: list[str]) -> Iterator[Any]:
+        """All rows of these columns. Raises: InvalidDump, with the line and the cell that cannot be read."""
+        import pyarrow as pa
+        import pyarrow.csv as pc
+
+        layout = self._layout
+        types = {column: schema.field(column).type for column in columns}
+        line, skip = 1, int(layout.has_header)
+        for block in self._stream.blocks():
+            try:
+                table = pc.read_csv(
+                    pa.BufferReader(block),
+                    read_options=pc.ReadOptions(
+                        column_names=[column.name for column in layout.columns],
+                        skip_rows_after_names=skip,
+                        block_size=len(block) + 1,
+                        use_threads=False,
+                    ),
+                    parse_options=pc.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in block),
+                    convert_options=pc.ConvertOptions(
+                        column_types=types, include_columns=columns, decimal_point=layout.decimal
+                    ),
+                )
+            except MemoryError:  # pyarrow's is an ArrowException too
+                raise
+            except pa.ArrowException as error:
+                raise self._broken(block, line, skip, types, error) from error
+            yield from table.combine_chunks().to_batches()
+            line, skip = line + block.count(b"\n"), 0
+
+    def _broken(self, block: bytes, line: int, skip: int, types: dict[str, Any], error: Exception) -> InvalidDump:
+        """What is wrong in a block that pyarrow could not read, looked for cell by cell."""
+        layout = self._layout
+        found = first_line(error)
+        try:
+            reader = csv.reader(io.StringIO(block.decode("utf-8"), newline=""), delimiter=layout.delimiter)
+            for row in reader:
+                number = line + reader.line_num - 1
+                if not any(cell.strip() for cell in row) or (skip and reader.line_num == 1):
+                    continue
+                if len(row) != len(layout.columns):
+                    found = _("line {line} has {came} cells, the first has {expected}").format(
+                        line=number, came=len(row), expected=len(layout.columns)
+                    )
+                    break
+                cells = dict(zip([column.name for column in layout.columns], row, strict=True))
+                bad = next(
+                    (
+                        column
+                        for column, kind in types.items()
+                        if str(kind) != "string"
+                        and cells[column].strip().lower() not in MISSING
+                        and number_of(cells[column], layout.decimal) is None
+                    ),
+                    None,
+                )
+                if bad is not None:
+                    found = _("line {line}, column {column}: {cell} is no number").format(
+                        line=number, column=bad[:80], cell=repr(cells[bad][:40])
+                    )
+                    break
+        except (UnicodeDecodeError, csv.Error) as other:
+            found = first_line(other)
+        return InvalidDump(
+            "table-broken",
+            _("{name} cannot be read ({reason})").format(name=self._stream.name, reason=found),
+            _("the same number of columns in every line, and numbers in them"),
+            _("Look at the line that is named, or write the file again."),
         )
-
-
-class _Unclosable(io.RawIOBase):
-    """The open file for pyarrow, which would close it at the end of each reading."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__()
-        self._file = file
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """As many bytes as there are, at most the buffer's."""
-        piece = self._file.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-
-def _csv_type(column: str) -> Any:
-    import pyarrow as pa
-
-    name = column.lower()
-    if name in ROLES["target"]:
-        return pa.int64()
-    return pa.string() if name in ROLES["ids"] else pa.float64()
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

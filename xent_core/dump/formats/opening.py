@@ -8,13 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from xent_core.columns import ColumnChoices
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import DumpLimits, InvalidDump
 from xent_core.dump.formats.csv_file import open_csv
+from xent_core.dump.formats.json_lines_file import open_json_lines
 from xent_core.dump.formats.npy_file import open_npy
 from xent_core.dump.formats.npz_file import PickleFound, open_npz
 from xent_core.dump.formats.parquet_file import open_parquet
 from xent_core.dump.formats.safetensors_file import open_safetensors
+from xent_core.dump.formats.text_stream import PACKED, TextStream
+from xent_core.dump.formats.torch_file import open_torch
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
@@ -39,34 +43,69 @@ def _is_safetensors(start: bytes, suffix: str) -> bool:
     return suffix == ".safetensors" or (start[8:9] == b"{" and suffix != ".csv")
 
 
+def _is_json_lines(start: bytes, suffix: str) -> bool:
+    return suffix in (".jsonl", ".ndjson") or start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+
+def _open_packed(raw: RawFile) -> OpenFile:
+    """A text that is packed by gzip, bzip2 or Zstandard."""
+    start = TextStream(raw).start()
+    if any(start.startswith(kind.first_bytes) for kind in KINDS):
+        raise InvalidDump(
+            "file-packed",
+            _("{name} is a packed file of arrays").format(name=raw.name),
+            _("texts alone packed, such as .csv.gz and .jsonl.zst"),
+            _("Unpack it first."),
+        )
+    suffix = Path(Path(raw.name).stem).suffix.lower()
+    return open_json_lines(raw) if _is_json_lines(start, suffix) else open_csv(raw)
+
+
+NOTHING_SAID = ColumnChoices()
 KINDS = (
     Format(".npy", open_npy, first_bytes=(b"\x93NUMPY",)),
     Format(".npz", open_npz, first_bytes=(b"PK\x03\x04", b"PK\x05\x06")),
-    Format(".safetensors", open_safetensors, is_likely=_is_safetensors),
     Format(".parquet", open_parquet, first_bytes=(b"PAR1",)),
+    Format(".arrow", open_parquet, first_bytes=(b"ARROW1", b"\xff\xff\xff\xff")),
+    Format(".gz", _open_packed, first_bytes=tuple(PACKED)),
+    Format(".jsonl", open_json_lines, is_likely=_is_json_lines),
+    Format(".safetensors", open_safetensors, is_likely=_is_safetensors),
     Format(".csv", open_csv, is_likely=lambda start, suffix: suffix in (".csv", ".tsv", ".txt")),
 )
-FORMATS = tuple(kind.suffix for kind in KINDS)
+FORMATS = (".npy", ".npz", ".safetensors", ".parquet", ".arrow", ".csv", ".jsonl", ".gz")
 
 
-def open_file(source: Any) -> OpenFile:
+def open_file(source: Any, role: str = "logits", choices: ColumnChoices = NOTHING_SAID) -> OpenFile:
     """Opens a path, an address such as s3://…, or an object with `read` and `seek` such as an upload.
 
     The kind of file is told by its first bytes, not by its name.
+
+    Args:
+      role: what it was given for, "logits", "target", …
+      choices: what is said of the columns of a table of logits.
 
     Raises: InvalidDump for whatever is not a dump, naming the file.
     """
     name, file = _open(source)
     try:
-        return recognised(name, file, os.fspath(source) if isinstance(source, str | os.PathLike) else None)
+        path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+        return recognised(name, file, path, role=role, choices=choices)
     except BaseException:
         file.close()
         raise
 
 
-def recognised(name: str, file: IO[bytes], path: str | None = None, limits: DumpLimits | None = None) -> OpenFile:
+def recognised(
+    name: str,
+    file: IO[bytes],
+    path: str | None = None,
+    limits: DumpLimits | None = None,
+    *,
+    role: str = "logits",
+    choices: ColumnChoices = NOTHING_SAID,
+) -> OpenFile:
     """The arrays of an open file of any kind. Raises: InvalidDump."""
-    opened = _recognised(name, file, path, limits)
+    opened = _recognised(RawFile(name, file, file.seek(0, os.SEEK_END), path, limits, choices, role))
     if not opened.arrays:
         opened.close()
         raise InvalidDump(
@@ -116,9 +155,10 @@ def _open_remote(address: str) -> IO[bytes]:
     return file
 
 
-def _recognised(name: str, file: IO[bytes], path: str | None, limits: DumpLimits | None) -> OpenFile:
+def _recognised(raw: RawFile) -> OpenFile:
+    name, file = raw.name, raw.file
+    file.seek(0)
     start = file.read(16)
-    raw = RawFile(name, file, file.seek(0, os.SEEK_END), path, limits)
     file.seek(0)
     suffix = Path(name).suffix.lower()
     try:
@@ -126,9 +166,9 @@ def _recognised(name: str, file: IO[bytes], path: str | None, limits: DumpLimits
             if start.startswith(kind.first_bytes):
                 return kind.open(raw)
     except PickleFound:
-        raise _is_pickle(name) from None
+        return _open_pickle(raw)
     if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or suffix in (".pt", ".pth", ".pkl"):
-        raise _is_pickle(name)
+        return _open_pickle(raw)
     for kind in KINDS:
         if kind.is_likely(start, suffix):
             return kind.open(raw)
@@ -140,8 +180,13 @@ def _recognised(name: str, file: IO[bytes], path: str | None, limits: DumpLimits
     )
 
 
-def _is_pickle(name: str) -> InvalidDump:
-    return InvalidDump(
+def _open_pickle(raw: RawFile) -> OpenFile:
+    """The tensors in it, where nothing else is. Raises: InvalidDump."""
+    opened = open_torch(raw)
+    if opened is not None:
+        return opened
+    name = raw.name
+    raise InvalidDump(
         "file-pickle",
         _("{name} is a file of torch.save or pickle, which may run any code when it is loaded").format(name=name),
         _("numbers only, as in {formats}").format(formats=", ".join(FORMATS)),

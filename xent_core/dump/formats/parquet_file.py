@@ -1,10 +1,11 @@
-"""Opens a .parquet file, which a process of its own reads."""
+"""Opens a .parquet, .arrow or .feather file, which a process of its own reads."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import (
@@ -14,26 +15,29 @@ from xent_core.dump.formats.checks import (
     check_ratio,
     need_pyarrow,
 )
-from xent_core.dump.formats.table_columns import Table, open_table, used_columns
+from xent_core.dump.formats.table_columns import Table, open_columns
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
 
 def open_parquet(raw: RawFile) -> OpenFile:
     """The columns of a table; an upload is copied into a file first, unless this process is a sandbox already."""
-    name, file, size_bytes, path, limits = raw
+    name, file, size_bytes, path, limits, _choices, _role = raw
     need_pyarrow(name)
     import pyarrow as pa
 
     from xent_core.dump.formats.parquet_process import ParquetHere, ParquetReader, ParquetRows  # imports pyarrow
 
+    file.seek(0)
+    kind = "Parquet" if file.read(4) == b"PAR1" else "Arrow"
+    file.seek(0)
     copy = None
 
     def broken(code: str, error: BaseException) -> InvalidDump:
         return InvalidDump(
             code,
-            _("{name} is no readable Parquet file ({reason})").format(name=name, reason=first_line(error)),
-            _("a whole file written by pyarrow, pandas, polars or Spark"),
+            _("{name} is no readable file of {kind} ({reason})").format(name=name, kind=kind, reason=first_line(error)),
+            _("a whole file written by pyarrow, pandas, polars, datasets or Spark"),
             _("Write or copy it again."),
         )
 
@@ -47,7 +51,8 @@ def open_parquet(raw: RawFile) -> OpenFile:
     reader: ParquetRows | None = None
     try:
         if limits is not None:
-            _check_footer(raw)
+            if kind == "Parquet":
+                _check_footer(raw)
         elif path is None:
             copy = tempfile.NamedTemporaryFile(suffix=".parquet")  # noqa: SIM115  # closed by close()
             shutil.copyfileobj(file, copy)
@@ -64,18 +69,24 @@ def open_parquet(raw: RawFile) -> OpenFile:
         if limits is not None:
             check_columns(name, len(reader.schema))
             limits.check(reader.rows)
-        columns = used_columns(reader.schema)
-        check_ratio(name, 4 * sum(reader.numbers[column] for column in columns), size_bytes)
-        if limits is not None:
-            check_ratio(name, sum(reader.unpacked_bytes[column] for column in columns), size_bytes)
         table = Table(reader.rows, reader.from_row, name)
+
+        def check(columns: Iterable[str]) -> None:
+            assert reader is not None
+            check_ratio(name, 4 * sum(reader.numbers[column] for column in columns), size_bytes)
+            if limits is not None:
+                check_ratio(name, sum(reader.unpacked_bytes[column] for column in columns), size_bytes)
+
+        def labels_of(column: str) -> set[str]:
+            check([column])
+            return table.distinct(column)
 
         def rest() -> None:
             table.rest()
             if reader is not None:
                 reader.close()
 
-        return open_table(name, table, reader.schema, close=close, rest=rest)
+        return open_columns(raw, table, reader.schema, check, labels_of, close=close, rest=rest)
     except BaseException:
         close()
         raise

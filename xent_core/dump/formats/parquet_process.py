@@ -1,4 +1,4 @@
-"""A Parquet file read by a process of its own: some damage makes pyarrow abort the process that reads it.
+"""A Parquet or Arrow file read by a process of its own: some damage makes pyarrow abort the process that reads it.
 
 Run as a script, this file is that process: it sends what the file says of itself, then the rows that were asked for
 from a row group on as a stream of Arrow. In a sandbox, which is such a process already, the file is read directly.
@@ -165,6 +165,8 @@ def opened(source: Any) -> Any:
     """
     import pyarrow.parquet as pq
 
+    if not _is_parquet(source):
+        return _ArrowFile(source)
     parquet = pq.ParquetFile(source)
     metadata = parquet.metadata
     if any(metadata.row_group(i).num_columns != metadata.num_columns for i in range(metadata.num_row_groups)):
@@ -173,8 +175,68 @@ def opened(source: Any) -> Any:
     return pq.ParquetFile(source, metadata=metadata, read_dictionary=texts) if texts else parquet
 
 
+def _is_parquet(source: Any) -> bool:
+    if isinstance(source, str):
+        with open(source, "rb") as file:
+            return file.read(4) == b"PAR1"
+    source.seek(0)
+    start = source.read(4)
+    source.seek(0)
+    return bool(start == b"PAR1")
+
+
+def _plain_text(kind: Any) -> Any:
+    """The type of texts that lie one after another, for those of polars, which pyarrow computes nothing with."""
+    return pa.large_string() if pa.types.is_string_view(kind) else kind
+
+
+class _ArrowFile:
+    """A file of Arrow: record batches one after another, with a directory at the end or, as a stream, without.
+
+    Raises: OSError, ValueError, pyarrow.ArrowException.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = pa.memory_map(source) if isinstance(source, str) else pa.PythonFile(source, mode="r")
+        self._is_stream = self._source.read(6) != b"ARROW1"
+        schema = self._reader().schema
+        fields = [field.with_type(_plain_text(field.type)) for field in schema]
+        self.schema_arrow = pa.schema(fields, schema.metadata)
+
+    def _reader(self) -> Any:
+        self._source.seek(0)
+        options = pa.ipc.IpcReadOptions(use_threads=False)
+        opened = pa.ipc.open_stream if self._is_stream else pa.ipc.open_file
+        return opened(self._source, options=options)
+
+    def batches(self) -> Iterator[Any]:
+        """All record batches, each checked."""
+        reader = self._reader()
+        found = reader if self._is_stream else map(reader.get_batch, range(reader.num_record_batches))
+        for batch in found:
+            batch.validate(full=True)
+            yield batch.cast(self.schema_arrow)
+
+    def described(self) -> dict[str, Any]:
+        """The facts of ParquetRows; a record batch counts as a row group."""
+        names = self.schema_arrow.names
+        if len(set(names)) < len(names):
+            raise ValueError("two of its columns have one name")
+        group_rows = []
+        numbers, unpacked_bytes = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+        for batch in self.batches():
+            group_rows.append(batch.num_rows)
+            for name, column in zip(names, batch.columns, strict=True):
+                is_list = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
+                numbers[name] += len(column.flatten()) if is_list else len(column)
+                unpacked_bytes[name] += column.nbytes
+        return {"group_rows": group_rows, "numbers": numbers, "unpacked_bytes": unpacked_bytes}
+
+
 def described(parquet: Any) -> dict[str, Any]:
     """The facts of ParquetRows."""
+    if isinstance(parquet, _ArrowFile):
+        return parquet.described()
     metadata = parquet.metadata
     group_rows = []
     numbers: dict[str, int] = dict.fromkeys(parquet.schema_arrow.names, 0)
@@ -202,8 +264,16 @@ def _column_of(path: str, columns: dict[str, int]) -> str:
 
 def batches(parquet: Any, group: int, columns: list[str]) -> Iterator[Any]:
     """Record batches of these columns from this row group on, each checked, and of about NUMBERS_AT_A_TIME."""
-    numbers, rows = described(parquet)["numbers"], max(parquet.metadata.num_rows, 1)
+    told = described(parquet)
+    numbers, rows = told["numbers"], max(sum(told["group_rows"]), 1)
     in_a_row = max(sum(numbers[column] for column in columns) // rows, 1)
+    if isinstance(parquet, _ArrowFile):
+        at_a_time = max(NUMBERS_AT_A_TIME // in_a_row, 1)
+        for whole in itertools.islice(parquet.batches(), group, None):
+            chosen = whole.select(columns)
+            for start in range(0, whole.num_rows, at_a_time):
+                yield chosen.slice(start, at_a_time)
+        return
     for batch in parquet.iter_batches(
         batch_size=max(NUMBERS_AT_A_TIME // in_a_row, 1),
         row_groups=range(group, parquet.metadata.num_row_groups),
@@ -237,7 +307,7 @@ def send(path: str, group: int, columns: list[str] | None, sink: IO[bytes]) -> N
     sink.flush()
     schema = parquet.schema_arrow  # made anew each time
     columns = schema.names if columns is None else columns
-    schema = pa.schema([schema.field(column) for column in columns])
+    schema = pa.schema([schema.field(column) for column in columns], schema.metadata)
     with pa.ipc.new_stream(sink, schema) as stream:
         sink.flush()
         for batch in batches(parquet, group, columns):

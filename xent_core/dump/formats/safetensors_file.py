@@ -37,7 +37,7 @@ _SAFETENSORS_DTYPES = {
 
 def open_safetensors(raw: RawFile) -> OpenFile:
     """The tensors of floating numbers and integers, by name."""
-    name, file, size_bytes, _path, limits = raw
+    name, file, size_bytes, limits = raw.name, raw.file, raw.size_bytes, raw.limits
     most = MAX_HEADER_BYTES if limits is None else MAX_TABLE_HEADER_BYTES
     try:
         header_text = read_safetensors_header(file, size_bytes, limit=most)

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from xent_core.columns import ColumnChoices, Reading
 from xent_core.dump.formats.arrays import Array, OpenFile
 from xent_core.dump.formats.checks import MAX_MEMBERS, DumpLimits, InvalidDump
 from xent_core.dump.formats.opening import recognised
@@ -40,17 +41,17 @@ class SandboxedFiles:
     def __init__(self, limits: DumpLimits) -> None:
         self._limits = limits
         self._process: SandboxedProcess | None = None
-        self._files: list[tuple[str, IO[bytes]]] = []
+        self._files: list[tuple[str, IO[bytes], dict[str, Any]]] = []  # with what opens each
         self._opened = 0  # of the files, those that the process has opened
 
-    def open_file(self, source: Any) -> OpenFile:
-        """The arrays of an upload, or of whatever has `read`. Raises: InvalidDump."""
+    def open_file(self, source: Any, role: str, choices: ColumnChoices) -> OpenFile:
+        """The arrays of an upload, or of whatever has `read`; as `opening.open_file`. Raises: InvalidDump."""
         name = Path(str(getattr(source, "name", _("the upload")))).name
         copy = tempfile.TemporaryFile()  # noqa: SIM115  # without a name: gone when this process is, however it ends
         # unlike getbuffer, getvalue copies nothing
         copy.write(source.getvalue() if hasattr(source, "getvalue") else source.read())
         copy.flush()
-        self._files.append((name, copy))
+        self._files.append((name, copy, {"role": role, "choices": asdict(choices)}))
         told, _data = self._ask(None)
         return self._as_told(len(self._files) - 1, name, told)
 
@@ -71,7 +72,7 @@ class SandboxedFiles:
     def close(self) -> None:
         """Ends the process, and removes the copies."""
         self.rest()
-        for _name, copy in self._files:
+        for _name, copy, _how in self._files:
             copy.close()
         release_memory()
 
@@ -84,8 +85,8 @@ class SandboxedFiles:
             if self._process is None:
                 self._process = SandboxedProcess(f"{__name__}:serve", LIMITS)
             while self._opened < len(self._files):
-                name, copy = self._files[self._opened]
-                request = {"open": name, "limits": asdict(self._limits)}
+                name, copy, how = self._files[self._opened]
+                request = {"open": name, "limits": asdict(self._limits), **how}
                 told = self._process.ask(request, fds=[copy.fileno()])
                 self._opened += 1
                 _raise_refusal(told[0])
@@ -104,10 +105,10 @@ class SandboxedFiles:
                 if not all(type(size) is int and size >= 0 for size in shape) or dtype not in (*_STORED, "text"):
                     raise TypeError(dtype)
                 arrays[str(key)] = _SandboxedArray(self, index, str(key), str(label), tuple(shape), dtype)
-            names = tuple(map(str, told["class_names"]))
+            reading = None if told["reading"] is None else _reading(told["reading"])
         except (KeyError, TypeError, ValueError) as error:
             raise _too_costly(name) from error
-        return OpenFile(name, arrays, close=self.close, rest=self.rest, class_names=names)
+        return OpenFile(name, arrays, close=self.close, rest=self.rest, reading=reading)
 
 
 class _SandboxedArray(Array):
@@ -161,8 +162,21 @@ class _SandboxedArray(Array):
 
 def _raise_refusal(answer: dict[str, Any]) -> None:
     refusal = answer.get("refused")
-    if isinstance(refusal, list) and len(refusal) == 4:
-        raise InvalidDump(*map(str, refusal))
+    if isinstance(refusal, list) and len(refusal) == 5:
+        answers = [{str(name): str(value) for name, value in one.items()} for one in refusal.pop()]
+        code, came, expected, fix = map(str, refusal)
+        raise InvalidDump(code, came, expected, fix, answers)
+
+
+def _reading(told: dict[str, Any]) -> Reading:
+    """What the process made of the columns, whose names are those of a stranger and nothing else. Raises: TypeError."""
+
+    def checked(name: str, value: Any) -> Any:
+        if name == "count":
+            return int(value)
+        return tuple(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
+
+    return Reading(**{name: checked(name, value) for name, value in told.items()})
 
 
 def _too_costly(name: str) -> InvalidDump:
@@ -192,14 +206,23 @@ def serve(connection: Connection) -> None:
             if fds:
                 file = os.fdopen(fds[0], "rb")
                 file.seek(0)
-                opened = recognised(request["open"], file, None, DumpLimits(**request["limits"]))
+                said = request["choices"]
+                said |= {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
+                opened = recognised(
+                    request["open"],
+                    file,
+                    None,
+                    DumpLimits(**request["limits"]),
+                    role=request["role"],
+                    choices=ColumnChoices(**said),
+                )
                 files.append(opened)
                 told = [[key, one.name, one.shape, one.dtype] for key, one in opened.arrays.items()]
-                connection.send({"arrays": told, "class_names": opened.class_names})
+                connection.send({"arrays": told, "reading": opened.reading and asdict(opened.reading)})
             else:
                 connection.send({}, _window(files, **request))
         except InvalidDump as error:
-            connection.send({"refused": [error.code, error.came, error.expected, error.fix]})
+            connection.send({"refused": [error.code, error.came, error.expected, error.fix, error.answers]})
         except MemoryError:
             return  # as if the system had ended this process: what is left of its memory is of no use
 

@@ -1,26 +1,20 @@
-"""The columns of a Parquet or CSV file as arrays: lists as they are named, other numbers side by side as logits."""
+"""The columns of a table as arrays: lists of numbers, or single columns side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from xent_core.dump.formats.arrays import Array, OpenFile
-from xent_core.dump.formats.checks import InvalidDump, too_short
+from xent_core.column_rule import decide
+from xent_core.columns import Column, Reading
+from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
+from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, too_short
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
-
-# the names under which the parts of a dump are looked for, the first of them ours
-ROLES = {
-    "logits": ("logits", "logit", "outputs", "output", "scores", "preds", "predictions"),
-    "target": ("target", "targets", "label", "labels", "y", "y_true"),
-    "features": ("features", "feature", "embeddings", "hidden", "h"),
-    "sample_weight": ("sample_weight", "sample_weights"),
-    "ids": ("id", "ids", "example_id", "example_ids", "name"),
-    "class_names": ("class_names", "classes", "names"),
-}
 
 
 class Table:
@@ -38,6 +32,16 @@ class Table:
         row = self.window(0, 1, columns)
         self._columns = []
         return row
+
+    def distinct(self, column: str) -> set[str]:
+        """The different texts in a column. Raises: InvalidDump for more than there may be classes."""
+        found: set[str] = set()
+        _first, batches = self._open_at(0, [column])
+        for batch in batches:
+            found.update(str(text) for text in batch.column(column).unique().to_pylist() if text is not None)
+            check_distinct(self._name, column, len(found))
+        self.rest()
+        return found
 
     def rest(self) -> None:
         """The next window is read from a start again."""
@@ -91,7 +95,7 @@ class TableArray(Array):
         if len(self.shape) == 1:
             return columns[0].astype(self.dtype, copy=True)
         rows = stop - start
-        if len(columns) == 1:
+        if len(columns) == 1 and is_list(window.schema.field(0).type):
             width = self.shape[1]
             lengths_agree = columns[0].size == rows * width
             if not lengths_agree:
@@ -150,60 +154,115 @@ def _texts(column: Any) -> np.ndarray:
     return found
 
 
-_NAMED = {alias: role for role, aliases in ROLES.items() for alias in aliases}
+def columns_of(schema: Any) -> list[Column]:
+    """The columns of a schema of Arrow, as `column_rule.decide` takes them."""
+    return [Column(field.name, _kind(field.type)) for field in schema]
 
 
-def used_columns(schema: Any) -> list[str]:
-    """The columns that may be a part of a dump; no other is read."""
-    return [field.name for field in schema if _use_of(field)]
-
-
-def _use_of(field: Any) -> str:
-    """What a column can be: "list", "text", "single" for a number of a role, "logit" for any other; else ""."""
+def _kind(kind: Any) -> str:
     from xent_core.dump.formats.parquet_process import is_text  # imports pyarrow
 
-    role = _NAMED.get(field.name.lower())
-    if is_list(field.type):
-        return "list" if _arrow_dtype(field.type.value_type) else ""
-    if is_text(field.type):
+    if is_text(kind):
         return "text"
-    if not _arrow_dtype(field.type):
-        return ""
-    if role in ("target", "sample_weight", "ids"):
-        return "single"
-    return "" if field.name.startswith("__") else "logit"
+    if is_list(kind):
+        return "list" if _arrow_dtype(kind.value_type) else "other"
+    dtype = _arrow_dtype(kind)
+    return "other" if not dtype else "number" if dtype.startswith("float") else "integer"
 
 
-def open_table(
+def open_columns(
+    raw: RawFile,
+    table: Table,
+    schema: Any,
+    check: Callable[[Iterable[str]], None],
+    labels_of: Callable[[str], Collection[str]],
+    *,
+    close: Callable[[], None],
+    rest: Callable[[], None],
+) -> OpenFile:
+    """A table whose schema is known: each column by its name, or for logits the parts that the columns are.
+
+    Args: check: is told which columns will be read, before they are.
+    """
+    columns = columns_of(schema)
+    if raw.role != "logits":
+        check([column.name for column in columns if column.kind != "other"])
+        return open_singles(raw.name, table, schema, close=close, rest=rest)
+    with asked():
+        reading = decide(columns, raw.choices, labels_of, rows_seen=table.rows, file=raw.name)
+    check([column.name for column in columns if column.name not in reading.unused])
+    if not reading.class_names and len(reading.target) == 1:
+        reading = replace(reading, class_names=_names_of_datasets(schema, reading.target[0]))
+    return open_reading(raw.name, table, schema, reading, close=close, rest=rest)
+
+
+def _names_of_datasets(schema: Any, column: str) -> tuple[str, ...]:
+    """The names of the classes that the library datasets writes beside a column of labels; none where it did not."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(map(str, features[column]["names"]))[:MAX_CLASSES]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ()
+
+
+def open_reading(
+    name: str,
+    table: Table,
+    schema: Any,
+    reading: Reading,
+    *,
+    close: Callable[[], None],
+    rest: Callable[[], None] = lambda: None,
+) -> OpenFile:
+    """The parts of a table of logits under the names of their roles: lists, or columns side by side."""
+    arrays: dict[str, Array] = {}
+    named = {"target": reading.target, "ids": reading.ids, "text": reading.text, "image": reading.image}
+    named |= {"sample_weight": reading.sample_weight, "features": reading.features, "logits": reading.classes}
+    for role, column in named.items():
+        columns = [column] if isinstance(column, str) else list(column or ())
+        if columns and (array := _array(f"{name}: {role}", table, schema, columns, role)) is not None:
+            arrays[role] = array
+    return OpenFile(name, arrays, close=close, rest=rest, reading=reading)
+
+
+def open_singles(
     name: str, table: Table, schema: Any, *, close: Callable[[], None], rest: Callable[[], None] = lambda: None
 ) -> OpenFile:
-    """The parts of a table: lists as they are named, and the other columns of numbers side by side as logits."""
-    arrays: dict[str, Array] = {}
-    dtypes: dict[str, str] = {}  # of the columns that are logits, one class each
-    lists = [field.name for field in schema if _use_of(field) == "list"]
-    first_row = table.first_row(lists) if lists and table.rows else None
-    for field in schema:
-        column, label = field.name, f"{name}: {field.name}"
-        match _use_of(field):
-            case "list" if first_row is not None:
-                if first := first_row.column(column)[0].as_py():
-                    dtype = _arrow_dtype(field.type.value_type)
-                    arrays[column] = TableArray(table, [column], label, (table.rows, len(first)), dtype)
-            case "text":
-                arrays[column] = TableArray(table, [column], label, (table.rows,), "text")
-            case "single":
-                arrays[column] = TableArray(table, [column], label, (table.rows,), _arrow_dtype(field.type))
-            case "logit":
-                dtypes[column] = _arrow_dtype(field.type)
-    class_names: tuple[str, ...] = ()
-    if dtypes and not any(_NAMED.get(key.lower()) == "logits" for key in arrays):
-        columns, kinds = list(dtypes), set(dtypes.values())
-        dtype = kinds.pop() if len(kinds) == 1 else "float64"
-        dtype = dtype if dtype.startswith("float") else "float64"
-        arrays["logits"] = TableArray(table, columns, f"{name}: logits", (table.rows, len(columns)), dtype)
-        if not all(column.removeprefix("logit_").isdigit() for column in columns):
-            class_names = tuple(columns)
-    return OpenFile(name, arrays, close=close, rest=rest, class_names=class_names)
+    """Each column of a table that was not given for its logits, by its name."""
+    arrays = {
+        field.name: array
+        for field in schema
+        if _kind(field.type) != "other"
+        and (array := _array(f"{name}: {field.name}", table, schema, [field.name], "")) is not None
+    }
+    return OpenFile(name, arrays, close=close, rest=rest)
+
+
+def _array(label: str, table: Table, schema: Any, columns: list[str], role: str) -> Array | None:
+    """Some columns as one array; None for lists of which there is not one."""
+    types = [schema.field(column).type for column in columns]
+    if is_list(types[0]):
+        first = table.first_row(columns).column(0)[0].as_py() if table.rows else None
+        dtype = _arrow_dtype(types[0].value_type)
+        return TableArray(table, columns, label, (table.rows, len(first)), dtype) if first else None
+    if len(columns) == 1 and role != "logits":
+        return TableArray(table, columns, label, (table.rows,), _arrow_dtype(types[0]) or "text")
+    kinds = {_arrow_dtype(kind) for kind in types}
+    dtype = kinds.pop() if len(kinds) == 1 else "float64"
+    return TableArray(table, columns, label, (table.rows, len(columns)), dtype if "float" in dtype else "float64")
+
+
+def check_distinct(name: str, column: str, count: int) -> None:
+    """Raises: InvalidDump for more different labels than there may be classes."""
+    if count > MAX_CLASSES:
+        raise InvalidDump(
+            "labels-differ",
+            _("column {column} of {name} holds more than {count} different labels").format(
+                column=column, name=name, count=MAX_CLASSES
+            ),
+            _("the names of classes"),
+            _("Say which column holds the labels: --target."),
+        )
 
 
 def is_list(kind: Any) -> bool:

@@ -1,0 +1,194 @@
+"""Writes tests/data/dumps/: small files of logits as other libraries write them, each by that library itself.
+
+    python scripts/make_dump_files.py tests/data/dumps
+
+It writes those whose library is installed, and keeps the others; versions.json names the library and version of each.
+The right numbers, by scikit-learn, are in expected.json. Run it again only for a new kind of file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+ROWS = 40
+NAMES = ["cat", "dog", "bird", "fish"]
+CHANCE = np.random.default_rng(11)
+TARGET = CHANCE.integers(0, len(NAMES), ROWS)
+LOGITS = CHANCE.normal(size=(ROWS, len(NAMES)))
+LOGITS[np.arange(ROWS), TARGET] += 1.5
+LOGITS = LOGITS.astype(np.float32).astype(np.float64)
+PROBS = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
+WORDS = [NAMES[label] for label in TARGET]
+
+
+def by_pandas(folder: Path) -> Iterator[str]:
+    import pandas as pd
+
+    frame = pd.DataFrame(LOGITS, columns=[f"logit_{c}" for c in range(len(NAMES))])
+    frame["target"], frame["fold"] = TARGET, np.arange(ROWS) % 5
+    named = pd.DataFrame(LOGITS, columns=NAMES)
+    named.insert(0, "file", [f"images/{row}.png" for row in range(ROWS)])
+    named["label"], named["epoch"] = WORDS, 3
+    frame.to_csv(folder / "pandas_index.csv")
+    named.to_csv(folder / "pandas_names.csv.gz", index=False)
+    named.to_csv(folder / "pandas_names.csv.bz2", index=False)
+    named.to_csv(folder / "pandas_semicolons.csv", sep=";", decimal=",", index=False, encoding="utf-8-sig")
+    frame.to_parquet(folder / "pandas_columns.parquet")
+    named.to_feather(folder / "pandas_names.feather")
+    named.to_json(folder / "pandas_names.jsonl", orient="records", lines=True, double_precision=15)
+    yield from (
+        "pandas_index.csv",
+        "pandas_names.csv.gz",
+        "pandas_names.csv.bz2",
+        "pandas_semicolons.csv",
+        "pandas_columns.parquet",
+        "pandas_names.feather",
+        "pandas_names.jsonl",
+    )
+
+
+def by_numpy(folder: Path) -> Iterator[str]:
+    np.savez(folder / "numpy_in_order.npz", LOGITS, TARGET)
+    np.savez(folder / "numpy_one_hot.npz", logits=LOGITS, labels=np.eye(len(NAMES), dtype=np.float32)[TARGET])
+    shape = (5, 8, len(NAMES))
+    np.savez(folder / "numpy_trainer.npz", predictions=LOGITS.reshape(shape), label_ids=TARGET.reshape(shape[:2]))
+    np.savetxt(
+        folder / "numpy_no_header.csv", np.column_stack([LOGITS, TARGET]), delimiter=",", fmt=["%.9g"] * 4 + ["%d"]
+    )
+    yield from ("numpy_in_order.npz", "numpy_one_hot.npz", "numpy_trainer.npz", "numpy_no_header.csv")
+
+
+def by_pyarrow(folder: Path) -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+    import pyarrow.parquet as pq
+
+    rows = pa.array(LOGITS.astype(np.float32).reshape(-1))
+    fixed = pa.table({"logits": pa.FixedSizeListArray.from_arrays(rows, len(NAMES)), "label": TARGET})
+    pq.write_table(fixed, folder / "pyarrow_fixed_lists.parquet", compression="zstd", row_group_size=15)
+    lists = pa.table({"scores": LOGITS.tolist(), "label": WORDS, "id": [f"row {row}" for row in range(ROWS)]})
+    with pa.OSFile(str(folder / "pyarrow_stream.arrow"), "wb") as file, pa.ipc.new_stream(file, fixed.schema) as stream:
+        stream.write_table(fixed, max_chunksize=15)
+    pq.write_table(lists.set_column(1, "label", pa.array(TARGET)), folder / "pyarrow_lists.parquet")
+    columns = pa.table({**dict(zip(NAMES, LOGITS.T, strict=True)), "label": WORDS})
+    with pa.CompressedOutputStream(str(folder / "pyarrow_names.csv.zst"), "zstd") as stream:
+        pc.write_csv(columns, stream)
+    yield from ("pyarrow_fixed_lists.parquet", "pyarrow_stream.arrow", "pyarrow_lists.parquet", "pyarrow_names.csv.zst")
+
+
+def by_torch(folder: Path) -> Iterator[str]:
+    import torch
+
+    torch.save({"logits": torch.tensor(LOGITS), "target": torch.tensor(TARGET), "epoch": 3}, folder / "torch_saved.pt")
+    yield "torch_saved.pt"
+
+
+def by_safetensors(folder: Path) -> Iterator[str]:
+    from safetensors.numpy import save_file
+
+    save_file({"outputs": LOGITS, "labels": TARGET}, folder / "safetensors_outputs.safetensors")
+    yield "safetensors_outputs.safetensors"
+
+
+def by_scikit_learn(folder: Path) -> Iterator[str]:
+    """Its names, out of a classifier of its own; the numbers that a right reader finds are in expected.json."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score, log_loss
+
+    expected = {"loss": log_loss(TARGET, PROBS), "accuracy": accuracy_score(TARGET, LOGITS.argmax(1)), "rows": ROWS}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    classifier = LogisticRegression().fit(LOGITS, TARGET)
+    np.savez(
+        folder / "sklearn_decision_function.npz", decision_function=classifier.decision_function(LOGITS), y_true=TARGET
+    )
+    proba = classifier.predict_proba(LOGITS)
+    (folder / "expected_sklearn.json").write_text(json.dumps({"loss": log_loss(TARGET, proba)}) + "\n")
+    np.savez(folder / "sklearn_predict_proba.npz", predict_proba=proba, y_true=TARGET)
+    yield from ("sklearn_decision_function.npz", "sklearn_predict_proba.npz", "expected.json", "expected_sklearn.json")
+
+
+def by_polars(folder: Path) -> Iterator[str]:
+    import polars as pl
+
+    frame = pl.DataFrame({**{f"prob_{name}": LOGITS[:, c] for c, name in enumerate(NAMES)}, "label": WORDS})
+    frame = frame.with_row_index("image_id")
+    frame.write_parquet(folder / "polars_names.parquet")
+    frame.write_ipc(folder / "polars_names.arrow", compression="lz4")
+    frame.write_ndjson(folder / "polars_names.ndjson")
+    frame.write_csv(folder / "polars_names.tsv", separator="\t")
+    yield from ("polars_names.parquet", "polars_names.arrow", "polars_names.ndjson", "polars_names.tsv")
+
+
+def by_datasets(folder: Path) -> Iterator[str]:
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+
+    features = Features({"logits": List(Value("float32")), "label": ClassLabel(names=NAMES), "text": Value("string")})
+    rows = {"logits": LOGITS.tolist(), "label": TARGET.tolist(), "text": [f"text {row}" for row in range(ROWS)]}
+    saved = Dataset.from_dict(rows, features=features)
+    saved.save_to_disk(folder / "datasets_saved", num_shards=2)
+    DatasetDict({"train": saved, "test": saved}).save_to_disk(folder / "datasets_splits")
+    yield from ("datasets_saved", "datasets_splits")
+
+
+def by_lm_eval(folder: Path) -> Iterator[str]:
+    """What its tracker writes of samples, from log-likelihoods such as a model gives for the choices."""
+    from lm_eval.loggers.evaluation_tracker import EvaluationTracker
+
+    samples = [
+        {
+            "doc_id": row,
+            "doc": {"question": f"Question {row}?", "answer": row if row % 2 else str(row)},
+            "target": int(TARGET[row]),
+            "arguments": [(f"Question {row}?", f" {name}") for name in NAMES],
+            "resps": [[(float(value), False)] for value in LOGITS[row]],
+            "filtered_resps": [(float(value), False) for value in LOGITS[row]],
+            "acc": float(LOGITS[row].argmax() == TARGET[row]),
+        }
+        for row in range(ROWS)
+    ]
+    tracker = EvaluationTracker(output_path=str(folder / "lm_eval"))
+    tracker.general_config_tracker = SimpleNamespace(model_name_sanitized="model")
+    tracker.date_id = "2026"
+    tracker.save_results_samples("animals", samples)
+    (folder / "lm_eval" / "model" / "samples_animals_2026.jsonl").rename(folder / "samples_animals.jsonl")
+    (folder / "lm_eval" / "model").rmdir()
+    (folder / "lm_eval").rmdir()
+    yield "samples_animals.jsonl"
+
+
+WRITERS: dict[str, Callable[[Path], Iterator[str]]] = {
+    "pandas": by_pandas,
+    "numpy": by_numpy,
+    "pyarrow": by_pyarrow,
+    "torch": by_torch,
+    "safetensors": by_safetensors,
+    "scikit-learn": by_scikit_learn,
+    "polars": by_polars,
+    "datasets": by_datasets,
+    "lm_eval": by_lm_eval,
+}
+
+
+def main(folder: Path) -> None:
+    """Writes what can be written here, and says by which version."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = folder / "versions.json"
+    versions = json.loads(told.read_text()) if told.exists() else {}
+    for library, write in WRITERS.items():
+        try:
+            number = version(library)
+            versions |= dict.fromkeys(write(folder), f"{library} {number}")
+        except ImportError as error:  # PackageNotFoundError too
+            print(f"{library}: not written here ({error})")
+    told.write_text(json.dumps(dict(sorted(versions.items())), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,424 @@
+"""Which columns of a table are what: by rule, said in a sentence, and never by a guess."""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xent_core import Problem
+from xent_core.__main__ import main
+from xent_core.codec import read_file, to_csv
+from xent_core.column_rule import decide
+from xent_core.columns import Column, ColumnChoices, UnclearColumns
+from xent_core.dump import InvalidDump, analyse
+
+ROWS, CLASSES = 60, 3
+CHANCE = np.random.default_rng(7)
+TARGET = CHANCE.integers(0, CLASSES, ROWS)
+LOGITS = CHANCE.normal(size=(ROWS, CLASSES)).round(3)
+LOGITS[:, 0] += 0.0005  # fractions everywhere
+LOSS = float(F.cross_entropy(torch.tensor(LOGITS), torch.tensor(TARGET)))
+NAMES = ("cat", "dog", "bird")
+
+
+def table(columns: dict[str, object], *, separator: str = ",", header: bool = True) -> bytes:
+    """As most programs write it; every value as Python prints it."""
+    values = [list(column) if not isinstance(column, str | int) else [column] * ROWS for column in columns.values()]
+    lines = [separator.join(columns)] if header else []
+    lines += [separator.join(str(value) for value in row) for row in zip(*values, strict=True)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def scores(pattern: str = "prob_{}") -> dict[str, object]:
+    return {pattern.format(c): LOGITS[:, c].tolist() for c in range(CLASSES)}
+
+
+def named() -> dict[str, object]:
+    return {name: LOGITS[:, c].tolist() for c, name in enumerate(NAMES)}
+
+
+LABELS = TARGET.tolist()
+WORDS = [NAMES[label] for label in LABELS]
+FOLD = [row % 5 for row in range(ROWS)]
+
+THREE = "3 classes: prob_0, prob_1, prob_2; label: target"
+READ = {
+    "fold": ({**scores(), "target": LABELS, "fold": FOLD}, f"{THREE}; not used: fold"),
+    "index of pandas": ({"": range(ROWS), **scores(), "target": LABELS}, f"{THREE}; not used: (nameless)"),
+    "index of pandas, read and written again": (
+        {"Unnamed: 0": range(ROWS), **named(), "target": LABELS},
+        "3 classes: cat, dog, bird; label: target; not used: Unnamed: 0",
+    ),
+    "numbers of images": (
+        {"image_id": range(1000, 1000 + ROWS), **named(), "label": LABELS},
+        "3 classes: cat, dog, bird; label: label; ids: image_id",
+    ),
+    "epoch and prediction": (
+        {**named(), "epoch": 3, "PredictedClass": LOGITS.argmax(1).tolist(), "label": LABELS},
+        "3 classes: cat, dog, bird; label: label; not used: epoch, PredictedClass",
+    ),
+    "row": ({"row": range(ROWS), **named(), "label": LABELS}, "3 classes: cat, dog, bird; label: label; ids: row"),
+    "file names": (
+        {"file": [f"{row}.png" for row in range(ROWS)], **named(), "label": LABELS},
+        "3 classes: cat, dog, bird; label: label; not used: file",
+    ),
+    "labels by name": (
+        {**named(), "age": FOLD, "label": WORDS},
+        "3 classes: cat, dog, bird; label: label; not used: age",
+    ),
+    "names behind a prefix": (
+        {f"prob_{name}": LOGITS[:, c].tolist() for c, name in enumerate(NAMES)}
+        | {"loss": LOGITS[:, 0].tolist(), "label": WORDS},
+        "3 classes: prob_cat, prob_dog, prob_bird; label: label; not used: loss",
+    ),
+    "numbers out of order": (
+        {f"logit_{c}": LOGITS[:, c].tolist() for c in (2, 0, 1)} | {"label": LABELS},
+        "3 classes: logit_0, logit_1, logit_2; label: label",
+    ),
+    "from 1 on": (
+        {f"class_{c + 1}": LOGITS[:, c].tolist() for c in range(CLASSES)} | {"label": [label + 1 for label in LABELS]},
+        "3 classes: class_1, class_2, class_3; label: label",
+    ),
+    "one-hot": (
+        {**scores(), **{f"label_{c}": (c == TARGET).astype(int).tolist() for c in range(CLASSES)}},
+        "3 classes: prob_0, prob_1, prob_2; label: label_0, label_1, label_2",
+    ),
+    "whole labels as fractions": ({**scores(), "target": [float(label) for label in LABELS]}, THREE),
+    "a column y of fractions": (
+        {"x": LOGITS[:, 0].tolist(), "y": LOGITS[:, 1].tolist(), "z": LOGITS[:, 2].tolist(), "label": LABELS},
+        "3 classes: x, y, z; label: label",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_a_table_is_read_by_rule_and_the_rule_is_said(tmp_path: Path, case: str) -> None:
+    columns, said = READ[case]
+    (tmp_path / "t.csv").write_bytes(table(columns))
+
+    summary = analyse(tmp_path / "t.csv", fit_temperature=False)
+
+    assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+    assert summary.reading.sentence() == said
+    assert json.loads(summary.as_json())["read"]["unused"] == list(summary.reading.unused)
+
+
+@pytest.mark.parametrize("case", READ)
+def test_parquet_is_read_by_the_same_rule(tmp_path: Path, case: str) -> None:
+    columns, said = READ[case]
+    if case == "whole labels as fractions":
+        return
+    values = {name: [value] * ROWS if isinstance(value, int | str) else list(value) for name, value in columns.items()}
+    pq.write_table(pa.table(values), tmp_path / "t.parquet", row_group_size=17)
+
+    summary = analyse(tmp_path / "t.parquet", fit_temperature=False)
+
+    assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+    assert summary.reading.sentence() == said
+
+
+UNCLEAR = {
+    "two kinds of scores": {**scores("prob_{}"), **scores("logit_{}"), "target": LABELS},
+    "a column that nobody knows": {**named(), "age": FOLD, "label": LABELS},
+    "a class that never occurs, or a feature": {**named(), "fish": LOGITS[:, 0].tolist(), "label": WORDS},
+    "inputs beside classes": {
+        "x1": LOGITS[:, 0].tolist(),
+        "x2": LOGITS[:, 1].tolist(),
+        **named(),
+        "label": [label % 2 for label in LABELS],
+    },
+    "a loss among fractions": {**named(), "loss": LOGITS[:, 0].tolist(), "label": LABELS},
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_where_two_readings_are_possible_both_commands_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(table(UNCLEAR[case]))
+
+    assert main(["analyse", str(path), "--no-temperature"]) == 2
+
+    sentence, *commands = capsys.readouterr().err.splitlines()
+    assert "more than one way" in sentence
+    assert len(commands) == 2
+    losses = []
+    for command in commands:
+        prefix = f"  python -m xent_core analyse {path} --no-temperature --classes "
+        assert command.startswith(prefix)
+        assert (
+            main(["analyse", str(path), "--no-temperature", "--json", "--classes", command[len(prefix) :].strip("'")])
+            == 0
+        )
+        losses.append(json.loads(capsys.readouterr().out)["loss"])
+    if case != "two kinds of scores":
+        assert losses[0] != losses[1]
+
+
+def test_two_columns_that_may_be_the_labels_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(table({**scores(), "label": FOLD, "target": LABELS}))
+
+    assert main(["analyse", str(path), "--no-temperature"]) == 2
+    assert "--target label or --target target" in capsys.readouterr().err
+    assert analyse(path, target_column="target", fit_temperature=False).loss == pytest.approx(LOSS, rel=1e-6)
+
+
+@pytest.mark.parametrize("classes", ["prob_*", ["prob_0", "prob_1", "prob_2"], "prob_0,prob_1,prob_2", "prob_[0-2]"])
+def test_the_columns_can_be_chosen(tmp_path: Path, classes: object) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(table({**scores("prob_{}"), **scores("logit_{}"), "name": WORDS, "key": WORDS, "truth": LABELS}))
+
+    summary = analyse(path, classes=classes, target_column="truth", ids="key", fit_temperature=False)
+
+    assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+    assert summary.reading.as_dict() | {"unused": []} == {
+        "classes": ["prob_0", "prob_1", "prob_2"],
+        "target": "truth",
+        "ids": "key",
+        "text": None,
+        "image": None,
+        "unused": [],
+        "notes": [],
+    }
+
+
+def test_an_existing_file_is_a_file_before_it_is_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_bytes(table({**scores(), "label": FOLD, "key": WORDS}))
+    Path("names.txt").write_text("prob_2\nprob_0\nprob_1\n")
+    np.save("labels.npy", TARGET)
+
+    summary = analyse("t.csv", target_column="labels.npy", ids="key", fit_temperature=False)
+    turned = analyse("t.csv", target_column="labels.npy", classes="names.txt", fit_temperature=False)
+
+    assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+    assert summary.reading.target_file == "labels.npy"
+    assert turned.class_names == ("prob_2", "prob_0", "prob_1")
+    assert turned.loss == pytest.approx(
+        float(F.cross_entropy(torch.tensor(LOGITS[:, [2, 0, 1]]), torch.tensor(TARGET)))
+    )
+
+
+@pytest.mark.parametrize("options", [{"classes": "nothing_*"}, {"target_column": "nothing"}, {"ids": "nothing"}])
+def test_a_column_that_is_not_there_is_named(tmp_path: Path, options: dict[str, str]) -> None:
+    (tmp_path / "t.csv").write_bytes(table({**scores(), "label": LABELS}))
+
+    with pytest.raises(InvalidDump, match="nothing"):
+        analyse(tmp_path / "t.csv", **options)
+
+
+def test_a_table_without_a_header_is_read_when_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(table({**scores(), "label": LABELS}, header=False))
+
+    assert main(["analyse", str(path), "--no-temperature"]) == 2
+    assert "--no-header --target 3" in capsys.readouterr().err
+    assert main(["analyse", str(path), "--no-temperature", "--no-header"]) == 0
+    assert "no header line" in capsys.readouterr().out
+    assert analyse(path, no_header=True).loss == pytest.approx(LOSS, rel=1e-6)
+
+
+def test_what_pandas_counts_is_a_header(tmp_path: Path) -> None:
+    (tmp_path / "z.csv").write_bytes(table(scores("{}")))
+    (tmp_path / "y.csv").write_bytes(table({"0": LABELS}))
+
+    summary = analyse(tmp_path / "z.csv", tmp_path / "y.csv", fit_temperature=False)
+
+    assert (summary.rows, summary.loss) == (ROWS, pytest.approx(LOSS, rel=1e-6))
+
+
+LAYOUTS = {
+    "semicolons and decimal commas": table(
+        {name: [str(value).replace(".", ",") for value in column] for name, column in named().items()}
+        | {"label": WORDS},
+        separator=";",
+    ),
+    "tabs": table({**named(), "label": WORDS}, separator="\t"),
+    "a byte order mark": b"\xef\xbb\xbf" + table({**named(), "label": WORDS}),
+    "blank lines": b"\n  \n" + table({**named(), "label": WORDS}).replace(b"\n", b"\n\n"),
+    "lines of Windows": table({**named(), "label": WORDS}).replace(b"\n", b"\r\n"),
+    "quoted cells with line feeds": table({**named(), "label": WORDS, "note": ['"a,\nb"'] * ROWS}),
+    "gzip": gzip.compress(table({**named(), "label": WORDS})),
+    "gzip in two parts": gzip.compress(table({**named(), "label": WORDS})[:200])
+    + gzip.compress(table({**named(), "label": WORDS})[200:]),
+}
+
+
+def packed(data: bytes, codec: str) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, codec) as stream:
+        stream.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+LAYOUTS["bz2"] = packed(table({**named(), "label": WORDS}), "bz2")
+LAYOUTS["zstd"] = packed(table({**named(), "label": WORDS}), "zstd")
+
+
+@pytest.mark.parametrize("case", LAYOUTS)
+@pytest.mark.parametrize("sandboxed", [False, True], ids=["here", "in a sandbox"])
+def test_every_layout_of_a_text_gives_the_same_numbers(case: str, sandboxed: bool) -> None:
+    upload = io.BytesIO(LAYOUTS[case])
+    upload.name = "t.csv"
+
+    summary = analyse(upload, fit_temperature=False, sandboxed=sandboxed)
+
+    assert (summary.rows, summary.class_names) == (ROWS, NAMES)
+    assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+
+
+DAMAGED = {
+    "a word among numbers": (table({**named(), "label": LABELS}).replace(b"\n", b"\n1,x,2,0\n", 1), "column dog"),
+    "a cell too few": (table({**named(), "label": LABELS}) + b"1,2,3\n", f"line {ROWS + 2} has 3 cells"),
+    "a label that is no class": (table({**named(), "label": [*WORDS[:-1], "fish"]}), "'fish'"),
+    "an empty label": (table({**named(), "label": [*WORDS[:-1], ""]}), "no label in row"),
+    "gzip cut off": (gzip.compress(table({**named(), "label": LABELS}))[:-30], "unpacked"),
+    "UTF-16": ("a,b,label\n1,2,0\n".encode("utf-16"), "UTF-16"),
+    "an open quote": (b'a,b,label\n1,"2,0\n' + b"1,2,0\n" * 9, "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_text_gets_one_sentence(tmp_path: Path, case: str) -> None:
+    data, came = DAMAGED[case]
+    (tmp_path / "t.csv").write_bytes(data)
+
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path / "t.csv")
+
+    assert came in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+THREE_LINES = """
+import sys
+from xent_core.dump import InvalidDump, analyse
+try:
+    analyse(sys.argv[1])
+except InvalidDump as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.long
+def test_a_bad_cell_in_the_first_block_ends_thirty_programs_well_beside_a_busy_process(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b,label\n1,x,0\n" + b"1.25,2.5,1\n" * 400_000)
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        for _run in range(30):
+            ran = subprocess.run(
+                [sys.executable, "-c", THREE_LINES, str(path)], capture_output=True, text=True, timeout=120
+            )
+
+            assert (ran.returncode, ran.stderr) == (0, "")
+            assert ran.stdout.startswith("refused: t.csv cannot be read (line 2, column b: 'x' is no number)")
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+def test_show_reads_by_the_same_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(table(READ["fold"][0]))
+
+    assert read_file("t.csv", path.read_bytes()).problem.logits.shape == (ROWS, CLASSES)
+    path.write_bytes(table(UNCLEAR["two kinds of scores"]))
+    assert main(["show", str(path)]) == 2
+    assert capsys.readouterr().err.count("--classes") == 4
+    assert main(["show", str(path), "--classes", "prob_*"]) == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_what_we_export_is_read_as_it_was_whatever_the_classes_are_called(data: st.DataObject) -> None:
+    words = [
+        "row",
+        "label",
+        "y",
+        "epoch",
+        "x1",
+        "x2",
+        "a1",
+        "a2",
+        "0",
+        "1",
+        "2",
+        "",
+        "id",
+        "fold",
+        "target",
+        "cat",
+        "=1",
+        "'q",
+    ]
+    names = data.draw(
+        st.lists(st.sampled_from(words), min_size=1, max_size=5, unique=True).filter(lambda one: "" not in one)
+    )
+    rows = data.draw(st.integers(1, 20))
+    logits = torch.tensor(
+        data.draw(
+            st.lists(
+                st.lists(st.sampled_from([1.0, 2.0, 0.5]), min_size=len(names), max_size=len(names)),
+                min_size=rows,
+                max_size=rows,
+            )
+        )
+    )
+    target = torch.tensor(data.draw(st.lists(st.integers(0, len(names) - 1), min_size=rows, max_size=rows)))
+    row_names = data.draw(st.sampled_from([(), tuple(f"r{row}" for row in range(rows))]))
+    soft = data.draw(st.booleans())
+    problem = Problem(logits, torch.softmax(logits, 1) if soft else target)
+
+    document = read_file("t.csv", to_csv(problem, class_names=names, row_names=row_names))
+
+    assert document.class_names == tuple(names)
+    assert document.row_names == row_names
+    assert document.problem == problem
+
+
+def test_our_own_export_is_a_dump_too(tmp_path: Path) -> None:
+    problem = Problem(torch.tensor(LOGITS), torch.tensor(TARGET))
+    (tmp_path / "t.csv").write_bytes(
+        to_csv(problem, class_names=["epoch", "y", "x1"], row_names=[f"r{i}" for i in range(ROWS)])
+    )
+
+    summary = analyse(tmp_path / "t.csv", fit_temperature=False)
+
+    assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+    assert (summary.class_names, summary.reading.ids) == (("epoch", "y", "x1"), "row")
+
+
+def test_no_column_is_used_for_two_things_and_none_is_forgotten() -> None:
+    columns = [Column(name, "number") for name in ("a", "b", "c")] + [Column("label", "integer"), Column("id", "text")]
+
+    reading = decide(columns, ColumnChoices(), lambda _column: (), rows_seen=50, file="t")
+
+    parts = [*reading.classes, *reading.target, reading.ids, *reading.unused]
+    assert sorted(map(str, parts)) == sorted(column.name for column in columns)
+    with pytest.raises(UnclearColumns):
+        decide([Column("label", "integer")], ColumnChoices(), lambda _column: (), rows_seen=50, file="t")
+
+
+def test_rows_that_two_files_name_in_another_order_are_refused(tmp_path: Path) -> None:
+    ids = [f"image {row}" for row in range(ROWS)]
+    (tmp_path / "z.csv").write_bytes(table({"image_id": ids, **scores()}))
+    (tmp_path / "y.csv").write_bytes(table({"image_id": ids, "label": LABELS}))
+    (tmp_path / "turned.csv").write_bytes(table({"image_id": ids[::-1], "label": LABELS[::-1]}))
+
+    assert analyse(tmp_path / "z.csv", tmp_path / "y.csv", fit_temperature=False).loss == pytest.approx(LOSS, rel=1e-6)
+    with pytest.raises(InvalidDump, match="row 0 is image 0"):
+        analyse(tmp_path / "z.csv", tmp_path / "turned.csv")

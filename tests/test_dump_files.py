@@ -1,0 +1,121 @@
+"""Files as other libraries wrote them are read as what they are, and damaged ones get one sentence.
+
+tests/data/dumps/ holds what scripts/make_dump_files.py wrote once, with the versions of the libraries beside.
+"""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from xent_core.dump import InvalidDump, analyse
+
+FILES = Path(__file__).parent / "data" / "dumps"
+EXPECTED = json.loads((FILES / "expected.json").read_text())
+VERSIONS = json.loads((FILES / "versions.json").read_text())
+NAMES = ("cat", "dog", "bird", "fish")
+
+PREFIXED = "4 classes: prob_cat, prob_dog, prob_bird, prob_fish; label: label; ids: image_id"
+CASES = {
+    "pandas_index.csv": "4 classes: logit_0, logit_1, logit_2, logit_3; label: target; not used: (nameless), fold",
+    "pandas_names.csv.gz": "4 classes: cat, dog, bird, fish; label: label; not used: file, epoch",
+    "pandas_names.csv.bz2": "4 classes: cat, dog, bird, fish; label: label; not used: file, epoch",
+    "pandas_semicolons.csv": "4 classes: cat, dog, bird, fish; label: label; not used: file, epoch; decimal commas",
+    "pandas_columns.parquet": "4 classes: logit_0, logit_1, logit_2, logit_3; label: target; not used: fold",
+    "pandas_names.feather": "4 classes: cat, dog, bird, fish; label: label; not used: file, epoch",
+    "pandas_names.jsonl": "4 classes: cat, dog, bird, fish; label: label; not used: file, epoch",
+    "numpy_in_order.npz": "4 classes: arr_0; label: arr_1",
+    "numpy_one_hot.npz": "4 classes: logits; label: labels",
+    "numpy_trainer.npz": "4 classes: predictions; label: label_ids",
+    "pyarrow_fixed_lists.parquet": "4 classes: logits; label: label",
+    "pyarrow_stream.arrow": "4 classes: logits; label: label",
+    "pyarrow_lists.parquet": "4 classes: scores; label: label; ids: id",
+    "pyarrow_names.csv.zst": "4 classes: cat, dog, bird, fish; label: label",
+    "torch_saved.pt": "4 classes: logits; label: target",
+    "safetensors_outputs.safetensors": "4 classes: outputs; label: labels",
+    "polars_names.parquet": PREFIXED,
+    "polars_names.arrow": PREFIXED,
+    "polars_names.ndjson": PREFIXED,
+    "polars_names.tsv": PREFIXED,
+    "datasets_saved": "4 classes: logits; label: label; not used: text",
+    "samples_animals.jsonl": ("4 classes: filtered_resps; label: target; ids: doc_id; log-likelihoods of the choices"),
+}
+SINGLE = [name for name in CASES if name != "datasets_saved"]
+
+
+def test_every_file_is_tried_and_says_who_wrote_it() -> None:
+    others = {"numpy_no_header.csv", "datasets_splits", "sklearn_decision_function.npz", "sklearn_predict_proba.npz"}
+    expected = {"expected.json", "expected_sklearn.json"}
+
+    assert set(CASES) | others | expected == set(VERSIONS)
+    assert {path.name for path in FILES.iterdir()} == set(VERSIONS) | {"versions.json"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_of_another_library_is_read_and_the_reading_is_said(name: str) -> None:
+    summary = analyse(FILES / name, fit_temperature=False)
+
+    assert (summary.rows, summary.classes) == (EXPECTED["rows"], 4)
+    assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
+    assert summary.accuracy == EXPECTED["accuracy"]
+    assert summary.reading.sentence() == CASES[name]
+    named = "names" in name or "semicolons" in name or "datasets" in name
+    assert summary.class_names == (NAMES if named else None)
+
+
+@pytest.mark.parametrize("name", [name for name in SINGLE if name != "torch_saved.pt"])
+def test_a_server_for_strangers_reads_the_same(name: str) -> None:
+    upload = io.BytesIO((FILES / name).read_bytes())
+    upload.name = name
+
+    summary = analyse(upload, fit_temperature=False, sandboxed=True)
+
+    assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
+    assert summary.reading == analyse(FILES / name, fit_temperature=False).reading
+
+
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.98])
+def test_a_file_that_was_cut_off_gets_one_sentence_or_only_whole_rows(tmp_path: Path, name: str, share: float) -> None:
+    data = (FILES / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: int(share * len(data))])
+
+    if name.endswith((".csv", ".tsv")):  # may be cut between two lines, or inside the last number
+        with contextlib.suppress(InvalidDump):
+            assert analyse(tmp_path / name, fit_temperature=False).rows <= EXPECTED["rows"]
+        return
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path / name, fit_temperature=False)
+
+    assert "\n" not in caught.value.came
+    assert caught.value.fix
+
+
+def test_a_file_without_a_header_is_read_when_that_is_said() -> None:
+    with pytest.raises(InvalidDump, match="--no-header --target 4"):
+        analyse(FILES / "numpy_no_header.csv")
+
+    summary = analyse(FILES / "numpy_no_header.csv", no_header=True, fit_temperature=False)
+    assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
+    assert summary.reading.sentence() == "4 classes: 0, 1, 2, 3; label: 4; no header line"
+
+
+def test_probabilities_of_scikit_learn_are_asked_about() -> None:
+    expected = json.loads((FILES / "expected_sklearn.json").read_text())["loss"]
+
+    with pytest.raises(InvalidDump, match="as probabilities do"):
+        analyse(FILES / "sklearn_predict_proba.npz")
+    for name, are in (("sklearn_predict_proba", "probabilities"), ("sklearn_decision_function", None)):
+        summary = analyse(FILES / f"{name}.npz", logits_are=are, fit_temperature=False)
+        assert summary.loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_of_several_datasets_one_is_asked_for() -> None:
+    with pytest.raises(InvalidDump, match="test, train"):
+        analyse(FILES / "datasets_splits")
+
+    summary = analyse(FILES / "datasets_splits" / "test", text="text", fit_temperature=False)
+    assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
+    assert summary.reading.text == "text"

@@ -1,0 +1,28 @@
+"""The options of the commands that read tables: which columns are classes and which labels."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from xent_core.language import _
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """What is said of the columns of a table."""
+    parser.add_argument(
+        "--classes",
+        metavar="COLUMNS",
+        help=_("the columns that are classes: a name, a pattern such as 'logit_*', or several between commas"),
+    )
+    parser.add_argument(
+        "--target", dest="target_column", metavar="COLUMN", help=_("the column of the labels, or a file")
+    )
+    parser.add_argument(
+        "--no-header", action="store_true", help=_("the first line is a row; columns are called 0, 1, …")
+    )
+
+
+def options_of(answer: Mapping[str, str]) -> list[str]:
+    """What says this on the command line."""
+    return [part for name, value in answer.items() for part in (f"--{name.replace('_', '-')}", value) if part]

@@ -1,0 +1,405 @@
+"""The rule that tells columns apart: classes, labels and names of rows; nothing is guessed."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Collection, Sequence
+
+from xent_core.columns import (
+    MARK,
+    ROLES,
+    TARGET_MARK,
+    Column,
+    ColumnChoices,
+    Reading,
+    UnclearColumns,
+    few,
+    is_index,
+)
+from xent_core.language import _
+
+ROWS_THAT_TELL = 16  # in fewer, whole numbers say nothing about what a column is
+
+_ID = re.compile(r"(.*[_\s.-])?(id|ids)|.*[a-z](Id|ID|Ids)", re.ASCII)
+_NUMBERED = re.compile(r"(.*?)(\d{1,7})", re.DOTALL | re.ASCII)
+_SCORE_STEMS = re.compile(
+    r"|c|p|z|class|cls|(.*[^a-z])?(logits?|probs?|proba|probability|scores?|outputs?|out|pred|preds|prediction)"
+)
+_NO_CLASS = re.compile(
+    r"fold|folds|epoch|epochs|step|steps|iter|iteration|split|seed|batch|rank|loss|time|timestamp|weight|confidence"
+    r"|correct|entropy|margin|pred|preds|predicted|prediction|predictions|ypred|yhat|argmax|accuracy|acc|"
+    r"(pred|predicted|prediction|true|actual)(class|label|index|id|target)s?|length|len|count|fname|file|path|"
+    r"label|labels|target|targets|ytrue|labelids"
+)
+
+
+def decide(
+    columns: Sequence[Column],
+    choices: ColumnChoices,
+    labels_of: Callable[[str], Collection[str]],
+    *,
+    rows_seen: int,
+    file: str,
+) -> Reading:
+    """What each column is, by what is said of it, by its name, and by the labels that occur; nothing is guessed.
+
+    The classes are the columns that were named; or those with one prefix and the numbers 0 … C − 1 or 1 … C; or
+    those whose names occur as labels; or all others, if none of them is odd.
+
+    Args:
+      columns: in the order of the file.
+      choices: what the user says.
+      labels_of: the different texts in a column; is asked where that decides something.
+      rows_seen: on which the kinds of the columns rest.
+      file: its name, for messages.
+
+    Raises: UnclearColumns.
+    """
+    return _Decision(columns, choices, labels_of, rows_seen, file).reading()
+
+
+class _Decision:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        choices: ColumnChoices,
+        labels_of: Callable[[str], Collection[str]],
+        rows_seen: int,
+        file: str,
+    ) -> None:
+        self._columns, self._choices, self._labels_of, self._file = columns, choices, labels_of, file
+        self._names = [column.name for column in columns]
+        self._kind = dict(columns)
+        self._kinds_tell = rows_seen >= ROWS_THAT_TELL
+        self._taken: set[str] = set()
+
+    def reading(self) -> Reading:
+        """Each part in turn, from what is surest on."""
+        choices = self._choices
+        chosen = None if choices.classes is None else self._classes_chosen(choices.classes)
+        self._taken.update(chosen or ())
+        target = self._target()
+        self._taken.update(target)
+        given = {role: self._one(getattr(choices, role), role) for role in ("ids", "text", "image")}
+        self._taken.update(name for name in given.values() if name is not None)
+        named = {role: self._by_name(role) for role in ("sample_weight", "features")}
+        self._taken.update(name for name in named.values() if name is not None)
+        if given["ids"] is None:
+            given["ids"] = found = self._ids()
+            self._taken.update(() if found is None else (found,))
+        classes, class_names = self._classes(target) if chosen is None else (chosen, self._names_of(chosen, target))
+        used = {*classes, *target, *given.values(), *named.values()}
+        unused = tuple(name for name in self._names if name not in used)
+        if len(target) > 1:
+            target = self._in_the_order_of(classes, target)
+        return Reading(
+            tuple(classes),
+            tuple(target),
+            ids=given["ids"],
+            text=given["text"],
+            image=given["image"],
+            sample_weight=named["sample_weight"],
+            features=named["features"],
+            unused=unused,
+            class_names=tuple(class_names),
+            count=0 if self._kind[classes[0]] == "list" else len(classes),
+        )
+
+    # what is chosen
+
+    def _matching(self, choice: str, role: str) -> list[str]:
+        """A column's name, or else a shell pattern, or several of both between commas."""
+        if choice in self._kind:
+            return [choice]
+        found = [name for name in self._names if fnmatch.fnmatchcase(name, choice)]
+        if not found and "," in choice:
+            parts = [part.strip() for part in choice.split(",")]
+            return list(dict.fromkeys(name for part in parts if part for name in self._matching(part, role)))
+        if not found:
+            raise UnclearColumns(
+                _("no column of {file} is called {name}").format(file=self._file, name=choice[:80]),
+                _("a file, a column or a pattern such as 'logit_*'; the columns are {names}").format(
+                    names=few(self._names, 12)
+                ),
+                _("Correct what --{role} says.").format(role=role),
+            )
+        return found
+
+    def _one(self, choice: str | None, role: str) -> str | None:
+        if choice is None:
+            return None
+        found = self._matching(choice, role)
+        if len(found) > 1:
+            raise UnclearColumns(
+                _("{choice} stands for {count} columns of {file}").format(
+                    choice=choice[:80], count=len(found), file=self._file
+                ),
+                _("one of them"),
+                _("Give its name: {names}.").format(names=few(found)),
+                [{role: name} for name in found[:2]],
+            )
+        return found[0]
+
+    def _classes_chosen(self, choice: str | tuple[str, ...]) -> list[str]:
+        parts = [choice] if isinstance(choice, str) else list(choice)
+        found = list(dict.fromkeys(name for part in parts for name in self._matching(part, "classes")))
+        odd = [name for name in found if self._kind[name] in ("text", "empty")]
+        if odd:
+            raise UnclearColumns(
+                _("{name} of {file} holds no numbers").format(name=odd[0], file=self._file),
+                _("a column of numbers for each class"),
+                _("Choose others by --classes."),
+            )
+        is_pattern = isinstance(choice, str) and choice not in self._kind and "," not in choice
+        families = _families(found) if is_pattern else []
+        return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
+
+    # the labels and the names of the rows
+
+    def _target(self) -> list[str]:
+        choice = self._choices.target
+        if choice is not None:
+            return self._matching(choice, "target")
+        if self._choices.has_target:
+            return []
+        marked = [name for name in self._names if name.startswith(TARGET_MARK)]
+        found = [
+            name
+            for name in self._free()
+            if _plain(name) in _PLAIN["target"] and self._kind[name] in ("integer", "text", "list", "empty")
+        ]
+        if not found and not marked:  # a fraction is told to be none where the labels are read
+            found = [name for name in self._free() if _plain(name) in _PLAIN["target"] and self._kind[name] != "list"]
+        if marked and not found:
+            return marked
+        if len(found) + bool(marked) > 1:
+            raise UnclearColumns(
+                _("the labels of {file} may be {names}").format(file=self._file, names=few([*found, *marked[:1]])),
+                _("one column of labels"),
+                _("Say which: --target {first} or --target {second}.").format(
+                    first=found[0], second=found[1] if len(found) > 1 else TARGET_MARK + "*"
+                ),
+                [{"target": name} for name in [*found, *([TARGET_MARK + "*"] if marked else [])][:2]],
+            )
+        if found:
+            return found
+        one_hot = [names for stem, names in _families(self._free()) if _plain(stem) in _PLAIN["target"]]
+        return one_hot[0] if len(one_hot) == 1 else []
+
+    def _by_name(self, role: str) -> str | None:
+        return next((name for name in self._free() if _plain(name) in _PLAIN[role]), None)
+
+    def _ids(self) -> str | None:
+        if self._choices.ids is not None:
+            return None
+        named = [name for name in self._free() if self._kind[name] in ("integer", "text")]
+        exact = [name for name in named if _plain(name) in _PLAIN["ids"]]
+        return next(iter(exact or [name for name in named if _ID.fullmatch(name)]), None)
+
+    def _free(self) -> list[str]:
+        return [name for name in self._names if name not in self._taken and not name.startswith(MARK)]
+
+    # the classes
+
+    def _classes(self, target: list[str]) -> tuple[list[str], Sequence[str]]:
+        marked = [name for name in self._names if name.startswith(MARK) and self._kind[name] != "text"]
+        if marked:
+            return marked, [name.removeprefix(MARK) for name in marked]
+        lists = self._lists()
+        if lists:
+            return lists, ()
+        free = [name for name in self._free() if self._kind[name] in ("integer", "number", "empty")]
+        free = [name for name in free if not is_index(name) and not name.startswith("__")]
+        texts = [name for name in self._free() if self._kind[name] == "text"]
+        given = [name for name in self._choices.class_names if name in free]
+        if given and len(given) == len(self._choices.class_names):
+            return given, given
+        named = self._named_by_labels(free, target)
+        if named is not None:
+            return named
+        families = [
+            (stem, names)
+            for stem, names in _families([*free, *texts])  # a bad cell is told where it is read
+            if any(name in free for name in names)
+            and not (_NO_CLASS.fullmatch(_plain(stem)) and not _SCORE_STEMS.fullmatch(_stem(stem)))
+            and _plain(stem) not in _PLAIN["features"] | _PLAIN["target"]
+        ]
+        if len(families) > 1:
+            raise self._unclear([names for _stem, names in families])
+        if families:
+            stem, names = families[0]
+            others = [
+                name for name in free if name not in names and not self._is_odd(name, free) and self._is_score(name)
+            ]
+            if len(others) > 1 and not _SCORE_STEMS.fullmatch(_stem(stem)):
+                raise self._unclear([names, others])
+            return names, self._names_of(names, target)
+        return self._everything([*free, *texts] if len(free) == 1 else free)
+
+    def _lists(self) -> list[str]:
+        free = [name for name in self._free() if self._kind[name] == "list"]
+        named = [name for name in free if _plain(name) in _PLAIN["logits"]]
+        ours = [name for name in named if _plain(name) in ("logits", "logit")]
+        found = ours or named or free
+        if len(found) > 1:
+            raise self._unclear([[name] for name in found])
+        return found
+
+    def _named_by_labels(self, free: list[str], target: list[str]) -> tuple[list[str], Sequence[str]] | None:
+        """The columns whose names occur as labels, and those of the same prefix."""
+        if len(target) != 1 or self._kind[target[0]] != "text":
+            return None
+        labels = {label.strip() for label in self._labels_of(target[0]) if not _is_whole(label)}
+        if not labels:
+            return None
+        for prefix in _prefixes(free, labels):
+            bare = {name.removeprefix(prefix): name for name in free if name.startswith(prefix)}
+            if not labels <= set(bare):
+                continue
+            if prefix:
+                return list(bare.values()), list(bare)
+            found = [name for name in free if name in labels]
+            others = [name for name in free if name not in labels and not self._is_odd(name, free)]
+            both = [name for name in free if name in labels or name in others]
+            if others and self._kinds_tell:
+                raise self._unclear([found, both])
+            return both, both  # in a few rows not every class occurs
+        return None
+
+    def _everything(self, free: list[str]) -> tuple[list[str], Sequence[str]]:
+        if not free:
+            raise UnclearColumns(
+                _("{file} is a table without a column of logits; its columns are {names}").format(
+                    file=self._file, names=few(self._names, 12)
+                ),
+                _("a column of numbers for each class"),
+                _("Add the logits."),
+            )
+        plain = [name for name in free if not self._is_odd(name, free)]
+        odd = [name for name in free if name not in plain]
+        surely = [name for name in odd if _is_no_class(name) and self._is_whole_among_fractions(name, free)]
+        if odd == surely and plain:
+            return plain, plain
+        if odd and plain:
+            raise self._unclear([plain, free])
+        return free, free
+
+    def _is_odd(self, name: str, free: list[str]) -> bool:
+        is_empty = self._kinds_tell and self._kind[name] == "empty"
+        return is_empty or _is_no_class(name) or self._is_whole_among_fractions(name, free)
+
+    def _is_whole_among_fractions(self, name: str, free: list[str]) -> bool:
+        is_whole = self._kinds_tell and self._kind[name] == "integer"
+        return is_whole and any(self._kind[other] == "number" for other in free)
+
+    def _is_score(self, name: str) -> bool:
+        return self._kind[name] == "number"
+
+    def _names_of(self, classes: list[str], target: list[str]) -> Sequence[str]:
+        """Of the classes; none where they are numbered from 0 on."""
+        if self._kind[classes[0]] == "list":
+            return ()
+        families = _families(classes)
+        if len(families) == 1 and len(families[0][1]) == len(classes):
+            stem = families[0][0]
+            numbers = [name.removeprefix(stem) for name in classes]
+            return () if int(numbers[0]) == 0 else numbers
+        if len(target) == 1 and self._kind[target[0]] == "text":
+            labels = {label.strip() for label in self._labels_of(target[0]) if not _is_whole(label)}
+            for prefix in _prefixes(classes, labels):
+                if all(name.startswith(prefix) for name in classes):
+                    return [name.removeprefix(prefix) for name in classes]
+        return classes
+
+    def _in_the_order_of(self, classes: list[str], target: list[str]) -> list[str]:
+        """One column of the target for each class, matched by name or number."""
+        if all(name.startswith(TARGET_MARK) for name in target):
+            by_class = {name.removeprefix(TARGET_MARK).removeprefix("'"): name for name in target}
+            bare = [name.removeprefix(MARK).removeprefix("'") for name in classes]
+            if set(by_class) == set(bare):
+                return [by_class[name] for name in bare]
+        elif len(target) == len(classes):
+            return target
+        raise UnclearColumns(
+            _("{file} has {count} columns of labels for {classes} classes").format(
+                file=self._file, count=len(target), classes=len(classes)
+            ),
+            _("one for each class, or one with the number of the class"),
+            _("Say which columns are classes and which labels: --classes, --target."),
+        )
+
+    def _unclear(self, readings: list[list[str]]) -> UnclearColumns:
+        patterns = [pattern_of(names, self._names) for names in readings]
+        shown = [
+            f"--classes '{pattern}'"
+            if self._kind[names[0]] == "list"
+            else f"--classes '{pattern}' ({_('{count} classes: {names}').format(count=len(names), names=few(names))})"
+            for pattern, names in zip(patterns, readings, strict=True)
+        ]
+        return UnclearColumns(
+            _("the classes of {file} can be read in more than one way: its columns are {names}").format(
+                file=self._file, names=few(self._names, 12)
+            ),
+            _("to be told which"),
+            _("Say which: {choices}.").format(choices=_(" or ").join(shown[:3])),
+            [{"classes": pattern} for pattern in patterns[:3]],
+        )
+
+
+def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
+    """What --classes takes for these columns: a name, a pattern that means no other column, or a list of names."""
+    if len(names) == 1:
+        return names[0]
+    families = _families(list(names))
+    if len(families) == 1 and families[0][0]:
+        pattern = families[0][0] + "*"
+        if [name for name in among if fnmatch.fnmatchcase(name, pattern)] == list(names):
+            return pattern
+    return ",".join(name.replace(",", "?") for name in names)  # a pattern where a comma would part the name
+
+
+def _families(names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Columns of one prefix with the numbers 0 … C − 1 or 1 … C, in the order of their numbers."""
+    groups: dict[str, dict[int, str]] = {}
+    spelt_twice = set()
+    for name in names:
+        if found := _NUMBERED.fullmatch(name):
+            numbers = groups.setdefault(found[1], {})
+            if int(found[2]) in numbers:
+                spelt_twice.add(found[1])
+            numbers[int(found[2])] = name
+    families = []
+    for stem, numbers in groups.items():
+        first = min(numbers)
+        if len(numbers) > 1 and first <= 1 and max(numbers) - first + 1 == len(numbers) and stem not in spelt_twice:
+            families.append((stem, [numbers[number] for number in sorted(numbers)]))
+    return families
+
+
+def _prefixes(names: Sequence[str], labels: Collection[str]) -> list[str]:
+    """What stands before a label in a column's name, such as prob_ of prob_cat; none first."""
+    label = max(labels, key=len, default="")
+    found = {name.removesuffix(label) for name in names if label and name.endswith(label)}
+    return ["", *sorted(found - {""})]
+
+
+def _is_no_class(name: str) -> bool:
+    plain = _plain(name)
+    return bool(_NO_CLASS.fullmatch(plain)) or plain in _PLAIN["ids"] or bool(_ID.fullmatch(name))
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"\s*-?\d+(\.0*)?\s*", text) is not None
+
+
+def _plain(name: str) -> str:
+    """A name without what writers differ in."""
+    return re.sub(r"[\s_.-]+", "", name).lower()
+
+
+def _stem(name: str) -> str:
+    return name.rstrip(" \t_.:-").lower()
+
+
+_PLAIN = {role: {_plain(name) for name in names} for role, names in ROLES.items()}

@@ -1,0 +1,177 @@
+"""The columns of a table as values: what is said of them, what was made of them, and where that is not clear."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from xent_core.errors import InvalidInput
+from xent_core.language import _
+
+# the names under which the parts of a dump are looked for, the first of them ours
+ROLES = {
+    "logits": (
+        "logits",
+        "logit",
+        "outputs",
+        "output",
+        "scores",
+        "preds",
+        "predictions",
+        "y_score",
+        "decision_function",
+        "probs",
+        "proba",
+        "probabilities",
+        "y_prob",
+        "y_proba",
+        "pred_probs",
+        "predict_proba",
+        "y_pred",
+    ),
+    "target": (
+        "target",
+        "targets",
+        "label",
+        "labels",
+        "y",
+        "y_true",
+        "label_ids",
+        "true_label",
+        "given_label",
+        "gt",
+        "targs",
+    ),
+    "features": ("features", "feature", "embeddings", "hidden", "h"),
+    "sample_weight": ("sample_weight", "sample_weights"),
+    "ids": ("id", "ids", "example_id", "example_ids", "name", "row"),
+    "class_names": ("class_names", "classes", "names"),
+}
+MARK = "logit:"  # before the name of a class, where our own export could be read otherwise
+TARGET_MARK = "target:"
+NAMES_SHOWN = 4
+
+_INDEX = re.compile(r"|unnamed: ?\d+|index|level_\d+|__index_level_\d+__", re.IGNORECASE)
+
+
+class Column(NamedTuple):
+    """A column as far as it is known before anything is decided.
+
+    Attributes:
+      kind: "integer" where every value seen is whole, "number", "list" of numbers, "text", or "empty".
+    """
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class ColumnChoices:
+    """What the user says of the columns; each a column's name or a shell pattern, None where nothing is said.
+
+    Attributes:
+      no_header: the first line of a text file is a row; the columns are called 0, 1, …
+      class_names: those that were given, if any.
+      has_target: whether the labels lie elsewhere.
+      rows: how many there are, for a file that belongs to logits that have been opened.
+    """
+
+    classes: str | tuple[str, ...] | None = None
+    target: str | None = None
+    ids: str | None = None
+    text: str | None = None
+    image: str | None = None
+    no_header: bool = False
+    class_names: tuple[str, ...] = ()
+    has_target: bool = False
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was made of the columns of a table, or of the arrays in a file.
+
+    Attributes:
+      classes: the columns of the logits in the order of the classes, or the one array or list of them.
+      target: the column of the labels, or one column for each class; empty if they lie elsewhere.
+      ids, text, image: the columns of names, texts and pictures.
+      sample_weight, features: the columns of those.
+      unused: columns that are none of these.
+      class_names: empty where the classes are only numbered.
+      notes: what else should be known, such as that there is no header line.
+      target_file, ids_file: the file in which they lie, if it is another one.
+      count: of the classes.
+    """
+
+    classes: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    ids: str | None = None
+    text: str | None = None
+    image: str | None = None
+    sample_weight: str | None = None
+    features: str | None = None
+    unused: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    target_file: str | None = None
+    ids_file: str | None = None
+    count: int = 0
+
+    @property
+    def label(self) -> str | None:
+        """The column or file of the labels."""
+        return self.target_file if not self.target else few(self.target)
+
+    def sentence(self) -> str:
+        """As one line: 10 classes: prob_0 … prob_9; label: target; not used: fold."""
+        count = self.count or len(self.classes)
+        said = [_("{count} classes").format(count=count)]
+        if any(self.classes):  # the array of a .npy file has no name
+            said = [_("{count} classes: {names}").format(count=count, names=few(self.classes))]
+        named = ((_("label"), self.label), (_("ids"), self.ids or self.ids_file), (_("text"), self.text))
+        said += [f"{role}: {name}" for role, name in (*named, (_("image"), self.image)) if name is not None]
+        if self.unused:
+            said.append(_("not used: {names}").format(names=few(self.unused, 12)))
+        return "; ".join([*said, *self.notes])
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "classes": [name for name in self.classes if name],
+            "target": self.label,
+            "ids": self.ids or self.ids_file,
+            "text": self.text,
+            "image": self.image,
+            "unused": list(self.unused),
+            "notes": list(self.notes),
+        }
+
+
+class UnclearColumns(InvalidInput):
+    """Columns that can be read in more than one way, or in none.
+
+    Attributes:
+      answers: what could be said, each a name of ColumnChoices and its value; the most likely first.
+    """
+
+    def __init__(self, came: str, expected: str, fix: str, answers: Sequence[dict[str, str]] = ()) -> None:
+        super().__init__(came, expected, fix)
+        self.answers = tuple(answers)
+
+
+def count_from_one(names: Sequence[str]) -> bool:
+    """Whether these are the numbers 1 … C, by which labels may be called too."""
+    return list(names) == [str(number) for number in range(1, len(names) + 1)]
+
+
+def is_index(name: str) -> bool:
+    """Whether this is what pandas calls the column that numbers the rows."""
+    return _INDEX.fullmatch(name) is not None
+
+
+def few(names: Sequence[str], most: int = NAMES_SHOWN) -> str:
+    """The names for a sentence: all of them, or of many the first and the last."""
+    shown = [(name if name.strip() else _("(nameless)"))[:60] for name in names]
+    return ", ".join(shown) if len(shown) <= most else f"{shown[0]} … {shown[-1]}"

@@ -1,0 +1,142 @@
+"""How a text of separated values is laid out: delimiter, decimal comma, header line, and what each column holds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xent_core.columns import Column
+from xent_core.language import _
+
+DELIMITERS = "\t;,"
+ROWS_LOOKED_AT = 1000
+MISSING = frozenset(
+    {"", "nan", "-nan", "na", "n/a", "#n/a", "null", "none", "<na>", "#na", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
+)
+
+_INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class CsvLayout:
+    """Of one text; made by `layout_of`.
+
+    Attributes:
+      decimal: what stands before the fraction of a number, "." or ",".
+      has_header: whether the first line with something in it names the columns.
+      columns: names, which are 0, 1, … without a header, and what the rows that were looked at hold.
+      rows_seen: how many rows those were.
+    """
+
+    delimiter: str
+    decimal: str
+    has_header: bool
+    columns: tuple[Column, ...]
+    rows_seen: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the table should be told of it."""
+        said = []
+        if not self.has_header:
+            said.append(_("no header line"))
+        if self.decimal == ",":
+            said.append(_("decimal commas"))
+        return tuple(said)
+
+
+def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
+    """The layout of a text that begins with these whole lines.
+
+    A first line of numbers alone is a row, unless it counts 0, 1, …, C − 1, as pandas names columns.
+    Raises: csv.Error for what cannot be split into cells.
+    """
+    delimiter = _delimiter(sample)
+    rows = _rows(sample, delimiter, ROWS_LOOKED_AT + 1)
+    if not rows:
+        raise csv.Error(_("it holds no cell"))
+    first = [cell.strip() for cell in rows[0]]
+    decimal = "," if delimiter != "," and _has_decimal_commas(rows) else "."
+    has_header = not no_header and (
+        not all(number_of(cell, decimal) is not None for cell in first) or (len(rows) > 1 and _counts(first))
+    )
+    body = rows[1:] if has_header else rows
+    names = first if has_header else [str(number) for number in range(len(first))]
+    columns = tuple(
+        Column(name, kind_of([row[position] for row in body if position < len(row)], decimal))
+        for position, name in enumerate(names)
+    )
+    return CsvLayout(delimiter, decimal, has_header, columns, len(body))
+
+
+def number_of(cell: str, decimal: str = ".") -> float | None:
+    """The number in a cell; None for text, NaN for what is empty or missing in a column of numbers."""
+    text = cell.strip()
+    if decimal == ",":
+        if "." in text:
+            return None
+        text = text.replace(",", ".")
+    try:
+        return float(text.replace("\u2212", "-")) if "_" not in text else None
+    except ValueError:
+        return None
+
+
+def kind_of(cells: Sequence[str], decimal: str = ".") -> str:
+    """What most cells of a column hold, as in `Column`: a few words among numbers are mistakes, and told as such."""
+    texts = numbers = 0
+    kind = "empty"
+    for cell in cells:
+        text = cell.strip()
+        if text.lower() in MISSING:
+            continue
+        if number_of(text, decimal) is None:
+            texts += 1
+            continue
+        numbers += 1
+        if kind != "number":
+            kind = "integer" if _INTEGER.fullmatch(text) else "number"
+    if texts and texts < numbers:
+        return "number"
+    return "text" if texts else kind
+
+
+def _delimiter(sample: str) -> str:
+    """The one that parts the lines into equally many cells, most of them numbers."""
+    lines = "\n".join([line for line in sample.splitlines() if line.strip()][:20])
+    first = lines.partition("\n")[0]
+    known = [delimiter for delimiter in DELIMITERS if delimiter in first]
+    if not known:
+        return " " if " " in first.strip() and all(number_of(cell) is not None for cell in first.split()) else ","
+
+    def fitness(delimiter: str) -> tuple[bool, float, int]:
+        rows = _rows(lines, delimiter, 20)
+        cells = [cell for row in rows[1:] or rows for cell in row]
+        numbers = sum(number_of(cell) is not None or _COMMA.fullmatch(cell.strip()) is not None for cell in cells)
+        return len({len(row) for row in rows}) == 1, numbers / max(len(cells), 1), first.count(delimiter)
+
+    return max(known, key=fitness)
+
+
+def _rows(sample: str, delimiter: str, most: int) -> list[list[str]]:
+    found = []
+    for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
+        if any(cell.strip() for cell in row):
+            found.append(row)
+            if len(found) == most:
+                break
+    return found
+
+
+def _has_decimal_commas(rows: Sequence[Sequence[str]]) -> bool:
+    cells = [cell.strip() for row in rows for cell in row]
+    with_comma = any(_COMMA.fullmatch(cell) for cell in cells)
+    return with_comma and not any("." in cell and number_of(cell) is not None for cell in cells)
+
+
+def _counts(first: Sequence[str]) -> bool:
+    return len(first) > 1 and list(first) == [str(number) for number in range(len(first))]

@@ -1,0 +1,82 @@
+"""Folders of shards: which of their files are logits and which labels, in which order; also those of `datasets`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from xent_core.dump.formats import ROLES, InvalidDump
+from xent_core.language import _
+
+_KINDS = (".npy", ".npz", ".safetensors", ".parquet", ".arrow", ".feather", ".csv", ".tsv", ".jsonl", ".ndjson")
+_PACKED = (".gz", ".bz2", ".zst")
+_MAX_JSON_BYTES = 2**24
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """The key by which shard-2 stands before shard-10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def files_of_folder(source: Any) -> tuple[Any, list[str] | None]:
+    """The logits in a folder, and the labels if they lie in files of their own; what is no folder as it is.
+
+    Raises: InvalidDump for a folder with no such files, or with files of several kinds.
+    """
+    if not isinstance(source, str | os.PathLike) or not os.path.isdir(source):
+        return source, None
+    folder = Path(source)
+    files = _of_datasets(folder) or [path for path in folder.iterdir() if _kind(path.name) and path.is_file()]
+    files.sort(key=lambda path: natural_order(path.name))
+    kinds = sorted({_kind(path.name) for path in files})
+    if len(kinds) != 1:
+        raise InvalidDump(
+            "file-unreadable",
+            _("the folder {name} holds files of the kinds {kinds}").format(name=folder, kinds=", ".join(kinds))
+            if kinds
+            else _("the folder {name} holds no file of a known kind").format(name=folder),
+            _("shards of one kind, one of {kinds}").format(kinds=", ".join(_KINDS)),
+            _("Give a pattern that means the files with the logits, such as {pattern}.").format(
+                pattern=repr(str(folder / "logits-*.npy"))
+            ),
+        )
+    labels = [str(path) for path in files if _begins_as(path.name, "target")]
+    logits = [str(path) for path in files if _begins_as(path.name, "logits")]
+    if labels and logits and len(labels) + len(logits) == len(files):
+        return logits, labels
+    return [str(path) for path in files], None
+
+
+def _of_datasets(folder: Path) -> list[Path]:
+    """The shards of Dataset.save_to_disk, in its order; none if it is another folder."""
+    if (folder / "dataset_dict.json").is_file():
+        splits = sorted(path.name for path in folder.iterdir() if (path / "state.json").is_file())
+        raise InvalidDump(
+            "file-unreadable",
+            _("{name} holds the datasets {splits}").format(name=folder, splits=", ".join(splits)[:200]),
+            _("one of them"),
+            _("Give its folder: {paths}.").format(paths=_(" or ").join(str(folder / split) for split in splits[:2])),
+        )
+    state = folder / "state.json"
+    if not state.is_file() or state.stat().st_size > _MAX_JSON_BYTES:
+        return []
+    try:
+        names = [str(one["filename"]) for one in json.loads(state.read_text("utf-8"))["_data_files"]]
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
+        return []
+    return [folder / name for name in names if Path(name).name == name]
+
+
+def _kind(name: str) -> str:
+    parts = Path(name.lower())
+    return next(
+        (kind for kind in _KINDS if kind == (Path(parts.stem) if parts.suffix in _PACKED else parts).suffix), ""
+    )
+
+
+def _begins_as(name: str, role: str) -> bool:
+    found = re.match(r"[A-Za-z_]+", name)
+    return found is not None and found[0].lower().strip("_") in ROLES[role]
