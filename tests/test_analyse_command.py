@@ -247,6 +247,7 @@ def test_the_lines_of_text_say_what_the_numbers_are() -> None:
     assert float(lines.pop("loss below which 99.9% of the rows lie")) == pytest.approx(math.log(4), rel=0.05)
     del lines["loss below which 99.0% of the rows lie"], lines["expected calibration error"]
     assert lines == {
+        "read": "2 classes; label: target",
         "rows": "102",
         "kept": "101",
         "classes": "2",
