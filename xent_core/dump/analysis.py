@@ -1,11 +1,12 @@
-"""analyse: one pass over the logits and labels of a model, and two or three more for the best temperature."""
+"""analyse: two passes over the logits and labels of a model, and two or three more for the best temperature."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Unpack
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 
 from xent_core.dump.cluster import Cluster
 from xent_core.dump.formats import DumpLimits, InvalidDump
-from xent_core.dump.passes import Local, Runner, Stopped, Work, on_device
+from xent_core.dump.label_model import LabelCounts, usual_gaps
+from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
-from xent_core.dump.scores import Scores, score
+from xent_core.dump.scores import Scores, kept_rows, score
 from xent_core.dump.scores_table import ScoresFile
-from xent_core.dump.statistics import Computed, Statistics
+from xent_core.dump.statistics import RANKINGS, Computed, Statistics
 from xent_core.dump.summary import DumpSummary
 from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature
 from xent_core.errors import InvalidProblem
@@ -31,7 +33,8 @@ class Progress:
     """How far an analysis has come.
 
     Attributes:
-      stage: "rows" while the dump is read and counted, "temperature" while it is read again for that.
+      stage: "labels" while it is read for what is known of the classes, if it is large; "rows" while it is counted;
+        "temperature" while it is read again for that.
       rows, total_rows: of this stage; the later passes of the temperature start anew.
       seconds: since the stage began.
       summary: gives the summary of the rows so far.
@@ -68,6 +71,7 @@ def analyse(
     class_names: Any = None,
     logits_are: str | None = None,
     scores: Any = None,
+    rank_by: str = RANKINGS[0],
     fit_temperature: bool = True,
     batch_rows: int | None = None,
     device: str | None = None,
@@ -84,6 +88,8 @@ def analyse(
       options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
+      rank_by: what the suspects and the ranks in the table go by: "suspicion", that is, how likely the label is wrong;
+        "margin", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the largest first.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
       batch_rows: rows in a batch; by default as many as suit the device. The result does not depend on it.
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
@@ -100,6 +106,13 @@ def analyse(
     if device is None:
         device = "cpu" if cluster is not None else default_device()
     check_device(device)
+    if rank_by not in RANKINGS:
+        raise InvalidDump(
+            "rank-by",
+            _("rank_by is {value}").format(value=repr(rank_by)[:80]),
+            _("one of {names}").format(names=", ".join(RANKINGS)),
+            _("Leave it out to rank by how likely the label is wrong."),
+        )
     if batch_rows is not None and (not isinstance(batch_rows, int) or batch_rows < 1):
         raise InvalidDump(
             "batch-rows",
@@ -120,7 +133,7 @@ def analyse(
         sandboxed=sandboxed,
     ) as dump:
         _check_options(options, dump.classes)
-        work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device)
+        work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device, rank_by)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
         try:
             return _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
@@ -153,30 +166,21 @@ def _check_options(options: LossOptions, classes: int) -> None:
 
 
 class _Analysis:
-    """One run of `analyse`: the pass for the statistics, then those for the temperature."""
+    """One run of `analyse`: the pass for the classes, that for the statistics, then those for the temperature."""
 
     def __init__(self, dump: Dump, work: Work, runner: Runner, progress: ProgressCallback | None) -> None:
         self._dump, self._work, self._runner, self._progress = dump, work, runner, progress
+        self._label_counts: LabelCounts | None = None
 
     def run(self, scores: Any, fit_temperature: bool) -> DumpSummary:
         """The summary; the table of scores is finished before the temperature is looked for."""
-        started = time.perf_counter()
-
-        def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
-            seconds = time.perf_counter() - started
-            self._tell_progress("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
-
-        table = None if scores is None else ScoresFile(scores)
+        table = None if scores is None else ScoresFile(scores, self._work.rank_by)
         try:
-            statistics = self._runner.statistics(
-                self._dump, self._work, None if table is None else table.write, on_progress
-            )
-            if table is not None:
-                table.finish()
+            statistics, seconds = self._counted(table)
         finally:
             if table is not None:
                 table.close()
-        summary = self._summary(statistics, time.perf_counter() - started)
+        summary = self._summary(statistics, seconds)
         if not (fit_temperature and summary.complete and summary.kept):
             return summary
         try:
@@ -185,10 +189,50 @@ class _Analysis:
             return summary
         return self._summary(statistics, summary.seconds, best)
 
+    def _counted(self, table: ScoresFile | None) -> tuple[Statistics, float]:
+        """The statistics of the rows, and how long they took; the table is finished."""
+        started = time.perf_counter()
+        try:
+            self._label_counts = self._count_labels(started)
+        except Stopped:
+            work = self._work
+        else:
+            work = replace(self._work, labels=self._label_counts.model())
+
+        def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
+            seconds = time.perf_counter() - started
+            self._tell_progress("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
+
+        statistics = self._runner.statistics(self._dump, work, None if table is None else table.write, on_progress)
+        if table is not None:
+            table.finish(statistics.wrong_labels())
+        return statistics, time.perf_counter() - started
+
+    @property
+    def _sampled(self) -> int:
+        """How many rows are held in memory, at most."""
+        return max(SAMPLE_ELEMENTS // self._dump.classes, 16)
+
+    @cached_property
+    def _sample(self) -> Batch:
+        return on_device(sampled_rows(self._dump, self._sampled), self._work.device)
+
+    def _count_labels(self, started: float) -> LabelCounts:
+        """What is known of the classes; a dump that fits the sample is not read again."""
+        dump, work = self._dump, self._work
+        gaps = usual_gaps(kept_rows(self._sample, work.options.ignore_index).logits)
+        if dump.rows <= self._sampled:
+            return labels_of(self._sample, work.options, gaps)
+        nothing = Statistics(dump.classes, work.device)
+
+        def on_progress(rows: int) -> None:
+            seconds = time.perf_counter() - started
+            self._tell_progress("labels", rows, seconds, lambda: self._summary(nothing, seconds))
+
+        return self._runner.label_counts(dump, work, gaps, on_progress)
+
     def _best_temperature(self, summary: DumpSummary) -> BestTemperature:
         dump, work = self._dump, self._work
-        count = max(SAMPLE_ELEMENTS // dump.classes, 16)
-        sample = on_device(sampled_rows(dump, count), work.device)
         started = time.perf_counter()
 
         def on_progress(rows: int) -> None:
@@ -199,7 +243,7 @@ class _Analysis:
             started = time.perf_counter()
             return self._runner.slope(dump, work, beta, on_progress)
 
-        return best_temperature(sample, work.options, None if dump.rows <= count else everything)
+        return best_temperature(self._sample, work.options, None if dump.rows <= self._sampled else everything)
 
     def _tell_progress(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
         if self._progress is None:
@@ -210,6 +254,8 @@ class _Analysis:
     def _summary(self, statistics: Statistics, seconds: float, best: BestTemperature | None = None) -> DumpSummary:
         dump, options = self._dump, self._work.options
         computed = statistics.compute(options)
+        counts = self._label_counts
+        matrix = None if counts is None else counts.noise_matrix
         return DumpSummary(
             **{field.name: getattr(computed, field.name) for field in fields(Computed)},
             complete=computed.rows == dump.rows,
@@ -220,6 +266,7 @@ class _Analysis:
             options=options,
             seconds=seconds,
             best=best,
+            noise_matrix=None if matrix is None else matrix.cpu().numpy(),
         )
 
 

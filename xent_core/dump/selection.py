@@ -97,7 +97,9 @@ def select(scores: str | os.PathLike[str], choice: Choice, groups: ClassGroups, 
                 held = [_first(held, first)]
     best = _first(held, first)
     suspects = Suspects(
-        **{name: best[name] for name in SUSPECT_FIELDS}, layer_norm=best.get("last_layer_norm"), ids=best.get("id")
+        **{name: best[name] for name in (*SUSPECT_FIELDS, "p_wrong")},
+        layer_norm=best.get("last_layer_norm"),
+        ids=best.get("id"),
     )
     shape = (groups.count, groups.count)
     return Selection(

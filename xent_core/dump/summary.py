@@ -7,10 +7,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from xent_core.dump.statistics import Computed
 from xent_core.dump.temperature import BestTemperature
 from xent_core.loss_options import LossOptions
 
+MAX_JSON_CLASSES = 100  # of the noise matrix
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 
@@ -38,6 +41,7 @@ class DumpSummary(Computed):
       loss_histogram, grad_norm_histogram: fixed bins, with quantiles.
       lorenz: which share of the gradient the largest examples carry.
       reliability: confidence against accuracy, and the expected calibration error.
+      wrong_labels: how many labels are wrong, with an interval, and how likely each is; None if it is not known.
       suspects: the first thousand rows of the ranking.
       complete: whether every row was read.
       total_rows: of the dump.
@@ -45,6 +49,8 @@ class DumpSummary(Computed):
       options: of the loss.
       seconds: what reading and counting took, without the temperature.
       best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
+      noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where k is never predicted,
+        None if it is not known, as beyond 2000 classes.
     """
 
     complete: bool
@@ -55,6 +61,7 @@ class DumpSummary(Computed):
     options: LossOptions
     seconds: float
     best: BestTemperature | None
+    noise_matrix: np.ndarray | None
 
     @property
     def expected_calibration_error(self) -> float:
@@ -87,7 +94,8 @@ class DumpSummary(Computed):
 
     def as_json(self) -> str:
         """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings."""
-        weight = self.options.weight
+        weight, wrong = self.options.weight, self.wrong_labels
+        noise = self.noise_matrix if self.classes <= MAX_JSON_CLASSES else None
         numbers = {
             "rows": self.rows,
             "kept": self.kept,
@@ -102,6 +110,9 @@ class DumpSummary(Computed):
             "best_temperature": self.best_temperature if self.best else None,
             "best_temperature_at_bound": self.best.at_bound if self.best else None,
             "temperature_gain": self.temperature_gain if self.best else None,
+            "wrong_labels": None if wrong is None else wrong.expected,
+            "wrong_labels_interval": None if wrong is None else [wrong.low, wrong.high],
+            "noise_matrix": None if noise is None else noise.tolist(),
             "unpredicted_rows": self.unpredicted,
             "nonfinite_rows": self.nonfinite,
             "loss_quantiles": {str(q): self.loss_histogram.quantile(q) for q in QUANTILES},
