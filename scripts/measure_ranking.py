@@ -19,10 +19,12 @@ from cleanlab.count import num_label_issues
 from cleanlab.rank import get_label_quality_scores
 from sklearn.metrics import average_precision_score
 
-from scripts.ranking_sets import ASIDE, DEVELOPMENT, NoisyDump, Plan
+from scripts.ranking_sets import ASIDE, NoisyDump, Plan
 from xent_core.dump import DumpSummary, analyse
 
 PATH = Path(__file__).parents[1] / "docs" / "ranking.json"
+SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "ranking_sets.npz"
+SAMPLED = Plan(("wine", "iris"), ("network",), (0.25,), (300,))
 OURS = "suspicion"
 CLEANLAB = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 RELIABILITY_BINS = 10
@@ -76,28 +78,30 @@ def analysed(dump: NoisyDump) -> tuple[DumpSummary, dict[str, np.ndarray]]:
     return summary, {name: table[name].to_numpy() for name in table.column_names}
 
 
-def measured_plan(plan: Plan, name: str) -> list[dict[str, Any]]:
-    """All sets of a plan that have two wrong labels or more."""
-    found = []
-    for dump in plan.dumps():
-        if int(dump.wrong.sum()) > 1:
-            found.append(measured(dump))
-            print(f"{name}: {len(found)} sets, {dump.data}", end="\r", flush=True)
-    print()
-    return found
+def write_sample() -> None:
+    """A few of the sets, and what cleanlab makes of them, for the tests."""
+    arrays: dict[str, Any] = {}
+    for number, dump in enumerate(SAMPLED.dumps()):
+        arrays |= {f"logits{number}": dump.logits, f"target{number}": dump.target.astype(np.uint8)}
+        arrays[f"wrong{number}"] = dump.wrong
+        found = measured(dump)["precision"]
+        arrays[f"cleanlab{number}"] = np.array([found[f"cleanlab {method}"] for method in CLEANLAB])
+    np.savez_compressed(SAMPLE, **arrays)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("development", "aside"), help="measure these alone, and keep the others")
-    only = parser.parse_args().only
+    parser.add_argument("--sample", action="store_true", help="write tests/data/ranking_sets.npz alone")
+    if parser.parse_args().sample:
+        write_sample()
+        return
     torch.set_num_threads(1)  # in so small a network a second thread only waits for the first
-    found = json.loads(PATH.read_text("utf-8")) if PATH.exists() else {}
-    found["cleanlab"] = cleanlab.__version__
-    for name, plan in (("development", DEVELOPMENT), ("aside", ASIDE)):
-        if only in (None, name):
-            found[name] = measured_plan(plan, name)
-    PATH.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
+    sets = []
+    for dump in ASIDE.dumps():
+        sets.append(measured(dump))
+        print(f"{len(sets)} sets, {dump.data}", end="\r", flush=True)
+        lines = ",\n".join(json.dumps(one) for one in sets)
+        PATH.write_text(f'{{"cleanlab": "{cleanlab.__version__}", "sets": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -443,13 +443,8 @@ def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monke
 
     summary = analyse(*draw(90), batch_rows=30, progress=watch)
 
-    assert seen == [("labels", 30), ("labels", 60), ("labels", 90)] + [
-        ("rows", 30),
-        ("rows", 60),
-        ("rows", 90),
-        ("temperature", 30),
-        ("temperature", 60),
-    ]
+    counted = [(stage, rows) for stage in ("labels", "rows") for rows in (30, 60, 90)]
+    assert seen == [*counted, ("temperature", 30), ("temperature", 60)]
     assert (summary.complete, summary.best) == (True, None)
 
 
@@ -463,6 +458,7 @@ def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monke
         ({"weight": [1.0, 2.0]}, "weight-shape"),
         ({"device": "nowhere"}, "device"),
         ({"batch_rows": 0}, "batch-rows"),
+        ({"rank_by": "loudness"}, "rank-by"),
         ({"scores": "scores.xlsx"}, "scores-suffix"),
         ({"scores": "/no/such/folder/s.csv"}, "scores-path"),
         ({"sample_weight": [np.nan] * 9}, "sample-weight"),

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.formats import InvalidDump
+from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import report_html
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
     parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
     parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
+    parser.add_argument("--rank-by", choices=RANKINGS, default=RANKINGS[0], help=_("what the order of the suspects is"))
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
     parser.add_argument("--weight", metavar="W0,W1,…", type=_numbers, help=_("one factor for each class"))
     parser.add_argument("--ignore-index", "--ignore_index", type=int, default=-100, metavar="LABEL")
@@ -73,6 +75,7 @@ def run(arguments: argparse.Namespace) -> str:
             class_names=arguments.class_names,
             logits_are=arguments.logits_are,
             scores=arguments.scores,
+            rank_by=arguments.rank_by,
             fit_temperature=not arguments.no_temperature,
             batch_rows=arguments.batch_rows,
             device=arguments.device,
@@ -99,6 +102,12 @@ def summary_text(summary: DumpSummary) -> str:
         (_("accuracy"), f"{summary.accuracy:.4f}"),
         (_("expected calibration error"), f"{summary.expected_calibration_error:.4f}"),
     ]
+    wrong = summary.wrong_labels
+    if wrong is not None:
+        count = _("about {expected:.0f}, between {low:.0f} and {high:.0f}").format(
+            expected=wrong.expected, low=wrong.low, high=wrong.high
+        )
+        lines.append((_("wrong labels"), count))
     if summary.best is not None:
         gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
             temperature=summary.best_temperature, gain=summary.temperature_gain

@@ -16,10 +16,11 @@ from xent_core.dump.cluster import Cluster
 from xent_core.dump.formats import DumpLimits, InvalidDump
 from xent_core.dump.label_model import LabelCounts, usual_gaps
 from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
+from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
 from xent_core.dump.scores import Scores, kept_rows, score
 from xent_core.dump.scores_table import ScoresFile
-from xent_core.dump.statistics import RANKINGS, Computed, Statistics
+from xent_core.dump.statistics import Computed, Statistics
 from xent_core.dump.summary import DumpSummary
 from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature
 from xent_core.errors import InvalidProblem

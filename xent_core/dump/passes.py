@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from xent_core.dump.label_model import LabelCounts, LabelModel, count_labels
+from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.readers import Batch, Dump
 from xent_core.dump.scores import kept_rows, score
 from xent_core.dump.scores_table import columns_of
 from xent_core.dump.sources import DumpSource
-from xent_core.dump.statistics import RANKINGS, Statistics
+from xent_core.dump.statistics import Statistics
 from xent_core.dump.temperature import Slope, slope_of
 from xent_core.loss_options import LossOptions
 

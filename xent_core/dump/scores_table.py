@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from xent_core.dump.formats import InvalidDump, need_pyarrow
+from xent_core.dump.ranking import RANKINGS, SMALLEST_FIRST, SUSPECT_FIELDS, probability_wrong
 from xent_core.dump.scores import Scores
-from xent_core.dump.statistics import RANKINGS, SMALLEST_FIRST, SUSPECT_FIELDS, probability_wrong
 from xent_core.dump.wrong_labels import WrongLabels
 from xent_core.language import _
 from xent_core.spreadsheets import harmless

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.dump.ranking import RANKINGS, SUSPECT_FIELDS, SUSPECTS, Suspects, probability_wrong, ranking_key
 from xent_core.dump.scores import Scores
 from xent_core.dump.wrong_labels import SUSPICION_BINS, WrongLabels, suspicion_bins, wrong_labels
 from xent_core.loss_options import LossOptions
@@ -16,32 +17,13 @@ from xent_core.loss_options import LossOptions
 RELIABILITY_BINS = 15
 MAX_MATRIX_CLASSES = 2_000
 GROUPS_AIMED_AT = 1_000
-SUSPECTS = 1_000
 
 # a bin for each of 128 steps within every power of two from 2^−64 to 2^24: 0.8 % wide or less
 STEPS_PER_OCTAVE = 128
 LOWEST_OCTAVE, HIGHEST_OCTAVE = -64, 24
 HISTOGRAM_BINS = (HIGHEST_OCTAVE - LOWEST_OCTAVE) * STEPS_PER_OCTAVE
 _MANTISSA_SHIFT = 52 - 7
-_LEAST = -float(np.finfo(np.float64).max)  # −∞ comes after NaN
 _FIRST_BIN = (1023 + LOWEST_OCTAVE) * STEPS_PER_OCTAVE
-
-SUSPECT_FIELDS = (
-    "row",
-    "target",
-    "prediction",
-    "loss",
-    "el2n",
-    "grad_norm",
-    "margin",
-    "prob",
-    "entropy",
-    "suggested",
-    "suspicion",
-)
-# by what rows can be ranked, the default first; of all but the margin the largest comes first
-RANKINGS = ("suspicion", "margin", "loss", "grad_norm", "el2n", "entropy")
-SMALLEST_FIRST = ("margin",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,34 +165,6 @@ class ClassGroups:
     def members(self, group: int) -> range:
         """The classes of a group."""
         return range(group * self.size, min((group + 1) * self.size, self.classes))
-
-
-@dataclass(frozen=True, eq=False)
-class Suspects:
-    """The first rows of the ranking, by default the largest suspicion; columns of equal length, and NumPy arrays.
-
-    Attributes: the same as in Scores; all but the integers float64.
-      p_wrong is the probability that the label is wrong.
-      Norms of the last layer and the names of the examples are known only where a table of scores has been read.
-    """
-
-    row: np.ndarray
-    target: np.ndarray
-    prediction: np.ndarray
-    loss: np.ndarray
-    el2n: np.ndarray
-    grad_norm: np.ndarray
-    margin: np.ndarray
-    prob: np.ndarray
-    entropy: np.ndarray
-    suggested: np.ndarray
-    suspicion: np.ndarray
-    p_wrong: np.ndarray
-    layer_norm: np.ndarray | None = None
-    ids: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.row)
 
 
 @dataclass(eq=False)
@@ -467,17 +421,6 @@ class Computed:
     reliability: Reliability
     wrong_labels: WrongLabels | None
     suspects: Suspects
-
-
-def ranking_key(values: Tensor, rank_by: str) -> Tensor:
-    """What the ranking sorts by, the smallest first: a row whose value is NaN is the first suspect."""
-    values = values.double()
-    return (values if rank_by in SMALLEST_FIRST else -values).nan_to_num(nan=-math.inf, posinf=math.inf, neginf=_LEAST)
-
-
-def probability_wrong(suspicion: np.ndarray, wrong: WrongLabels | None) -> np.ndarray:
-    """The probability that each label is wrong; NaN if none is known."""
-    return np.full(len(suspicion), np.nan) if wrong is None else wrong.probability_of(suspicion)
 
 
 def histogram_of(values: Tensor) -> Histogram:

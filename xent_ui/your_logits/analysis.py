@@ -75,7 +75,7 @@ class DumpAnalysis:
     _dump: Dump | None = None
     _folder: TemporaryDirectory[str] = field(init=False)
     _summed_at: float = field(default_factory=time.monotonic)
-    _selection: tuple[Choice, Selection] | None = None
+    _selection: tuple[tuple[Choice, str], Selection] | None = None
     _row_detail: tuple[int, RowDetail | None] | None = None
     _reading: Lock = field(default_factory=Lock)  # a run of the page that was superseded may still read
 
@@ -117,15 +117,16 @@ class DumpAnalysis:
         """What the dump says, or its first rows if it was stopped. Raises: what `Job.result` does."""
         return self.job.result()
 
-    def selection(self, choice: Choice) -> Selection:
-        """What these of its rows say."""
-        if self._selection is None or self._selection[0] != choice:
-            self._selection = choice, select(self._scores, choice, self.summary.groups)
+    def selection(self, choice: Choice, rank_by: str) -> Selection:
+        """What these of its rows say, the suspects in this order."""
+        if self._selection is None or self._selection[0] != (choice, rank_by):
+            found = select(self._scores, choice, self.summary.groups, rank_by=rank_by)
+            self._selection = (choice, rank_by), found
         return self._selection[1]
 
-    def first_rows(self, choice: Choice, count: int) -> Selection:
+    def first_rows(self, choice: Choice, rank_by: str, count: int) -> Selection:
         """The selection with so many suspects, for a file."""
-        return select(self._scores, choice, self.summary.groups, first=count)
+        return select(self._scores, choice, self.summary.groups, first=count, rank_by=rank_by)
 
     @property
     def size_bytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xent_core.dump import RANKINGS
 from xent_core.dump.selection import RANGES
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import DEFAULTS, loss_option_entries
@@ -23,6 +24,7 @@ OPTION_ENTRIES = loss_option_entries("dump_", *DEFAULTS)
 
 ANALYSIS = Kept[DumpAnalysis | None]("dump_run", None)
 
+RANK_BY = Kept[str]("dump_rank_by", RANKINGS[0])
 ROW = Kept[int | None]("dump_row", None)  # that is looked at
 # which rows are chosen; None: all
 LABEL = Kept[int | None]("dump_label", None)

@@ -189,7 +189,11 @@ def _progress(analysis: DumpAnalysis) -> tuple[float, str]:
     progress = analysis.progress
     if progress is None:
         return 0.0, _("opening the file")
-    words = {"rows": _("row {done} of {rows}"), "temperature": _("best temperature: row {done} of {rows}")}
+    words = {
+        "labels": _("a first look at the classes: row {done} of {rows}"),
+        "rows": _("row {done} of {rows}"),
+        "temperature": _("best temperature: row {done} of {rows}"),
+    }
     text = words[progress.stage].format(done=progress.rows, rows=progress.total_rows)
     return progress.rows / max(progress.total_rows, 1), text
 
@@ -283,6 +287,14 @@ def _metrics(summary: DumpSummary) -> None:
             width="content",
             help=_("Expected calibration error: the mean gap of confidence and accuracy, over 15 bins."),
         )
+        wrong = summary.wrong_labels
+        if wrong is not None:
+            st.metric(
+                _("wrong labels"),
+                f"{wrong.low:.0f} – {wrong.high:.0f}",
+                width="content",
+                help=_("How many labels are likely wrong; about {expected:.0f}.").format(expected=wrong.expected),
+            )
         if summary.best is not None:
             st.metric(
                 _("best temperature"),
