@@ -21,7 +21,7 @@ ROWS_FOR_A_MEDIAN = 8
 USUAL_ROWS = 5.0  # a class starts from the mean of all classes, as if it had been met so often
 CONCENTRATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 EVIDENCE = 4.0  # nats by which one-way flows must explain the counts better than none
-MOST_PRETENDED = 2**20
+PRETENDED_ELEMENTS, LEAST_PRETENDED = 2**22, 2_000  # logits, and rows, that get a pretended label
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -125,9 +125,11 @@ class LabelCounts:
 
     def model(self) -> LabelModel:
         """What these counts say of the classes."""
-        rows, agreed = int(self.labelled.sum()), self.agreed.double()
+        agreed = self.agreed.double()
+        pretended = max(PRETENDED_ELEMENTS // len(agreed), LEAST_PRETENDED)
+        stride = max(int(self.labelled.sum()) // pretended, 1)
         if not float(agreed.sum()):
-            return LabelModel(torch.zeros_like(self.confidence), None, None, max(rows // MOST_PRETENDED, 1))
+            return LabelModel(torch.zeros_like(self.confidence), None, None, stride)
         mean = self.confidence.sum() / agreed.sum()
         usual = ((self.confidence + USUAL_ROWS * mean) / (agreed + USUAL_ROWS)).log()
         wrong = None
@@ -135,7 +137,7 @@ class LabelCounts:
             share = (self.far.double() + 1).fill_diagonal_(0.0).cumsum(1)
             wrong = share / share[:, -1:].clamp(min=1.0)
         flow = one_way_flow(self.far, self.predicted, self.labelled)
-        return LabelModel(usual, flow, wrong, max(rows // MOST_PRETENDED, 1))
+        return LabelModel(usual, flow, wrong, stride)
 
 
 def one_way_flow(far: Tensor, predicted: Tensor, labelled: Tensor) -> Tensor | None:
@@ -189,12 +191,12 @@ def usual_gaps(logits: Tensor) -> Tensor:
     gaps, prediction = _gaps(logits)
     known = prediction != NO_PREDICTION
     gaps, prediction = gaps[known], prediction[known]
-    below = gaps[gaps < 0]
-    medians = torch.full((classes, classes), float(below.median()) if len(below) else 0.0).to(gaps)
-    for k in range(classes):
-        rows = (prediction == k).nonzero().squeeze(1)
-        if len(rows) >= ROWS_FOR_A_MEDIAN:
-            medians[k] = gaps[rows].median(0).values
+    common = torch.bincount(prediction, minlength=classes) >= ROWS_FOR_A_MEDIAN
+    medians = gaps.new_zeros((classes, classes))
+    if not bool(common.all()) and bool((below := gaps[gaps < 0]).numel()):
+        medians.fill_(float(below.median()))
+    for k in common.nonzero().squeeze(1).tolist():
+        medians[k] = gaps[prediction == k].median(0).values
     return medians
 
 
