@@ -38,8 +38,8 @@ def tables(found: dict[str, Any]) -> str:
     parts.append(f"Of data and noise the worst: {worst[0]}, {worst[-1]}.")
     single = np.array([one["precision"][OURS] - one["precision"][best] for one in sets])
     parts.append(
-        f"Of the {len(sets)} single sets, which chance moves most, {int((single > 0.01).sum())} are more than 0.01 above "
-        f"that score and {int((single < -0.01).sum())} more than 0.01 below it; "
+        f"Of the {len(sets)} single sets, which chance moves most, {int((single > 0.01).sum())} are more than 0.01 "
+        f"above that score and {int((single < -0.01).sum())} more than 0.01 below it; "
         f"the worst by {-single.min():.3f}: {_words_of(sets[int(single.argmin())])}."
     )
     parts.append(
