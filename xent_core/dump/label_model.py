@@ -195,8 +195,9 @@ def usual_gaps(logits: Tensor) -> Tensor:
     medians = gaps.new_zeros((classes, classes))
     if not bool(common.all()) and bool((below := gaps[gaps < 0]).numel()):
         medians.fill_(float(below.median()))
-    for k in common.nonzero().squeeze(1).tolist():
-        medians[k] = gaps[prediction == k].median(0).values
+    for k in range(classes):
+        if bool(common[k]):
+            medians[k] = gaps[prediction == k].median(0).values
     return medians
 
 
