@@ -24,6 +24,7 @@ from xent_core.problem import REDUCTIONS
 
 BAR_WIDTH = 24
 SECONDS_BETWEEN = 0.2
+SHOWN_MISTAKES = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +109,9 @@ def summary_text(summary: DumpSummary) -> str:
             expected=wrong.expected, low=wrong.low, high=wrong.high
         )
         lines.append((_("wrong labels"), count))
+    for one, other, share in summary.commonest_mistakes(SHOWN_MISTAKES):
+        words = _("{label}, in {share:.1%} of its rows").format(label=summary.name_of(other), share=share)
+        lines.append((_("{name} is labelled").format(name=summary.name_of(one)), words))
     if summary.best is not None:
         gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
             temperature=summary.best_temperature, gain=summary.temperature_gain

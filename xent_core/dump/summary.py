@@ -82,6 +82,15 @@ class DumpSummary(Computed):
         now = math.fsum(self.loss_histogram.sums)
         return (now - self.best.loss) / scale if scale else math.nan
 
+    def commonest_mistakes(self, count: int) -> list[tuple[int, int, float]]:
+        """The classes, the labels they get by mistake and how often, the most frequent first; none if unknown."""
+        if self.noise_matrix is None:
+            return []
+        mistakes = np.nan_to_num(self.noise_matrix) * (1 - np.eye(self.classes))
+        order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
+        pairs = [divmod(int(place), self.classes) for place in order]
+        return [(one, other, float(mistakes[one, other])) for one, other in pairs if mistakes[one, other] > 0]
+
     def name_of(self, class_index: int) -> str:
         """The name of a class, or its number."""
         return self.class_names[class_index] if self.class_names else str(class_index)
