@@ -433,7 +433,10 @@ def test_whoever_watches_may_look_and_stop(tmp_path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["s.parquet"]
 
 
-def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rank_by", "stages"), [(None, ["rows"]), ("suspicion", ["labels", "rows"])])
+def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(
+    monkeypatch: pytest.MonkeyPatch, rank_by: str | None, stages: list[str]
+) -> None:
     monkeypatch.setattr(analysis, "SAMPLE_ELEMENTS", 100)  # twenty rows of five classes
     seen = []
 
@@ -441,9 +444,9 @@ def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monke
         seen.append((progress.stage, progress.rows))
         return progress.stage == "temperature" and progress.rows >= 60
 
-    summary = analyse(*draw(90), batch_rows=30, progress=watch)
+    summary = analyse(*draw(90), batch_rows=30, progress=watch, rank_by=rank_by)
 
-    counted = [(stage, rows) for stage in ("labels", "rows") for rows in (30, 60, 90)]
+    counted = [(stage, rows) for stage in stages for rows in (30, 60, 90)]
     assert seen == [*counted, ("temperature", 30), ("temperature", 60)]
     assert (summary.complete, summary.best) == (True, None)
 

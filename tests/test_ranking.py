@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from scripts.ranking_tables import FOLDER, OURS, mean_precision, tables
-from xent_core.dump import RANKINGS, analyse
+from xent_core.cli.analyse_command import summary_text
+from xent_core.dump import RANKINGS, Choice, InvalidDump, Progress, analyse, analysis, select
 from xent_core.dump.ranking import ranking_key
+from xent_core.dump.report import not_looked_for, report_html
 from xent_core.dump.statistics import Statistics
 
 SETS = Path(__file__).parent / "data" / "ranking_sets.npz"
@@ -94,3 +97,95 @@ def test_the_document_says_what_was_measured() -> None:
     for data in {one["data"] for one in sets}:
         part = [one for one in sets if one["data"] == data]
         assert mean_precision(part, OURS) > mean_precision(part, best) - 0.01, data
+
+
+def draw(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Five classes, every tenth label wrong."""
+    chance = np.random.default_rng(3)
+    target = np.arange(rows) % 5
+    logits = (4 * np.eye(5)[target] + chance.normal(size=(rows, 5))).astype(np.float32)
+    target[::10] = (target[::10] + 1) % 5
+    return logits, target
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray]:
+    """A dump that counts as large, for a hundred logits are the most that do not."""
+    monkeypatch.setattr(analysis, "SAMPLE_ELEMENTS", 100)
+    return draw(90)
+
+
+def test_a_dump_is_large_by_its_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysis, "SAMPLE_ELEMENTS", 100)
+
+    assert analyse(*draw(20), fit_temperature=False).rank_by == "suspicion"
+    assert analyse(*draw(21), fit_temperature=False).rank_by == "margin"
+
+
+def test_a_large_dump_is_ranked_by_the_margin_in_one_pass_and_says_why(tmp_path: Path, large: tuple) -> None:
+    stages = []
+
+    def watch(progress: Progress) -> None:
+        stages.append((progress.stage, progress.rows))
+
+    summary = analyse(*large, fit_temperature=False, batch_rows=45, scores=tmp_path / "s.parquet", progress=watch)
+
+    assert stages == [("rows", 45), ("rows", 90)]
+    assert (summary.rank_by, summary.looked_for_wrong_labels) == ("margin", False)
+    assert (np.diff(summary.suspects.margin) >= 0).all()
+    assert (summary.wrong_labels, summary.noise_matrix) == (None, None)
+    assert (summary.suspects.suspicion, summary.suspects.p_wrong) == (None, None)
+    numbers = json.loads(summary.as_json())
+    assert [numbers[name] for name in ("wrong_labels", "wrong_labels_interval", "noise_matrix")] == [None] * 3
+    table = pq.read_table(tmp_path / "s.parquet")
+    assert {"suspicion", "p_wrong"}.isdisjoint(table.column_names)
+    assert (np.diff(table.sort_by("rank")["margin"].to_numpy()) >= 0).all()
+    assert summary_text(summary).endswith(not_looked_for())
+    page = report_html(summary, title="large")
+    assert "Wrong labels were not looked for" in page
+    assert "--rank-by suspicion" in page
+    assert "<th>label wrong</th>" not in page
+
+
+def test_a_large_dump_gets_the_suspicion_if_asked(tmp_path: Path, large: tuple) -> None:
+    summary = analyse(*large, fit_temperature=False, rank_by="suspicion", scores=tmp_path / "s.parquet")
+
+    assert summary.looked_for_wrong_labels
+    assert summary.wrong_labels is not None
+    assert summary.wrong_labels.low < 9 < summary.wrong_labels.high
+    assert sorted(summary.suspects.row[:9]) == list(range(0, 90, 10))
+    assert json.loads(summary.as_json())["wrong_labels"] == summary.wrong_labels.expected
+    assert "p_wrong" in pq.read_table(tmp_path / "s.parquet").column_names
+    assert not_looked_for() not in summary_text(summary)
+    assert "<th>label wrong</th>" in report_html(summary, title="large")
+
+
+def test_another_order_of_a_large_dump_needs_no_more_than_the_margin_does(large: tuple) -> None:
+    summary = analyse(*large, fit_temperature=False, rank_by="loss")
+
+    assert (summary.rank_by, summary.looked_for_wrong_labels) == ("loss", False)
+    assert (np.diff(summary.suspects.loss) <= 0).all()
+
+
+def test_another_order_of_a_small_dump_still_says_how_many_labels_are_wrong() -> None:
+    summary = analyse(*draw(90), fit_temperature=False, rank_by="loss")
+
+    assert summary.wrong_labels is not None
+    assert (np.diff(summary.suspects.loss) <= 0).all()
+
+
+def test_whoever_stops_the_first_look_gets_rows_and_no_number_of_wrong_labels(large: tuple) -> None:
+    summary = analyse(*large, rank_by="suspicion", batch_rows=45, progress=lambda progress: True)
+
+    assert (summary.complete, summary.rows, summary.wrong_labels) == (False, 45, None)
+    assert (np.diff(summary.suspects.suspicion) <= 0).all()
+
+
+def test_a_table_without_the_suspicion_cannot_be_ranked_by_it(tmp_path: Path, large: tuple) -> None:
+    summary = analyse(*large, fit_temperature=False, scores=tmp_path / "s.parquet")
+
+    with pytest.raises(InvalidDump, match="no column 'suspicion'"):
+        select(tmp_path / "s.parquet", Choice(), summary.groups, rank_by="suspicion")
+    found = select(tmp_path / "s.parquet", Choice(), summary.groups)
+    assert found.suspects.row.tolist() == summary.suspects.row.tolist()
+    assert found.suspects.p_wrong is None

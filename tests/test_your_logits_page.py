@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
+from xent_core.dump import analysis as core_analysis
 from xent_core.loss_options import LossOptions
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
@@ -235,6 +236,29 @@ def test_the_suspects_are_ranked_as_chosen() -> None:
     app.button_group(key="dump_rank_by").set_value("loss")
     app = run(app)
     assert app.dataframe[0].value["loss"].is_monotonic_decreasing
+
+
+def test_a_large_dump_is_searched_for_wrong_labels_when_the_visitor_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_analysis, "SAMPLE_ELEMENTS", 100)
+    logits, target = draw(200, 6)
+    app = upload(npz(logits=logits, target=target))
+
+    assert "Wrong labels were not looked for" in said(app)
+    assert "Ranked by the margin" in said(app)
+    assert not [metric for metric in app.metric if metric.label == "wrong labels"]
+    table = app.dataframe[0].value
+    assert "label wrong" not in table
+    assert table["margin"].is_monotonic_increasing
+    assert app.button_group(key="dump_rank_by_without").options == ["Margin", "Loss", "Gradient norm"]
+
+    app.button(key="dump_look_for_wrong").click()
+    app = run(app)
+
+    summary = app.session_state["dump_run"].summary
+    assert summary.rank_by == "suspicion"
+    assert "not looked for" not in said(app)
+    assert f"About {round(summary.wrong_labels.expected)} of 200 labels are likely wrong" in said(app)
+    assert app.dataframe[0].value["label wrong"].is_monotonic_decreasing
 
 
 def test_a_filter_keeps_the_suspects_of_a_pair() -> None:

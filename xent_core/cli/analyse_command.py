@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.ranking import RANKINGS
-from xent_core.dump.report import report_html
+from xent_core.dump.report import not_looked_for, report_html
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
 from xent_core.problem import REDUCTIONS
@@ -33,7 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
     parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
     parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
-    parser.add_argument("--rank-by", choices=RANKINGS, default=RANKINGS[0], help=_("what the order of the suspects is"))
+    parser.add_argument(
+        "--rank-by",
+        choices=RANKINGS,
+        help=_(
+            "what the order of the suspects is; by default suspicion, and margin for more than 4 million logits, "
+            "which suspicion reads once more"
+        ),
+    )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
     parser.add_argument("--weight", metavar="W0,W1,…", type=_numbers, help=_("one factor for each class"))
     parser.add_argument("--ignore-index", "--ignore_index", type=int, default=-100, metavar="LABEL")
@@ -134,7 +141,8 @@ def summary_text(summary: DumpSummary) -> str:
     if summary.nonfinite:
         lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
     width = max(len(name) for name, _value in lines)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+    texts = [f"{name:<{width}}  {value}" for name, value in lines]
+    return "\n".join(texts if summary.looked_for_wrong_labels else [*texts, not_looked_for()])
 
 
 class _ProgressAndInterrupt:

@@ -1,4 +1,4 @@
-"""analyse: two passes over the logits and labels of a model, and two or three more for the best temperature."""
+"""analyse: a pass over the logits and labels of a model, and two or three more for the best temperature."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from xent_core.dump.cluster import Cluster
 from xent_core.dump.formats import DumpLimits, InvalidDump
-from xent_core.dump.label_model import LabelCounts, usual_gaps
+from xent_core.dump.label_model import LabelCounts, LabelModel, usual_gaps
 from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
@@ -34,7 +34,7 @@ class Progress:
     """How far an analysis has come.
 
     Attributes:
-      stage: "labels" while it is read for what is known of the classes, if it is large; "rows" while it is counted;
+      stage: "labels" while a large dump is read for what is known of its classes; "rows" while it is counted;
         "temperature" while it is read again for that.
       rows, total_rows: of this stage; the later passes of the temperature start anew.
       seconds: since the stage began.
@@ -72,7 +72,7 @@ def analyse(
     class_names: Any = None,
     logits_are: str | None = None,
     scores: Any = None,
-    rank_by: str = RANKINGS[0],
+    rank_by: str | None = None,
     fit_temperature: bool = True,
     batch_rows: int | None = None,
     device: str | None = None,
@@ -91,6 +91,8 @@ def analyse(
       scores: a .parquet or .csv file for the table of scores of the kept rows.
       rank_by: what the suspects and the ranks in the table go by: "suspicion", that is, how likely the label is wrong;
         "margin", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the largest first.
+        By default the suspicion, and the margin for more than 2^22 (about 4 million) logits. So large a dump is read
+        once more for the suspicion, and for the number of wrong labels: only if "suspicion" is asked for.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
       batch_rows: rows in a batch; by default as many as suit the device. The result does not depend on it.
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
@@ -107,12 +109,12 @@ def analyse(
     if device is None:
         device = "cpu" if cluster is not None else default_device()
     check_device(device)
-    if rank_by not in RANKINGS:
+    if rank_by is not None and rank_by not in RANKINGS:
         raise InvalidDump(
             "rank-by",
             _("rank_by is {value}").format(value=repr(rank_by)[:80]),
             _("one of {names}").format(names=", ".join(RANKINGS)),
-            _("Leave it out to rank by how likely the label is wrong."),
+            _("Leave it out for the default ranking."),
         )
     if batch_rows is not None and (not isinstance(batch_rows, int) or batch_rows < 1):
         raise InvalidDump(
@@ -134,6 +136,7 @@ def analyse(
         sandboxed=sandboxed,
     ) as dump:
         _check_options(options, dump.classes)
+        rank_by = rank_by or RANKINGS[0 if _fits_sample(dump) else 1]
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device, rank_by)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
         try:
@@ -166,12 +169,22 @@ def _check_options(options: LossOptions, classes: int) -> None:
         raise of_problem(error) from error
 
 
+def _sampled(dump: Dump) -> int:
+    """How many rows are held in memory, at most."""
+    return max(SAMPLE_ELEMENTS // dump.classes, 16)
+
+
+def _fits_sample(dump: Dump) -> bool:
+    return dump.rows <= _sampled(dump)
+
+
 class _Analysis:
-    """One run of `analyse`: the pass for the classes, that for the statistics, then those for the temperature."""
+    """One run of `analyse`: the pass for the classes, if any, that for the statistics, those for the temperature."""
 
     def __init__(self, dump: Dump, work: Work, runner: Runner, progress: ProgressCallback | None) -> None:
         self._dump, self._work, self._runner, self._progress = dump, work, runner, progress
         self._label_counts: LabelCounts | None = None
+        self._looks_for_wrong_labels = work.rank_by == "suspicion" or _fits_sample(dump)
 
     def run(self, scores: Any, fit_temperature: bool) -> DumpSummary:
         """The summary; the table of scores is finished before the temperature is looked for."""
@@ -193,12 +206,9 @@ class _Analysis:
     def _counted(self, table: ScoresFile | None) -> tuple[Statistics, float]:
         """The statistics of the rows, and how long they took; the table is finished."""
         started = time.perf_counter()
-        try:
-            self._label_counts = self._count_labels(started)
-        except Stopped:
-            work = self._work
-        else:
-            work = replace(self._work, labels=self._label_counts.model())
+        work = self._work
+        if self._looks_for_wrong_labels:
+            work = replace(work, labels=self._label_model(started))
 
         def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
             seconds = time.perf_counter() - started
@@ -209,20 +219,23 @@ class _Analysis:
             table.finish(statistics.wrong_labels())
         return statistics, time.perf_counter() - started
 
-    @property
-    def _sampled(self) -> int:
-        """How many rows are held in memory, at most."""
-        return max(SAMPLE_ELEMENTS // self._dump.classes, 16)
-
     @cached_property
     def _sample(self) -> Batch:
-        return on_device(sampled_rows(self._dump, self._sampled), self._work.device)
+        return on_device(sampled_rows(self._dump, _sampled(self._dump)), self._work.device)
+
+    def _label_model(self, started: float) -> LabelModel:
+        """What a first look says of the classes, or that nothing is known if somebody stopped it."""
+        try:
+            self._label_counts = self._count_labels(started)
+        except Stopped:
+            return LabelModel.neutral(self._dump.classes)
+        return self._label_counts.model()
 
     def _count_labels(self, started: float) -> LabelCounts:
         """What is known of the classes; a dump that fits the sample is not read again."""
         dump, work = self._dump, self._work
         gaps = usual_gaps(kept_rows(self._sample, work.options.ignore_index).logits)
-        if dump.rows <= self._sampled:
+        if _fits_sample(dump):
             return labels_of(self._sample, work.options, gaps)
         nothing = Statistics(dump.classes, work.device)
 
@@ -244,7 +257,7 @@ class _Analysis:
             started = time.perf_counter()
             return self._runner.slope(dump, work, beta, on_progress)
 
-        return best_temperature(self._sample, work.options, None if dump.rows <= self._sampled else everything)
+        return best_temperature(self._sample, work.options, None if _fits_sample(dump) else everything)
 
     def _tell_progress(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
         if self._progress is None:
@@ -259,6 +272,8 @@ class _Analysis:
         matrix = None if counts is None else counts.noise_matrix
         return DumpSummary(
             **{field.name: getattr(computed, field.name) for field in fields(Computed)},
+            rank_by=self._work.rank_by,
+            looked_for_wrong_labels=self._looks_for_wrong_labels,
             complete=computed.rows == dump.rows,
             total_rows=dump.rows,
             classes=dump.classes,

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from xent_core.dump.label_model import LabelCounts, LabelModel, count_labels
-from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.readers import Batch, Dump
 from xent_core.dump.scores import kept_rows, score
 from xent_core.dump.scores_table import columns_of
@@ -34,14 +33,14 @@ class Work:
       batch_rows: how many rows at a time.
       device: where they are computed.
       rank_by: which of RANKINGS says who the suspects are.
-      labels: what a first pass has said of the classes; None before it.
+      labels: what a first pass has said of the classes, for the suspicion; None if that is not wanted.
     """
 
     source: DumpSource
     options: LossOptions
     batch_rows: int
     device: str
-    rank_by: str = RANKINGS[0]
+    rank_by: str
     labels: LabelModel | None = None
 
 

@@ -25,7 +25,8 @@ SUSPECT_FIELDS = (
     "suggested",
     "suspicion",
 )
-# by what rows can be ranked, the default first; of all but the margin the largest comes first
+# by what rows can be ranked, the default first, and second that of a large dump;
+# of all but the margin the largest comes first
 RANKINGS = ("suspicion", "margin", "loss", "grad_norm", "el2n", "entropy")
 SMALLEST_FIRST = ("margin",)
 
@@ -35,7 +36,7 @@ class Suspects:
     """The first rows of the ranking, by default the largest suspicion; columns of equal length, and NumPy arrays.
 
     Attributes: the same as in Scores; all but the integers float64.
-      p_wrong is the probability that the label is wrong.
+      p_wrong is the probability that the label is wrong; it and the suspicion are None if they were not asked for.
       Norms of the last layer and the names of the examples are known only where a table of scores has been read.
     """
 
@@ -49,8 +50,8 @@ class Suspects:
     prob: np.ndarray
     entropy: np.ndarray
     suggested: np.ndarray
-    suspicion: np.ndarray
-    p_wrong: np.ndarray
+    suspicion: np.ndarray | None = None
+    p_wrong: np.ndarray | None = None
     layer_norm: np.ndarray | None = None
     ids: np.ndarray | None = None
 

@@ -216,8 +216,16 @@ def _cell(value: float, largest: float) -> str:
     return f'<td style="{style}">{_number(value)}</td>'
 
 
+def not_looked_for() -> str:
+    """Why nothing is said of wrong labels, and how to get it."""
+    return _(
+        "Wrong labels were not looked for, since that reads a dump of more than 4 million logits once more: "
+        '--rank-by suspicion (in Python rank_by="suspicion") asks for it.'
+    )
+
+
 def _suspects(summary: DumpSummary) -> str:
-    suspects = summary.suspects
+    suspects, p_wrong = summary.suspects, summary.suspects.p_wrong
     count = min(len(suspects), SHOWN_SUSPECTS)
     rows = [
         (
@@ -227,17 +235,19 @@ def _suspects(summary: DumpSummary) -> str:
             summary.name_of(int(suspects.suggested[i])),
             _number(suspects.loss[i]),
             _number(suspects.grad_norm[i]),
-            _number(suspects.p_wrong[i]),
+            *(() if p_wrong is None else (_number(p_wrong[i]),)),
             _number(suspects.margin[i]),
             _number(suspects.prob[i]),
         )
         for i in range(count)
     ]
     columns = [
-        *(_("rank"), _("row"), _("label"), _("suggested"), _("loss"), _("gradient norm"), _("label wrong")),
+        *(_("rank"), _("row"), _("label"), _("suggested"), _("loss"), _("gradient norm")),
+        *(() if p_wrong is None else (_("label wrong"),)),
         *(_("margin"), "p"),
     ]
-    return _tag("h2", _("Suspects")) + _table(columns, rows, caption=_counted(count, summary.kept))
+    note = "" if summary.looked_for_wrong_labels else _tag("p", not_looked_for())
+    return _tag("h2", _("Suspects")) + note + _table(columns, rows, caption=_counted(count, summary.kept))
 
 
 def _counted(shown: int, total: int) -> str:

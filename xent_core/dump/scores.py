@@ -32,8 +32,8 @@ class Scores:
       grad_norm: ‖∂ℓ_i/∂z_i‖₂, not divided by the denominator of the batch; the same as el2n for the plain loss.
       margin: (z_iy − max_{k≠y} z_ik)/T = ln(p_iy/p_ik), in nats: negative where the model prefers another class.
       prob: p_iy.
-      suspicion: how far the other classes outweigh the label, in nats, as LabelModel has it.
-      pretended: the suspicion of some rows with a wrong label put on them, shape (m,).
+      suspicion: how far the other classes outweigh the label, in nats, as LabelModel has it; None without one.
+      pretended: the suspicion of some rows with a wrong label put on them, shape (m,), or None.
       entropy: −Σ_c p_ic ln p_ic.
       confidence: p_i of the prediction.
       suggested: the most probable class, which is the label itself where nothing is more probable.
@@ -51,8 +51,8 @@ class Scores:
     grad_norm: Tensor
     margin: Tensor
     prob: Tensor
-    suspicion: Tensor
-    pretended: Tensor
+    suspicion: Tensor | None
+    pretended: Tensor | None
     entropy: Tensor
     confidence: Tensor
     suggested: Tensor
@@ -97,7 +97,7 @@ def score(
     Args:
       batch: rows of a dump; its logits are written over.
       options: of the loss.
-      labels: what is known of the classes, for the suspicion.
+      labels: what is known of the classes, if the suspicion is wanted.
       scratch: keep it from batch to batch, and large memory is not asked for anew.
 
     Raises: InvalidDump if sample weights are not finite.
@@ -116,8 +116,9 @@ def score(
     weight = None if options.weight is None else options.weight.to(logits)
     mass = label_weight(batch, options)
     loss = _loss(label_loss, log_probs, weight, mass, batch, options)
-    labels = labels or LabelModel.neutral(logits.shape[1])
-    suspicion, pretended = labels.suspicion(log_probs, target), labels.pretended(batch.rows, log_probs)
+    suspicion = pretended = None
+    if labels is not None:
+        suspicion, pretended = labels.suspicion(log_probs, target), labels.pretended(batch.rows, log_probs)
     entropy = _entropy(probs, log_probs, logits)
     prediction, margin = _prediction(logits, label)
     chosen = prediction.clamp(min=0).unsqueeze(1)

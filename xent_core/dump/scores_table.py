@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xent_core.dump.formats import InvalidDump, need_pyarrow
-from xent_core.dump.ranking import RANKINGS, SMALLEST_FIRST, SUSPECT_FIELDS, probability_wrong
+from xent_core.dump.ranking import SMALLEST_FIRST, SUSPECT_FIELDS, probability_wrong
 from xent_core.dump.scores import Scores
 from xent_core.dump.wrong_labels import WrongLabels
 from xent_core.language import _
@@ -26,7 +26,8 @@ ROWS_PER_GROUP = 2**15
 
 def columns_of(scores: Scores) -> dict[str, np.ndarray]:
     """The columns of a batch, integers as int64 and numbers as float64; the optional ones where there are any."""
-    columns = {name: getattr(scores, name).cpu().numpy() for name in COLUMNS}
+    tensors = {name: getattr(scores, name) for name in COLUMNS}
+    columns = {name: x.cpu().numpy() for name, x in tensors.items() if x is not None}
     columns = {name: x.astype(np.int64 if x.dtype.kind == "i" else np.float64) for name, x in columns.items()}
     if scores.layer_norm is not None:
         columns["last_layer_norm"] = scores.layer_norm.cpu().numpy().astype(np.float64)
@@ -46,7 +47,7 @@ class ScoresFile:
     Raises: InvalidDump for another suffix, or a folder that cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], rank_by: str = RANKINGS[0]) -> None:
+    def __init__(self, path: str | os.PathLike[str], rank_by: str) -> None:
         self.path, self._rank_by = Path(path), rank_by
         if self.path.suffix.lower() not in SUFFIXES:
             raise InvalidDump(
@@ -129,13 +130,11 @@ class ScoresFile:
         with pq.ParquetFile(self._partial) as partial:
             for batch in partial.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
                 table = pa.Table.from_batches([batch])
-                p_wrong = pa.array(probability_wrong(table["suspicion"].to_numpy(), wrong))
                 rank = pa.array(ranks.read(start, start + table.num_rows))
-                yield _ranked(table, rank, p_wrong)
+                yield _ranked(table, rank, wrong)
                 start += table.num_rows
             if not start:
-                nothing = pa.array([], pa.int64()), pa.array([], pa.float64())
-                yield _ranked(partial.schema_arrow.empty_table(), *nothing)
+                yield _ranked(partial.schema_arrow.empty_table(), pa.array([], pa.int64()), wrong)
 
 
 class Ranks:
@@ -188,10 +187,14 @@ def _keys(values: Any, start: int, stop: int) -> np.ndarray:
     return np.nan_to_num(keys, nan=-np.inf, posinf=np.inf, neginf=-np.finfo(np.float64).max)
 
 
-def _ranked(table: Any, rank: Any, p_wrong: Any) -> Any:
-    """The table with ranks before the suspicion, and probabilities after it."""
-    place = table.column_names.index("suspicion")
-    return table.add_column(place + 1, "p_wrong", p_wrong).add_column(place, "rank", rank)
+def _ranked(table: Any, rank: Any, wrong: WrongLabels | None) -> Any:
+    """The table with ranks after the suggested classes, and probabilities after the suspicion, if it is there."""
+    import pyarrow as pa
+
+    if "suspicion" in table.column_names:
+        p_wrong = pa.array(probability_wrong(table["suspicion"].to_numpy(), wrong))
+        table = table.add_column(table.column_names.index("suspicion") + 1, "p_wrong", p_wrong)
+    return table.add_column(table.column_names.index("suggested") + 1, "rank", rank)
 
 
 def _arrow(name: str, values: np.ndarray) -> Any:

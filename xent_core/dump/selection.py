@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from xent_core.dump.formats import InvalidDump
 from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, ranking_key
 from xent_core.dump.scores_table import ROWS_PER_GROUP
 from xent_core.dump.statistics import ClassGroups, Histogram, histogram_of
+from xent_core.language import _
 
 Range = tuple[float, float]
 RANGES = ("loss", "grad_norm", "margin")
@@ -77,6 +79,8 @@ def select(
     Args:
       first: how many suspects are wanted.
       rank_by: which of RANKINGS says who they are; None for the ranks in the table.
+
+    Raises: InvalidDump if the table does not hold what they are to be ranked by.
     """
     import pyarrow.parquet as pq
 
@@ -85,6 +89,13 @@ def select(
     histograms = {name: histogram_of(torch.empty(0)) for name in ("loss", "grad_norm")}
     rows, norm = 0, 0.0
     with pq.ParquetFile(scores) as table:
+        if rank_by is not None and rank_by not in table.schema_arrow.names:
+            raise InvalidDump(
+                "rank-by",
+                _("the table of scores has no column {name}").format(name=repr(rank_by)[:80]),
+                _("a column to rank by"),
+                _("Make the table with rank_by={name}, or choose another order.").format(name=repr(rank_by)[:80]),
+            )
         held = [{name: column.to_numpy() for name, column in _named(table.schema_arrow.empty_table())}]
         for batch in table.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
             columns = {name: column.to_numpy(zero_copy_only=False) for name, column in _named(batch)}
@@ -107,7 +118,7 @@ def select(
                 held = [_first(held, first, rank_by)]
     best = _first(held, first, rank_by)
     suspects = Suspects(
-        **{name: best[name] for name in (*SUSPECT_FIELDS, "p_wrong")},
+        **{name: best[name] for name in (*SUSPECT_FIELDS, "p_wrong") if name in best},
         layer_norm=best.get("last_layer_norm"),
         ids=best.get("id"),
     )

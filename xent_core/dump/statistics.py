@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.dump.ranking import RANKINGS, SUSPECT_FIELDS, SUSPECTS, Suspects, probability_wrong, ranking_key
+from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, probability_wrong, ranking_key
 from xent_core.dump.scores import Scores
 from xent_core.dump.wrong_labels import SUSPICION_BINS, WrongLabels, suspicion_bins, wrong_labels
 from xent_core.loss_options import LossOptions
@@ -211,7 +211,7 @@ class Statistics:
       rank_by: which of RANKINGS says who the suspects are.
     """
 
-    def __init__(self, classes: int, device: str | torch.device = "cpu", rank_by: str = RANKINGS[0]) -> None:
+    def __init__(self, classes: int, device: str | torch.device = "cpu", rank_by: str = "margin") -> None:
         self.rank_by = rank_by
         self.groups = ClassGroups.of(classes)
         groups = self.groups.count
@@ -263,7 +263,8 @@ class Statistics:
             (sums.suspicion_rows, scores.suspicion),
             (sums.pretended_rows, scores.pretended),
         ):
-            counts += torch.bincount(suspicion_bins(values[~values.isnan()]), minlength=SUSPICION_BINS)
+            if values is not None:
+                counts += torch.bincount(suspicion_bins(values[~values.isnan()]), minlength=SUSPICION_BINS)
 
         predicted = prediction >= 0
         if not bool(predicted.all()):
@@ -297,7 +298,8 @@ class Statistics:
             grad = grad.view(len(grad), groups, size).sum(2)
             label = torch.div(label, size, rounding_mode="floor")
         sums.gradient.index_add_(0, label, grad)
-        self._keep_suspects({name: getattr(scores, name) for name in SUSPECT_FIELDS})
+        columns = {name: getattr(scores, name) for name in SUSPECT_FIELDS}
+        self._keep_suspects({name: column for name, column in columns.items() if column is not None})
 
     def merge(self, other: Statistics) -> Statistics:
         """Adds the other's rows to these, and gives these back."""
@@ -377,10 +379,11 @@ class Statistics:
             )
 
     def _suspects_with(self, wrong: WrongLabels | None) -> Suspects:
-        columns = {
-            name: self._suspects[name].cpu().numpy() if self._suspects else np.empty(0) for name in SUSPECT_FIELDS
-        }
-        return Suspects(**columns, p_wrong=probability_wrong(columns["suspicion"], wrong))
+        if not self._suspects:
+            return Suspects(**dict.fromkeys(SUSPECT_FIELDS, np.empty(0)), p_wrong=np.empty(0))
+        columns = {name: column.cpu().numpy() for name, column in self._suspects.items()}
+        p_wrong = probability_wrong(columns["suspicion"], wrong) if "suspicion" in columns else None
+        return Suspects(**columns, p_wrong=p_wrong)
 
     def _histogram(self, host: dict[str, np.ndarray], name: str) -> Histogram:
         low, high = self.extremes[name]

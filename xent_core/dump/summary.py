@@ -41,8 +41,11 @@ class DumpSummary(Computed):
       loss_histogram, grad_norm_histogram: fixed bins, with quantiles.
       lorenz: which share of the gradient the largest examples carry.
       reliability: confidence against accuracy, and the expected calibration error.
-      wrong_labels: how many labels are wrong, with an interval, and how likely each is; None if it is not known.
+      wrong_labels: how many labels are wrong, with an interval, and how likely each is; None if it is not known,
+        as where it was not looked for.
       suspects: the first thousand rows of the ranking.
+      rank_by: what the ranking goes by.
+      looked_for_wrong_labels: whether what is known of the classes was; of a large dump only if asked.
       complete: whether every row was read.
       total_rows: of the dump.
       classes, class_names, dtype: of the logits.
@@ -53,6 +56,8 @@ class DumpSummary(Computed):
         None if it is not known, as beyond 2000 classes.
     """
 
+    rank_by: str
+    looked_for_wrong_labels: bool
     complete: bool
     total_rows: int
     classes: int
@@ -119,6 +124,7 @@ class DumpSummary(Computed):
             "best_temperature": self.best_temperature if self.best else None,
             "best_temperature_at_bound": self.best.at_bound if self.best else None,
             "temperature_gain": self.temperature_gain if self.best else None,
+            "rank_by": self.rank_by,
             "wrong_labels": None if wrong is None else wrong.expected,
             "wrong_labels_interval": None if wrong is None else [wrong.low, wrong.high],
             "noise_matrix": None if noise is None else noise.tolist(),

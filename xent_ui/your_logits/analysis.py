@@ -44,6 +44,7 @@ class AnalysisRequest:
       identity: two requests with the same identity and options give the same summary.
       logits, target, logits_are: as in `open_dump`; target is None if the labels lie with the logits.
       options: of the loss.
+      rank_by: as in `analyse`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class AnalysisRequest:
     target: Any = field(compare=False)
     logits_are: str | None
     options: LossOptions
+    rank_by: str | None = None
 
 
 @dataclass(eq=False)
@@ -100,6 +102,7 @@ class DumpAnalysis:
             limits=dump_limits(),
             sandboxed=limits().is_public,
             scores=self._scores,
+            rank_by=request.rank_by,
             progress=partial(self._note, job),
             options=request.options,
         )

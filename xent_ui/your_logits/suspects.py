@@ -24,7 +24,7 @@ from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_fields, choice_of, chosen_rows
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, RowDetail, largest_entries
-from xent_ui.your_logits.state import RANK_BY, ROW, SUSPECT_TABLE
+from xent_ui.your_logits.state import LOOK_FOR_WRONG_LABELS, ROW, SUSPECT_TABLE, rank_by_entry
 
 SHOWN_ENTRIES = 12
 EXPORTED_ROWS = 100_000
@@ -52,8 +52,8 @@ def ranking(analysis: DumpAnalysis) -> int:
     summary = analysis.summary
     choice_fields(summary)
     choice = choice_of(summary)
-    _how_many(summary)
-    rank_by = _order()
+    _how_many(analysis)
+    rank_by = _order(summary)
     found = analysis.selection(choice, rank_by)
     chosen_rows(summary, choice, found)
     table = suspect_table(summary, found.suspects, found.rank)
@@ -105,8 +105,22 @@ def ranking(analysis: DumpAnalysis) -> int:
     return int(shown)
 
 
-def _how_many(summary: DumpSummary) -> None:
-    """How many labels are wrong, as far as one can tell."""
+def _how_many(analysis: DumpAnalysis) -> None:
+    """How many labels are wrong, as far as one can tell, or the offer to find out."""
+    summary = analysis.summary
+    if not summary.looked_for_wrong_labels:
+        st.caption(
+            _("Wrong labels were not looked for, since that reads a dump of more than 4 million logits once more.")
+        )
+        st.button(
+            _("Look for wrong labels"),
+            icon=":material/search:",
+            help=_("Counts the dump anew, and ranks by how likely each label is wrong."),
+            key="dump_look_for_wrong",
+            on_click=session.keep,
+            args=(LOOK_FOR_WRONG_LABELS, analysis.request.identity),
+        )
+        return
     wrong = summary.wrong_labels
     if wrong is None:
         return
@@ -120,10 +134,11 @@ def _how_many(summary: DumpSummary) -> None:
     st.markdown(f"**{markdown_escaped(sentence)}**", help=explained)
 
 
-def _order() -> str:
+def _order(summary: DumpSummary) -> str:
     """What the rows are ranked by."""
-    titles = {name: title() for name, (title, _words) in ORDERS.items()}
-    return segmented_choice(_("Order of the suspects"), titles, RANK_BY, wrap=True)
+    names = [name for name in ORDERS if name != "suspicion" or summary.looked_for_wrong_labels]
+    titles = {name: ORDERS[name][0]() for name in names}
+    return segmented_choice(_("Order of the suspects"), titles, rank_by_entry(summary), wrap=True)
 
 
 def suspect_table(summary: DumpSummary, chosen: Suspects, rank: np.ndarray) -> pd.DataFrame:

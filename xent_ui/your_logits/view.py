@@ -32,6 +32,7 @@ from xent_ui.your_logits.state import (
     EXAMPLE,
     LOGITS_ARE,
     LOGITS_PATH,
+    LOOK_FOR_WRONG_LABELS,
     MAX_PATH_CHARACTERS,
     OPTION_ENTRIES,
     PATH,
@@ -60,7 +61,8 @@ def dump_and_loss() -> AnalysisRequest | None:
     if found is None or options is None:
         return None
     logits_are = session.kept(LOGITS_ARE).get(found.identity)
-    return replace(found, logits_are=logits_are, options=options)
+    looks = found.identity == session.kept(LOOK_FOR_WRONG_LABELS)
+    return replace(found, logits_are=logits_are, options=options, rank_by="suspicion" if looks else None)
 
 
 def _request(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> AnalysisRequest:
