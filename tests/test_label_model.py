@@ -22,7 +22,7 @@ def test_the_suspicion_is_the_norm_of_the_others_over_the_label() -> None:
     log_probs = torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64).log().expand(2, 3)
     model = LabelModel.neutral(3)
 
-    found = model.suspicion(log_probs, torch.tensor([0, 1]))
+    found = model.suspicion(log_probs, log_probs.exp(), torch.tensor([0, 1]))
 
     assert found.tolist() == pytest.approx([math.log(math.sqrt(2 / 16) / 0.5), math.log(math.sqrt(5 / 16) / 0.25)])
 
@@ -34,7 +34,7 @@ def test_a_class_is_measured_by_its_usual_confidence_and_labels_by_how_they_go()
     flow[0, 1], flow[2, 1] = LN3, -LN3
     log_probs = torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64).log()
 
-    found = LabelModel(usual, flow, None, 0).suspicion(log_probs, torch.tensor([1]))
+    found = LabelModel(usual, flow, None, 0).suspicion(log_probs, log_probs.exp(), torch.tensor([1]))
 
     assert float(found) == pytest.approx(math.log(math.hypot(3, 1 / 3)))
 
@@ -42,10 +42,29 @@ def test_a_class_is_measured_by_its_usual_confidence_and_labels_by_how_they_go()
 def test_a_row_with_nan_has_no_suspicion_and_an_impossible_label_the_largest() -> None:
     log_probs = torch.tensor([[math.nan, math.nan], [-math.inf, 0.0], [-math.inf, 0.0]])
 
-    found = LabelModel.neutral(2).suspicion(log_probs, torch.tensor([0, 0, 1]))
+    found = LabelModel.neutral(2).suspicion(log_probs, log_probs.exp(), torch.tensor([0, 0, 1]))
 
     assert found[0].isnan()
     assert found[1:].tolist() == [math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("with_flow", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 30.0, 300.0])  # with 300, squares of the probabilities vanish in float32
+def test_the_suspicion_of_float32_is_that_of_the_formula_in_float64(with_flow: bool, scale: float) -> None:
+    chance = torch.Generator().manual_seed(0)
+    logits = scale * torch.randn((500, 7), generator=chance)
+    label = torch.randint(7, (500,), generator=chance)
+    usual = torch.rand(7, generator=chance, dtype=torch.float64).log()
+    skew = torch.randn((7, 7), generator=chance, dtype=torch.float64)
+    flow = skew - skew.T if with_flow else None
+
+    log_probs = logits.log_softmax(1)
+    found = LabelModel(usual, flow, None, 0).suspicion(log_probs, logits.softmax(1), label)
+
+    a = logits.double().log_softmax(1) - usual + (0 if flow is None else flow.T[label])
+    others = [(2 * row[torch.arange(7) != y]).logsumexp(0) / 2 for row, y in zip(a, label, strict=True)]
+    expected = torch.stack(others) - (logits.double().log_softmax(1) - usual).gather(1, label[:, None]).squeeze(1)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_counted_of_four_rows() -> None:
@@ -127,7 +146,7 @@ def test_a_pretended_label_is_never_the_class_itself(far: list[list[int]] | None
     wrong = None if far is None else counts(far, [9] * 3, [9] * 3).model().wrong
     model = LabelModel(model.usual, None, wrong, 1)
 
-    found = model.pretended(torch.arange(rows), log_probs)
+    found = model.pretended(torch.arange(rows), log_probs, log_probs.exp())
 
     assert len(found) == rows
     assert float(found.min()) == pytest.approx(8.0, abs=1e-3)  # the label of the class itself would give −8 or so
@@ -137,9 +156,9 @@ def test_one_row_in_every_stride_gets_a_pretended_label() -> None:
     log_probs = torch.zeros(10, 4).log_softmax(1)
     model = LabelModel(torch.zeros(4), None, None, 3)
 
-    assert len(model.pretended(torch.arange(10), log_probs)) == 4
-    assert len(model.pretended(torch.arange(10, 20), log_probs)) == 3
-    assert not len(LabelModel.neutral(4).pretended(torch.arange(10), log_probs))
+    assert len(model.pretended(torch.arange(10), log_probs, log_probs.exp())) == 4
+    assert len(model.pretended(torch.arange(10, 20), log_probs, log_probs.exp())) == 3
+    assert not len(LabelModel.neutral(4).pretended(torch.arange(10), log_probs, log_probs.exp()))
 
 
 def test_labels_that_go_astray_one_way_come_before_hard_rows() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -51,17 +52,33 @@ class LabelModel:
         moved = [None if part is None else part.to(device) for part in (self.usual, self.flow, self.wrong)]
         return LabelModel(self.usual.to(device), moved[1], moved[2], self.stride)
 
-    def suspicion(self, log_probs: Tensor, label: Tensor) -> Tensor:
+    @cached_property
+    def _factors(self) -> Tensor:
+        """What multiplies p_k², e^{2(λ_ky − θ_k)}; (C,), or a row for each label y, (C, C)."""
+        return (2 * (-self.usual if self.flow is None else self.flow.T - self.usual)).exp()
+
+    def suspicion(self, log_probs: Tensor, probs: Tensor, label: Tensor) -> Tensor:
         """s of each row for this label, (n,): above 0 where other classes outweigh it; NaN where a logit is."""
-        label = label.unsqueeze(1)
+        column = label.unsqueeze(1)
+        factors = self._factors.to(probs)
+        others = probs.square().mul_(factors if self.flow is None else factors[label]).scatter_(1, column, 0.0).sum(1)
+        own = log_probs.gather(1, column).squeeze(1) - self.usual.to(log_probs)[label]
+        found = others.log() / 2 - own
+        bounds = torch.finfo(probs.dtype)
+        # where the squares fall below what the type can hold
+        tiny = (others < bounds.tiny / bounds.eps).nonzero().squeeze(1)
+        if len(tiny):
+            found[tiny] = self._by_logarithms(log_probs[tiny], label[tiny]) - own[tiny]
+        return found
+
+    def _by_logarithms(self, log_probs: Tensor, label: Tensor) -> Tensor:
+        """½ ln Σ_{k≠y} exp(2·a_k), slower, and of whatever size; (n,)."""
         adjusted = log_probs - self.usual.to(log_probs)
         if self.flow is not None:
-            adjusted += self.flow.to(log_probs).T[label.squeeze(1)]
-        own = adjusted.gather(1, label).squeeze(1)
-        others = adjusted.scatter_(1, label, -torch.inf).mul_(2)
-        return others.logsumexp(1) / 2 - own
+            adjusted += self.flow.to(log_probs).T[label]
+        return adjusted.scatter_(1, label.unsqueeze(1), -torch.inf).mul_(2).logsumexp(1) / 2
 
-    def pretended(self, rows: Tensor, log_probs: Tensor) -> Tensor:
+    def pretended(self, rows: Tensor, log_probs: Tensor, probs: Tensor) -> Tensor:
         """s of every `stride`-th row if its label were a wrong one, for the class that it seems to be.
 
         The number of the row draws the label, so that no split of the dump changes it.
@@ -70,7 +87,7 @@ class LabelModel:
         if classes < 2 or not self.stride:
             return log_probs.new_empty(0)
         drawn = (rows % self.stride == 0).nonzero().squeeze(1).to(log_probs.device)
-        rows, log_probs = rows.to(log_probs.device), log_probs[drawn]
+        rows, log_probs, probs = rows.to(log_probs.device), log_probs[drawn], probs[drawn]
         share = ((rows[drawn].double() + 1) * _GOLDEN) % 1
         true = largest_class(log_probs)
         if self.wrong is None:
@@ -78,7 +95,7 @@ class LabelModel:
         else:
             label = torch.searchsorted(self.wrong[true], share.unsqueeze(1), right=True).squeeze(1)
             label = label.clamp(max=classes - 1)
-        return self.suspicion(log_probs, label)
+        return self.suspicion(log_probs, probs, label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,10 +227,11 @@ def count_labels(logits: Tensor, label: Tensor, temperature: float, gaps: Tensor
     """
     classes = logits.shape[1]
     below, prediction = _gaps(logits)
-    known = (prediction != NO_PREDICTION).nonzero().squeeze(1)
-    below, prediction, label = below[known], prediction[known], label[known]
-    confidence = (below / temperature).logsumexp(1).neg().exp().double()
+    known = prediction != NO_PREDICTION
+    if not bool(known.all()):
+        below, prediction, label = below[known], prediction[known], label[known]
     gap = below.gather(1, label.unsqueeze(1)).squeeze(1)
+    confidence = below.div_(temperature).exp_().sum(1).reciprocal().double()
     agrees = prediction == label
     far = torch.zeros((len(gaps), len(gaps)), dtype=torch.int64, device=logits.device)
     if len(gaps):

@@ -118,7 +118,8 @@ def score(
     loss = _loss(label_loss, log_probs, weight, mass, batch, options)
     suspicion = pretended = None
     if labels is not None:
-        suspicion, pretended = labels.suspicion(log_probs, target), labels.pretended(batch.rows, log_probs)
+        suspicion = labels.suspicion(log_probs, probs, target)
+        pretended = labels.pretended(batch.rows, log_probs, probs)
     entropy = _entropy(probs, log_probs, logits)
     prediction, margin = _prediction(logits, label)
     chosen = prediction.clamp(min=0).unsqueeze(1)
