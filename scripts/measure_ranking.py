@@ -1,101 +1,107 @@
-"""Write docs/ranking.md: how well rankings find flipped labels of digits, ours beside cleanlab's scores.
+"""Write docs/ranking.json: how well rankings find wrong labels, ours beside cleanlab's, and how many there seem to be.
 
 Run it from the root of the repository, with scikit-learn and cleanlab installed: python -m scripts.measure_ranking
+docs/ranking.md says what the numbers mean; `python -m scripts.ranking_tables` writes its tables from them.
 """
 
 import argparse
+import json
+import tempfile
+import warnings
 from pathlib import Path
+from typing import Any
 
+import cleanlab
 import numpy as np
+import pyarrow.parquet as pq
 import torch
+from cleanlab.count import num_label_issues
 from cleanlab.rank import get_label_quality_scores
 from sklearn.metrics import average_precision_score
 
-from scripts.make_digits_dump import DigitsDump, make
-from xent_core.dump import LossOptions, open_dump, scores_of_rows
+from scripts.ranking_sets import ASIDE, NoisyDump, Plan
+from xent_core.dump import DumpSummary, analyse
 
-PATH = Path(__file__).parents[1] / "docs" / "ranking.md"
-RATES = (0.1, 0.2)
-STEPS = (100, 600)  # of training: fitted, and fitted until the flipped labels are learnt too
-SEEDS = range(5)
+PATH = Path(__file__).parents[1] / "docs" / "ranking.json"
+SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "ranking_sets.npz"
+SAMPLED = Plan(("wine", "iris"), ("network",), (0.25,), (300,))
+OURS = "suspicion"
 CLEANLAB = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
-OURS = "margin of the logits (the default ranking)"
-
-TEXT = """# Which rows come first
-
-The table of suspects is ranked by the margin of the logits, (z_y − max z_k)/T over the other classes k:
-the smallest first.
-It says by how many nats the model prefers another class to the label.
-Below is how well it finds labels that were flipped on purpose, beside the scores of cleanlab {version}.
-
-Data: the {rows} digits of scikit-learn, {rates} of the labels flipped to another class at random,
-logits of five networks each of which did not see the fifth that it judges, {seeds} seeds.
-Numbers: average precision, the mean over the seeds; 1 if every flipped label comes before every other row.
-Made by `python -m scripts.measure_ranking`.
-
-{table}
-
-The margin beats the probability of the label (the loss ranks the same) since a row is suspicious
-if one other class is clearly preferred, not if the model spreads its doubt over many.
-EL2N, the gradient norm of the plain loss, saturates at √2 where the model is sure of another class:
-among the very worst rows it can no longer tell which is worst.
-A network that has learnt the flipped labels too ({most} steps) ranks worse by every score:
-logits should be out of sample, and of a model that stopped in time.
-"""
+RELIABILITY_BINS = 10
 
 
-def precisions(dump: DigitsDump) -> dict[str, float]:
-    """The average precision of every ranking."""
-    with open_dump(dump.logits, dump.target) as opened:
-        scores = scores_of_rows(opened, list(range(len(dump.target))), LossOptions())
+def measured(dump: NoisyDump) -> dict[str, Any]:
+    """The average precision of every ranking, how many wrong labels are expected, and how reliable that is."""
     probs = torch.tensor(dump.logits).double().softmax(1).numpy()
-    suspicion = {
-        OURS: -scores.margin.numpy(),
-        "loss": scores.loss.numpy(),
-        "EL2N": scores.el2n.numpy(),
-        "entropy": scores.entropy.numpy(),
-    }
+    summary, suspects = analysed(dump)
+    wrong = dump.wrong
+    suspicion = {name: suspects[name] for name in (OURS, "loss", "el2n")} | {"margin": -suspects["margin"]}
     for method in CLEANLAB:
         for adjusted in (False, True):
             if method == "confidence_weighted_entropy" and adjusted:
                 continue  # cleanlab refuses it
             quality = get_label_quality_scores(dump.target, probs, method=method, adjust_pred_probs=adjusted)
             suspicion[f"cleanlab {method}{', adjusted' if adjusted else ''}"] = -quality
-    return {name: float(average_precision_score(dump.flipped, values)) for name, values in suspicion.items()}
+    p_wrong = suspects["p_wrong"]
+    bins = np.minimum((p_wrong * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        counted = num_label_issues(dump.target, probs, estimation_method="off_diagonal")
+    found = summary.wrong_labels
+    return {
+        "data": dump.data,
+        "model": dump.model,
+        "noise": dump.noise,
+        "rate": dump.rate,
+        "seed": dump.seed,
+        "rows": len(wrong),
+        "wrong": int(wrong.sum()),
+        "precision": {
+            name: round(float(average_precision_score(wrong, values)), 5) for name, values in suspicion.items()
+        },
+        "expected": round(found.expected, 2),
+        "interval": [round(found.low, 2), round(found.high, 2)],
+        "cleanlab_expected": int(counted),
+        "bins": [
+            [round(float(part), 4) for part in (np.sum(bins == i), p_wrong[bins == i].sum(), wrong[bins == i].sum())]
+            for i in range(RELIABILITY_BINS)
+        ],
+    }
 
 
-def measured() -> dict[str, list[float]]:
-    """Every ranking's mean over the seeds, for each number of steps and each rate."""
-    columns: dict[str, list[float]] = {}
-    for steps in STEPS:
-        for rate in RATES:
-            runs = [precisions(make(rate, seed, steps=steps)) for seed in SEEDS]
-            for name in runs[0]:
-                columns.setdefault(name, []).append(float(np.mean([run[name] for run in runs])))
-    return columns
+def analysed(dump: NoisyDump) -> tuple[DumpSummary, dict[str, np.ndarray]]:
+    """The summary, and the columns of the table of scores."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scores.parquet"
+        summary = analyse(dump.logits, dump.target, scores=path, fit_temperature=False, device="cpu")
+        table = pq.read_table(path)
+    return summary, {name: table[name].to_numpy() for name in table.column_names}
+
+
+def write_sample() -> None:
+    """A few of the sets, and what cleanlab makes of them, for the tests."""
+    arrays: dict[str, Any] = {}
+    for number, dump in enumerate(SAMPLED.dumps()):
+        arrays |= {f"logits{number}": dump.logits, f"target{number}": dump.target.astype(np.uint8)}
+        arrays[f"wrong{number}"] = dump.wrong
+        found = measured(dump)["precision"]
+        arrays[f"cleanlab{number}"] = np.array([found[f"cleanlab {method}"] for method in CLEANLAB])
+    np.savez_compressed(SAMPLE, **arrays)
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    import cleanlab
-    from sklearn.datasets import load_digits
-
-    settings = [f"{rate:.0%}, {steps} steps" for steps in STEPS for rate in RATES]
-    lines = [f"| ranking | {' | '.join(settings)} | mean |", f"|---|{'---:|' * (len(settings) + 1)}"]
-    columns = measured()
-    for name in sorted(columns, key=lambda name: -np.mean(columns[name])):
-        numbers = [f"{value:.4f}" for value in (*columns[name], float(np.mean(columns[name])))]
-        lines.append(f"| {name} | {' | '.join(numbers)} |")
-    text = TEXT.format(
-        version=cleanlab.__version__,
-        rows=len(load_digits().target),
-        rates=" or ".join(f"{rate:.0%}" for rate in RATES),
-        seeds=len(SEEDS),
-        table="\n".join(lines),
-        most=max(STEPS),
-    )
-    PATH.write_text(text, encoding="utf-8")
-    print("\n".join(lines))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", action="store_true", help="write tests/data/ranking_sets.npz alone")
+    if parser.parse_args().sample:
+        write_sample()
+        return
+    torch.set_num_threads(1)  # in so small a network a second thread only waits for the first
+    sets = []
+    for dump in ASIDE.dumps():
+        sets.append(measured(dump))
+        print(f"{len(sets)} sets, {dump.data}", end="\r", flush=True)
+        lines = ",\n".join(json.dumps(one) for one in sets)
+        PATH.write_text(f'{{"cleanlab": "{cleanlab.__version__}", "sets": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -80,6 +80,31 @@ def test_the_digits_go_all_the_way(tmp_path: Path, dump_path: Path, digits: Digi
     assert not re.search(r"<script|https?://|src=|@import|url\(", page)
 
 
+def test_the_wrong_labels_are_counted_and_the_order_can_be_chosen(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, dump_path: Path, digits: DigitsDump
+) -> None:
+    scores = tmp_path / "s.parquet"
+    arguments = ["analyse", str(dump_path), "--no-temperature", "--rank-by", "loss", "--scores", str(scores)]
+
+    assert main([*arguments, "--json"]) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+
+    low, high = numbers["wrong_labels_interval"]
+    assert low < digits.flipped.sum() < high
+    assert numbers["wrong_labels"] == pytest.approx(digits.flipped.sum(), rel=0.15)
+    assert f"about {numbers['wrong_labels']:.0f}, between {low:.0f} and {high:.0f}" in text
+    matrix = np.array(numbers["noise_matrix"])
+    assert matrix.sum(1) == pytest.approx(np.ones(10))
+    largest = (matrix * (1 - np.eye(10))).max()
+    assert f"in {largest:.1%} of its rows" in text
+    table = pq.read_table(scores).sort_by("rank")
+    assert np.all(np.diff(table["loss"].to_numpy()) <= 0)
+    p_wrong = table["p_wrong"].to_numpy()
+    assert p_wrong.sum() == pytest.approx(numbers["wrong_labels"])
+
+
 def test_scores_as_csv_are_those_of_parquet(tmp_path: Path, dump_path: Path) -> None:
     assert main(["analyse", str(dump_path), "--scores", str(tmp_path / "s.csv"), "--no-temperature"]) == 0
     assert main(["analyse", str(dump_path), "--scores", str(tmp_path / "s.parquet"), "--no-temperature"]) == 0

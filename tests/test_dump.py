@@ -22,8 +22,6 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from harness.sample_dumps import sparse_dump
-from scripts.make_digits_dump import make
-from scripts.measure_ranking import OURS, precisions
 from xent_core.dump import (
     InvalidDump,
     LossOptions,
@@ -102,26 +100,26 @@ def test_the_table_of_scores_holds_what_a_plain_loop_finds(tmp_path, options: di
     temperature = options.get("temperature", 1.0)
     kept = [row for row in range(60) if target[row] != options.get("ignore_index", -100)]
     assert [entry["row"] for entry in table] == kept
-    margins = {}
+    suspicion = {}
     for entry in table:
         row = entry["row"]
+        suspicion[row] = entry["suspicion"]
         z = [float(value) / temperature for value in logits[row]]
         largest = max(z)
         total = sum(math.exp(value - largest) for value in z)
         p = [math.exp(value - largest) / total for value in z]
         label = int(target[row])
         others = max(value for c, value in enumerate(z) if c != label)
-        margins[row] = z[label] - others
         assert entry["target"] == label
         assert entry["prediction"] == z.index(largest) == entry["suggested"]
         assert entry["loss"] == pytest.approx(float(row_loss[row]), rel=1e-9, abs=1e-12)
         assert entry["grad_norm"] == pytest.approx(float(grad[row].norm()), rel=1e-9)
         assert entry["el2n"] == pytest.approx(math.dist(p, [float(c == label) for c in range(5)]), rel=1e-9)
-        assert entry["margin"] == pytest.approx(margins[row], rel=1e-9, abs=1e-12)
+        assert entry["margin"] == pytest.approx(z[label] - others, rel=1e-9, abs=1e-12)
         assert entry["prob"] == pytest.approx(p[label], rel=1e-9)
         assert entry["entropy"] == pytest.approx(-sum(x * math.log(x) for x in p), rel=1e-9)
     by_rank = [entry["row"] for entry in sorted(table, key=lambda entry: entry["rank"])]
-    assert by_rank == sorted(kept, key=lambda row: margins[row])
+    assert by_rank == sorted(kept, key=lambda row: -suspicion[row])
     assert sorted(entry["rank"] for entry in table) == list(range(1, len(kept) + 1))
 
 
@@ -490,7 +488,10 @@ def test_whoever_watches_may_look_and_stop(tmp_path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["s.parquet"]
 
 
-def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rank_by", "stages"), [(None, ["rows"]), ("suspicion", ["labels", "rows"])])
+def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(
+    monkeypatch: pytest.MonkeyPatch, rank_by: str | None, stages: list[str]
+) -> None:
     monkeypatch.setattr(analysis, "SAMPLE_ELEMENTS", 100)  # twenty rows of five classes
     seen, began = [], time.perf_counter()
 
@@ -499,9 +500,10 @@ def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monke
         assert 0 <= progress.seconds < time.perf_counter() - began
         return progress.stage == "temperature" and progress.rows >= 60
 
-    summary = analyse(*draw(90), batch_rows=30, progress=watch)
+    summary = analyse(*draw(90), batch_rows=30, progress=watch, rank_by=rank_by)
 
-    assert seen == [("rows", 30), ("rows", 60), ("rows", 90), ("temperature", 30), ("temperature", 60)]
+    counted = [(stage, rows) for stage in stages for rows in (30, 60, 90)]
+    assert seen == [*counted, ("temperature", 30), ("temperature", 60)]
     assert (summary.complete, summary.best) == (True, None)
 
 
@@ -515,6 +517,7 @@ def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(monke
         ({"weight": [1.0, 2.0]}, "weight-shape"),
         ({"device": "nowhere"}, "device"),
         ({"batch_rows": 0}, "batch-rows"),
+        ({"rank_by": "loudness"}, "rank-by"),
         ({"scores": "scores.xlsx"}, "scores-suffix"),
         ({"scores": "/no/such/folder/s.csv"}, "scores-path"),
         ({"sample_weight": [np.nan] * 9}, "sample-weight"),
@@ -543,11 +546,3 @@ def test_memory_stays_within_300_mb_above_idle_whatever_the_size_of_the_file(tmp
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) < 300e6
     assert pq.ParquetFile(tmp_path / "large.parquet").metadata.num_rows == 1_000_000
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.2])
-def test_the_ranking_finds_flipped_labels_as_well_as_cleanlabs_best_score(rate: float) -> None:
-    found = precisions(make(rate, seed=7))
-
-    best = max(value for name, value in found.items() if name.startswith("cleanlab"))
-    assert found[OURS] > best - 0.01

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
+from xent_core.dump import analysis as core_analysis
 from xent_core.dump.statistics import histogram_of
 from xent_core.loss_options import LossOptions
 from xent_ui.server import job_pool, limits
@@ -93,6 +94,22 @@ def test_most_of_the_first_suspects_of_the_example_are_labels_that_were_flipped(
 
     assert flipped.sum() == 180
     assert flipped[summary.suspects.row[:100]].mean() > 0.9
+    assert summary.wrong_labels is not None
+    assert summary.wrong_labels.low < 180 < summary.wrong_labels.high
+    assert summary.wrong_labels.expected == pytest.approx(180, rel=0.2)
+
+
+def test_the_page_says_how_many_labels_are_likely_wrong_and_how_likely_each_is() -> None:
+    app = open_page()
+    wrong = analyse(your_logits.DIGITS).wrong_labels
+    assert wrong is not None
+
+    low, high = round(wrong.low), round(wrong.high)
+    assert f"About {round(wrong.expected)} of 1797 labels are likely wrong: between {low} and {high}." in said(app)
+    assert value(app, "wrong labels") == f"{low} – {high}"
+    table = app.dataframe[0].value
+    assert table["label wrong"].is_monotonic_decreasing
+    assert 0 <= table["label wrong"].min() <= table["label wrong"].max() <= 1
 
 
 def test_an_uploaded_dump_gives_pytorchs_numbers() -> None:
@@ -246,17 +263,47 @@ def grad_norms(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.linalg.norm(gradient, axis=1)
 
 
-def test_the_suspects_are_the_rows_of_smallest_margin() -> None:
+def test_the_suspects_are_ranked_as_chosen() -> None:
     logits, target = draw(200, 6)
     app = upload(npz(logits=logits, target=target))
     own = logits[np.arange(200), target]
     others = logits.copy()
     others[np.arange(200), target] = -np.inf
     margin = own - others.max(1)
+    assert app.dataframe[0].value["rank"].tolist() == list(range(1, 201))
+
+    app.button_group(key="dump_rank_by").set_value("margin")
+    app = run(app)
 
     table = app.dataframe[0].value
     assert table["row"].tolist() == np.argsort(margin, kind="stable").tolist()
     np.testing.assert_allclose(table["margin"], np.sort(margin), rtol=1e-6)
+    app.button_group(key="dump_rank_by").set_value("loss")
+    app = run(app)
+    assert app.dataframe[0].value["loss"].is_monotonic_decreasing
+
+
+def test_a_large_dump_is_searched_for_wrong_labels_when_the_visitor_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_analysis, "SAMPLE_ELEMENTS", 100)
+    logits, target = draw(200, 6)
+    app = upload(npz(logits=logits, target=target))
+
+    assert "Wrong labels were not looked for" in said(app)
+    assert "Ranked by the margin" in said(app)
+    assert not [metric for metric in app.metric if metric.label == "wrong labels"]
+    table = app.dataframe[0].value
+    assert "label wrong" not in table
+    assert table["margin"].is_monotonic_increasing
+    assert app.button_group(key="dump_rank_by_without").options == ["Margin", "Loss", "Gradient norm"]
+
+    app.button(key="dump_look_for_wrong").click()
+    app = run(app)
+
+    summary = app.session_state["dump_run"].summary
+    assert summary.rank_by == "suspicion"
+    assert "not looked for" not in said(app)
+    assert f"About {round(summary.wrong_labels.expected)} of 200 labels are likely wrong" in said(app)
+    assert app.dataframe[0].value["label wrong"].is_monotonic_decreasing
 
 
 def test_a_filter_keeps_the_suspects_of_a_pair() -> None:
@@ -542,11 +589,13 @@ def test_the_fields_choose_among_all_rows_not_among_the_first_suspects() -> None
     wanted = np.flatnonzero((margin >= 2.5) & (target == 1))
     assert 0 < len(wanted) < 1000
     table = app.dataframe[0].value
-    assert table["row"].tolist() == wanted[np.argsort(margin[wanted], kind="stable")].tolist()
+    assert sorted(table["row"]) == wanted.tolist()
+    assert table["rank"].is_monotonic_increasing
     shares = grad_norms(logits, target)
     share = 100 * shares[wanted].sum() / shares.sum()
     assert f"{len(wanted)} of 4000 rows are chosen; they carry {share:.1f} % of the gradient." in said(app)
-    exported = dump_suspects._csv_of_choice(app.session_state["dump_run"], Choice(range(1, 2), margin=(2.5, np.inf)))
+    choice = Choice(range(1, 2), margin=(2.5, np.inf))
+    exported = dump_suspects._csv_of_choice(app.session_state["dump_run"], choice, "suspicion")
     assert len(exported.splitlines()) == 1 + len(wanted)
     app.button(key="dump_all_rows").click()
     assert len(run(app).dataframe[0].value) == 1000
@@ -608,7 +657,7 @@ def test_a_pair_of_groups_is_looked_into_class_by_class(monkeypatch: pytest.Monk
 def test_what_a_run_has_written_goes_with_it() -> None:
     logits, target = draw(30, 3)
     analysis = DumpAnalysis(AnalysisRequest("dump", ("dump",), logits, target, None, LossOptions()))
-    assert analysis.selection(Choice(label=range(0, 1))).rows == (target == 0).sum()
+    assert analysis.selection(Choice(label=range(0, 1)), "suspicion").rows == (target == 0).sum()
     folder = Path(analysis._folder.name)
     assert folder.exists()
     analysis.end()

@@ -18,13 +18,15 @@ from typing import Any, TextIO
 from xent_core.cli.column_options import add_columns
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.formats import InvalidDump
-from xent_core.dump.report import report_html
+from xent_core.dump.ranking import RANKINGS
+from xent_core.dump.report import not_looked_for, report_html
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
 from xent_core.problem import REDUCTIONS
 
 BAR_WIDTH = 24
 SECONDS_BETWEEN = 0.2
+SHOWN_MISTAKES = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
     parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
     parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
+    parser.add_argument(
+        "--rank-by",
+        choices=RANKINGS,
+        help=_(
+            "what the order of the suspects is; by default suspicion, and margin for more than 4 million logits, "
+            "which suspicion reads once more"
+        ),
+    )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
     parser.add_argument("--weight", metavar="W0,W1,…", type=_numbers, help=_("one factor for each class"))
     parser.add_argument("--ignore-index", "--ignore_index", type=int, default=-100, metavar="LABEL")
@@ -84,6 +94,7 @@ def run(arguments: argparse.Namespace) -> str:
             image=arguments.image,
             no_header=arguments.no_header,
             scores=arguments.scores,
+            rank_by=arguments.rank_by,
             fit_temperature=not arguments.no_temperature,
             batch_rows=arguments.batch_rows,
             device=arguments.device,
@@ -121,6 +132,15 @@ def summary_text(summary: DumpSummary) -> str:
         (_("accuracy"), f"{summary.accuracy:.4f}"),
         (_("expected calibration error"), f"{summary.expected_calibration_error:.4f}"),
     ]
+    wrong = summary.wrong_labels
+    if wrong is not None:
+        count = _("about {expected:.0f}, between {low:.0f} and {high:.0f}").format(
+            expected=wrong.expected, low=wrong.low, high=wrong.high
+        )
+        lines.append((_("wrong labels"), count))
+    for one, other, share in summary.commonest_mistakes(SHOWN_MISTAKES):
+        words = _("{label}, in {share:.1%} of its rows").format(label=summary.name_of(other), share=share)
+        lines.append((_("{name} is labelled").format(name=summary.name_of(one)), words))
     if summary.best is not None:
         gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
             temperature=summary.best_temperature, gain=summary.temperature_gain
@@ -143,7 +163,8 @@ def summary_text(summary: DumpSummary) -> str:
     if summary.nonfinite:
         lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
     width = max(len(name) for name, _value in lines)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+    texts = [f"{name:<{width}}  {value}" for name, value in lines]
+    return "\n".join(texts if summary.looked_for_wrong_labels else [*texts, not_looked_for()])
 
 
 class _ProgressAndInterrupt:

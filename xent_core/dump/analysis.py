@@ -1,11 +1,12 @@
-"""analyse: one pass over the logits and labels of a model, and two or three more for the best temperature."""
+"""analyse: a pass over the logits and labels of a model, and two or three more for the best temperature."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Unpack
 
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 
 from xent_core.dump.cluster import Cluster
 from xent_core.dump.formats import DumpLimits, InvalidDump
-from xent_core.dump.passes import Local, Runner, Stopped, Work, on_device
+from xent_core.dump.label_model import LabelCounts, LabelModel, usual_gaps
+from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
+from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
-from xent_core.dump.scores import Scores, score
+from xent_core.dump.scores import Scores, kept_rows, score
 from xent_core.dump.scores_table import ScoresFile
 from xent_core.dump.statistics import Computed, Statistics
 from xent_core.dump.summary import DumpSummary
@@ -31,7 +34,8 @@ class Progress:
     """How far an analysis has come.
 
     Attributes:
-      stage: "rows" while the dump is read and counted, "temperature" while it is read again for that.
+      stage: "labels" while a large dump is read for what is known of its classes; "rows" while it is counted;
+        "temperature" while it is read again for that.
       rows, total_rows: of this stage; the later passes of the temperature start anew.
       seconds: since the stage began.
       summary: gives the summary of the rows so far.
@@ -73,6 +77,7 @@ def analyse(
     image: Any = None,
     no_header: bool = False,
     scores: Any = None,
+    rank_by: str | None = None,
     fit_temperature: bool = True,
     batch_rows: int | None = None,
     device: str | None = None,
@@ -90,6 +95,10 @@ def analyse(
       options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
+      rank_by: what the suspects and the ranks in the table go by: "suspicion", that is, how likely the label is wrong;
+        "margin", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the largest first.
+        By default the suspicion, and the margin for more than 2^22 (about 4 million) logits. So large a dump is read
+        once more for the suspicion, and for the number of wrong labels: only if "suspicion" is asked for.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
       batch_rows: rows in a batch; by default as many as suit the device. The result does not depend on it.
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
@@ -106,6 +115,13 @@ def analyse(
     if device is None:
         device = "cpu" if cluster is not None else default_device()
     check_device(device)
+    if rank_by is not None and rank_by not in RANKINGS:
+        raise InvalidDump(
+            "rank-by",
+            _("rank_by is {value}").format(value=repr(rank_by)[:80]),
+            _("one of {names}").format(names=", ".join(RANKINGS)),
+            _("Leave it out for the default ranking."),
+        )
     if batch_rows is not None and (not isinstance(batch_rows, int) or batch_rows < 1):
         raise InvalidDump(
             "batch-rows",
@@ -131,7 +147,8 @@ def analyse(
         sandboxed=sandboxed,
     ) as dump:
         _check_options(options, dump.classes)
-        work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device)
+        rank_by = rank_by or RANKINGS[0 if _fits_sample(dump) else 1]
+        work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device, rank_by)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
         try:
             return _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
@@ -163,31 +180,32 @@ def _check_options(options: LossOptions, classes: int) -> None:
         raise of_problem(error) from error
 
 
+def _sampled(dump: Dump) -> int:
+    """How many rows are held in memory, at most."""
+    return max(SAMPLE_ELEMENTS // dump.classes, 16)
+
+
+def _fits_sample(dump: Dump) -> bool:
+    return dump.rows <= _sampled(dump)
+
+
 class _Analysis:
-    """One run of `analyse`: the pass for the statistics, then those for the temperature."""
+    """One run of `analyse`: the pass for the classes, if any, that for the statistics, those for the temperature."""
 
     def __init__(self, dump: Dump, work: Work, runner: Runner, progress: ProgressCallback | None) -> None:
         self._dump, self._work, self._runner, self._progress = dump, work, runner, progress
+        self._label_counts: LabelCounts | None = None
+        self._looks_for_wrong_labels = work.rank_by == "suspicion" or _fits_sample(dump)
 
     def run(self, scores: Any, fit_temperature: bool) -> DumpSummary:
         """The summary; the table of scores is finished before the temperature is looked for."""
-        started = time.perf_counter()
-
-        def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
-            seconds = time.perf_counter() - started
-            self._tell_progress("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
-
-        table = None if scores is None else ScoresFile(scores)
+        table = None if scores is None else ScoresFile(scores, self._work.rank_by)
         try:
-            statistics = self._runner.statistics(
-                self._dump, self._work, None if table is None else table.write, on_progress
-            )
-            if table is not None:
-                table.finish()
+            statistics, seconds = self._counted(table)
         finally:
             if table is not None:
                 table.close()
-        summary = self._summary(statistics, time.perf_counter() - started)
+        summary = self._summary(statistics, seconds)
         if not (fit_temperature and summary.complete and summary.kept):
             return summary
         try:
@@ -196,10 +214,50 @@ class _Analysis:
             return summary
         return self._summary(statistics, summary.seconds, best)
 
+    def _counted(self, table: ScoresFile | None) -> tuple[Statistics, float]:
+        """The statistics of the rows, and how long they took; the table is finished."""
+        started = time.perf_counter()
+        work = self._work
+        if self._looks_for_wrong_labels:
+            work = replace(work, labels=self._label_model(started))
+
+        def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
+            seconds = time.perf_counter() - started
+            self._tell_progress("rows", rows, seconds, lambda: self._summary(so_far(), seconds))
+
+        statistics = self._runner.statistics(self._dump, work, None if table is None else table.write, on_progress)
+        if table is not None:
+            table.finish(statistics.wrong_labels())
+        return statistics, time.perf_counter() - started
+
+    @cached_property
+    def _sample(self) -> Batch:
+        return on_device(sampled_rows(self._dump, _sampled(self._dump)), self._work.device)
+
+    def _label_model(self, started: float) -> LabelModel:
+        """What a first look says of the classes, or that nothing is known if somebody stopped it."""
+        try:
+            self._label_counts = self._count_labels(started)
+        except Stopped:
+            return LabelModel.neutral(self._dump.classes)
+        return self._label_counts.model()
+
+    def _count_labels(self, started: float) -> LabelCounts:
+        """What is known of the classes; a dump that fits the sample is not read again."""
+        dump, work = self._dump, self._work
+        gaps = usual_gaps(kept_rows(self._sample, work.options.ignore_index).logits)
+        if _fits_sample(dump):
+            return labels_of(self._sample, work.options, gaps)
+        nothing = Statistics(dump.classes, work.device)
+
+        def on_progress(rows: int) -> None:
+            seconds = time.perf_counter() - started
+            self._tell_progress("labels", rows, seconds, lambda: self._summary(nothing, seconds))
+
+        return self._runner.label_counts(dump, work, gaps, on_progress)
+
     def _best_temperature(self, summary: DumpSummary) -> BestTemperature:
         dump, work = self._dump, self._work
-        count = max(SAMPLE_ELEMENTS // dump.classes, 16)
-        sample = on_device(sampled_rows(dump, count), work.device)
         started = time.perf_counter()
 
         def on_progress(rows: int) -> None:
@@ -210,7 +268,7 @@ class _Analysis:
             started = time.perf_counter()
             return self._runner.slope(dump, work, beta, on_progress)
 
-        return best_temperature(sample, work.options, None if dump.rows <= count else everything)
+        return best_temperature(self._sample, work.options, None if _fits_sample(dump) else everything)
 
     def _tell_progress(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
         if self._progress is None:
@@ -221,8 +279,12 @@ class _Analysis:
     def _summary(self, statistics: Statistics, seconds: float, best: BestTemperature | None = None) -> DumpSummary:
         dump, options = self._dump, self._work.options
         computed = statistics.compute(options)
+        counts = self._label_counts
+        matrix = None if counts is None else counts.noise_matrix
         return DumpSummary(
             **{field.name: getattr(computed, field.name) for field in fields(Computed)},
+            rank_by=self._work.rank_by,
+            looked_for_wrong_labels=self._looks_for_wrong_labels,
             complete=computed.rows == dump.rows,
             total_rows=dump.rows,
             classes=dump.classes,
@@ -232,6 +294,7 @@ class _Analysis:
             options=options,
             seconds=seconds,
             best=best,
+            noise_matrix=None if matrix is None else matrix.cpu().numpy(),
         )
 
 

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import torch
+
 from xent_core.dump.formats import InvalidDump
-from xent_core.dump.passes import Columns, StatisticsCallback, Stopped, Work, count, slope_between
+from xent_core.dump.label_model import LabelCounts
+from xent_core.dump.passes import Columns, StatisticsCallback, Stopped, Work, count, labels_between, slope_between
 from xent_core.dump.readers import Dump, open_dump
 from xent_core.dump.statistics import Statistics
 from xent_core.dump.temperature import Slope
@@ -52,7 +55,8 @@ class Cluster:
     ) -> Statistics:
         """One pass over all rows, or the ranges that were counted before somebody asked to stop."""
         ranges = _ranges(dump, work)
-        tasks = [self._client.submit(_count, work, *part, write is not None, pure=False) for part in ranges]
+        shared = self._client.scatter(work, broadcast=True)  # it may hold matrices of the classes
+        tasks = [self._client.submit(_count, shared, *part, write is not None, pure=False) for part in ranges]
         sums = [self._client.submit(_first, task, pure=False) for task in tasks]
         whole = self._tree(_merge, sums)
         done: list[Any] = []
@@ -69,6 +73,19 @@ class Cluster:
             whole = self._tree(_merge, done)
         statistics: Statistics = whole.result()
         return statistics
+
+    def label_counts(
+        self, dump: Dump, work: Work, gaps: torch.Tensor, on_progress: Callable[[int], None]
+    ) -> LabelCounts:
+        """One pass over all rows."""
+        ranges = _ranges(dump, work)
+        shared = self._client.scatter(gaps, broadcast=True)
+        tasks = [self._client.submit(_labels, work, *part, shared, pure=False) for part in ranges]
+        total = LabelCounts.zero(dump.classes)
+        for (_start, stop), task in zip(ranges, tasks, strict=True):
+            total += task.result()
+            on_progress(stop)
+        return total
 
     def slope(self, dump: Dump, work: Work, beta: float, on_progress: Callable[[int], None]) -> Slope:
         """One pass over all rows."""
@@ -129,6 +146,11 @@ def _count(work: Work, start: int, stop: int, with_scores: bool) -> tuple[Statis
     return statistics, columns
 
 
+def _labels(work: Work, start: int, stop: int, gaps: torch.Tensor) -> LabelCounts:
+    with _opened(work) as dump:
+        return labels_between(dump, work, start, stop, gaps)
+
+
 def _slope(work: Work, start: int, stop: int, beta: float) -> Slope:
     with _opened(work) as dump:
         return slope_between(dump, work, start, stop, beta)
@@ -163,4 +185,4 @@ def _second(pair: tuple[Any, Any]) -> Any:
 
 def _merge(first: Statistics, *others: Statistics) -> Statistics:
     # a fresh sum: the parts may be needed again if a worker dies
-    return reduce(Statistics.merge, others, Statistics(first.groups.classes).merge(first))
+    return reduce(Statistics.merge, others, Statistics(first.groups.classes, rank_by=first.rank_by).merge(first))

@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from xent_core.dump.label_model import LabelCounts, LabelModel, count_labels
 from xent_core.dump.readers import Batch, Dump
-from xent_core.dump.scores import score
+from xent_core.dump.scores import kept_rows, score
 from xent_core.dump.scores_table import columns_of
 from xent_core.dump.sources import DumpSource
 from xent_core.dump.statistics import Statistics
@@ -24,12 +25,23 @@ class Stopped(Exception):  # not a mistake
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker needs to know: which dump, which options, how many rows at a time, on which device."""
+    """What every worker needs to know.
+
+    Attributes:
+      source: which dump.
+      options: of the loss.
+      batch_rows: how many rows at a time.
+      device: where they are computed.
+      rank_by: which of RANKINGS says who the suspects are.
+      labels: what a first pass has said of the classes, for the suspicion; None if that is not wanted.
+    """
 
     source: DumpSource
     options: LossOptions
     batch_rows: int
     device: str
+    rank_by: str
+    labels: LabelModel | None = None
 
 
 Columns = dict[str, np.ndarray]
@@ -43,6 +55,12 @@ class Runner(Protocol):
         self, dump: Dump, work: Work, write: Callable[[Columns], None] | None, on_progress: StatisticsCallback
     ) -> Statistics:
         """One pass over all rows; `write` gets the columns of the scores in the order of the dump."""
+        ...
+
+    def label_counts(
+        self, dump: Dump, work: Work, gaps: torch.Tensor, on_progress: Callable[[int], None]
+    ) -> LabelCounts:
+        """One pass over all rows for what is known of the classes."""
         ...
 
     def slope(self, dump: Dump, work: Work, beta: float, on_progress: Callable[[int], None]) -> Slope:
@@ -63,6 +81,12 @@ class Local:
         """One pass over all rows, or as many as there were before somebody asked to stop."""
         return count(dump, work, 0, dump.rows, write, on_progress)
 
+    def label_counts(
+        self, dump: Dump, work: Work, gaps: torch.Tensor, on_progress: Callable[[int], None]
+    ) -> LabelCounts:
+        """One pass over all rows."""
+        return labels_between(dump, work, 0, dump.rows, gaps, on_progress)
+
     def slope(self, dump: Dump, work: Work, beta: float, on_progress: Callable[[int], None]) -> Slope:
         """One pass over all rows."""
         return slope_between(dump, work, 0, dump.rows, beta, on_progress)
@@ -80,11 +104,12 @@ def count(
     on_progress: StatisticsCallback | None = None,
 ) -> Statistics:
     """The statistics of rows start … stop − 1; whole batches only, when `on_progress` asks to stop."""
-    statistics = Statistics(dump.classes, work.device)
+    statistics = Statistics(dump.classes, work.device, work.rank_by)
+    labels = None if work.labels is None else work.labels.to(work.device)
     scratch: dict[str, torch.Tensor] = {}
     try:
         for batch in dump.batches(work.batch_rows, start, stop):
-            scores = score(on_device(batch, work.device), work.options, scratch=scratch)
+            scores = score(on_device(batch, work.device), work.options, labels, scratch=scratch)
             statistics.update(len(batch.rows), scores)
             if write is not None:
                 write(columns_of(scores))
@@ -93,6 +118,30 @@ def count(
     except Stopped:
         pass
     return statistics
+
+
+def labels_between(
+    dump: Dump,
+    work: Work,
+    start: int,
+    stop: int,
+    gaps: torch.Tensor,
+    on_progress: Callable[[int], None] | None = None,
+) -> LabelCounts:
+    """What is counted of the classes over rows start … stop − 1."""
+    gaps = gaps.to(work.device)
+    total = LabelCounts.zero(dump.classes, work.device)
+    for batch in dump.batches(work.batch_rows, start, stop):
+        total += labels_of(on_device(batch, work.device), work.options, gaps)
+        if on_progress is not None:
+            on_progress(int(batch.rows[-1]) + 1)
+    return total
+
+
+def labels_of(batch: Batch, options: LossOptions, gaps: torch.Tensor) -> LabelCounts:
+    """What is counted of the classes over one batch."""
+    batch = kept_rows(batch, options.ignore_index)
+    return count_labels(batch.logits, batch.target, options.temperature, gaps)
 
 
 def slope_between(

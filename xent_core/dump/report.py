@@ -43,6 +43,7 @@ def report_html(summary: DumpSummary, *, title: str) -> str:
         _classes(summary),
         _pairs(summary),
         _matrix(summary),
+        _noise(summary),
         _suspects(summary),
     ]
     partial = ""
@@ -68,6 +69,9 @@ def _numbers(summary: DumpSummary) -> str:
         (_("calibration error"), _number(summary.expected_calibration_error)),
         (_("rows without a finite gradient"), f"{summary.nonfinite}"),
     ]
+    wrong = summary.wrong_labels
+    if wrong is not None:
+        entries.append((_("wrong labels"), f"{wrong.low:.0f} … {wrong.high:.0f}"))
     if summary.best:
         entries.append((_("best temperature"), _number(summary.best_temperature)))
         entries.append((_("loss lower by"), _number(summary.temperature_gain)))
@@ -194,6 +198,17 @@ def _matrix(summary: DumpSummary) -> str:
     return f'{title}<div class="scroll"><table class="matrix"><tr><th></th>{head}</tr>{body}</table></div>'
 
 
+def _noise(summary: DumpSummary) -> str:
+    """How often each class is labelled as another, as a table, for as many classes as one can look at."""
+    matrix = summary.noise_matrix
+    if matrix is None or not 2 <= len(matrix) <= MATRIX_CLASSES:
+        return ""
+    names = [summary.name_of(c) for c in range(len(matrix))]
+    rows = [(name, *(f"{100 * share:.1f}" for share in row)) for name, row in zip(names, matrix.tolist(), strict=True)]
+    words = _("Row: the class that examples seem to be. Column: the label they have, in percent of the row.")
+    return _tag("h2", _("Estimated label noise")) + _tag("p", words) + _table(["", *names], rows)
+
+
 def _cell(value: float, largest: float) -> str:
     strength = 0 if np.isnan(value) else round(60 * abs(value) / largest)
     colour = "var(--other)" if value > 0 else "var(--bar)"
@@ -201,8 +216,16 @@ def _cell(value: float, largest: float) -> str:
     return f'<td style="{style}">{_number(value)}</td>'
 
 
+def not_looked_for() -> str:
+    """Why nothing is said of wrong labels, and how to get it."""
+    return _(
+        "Wrong labels were not looked for, since that reads a dump of more than 4 million logits once more: "
+        '--rank-by suspicion (in Python rank_by="suspicion") asks for it.'
+    )
+
+
 def _suspects(summary: DumpSummary) -> str:
-    suspects = summary.suspects
+    suspects, p_wrong = summary.suspects, summary.suspects.p_wrong
     count = min(len(suspects), SHOWN_SUSPECTS)
     rows = [
         (
@@ -212,13 +235,19 @@ def _suspects(summary: DumpSummary) -> str:
             summary.name_of(int(suspects.suggested[i])),
             _number(suspects.loss[i]),
             _number(suspects.grad_norm[i]),
+            *(() if p_wrong is None else (_number(p_wrong[i]),)),
             _number(suspects.margin[i]),
             _number(suspects.prob[i]),
         )
         for i in range(count)
     ]
-    columns = [_("rank"), _("row"), _("label"), _("suggested"), _("loss"), _("gradient norm"), _("margin"), "p"]
-    return _tag("h2", _("Suspects")) + _table(columns, rows, caption=_counted(count, summary.kept))
+    columns = [
+        *(_("rank"), _("row"), _("label"), _("suggested"), _("loss"), _("gradient norm")),
+        *(() if p_wrong is None else (_("label wrong"),)),
+        *(_("margin"), "p"),
+    ]
+    note = "" if summary.looked_for_wrong_labels else _tag("p", not_looked_for())
+    return _tag("h2", _("Suspects")) + note + _table(columns, rows, caption=_counted(count, summary.kept))
 
 
 def _counted(shown: int, total: int) -> str:

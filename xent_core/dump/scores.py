@@ -1,4 +1,4 @@
-"""The scores of every row: loss, EL2N, gradient norm, margin, entropy, prediction; the gradient in closed form."""
+"""The scores of every row: loss, EL2N, gradient norm, margin, suspicion, prediction; the gradient in closed form."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.dump.formats import InvalidDump
+from xent_core.dump.label_model import NO_PREDICTION, LabelModel, largest_class
 from xent_core.dump.readers import Batch
 from xent_core.loss_options import LossOptions
-
-NO_PREDICTION = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +32,8 @@ class Scores:
       grad_norm: ‖∂ℓ_i/∂z_i‖₂, not divided by the denominator of the batch; the same as el2n for the plain loss.
       margin: (z_iy − max_{k≠y} z_ik)/T = ln(p_iy/p_ik), in nats: negative where the model prefers another class.
       prob: p_iy.
+      suspicion: how far the other classes outweigh the label, in nats, as LabelModel has it; None without one.
+      pretended: the suspicion of some rows with a wrong label put on them, shape (m,), or None.
       entropy: −Σ_c p_ic ln p_ic.
       confidence: p_i of the prediction.
       suggested: the most probable class, which is the label itself where nothing is more probable.
@@ -50,6 +51,8 @@ class Scores:
     grad_norm: Tensor
     margin: Tensor
     prob: Tensor
+    suspicion: Tensor | None
+    pretended: Tensor | None
     entropy: Tensor
     confidence: Tensor
     suggested: Tensor
@@ -97,12 +100,15 @@ def kept_rows(batch: Batch, ignore_index: int) -> Batch:
     )
 
 
-def score(batch: Batch, options: LossOptions, *, scratch: dict[str, Tensor] | None = None) -> Scores:
+def score(
+    batch: Batch, options: LossOptions, labels: LabelModel | None = None, *, scratch: dict[str, Tensor] | None = None
+) -> Scores:
     """Scores of the rows that are not ignored: one log_softmax, one softmax, and what follows from them.
 
     Args:
       batch: rows of a dump; its logits are written over.
       options: of the loss.
+      labels: what is known of the classes, if the suspicion is wanted.
       scratch: keep it from batch to batch, and large memory is not asked for anew.
 
     Raises: InvalidDump if sample weights are not finite.
@@ -121,6 +127,10 @@ def score(batch: Batch, options: LossOptions, *, scratch: dict[str, Tensor] | No
     weight = None if options.weight is None else options.weight.to(logits)
     mass = label_weight(batch, options)
     loss = _loss(label_loss, log_probs, weight, mass, batch, options)
+    suspicion = pretended = None
+    if labels is not None:
+        suspicion = labels.suspicion(log_probs, probs, target)
+        pretended = labels.pretended(batch.rows, log_probs, probs)
     entropy = _entropy(probs, log_probs, logits)
     prediction, margin = _prediction(logits, label)
     chosen = prediction.clamp(min=0).unsqueeze(1)
@@ -148,6 +158,8 @@ def score(batch: Batch, options: LossOptions, *, scratch: dict[str, Tensor] | No
         grad_norm,
         margin,
         prob,
+        suspicion,
+        pretended,
         entropy,
         confidence,
         prediction.where((prediction >= 0) & (margin < 0), target),
@@ -189,9 +201,7 @@ def _prediction(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """The class with the largest logit, and how far the label's logit lies above the largest other; writes logits."""
     own = logits.gather(1, label)
     logits.scatter_(1, label, -torch.inf)
-    # NumPy finds the largest entry ten times as fast as PyTorch on a CPU
-    other_class = torch.from_numpy(logits.numpy().argmax(1)) if logits.device.type == "cpu" else logits.argmax(1)
-    other_class = other_class.unsqueeze(1)
+    other_class = largest_class(logits).unsqueeze(1)
     other = logits.gather(1, other_class)
     # the only class of one, or a label beside −∞ everywhere: argmax may have met the label itself
     takes_label = (own > other) | ((own == other) & (label < other_class)) | (logits.shape[1] == 1)

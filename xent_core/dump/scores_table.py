@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from xent_core.dump.formats import InvalidDump, need_pyarrow
+from xent_core.dump.ranking import SMALLEST_FIRST, SUSPECT_FIELDS, probability_wrong
 from xent_core.dump.scores import Scores
+from xent_core.dump.wrong_labels import WrongLabels
 from xent_core.language import _
 from xent_core.spreadsheets import harmless
 
-COLUMNS = ("row", "target", "prediction", "loss", "el2n", "grad_norm", "margin", "prob", "entropy", "suggested")
 TEXTS = ("id", "text", "image")
+COLUMNS = SUSPECT_FIELDS
 SUFFIXES = (".parquet", ".csv")
 ROWS_TO_SORT = 2**19
 ROWS_PER_GROUP = 2**15
@@ -25,7 +27,8 @@ ROWS_PER_GROUP = 2**15
 
 def columns_of(scores: Scores) -> dict[str, np.ndarray]:
     """The columns of a batch, integers as int64 and numbers as float64; the optional ones where there are any."""
-    columns = {name: getattr(scores, name).cpu().numpy() for name in COLUMNS}
+    tensors = {name: getattr(scores, name) for name in COLUMNS}
+    columns = {name: x.cpu().numpy() for name, x in tensors.items() if x is not None}
     columns = {name: x.astype(np.int64 if x.dtype.kind == "i" else np.float64) for name, x in columns.items()}
     if scores.layer_norm is not None:
         columns["last_layer_norm"] = scores.layer_norm.cpu().numpy().astype(np.float64)
@@ -37,14 +40,15 @@ class ScoresFile:
     """Writes the table of scores to a Parquet or CSV file.
 
     While it runs, the rows so far lie beside it in `FILE.partial`, in Parquet without ranks.
-    `finish` ranks them: 1 is the first suspect, the row of smallest margin; equals follow the order of the dump.
+    `finish` ranks them: 1 is the first suspect; equals follow the order of the dump.
     The file appears at once and whole, so that whoever opens it never sees half of it.
 
+    Args: rank_by: which of RANKINGS ranks the rows.
     Raises: InvalidDump for another suffix, or a folder that cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], rank_by: str) -> None:
+        self.path, self._rank_by = Path(path), rank_by
         if self.path.suffix.lower() not in SUFFIXES:
             raise InvalidDump(
                 "scores-suffix",
@@ -64,7 +68,7 @@ class ScoresFile:
                 _("a folder that this program may write to"),
                 _("Choose another path."),
             ) from error
-        self._margins = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115  # closed by close()
+        self._keys = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115  # closed by close()
         self._writer: Any = None
         self._held: list[dict[str, np.ndarray]] = []
         self._held_rows = 0
@@ -75,21 +79,22 @@ class ScoresFile:
         self._held.append(columns)
         self._held_rows += len(columns["row"])
         self.rows += len(columns["row"])
-        self._margins.write(columns["margin"].tobytes())
+        values = columns[self._rank_by]
+        self._keys.write((values if self._rank_by in SMALLEST_FIRST else -values).tobytes())
         if self._held_rows >= ROWS_PER_GROUP:
             self._flush()
 
-    def finish(self) -> None:
-        """Ranks the rows and puts the finished file in its place."""
+    def finish(self, wrong: WrongLabels | None) -> None:
+        """Ranks the rows, says how likely each label is wrong, and puts the finished file in its place."""
         if self._held or self._writer is None:  # a whole group may have just been written; then nothing is left
             self._flush()
         self._writer.close()
         self._stream.close()
-        with ranks_of(self._margins, self.rows) as ranks:
+        with ranks_of(self._keys, self.rows) as ranks:
             if self.path.suffix.lower() == ".csv":
-                _write_csv(self._ranked(ranks), self._finished)
+                _write_csv(self._ranked(ranks, wrong), self._finished)
             else:
-                _write_parquet(self._ranked(ranks), self._finished)
+                _write_parquet(self._ranked(ranks, wrong), self._finished)
         os.replace(self._finished, self.path)
         self.close()
 
@@ -100,7 +105,7 @@ class ScoresFile:
                 self._writer.close()  # before its file; else it complains when it is thrown away
         with contextlib.suppress(OSError):
             self._stream.close()
-        self._margins.close()
+        self._keys.close()
         self._partial.unlink(missing_ok=True)
         self._finished.unlink(missing_ok=True)  # there only if it could not be written whole
 
@@ -116,8 +121,8 @@ class ScoresFile:
         self._writer.write_table(table)
         self._held, self._held_rows = [], 0
 
-    def _ranked(self, ranks: Ranks) -> Iterator[Any]:
-        """The rows that were streamed, as pyarrow tables with their ranks."""
+    def _ranked(self, ranks: Ranks, wrong: WrongLabels | None) -> Iterator[Any]:
+        """The rows that were streamed, as pyarrow tables with their ranks and probabilities."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -126,11 +131,10 @@ class ScoresFile:
             for batch in partial.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
                 table = pa.Table.from_batches([batch])
                 rank = pa.array(ranks.read(start, start + table.num_rows))
-                yield table.add_column(len(COLUMNS), "rank", rank)
+                yield _ranked(table, rank, wrong)
                 start += table.num_rows
             if not start:
-                empty = partial.schema_arrow.empty_table()
-                yield empty.add_column(len(COLUMNS), "rank", pa.array([], pa.int64()))
+                yield _ranked(partial.schema_arrow.empty_table(), pa.array([], pa.int64()), wrong)
 
 
 class Ranks:
@@ -151,18 +155,18 @@ class Ranks:
         self._file.close()
 
 
-def ranks_of(margins: Any, rows: int, *, at_a_time: int = ROWS_TO_SORT) -> Ranks:
-    """Ranks float64 margins in an open file: the smallest first, NaN before all, equals in their order.
+def ranks_of(values: Any, rows: int, *, at_a_time: int = ROWS_TO_SORT) -> Ranks:
+    """Ranks float64 values in an open file: the smallest first, NaN before all, equals in their order.
 
     Parts that fit memory are sorted each for itself; a row's rank is the number of rows before it in every part.
     """
     sorted_parts = tempfile.TemporaryFile()  # noqa: SIM115  # closed below
     parts = [(start, min(start + at_a_time, rows)) for start in range(0, rows, at_a_time)]
     for part in parts:
-        sorted_parts.write(np.sort(_keys(margins, *part)).tobytes())
+        sorted_parts.write(np.sort(_keys(values, *part)).tobytes())
     ranks = tempfile.TemporaryFile()  # noqa: SIM115  # closed by Ranks
     for i, part in enumerate(parts):
-        keys = _keys(margins, *part)
+        keys = _keys(values, *part)
         order = np.argsort(keys, kind="stable")
         rank = np.empty(len(keys), np.int64)
         rank[order] = np.arange(1, len(keys) + 1)
@@ -177,10 +181,20 @@ def ranks_of(margins: Any, rows: int, *, at_a_time: int = ROWS_TO_SORT) -> Ranks
     return Ranks(ranks)
 
 
-def _keys(margins: Any, start: int, stop: int) -> np.ndarray:
-    margins.seek(8 * start)
-    keys = np.frombuffer(margins.read(8 * (stop - start)))
+def _keys(values: Any, start: int, stop: int) -> np.ndarray:
+    values.seek(8 * start)
+    keys = np.frombuffer(values.read(8 * (stop - start)))
     return np.nan_to_num(keys, nan=-np.inf, posinf=np.inf, neginf=-np.finfo(np.float64).max)
+
+
+def _ranked(table: Any, rank: Any, wrong: WrongLabels | None) -> Any:
+    """The table with ranks after the suggested classes, and probabilities after the suspicion, if it is there."""
+    import pyarrow as pa
+
+    if "suspicion" in table.column_names:
+        p_wrong = pa.array(probability_wrong(table["suspicion"].to_numpy(), wrong))
+        table = table.add_column(table.column_names.index("suspicion") + 1, "p_wrong", p_wrong)
+    return table.add_column(table.column_names.index("suggested") + 1, "rank", rank)
 
 
 def _arrow(name: str, values: np.ndarray) -> Any:

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from xent_core.dump.formats import InvalidDump
+from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, ranking_key
 from xent_core.dump.scores_table import ROWS_PER_GROUP
-from xent_core.dump.statistics import SUSPECT_FIELDS, SUSPECTS, ClassGroups, Histogram, Suspects, histogram_of
+from xent_core.dump.statistics import ClassGroups, Histogram, histogram_of
+from xent_core.language import _
 
 Range = tuple[float, float]
 RANGES = ("loss", "grad_norm", "margin")
@@ -63,10 +66,21 @@ class Selection:
     grad_norm_histogram: Histogram
 
 
-def select(scores: str | os.PathLike[str], choice: Choice, groups: ClassGroups, *, first: int = SUSPECTS) -> Selection:
+def select(
+    scores: str | os.PathLike[str],
+    choice: Choice,
+    groups: ClassGroups,
+    *,
+    first: int = SUSPECTS,
+    rank_by: str | None = None,
+) -> Selection:
     """The chosen rows of a finished table of scores in Parquet; memory does not grow with the table.
 
-    Args: first: how many suspects are wanted.
+    Args:
+      first: how many suspects are wanted.
+      rank_by: which of RANKINGS says who they are; None for the ranks in the table.
+
+    Raises: InvalidDump if the table does not hold what they are to be ranked by.
     """
     import pyarrow.parquet as pq
 
@@ -75,6 +89,13 @@ def select(scores: str | os.PathLike[str], choice: Choice, groups: ClassGroups, 
     histograms = {name: histogram_of(torch.empty(0)) for name in ("loss", "grad_norm")}
     rows, norm = 0, 0.0
     with pq.ParquetFile(scores) as table:
+        if rank_by is not None and rank_by not in table.schema_arrow.names:
+            raise InvalidDump(
+                "rank-by",
+                _("the table of scores has no column {name}").format(name=repr(rank_by)[:80]),
+                _("a column to rank by"),
+                _("Make the table with rank_by={name}, or choose another order.").format(name=repr(rank_by)[:80]),
+            )
         held = [{name: column.to_numpy() for name, column in _named(table.schema_arrow.empty_table())}]
         for batch in table.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
             columns = {name: column.to_numpy(zero_copy_only=False) for name, column in _named(batch)}
@@ -94,10 +115,12 @@ def select(scores: str | os.PathLike[str], choice: Choice, groups: ClassGroups, 
                 histograms[name] = histograms[name].merged(histogram_of(torch.from_numpy(values)))
             held.append({name: column[chosen] for name, column in columns.items()})
             if sum(len(part["rank"]) for part in held) > 4 * first:
-                held = [_first(held, first)]
-    best = _first(held, first)
+                held = [_first(held, first, rank_by)]
+    best = _first(held, first, rank_by)
     suspects = Suspects(
-        **{name: best[name] for name in SUSPECT_FIELDS}, layer_norm=best.get("last_layer_norm"), ids=best.get("id")
+        **{name: best[name] for name in (*SUSPECT_FIELDS, "p_wrong") if name in best},
+        layer_norm=best.get("last_layer_norm"),
+        ids=best.get("id"),
     )
     shape = (groups.count, groups.count)
     return Selection(
@@ -134,8 +157,9 @@ def _all(masks: dict[str, np.ndarray]) -> np.ndarray:
     return whole
 
 
-def _first(held: list[dict[str, np.ndarray]], count: int) -> dict[str, np.ndarray]:
-    """The rows of the smallest ranks, in their order."""
+def _first(held: list[dict[str, np.ndarray]], count: int, rank_by: str | None) -> dict[str, np.ndarray]:
+    """The first rows of the ranking, in its order."""
     columns = {name: np.concatenate([part[name] for part in held]) for name in held[0]}
-    order = np.argsort(columns["rank"], kind="stable")[:count]
+    key = columns["rank"] if rank_by is None else ranking_key(torch.from_numpy(columns[rank_by]), rank_by).numpy()
+    order = np.argsort(key, kind="stable")[:count]
     return {name: column[order] for name, column in columns.items()}

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, probability_wrong, ranking_key
 from xent_core.dump.scores import Scores
+from xent_core.dump.wrong_labels import SUSPICION_BINS, WrongLabels, suspicion_bins, wrong_labels
 from xent_core.loss_options import LossOptions
 
 RELIABILITY_BINS = 15
 MAX_MATRIX_CLASSES = 2_000
 GROUPS_AIMED_AT = 1_000
-SUSPECTS = 1_000
 
 # a bin for each of 128 steps within every power of two from 2^−64 to 2^24: 0.8 % wide or less
 STEPS_PER_OCTAVE = 128
@@ -23,8 +24,6 @@ LOWEST_OCTAVE, HIGHEST_OCTAVE = -64, 24
 HISTOGRAM_BINS = (HIGHEST_OCTAVE - LOWEST_OCTAVE) * STEPS_PER_OCTAVE
 _MANTISSA_SHIFT = 52 - 7
 _FIRST_BIN = (1023 + LOWEST_OCTAVE) * STEPS_PER_OCTAVE
-
-SUSPECT_FIELDS = ("row", "target", "prediction", "loss", "el2n", "grad_norm", "margin", "prob", "entropy", "suggested")
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,31 +167,6 @@ class ClassGroups:
         return range(group * self.size, min((group + 1) * self.size, self.classes))
 
 
-@dataclass(frozen=True, eq=False)
-class Suspects:
-    """The first rows of the ranking, by default the smallest margins; columns of equal length, and NumPy arrays.
-
-    Attributes: the same as in Scores; all but the integers float64.
-      Norms of the last layer and the names of the examples are known only where a table of scores has been read.
-    """
-
-    row: np.ndarray
-    target: np.ndarray
-    prediction: np.ndarray
-    loss: np.ndarray
-    el2n: np.ndarray
-    grad_norm: np.ndarray
-    margin: np.ndarray
-    prob: np.ndarray
-    entropy: np.ndarray
-    suggested: np.ndarray
-    layer_norm: np.ndarray | None = None
-    ids: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-
 @dataclass(eq=False)
 class _Sums:
     """What adds up: every field is summed when statistics merge."""
@@ -216,6 +190,8 @@ class _Sums:
     bin_rows: Tensor  # (15,)
     bin_confidence: Tensor  # (15,)
     bin_correct: Tensor  # (15,)
+    suspicion_rows: Tensor  # rows by the bin of their suspicion
+    pretended_rows: Tensor  # the same for pretended labels
     loss_counts: Tensor  # (bins + 2,)
     loss_sums: Tensor
     loss_nan: Tensor
@@ -232,15 +208,18 @@ class Statistics:
     Args:
       classes: C.
       device: where the sums are kept, the device of the batches.
+      rank_by: which of RANKINGS says who the suspects are.
     """
 
-    def __init__(self, classes: int, device: str | torch.device = "cpu") -> None:
+    def __init__(self, classes: int, device: str | torch.device = "cpu", rank_by: str = "margin") -> None:
+        self.rank_by = rank_by
         self.groups = ClassGroups.of(classes)
         groups = self.groups.count
         by_class = ("support", "correct", "predicted", "class_norm", "class_loss", "push", "finite_support")
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(by_class, (classes,))
         shapes |= dict.fromkeys(("gradient", "confusion", "pair_norm"), (groups, groups))
         shapes |= dict.fromkeys(("bin_rows", "bin_confidence", "bin_correct"), (RELIABILITY_BINS,))
+        shapes |= dict.fromkeys(("suspicion_rows", "pretended_rows"), (SUSPICION_BINS,))
         shapes |= dict.fromkeys(("loss_counts", "loss_sums", "norm_counts", "norm_sums"), (HISTOGRAM_BINS + 2,))
         floating = {"loss", "mass", "class_norm", "class_loss", "push", "gradient", "pair_norm", "bin_confidence"}
         floating |= {"loss_sums", "norm_sums"}
@@ -280,6 +259,13 @@ class Statistics:
         self.extremes["loss"] = _wider(self.extremes["loss"], scores.loss)
         self.extremes["norm"] = _wider(self.extremes["norm"], norm)
 
+        for counts, values in (
+            (sums.suspicion_rows, scores.suspicion),
+            (sums.pretended_rows, scores.pretended),
+        ):
+            if values is not None:
+                counts += torch.bincount(suspicion_bins(values[~values.isnan()]), minlength=SUSPICION_BINS)
+
         predicted = prediction >= 0
         if not bool(predicted.all()):
             sums.unpredicted += int((~predicted).sum())
@@ -312,7 +298,8 @@ class Statistics:
             grad = grad.view(len(grad), groups, size).sum(2)
             label = torch.div(label, size, rounding_mode="floor")
         sums.gradient.index_add_(0, label, grad)
-        self._keep_suspects({name: getattr(scores, name) for name in SUSPECT_FIELDS})
+        columns = {name: getattr(scores, name) for name in SUSPECT_FIELDS}
+        self._keep_suspects({name: column for name, column in columns.items() if column is not None})
 
     def merge(self, other: Statistics) -> Statistics:
         """Adds the other's rows to these, and gives these back."""
@@ -327,25 +314,29 @@ class Statistics:
         return self
 
     def _keep_suspects(self, columns: dict[str, Tensor]) -> None:
-        """Keeps the SUSPECTS rows of smallest margin, of these and those kept before; ties by the row's number."""
-        margin = columns["margin"].double().nan_to_num(nan=-math.inf)  # a row of NaN is the first suspect
+        """Keeps the first SUSPECTS rows of the ranking, of these and those kept before; ties by the row's number."""
+        key = ranking_key(columns[self.rank_by], self.rank_by)
         if self._suspects and len(self._suspects["row"]) >= SUSPECTS:
-            worst = float(self._suspects["margin"][-1].nan_to_num(nan=-math.inf))
-            candidates = (margin <= worst).nonzero().squeeze(1)
+            worst = float(ranking_key(self._suspects[self.rank_by][-1:], self.rank_by))
+            candidates = (key <= worst).nonzero().squeeze(1)
             if not len(candidates):
                 return
             columns = {name: column[candidates] for name, column in columns.items()}
-            margin = margin[candidates]
-        elif len(margin) > 4 * SUSPECTS:
-            bound = margin.kthvalue(SUSPECTS).values
-            candidates = (margin <= bound).nonzero().squeeze(1)
+        elif len(key) > 4 * SUSPECTS:
+            bound = key.kthvalue(SUSPECTS).values
+            candidates = (key <= bound).nonzero().squeeze(1)
             columns = {name: column[candidates] for name, column in columns.items()}
         held = {
             name: torch.cat([self._suspects[name], _as_kept(column)]) if self._suspects else _as_kept(column)
             for name, column in columns.items()
         }
-        order = _ranking(held["margin"], held["row"])[:SUSPECTS]
+        by_row = held["row"].argsort()
+        order = by_row[ranking_key(held[self.rank_by][by_row], self.rank_by).argsort(stable=True)][:SUSPECTS]
         self._suspects = {name: column[order] for name, column in held.items()}
+
+    def wrong_labels(self) -> WrongLabels | None:
+        """How many labels are wrong; None without a row, or where no wrong label was put on."""
+        return wrong_labels(self.sums.suspicion_rows.cpu().numpy(), self.sums.pretended_rows.cpu().numpy())
 
     def compute(self, options: LossOptions) -> Computed:
         """The numbers that follow from the sums so far."""
@@ -356,6 +347,7 @@ class Statistics:
         denominator = float(host["mass"]) if mean else 1.0
         total = float(host["class_norm"].sum())
         counts = host["bin_rows"]
+        wrong = self.wrong_labels()
         with np.errstate(divide="ignore", invalid="ignore"):
             confidence, accuracy = host["bin_confidence"] / counts, host["bin_correct"] / counts
             gap = np.abs(host["bin_correct"] - host["bin_confidence"]).sum()
@@ -382,11 +374,16 @@ class Statistics:
                 grad_norm_histogram=self._histogram(host, "norm"),
                 lorenz=_lorenz(host["norm_counts"], host["norm_sums"]),
                 reliability=Reliability(counts, confidence, accuracy, float(gap / np.float64(counts.sum()))),
-                suspects=Suspects(**{name: self._suspect_column(name) for name in SUSPECT_FIELDS}),
+                wrong_labels=wrong,
+                suspects=self._suspects_with(wrong),
             )
 
-    def _suspect_column(self, name: str) -> np.ndarray:
-        return self._suspects[name].cpu().numpy() if self._suspects else np.empty(0)
+    def _suspects_with(self, wrong: WrongLabels | None) -> Suspects:
+        if not self._suspects:
+            return Suspects(**dict.fromkeys(SUSPECT_FIELDS, np.empty(0)), p_wrong=np.empty(0))
+        columns = {name: column.cpu().numpy() for name, column in self._suspects.items()}
+        p_wrong = probability_wrong(columns["suspicion"], wrong) if "suspicion" in columns else None
+        return Suspects(**columns, p_wrong=p_wrong)
 
     def _histogram(self, host: dict[str, np.ndarray], name: str) -> Histogram:
         low, high = self.extremes[name]
@@ -425,6 +422,7 @@ class Computed:
     grad_norm_histogram: Histogram
     lorenz: LorenzCurve
     reliability: Reliability
+    wrong_labels: WrongLabels | None
     suspects: Suspects
 
 
@@ -463,13 +461,6 @@ def _reliability_bin(confidence: Tensor) -> Tensor:
     # (0, 1/15] is bin 0
     inner = torch.linspace(0, 1, RELIABILITY_BINS + 1, dtype=torch.float64, device=confidence.device)[1:-1]
     return torch.bucketize(confidence.double(), inner)
-
-
-def _ranking(margin: Tensor, row: Tensor) -> Tensor:
-    """The order of the ranking: the smallest margin first, NaN before all, equals by the row's number."""
-    by_row = row.argsort()
-    key = margin[by_row].nan_to_num(nan=-math.inf)
-    return by_row[key.argsort(stable=True)]
 
 
 def _as_kept(column: Tensor) -> Tensor:

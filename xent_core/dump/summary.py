@@ -7,11 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from xent_core.columns import Reading
 from xent_core.dump.statistics import Computed
 from xent_core.dump.temperature import BestTemperature
 from xent_core.loss_options import LossOptions
 
+MAX_JSON_CLASSES = 100  # of the noise matrix
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 
@@ -39,7 +42,11 @@ class DumpSummary(Computed):
       loss_histogram, grad_norm_histogram: fixed bins, with quantiles.
       lorenz: which share of the gradient the largest examples carry.
       reliability: confidence against accuracy, and the expected calibration error.
+      wrong_labels: how many labels are wrong, with an interval, and how likely each is; None if it is not known,
+        as where it was not looked for.
       suspects: the first thousand rows of the ranking.
+      rank_by: what the ranking goes by.
+      looked_for_wrong_labels: whether what is known of the classes was; of a large dump only if asked.
       complete: whether every row was read.
       total_rows: of the dump.
       classes, class_names, dtype: of the logits.
@@ -47,8 +54,12 @@ class DumpSummary(Computed):
       options: of the loss.
       seconds: what reading and counting took, without the temperature.
       best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
+      noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where k is never predicted,
+        None if it is not known, as beyond 2000 classes.
     """
 
+    rank_by: str
+    looked_for_wrong_labels: bool
     complete: bool
     total_rows: int
     classes: int
@@ -58,6 +69,7 @@ class DumpSummary(Computed):
     options: LossOptions
     seconds: float
     best: BestTemperature | None
+    noise_matrix: np.ndarray | None
 
     @property
     def expected_calibration_error(self) -> float:
@@ -78,6 +90,15 @@ class DumpSummary(Computed):
         now = math.fsum(self.loss_histogram.sums)
         return (now - self.best.loss) / scale if scale else math.nan
 
+    def commonest_mistakes(self, count: int) -> list[tuple[int, int, float]]:
+        """The classes, the labels they get by mistake and how often, the most frequent first; none if unknown."""
+        if self.noise_matrix is None:
+            return []
+        mistakes = np.nan_to_num(self.noise_matrix) * (1 - np.eye(self.classes))
+        order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
+        pairs = [divmod(int(place), self.classes) for place in order]
+        return [(one, other, float(mistakes[one, other])) for one, other in pairs if mistakes[one, other] > 0]
+
     def name_of(self, class_index: int) -> str:
         """The name of a class, or its number."""
         return self.class_names[class_index] if self.class_names else str(class_index)
@@ -90,7 +111,8 @@ class DumpSummary(Computed):
 
     def as_json(self) -> str:
         """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings."""
-        weight = self.options.weight
+        weight, wrong = self.options.weight, self.wrong_labels
+        noise = self.noise_matrix if self.classes <= MAX_JSON_CLASSES else None
         numbers = {
             "rows": self.rows,
             "kept": self.kept,
@@ -105,6 +127,10 @@ class DumpSummary(Computed):
             "best_temperature": self.best_temperature if self.best else None,
             "best_temperature_at_bound": self.best.at_bound if self.best else None,
             "temperature_gain": self.temperature_gain if self.best else None,
+            "rank_by": self.rank_by,
+            "wrong_labels": None if wrong is None else wrong.expected,
+            "wrong_labels_interval": None if wrong is None else [wrong.low, wrong.high],
+            "noise_matrix": None if noise is None else noise.tolist(),
             "unpredicted_rows": self.unpredicted,
             "nonfinite_rows": self.nonfinite,
             "loss_quantiles": {str(q): self.loss_histogram.quantile(q) for q in QUANTILES},

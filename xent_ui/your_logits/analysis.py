@@ -45,6 +45,7 @@ class AnalysisRequest:
       logits, target, logits_are: as in `open_dump`; target is None if the labels lie with the logits.
       options: of the loss.
       columns: what is said of the columns: names of arguments of `open_dump`, and their values.
+      rank_by: as in `analyse`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class AnalysisRequest:
     logits_are: str | None
     options: LossOptions
     columns: tuple[tuple[str, Any], ...] = ()
+    rank_by: str | None = None
 
 
 @dataclass(eq=False)
@@ -77,7 +79,7 @@ class DumpAnalysis:
     _dump: Dump | None = None
     _folder: TemporaryDirectory[str] = field(init=False)
     _summed_at: float = field(default_factory=time.monotonic)
-    _selection: tuple[Choice, Selection] | None = None
+    _selection: tuple[tuple[Choice, str], Selection] | None = None
     _row_detail: tuple[int, RowDetail | None] | None = None
     _reading: Lock = field(default_factory=Lock)  # a run of the page that was superseded may still read
 
@@ -102,6 +104,7 @@ class DumpAnalysis:
             limits=dump_limits(),
             sandboxed=limits().is_public,
             scores=self._scores,
+            rank_by=request.rank_by,
             progress=partial(self._note, job),
             options=request.options,
             **dict(request.columns),
@@ -120,15 +123,16 @@ class DumpAnalysis:
         """What the dump says, or its first rows if it was stopped. Raises: what `Job.result` does."""
         return self.job.result()
 
-    def selection(self, choice: Choice) -> Selection:
-        """What these of its rows say."""
-        if self._selection is None or self._selection[0] != choice:
-            self._selection = choice, select(self._scores, choice, self.summary.groups)
+    def selection(self, choice: Choice, rank_by: str) -> Selection:
+        """What these of its rows say, the suspects in this order."""
+        if self._selection is None or self._selection[0] != (choice, rank_by):
+            found = select(self._scores, choice, self.summary.groups, rank_by=rank_by)
+            self._selection = (choice, rank_by), found
         return self._selection[1]
 
-    def first_rows(self, choice: Choice, count: int) -> Selection:
+    def first_rows(self, choice: Choice, rank_by: str, count: int) -> Selection:
         """The selection with so many suspects, for a file."""
-        return select(self._scores, choice, self.summary.groups, first=count)
+        return select(self._scores, choice, self.summary.groups, first=count, rank_by=rank_by)
 
     @property
     def size_bytes(self) -> int:

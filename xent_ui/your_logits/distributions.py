@@ -16,7 +16,7 @@ from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_of
-from xent_ui.your_logits.state import BOUNDS, HISTOGRAM
+from xent_ui.your_logits.state import BOUNDS, HISTOGRAM, rank_by_entry
 
 MAX_LISTED_CLASSES = 1000
 
@@ -24,7 +24,7 @@ MAX_LISTED_CLASSES = 1000
 def histograms_and_calibration(analysis: DumpAnalysis, row: int) -> None:
     """Histograms of loss and gradient norm, of all rows and of the chosen ones, and the reliability diagram."""
     summary, choice = analysis.summary, choice_of(analysis.summary)
-    found = analysis.selection(choice)
+    found = analysis.selection(choice, session.kept(rank_by_entry(summary)))
     loss, norm, calibration = st.columns(3, gap="medium")
     detail = analysis.row_detail(row) if analysis.has_read(row) else None  # why not is said where the row is shown
     for column, name, whole, chosen, title, alt in (

@@ -21,7 +21,7 @@ from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis, PairDetailRun
 from xent_ui.your_logits.choice import choice_of
-from xent_ui.your_logits.state import LABEL, PAIR_MATRIX, PAIR_TABLE, PREDICTION, QUANTITY
+from xent_ui.your_logits.state import LABEL, PAIR_MATRIX, PAIR_TABLE, PREDICTION, QUANTITY, rank_by_entry
 
 SHOWN_CLASSES, SHOWN_PAIRS = 20, 200
 TABLE_HEIGHT = 360  # pixels
@@ -29,7 +29,8 @@ TABLE_HEIGHT = 360  # pixels
 
 def matrix_and_table(analysis: DumpAnalysis) -> None:
     """Which labels and predictions carry the gradient, as a matrix of the classes that matter most and as a table."""
-    summary, found = analysis.summary, analysis.selection(choice_of(analysis.summary))
+    summary = analysis.summary
+    found = analysis.selection(choice_of(summary), session.kept(rank_by_entry(summary)))
     titles = {
         "share": _("share of the gradient"),
         "confusion": _("number of rows"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xent_core.dump import RANKINGS, DumpSummary
 from xent_core.dump.selection import RANGES
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import DEFAULTS, loss_option_entries
@@ -29,6 +30,10 @@ OPTION_ENTRIES = loss_option_entries("dump_", *DEFAULTS)
 
 ANALYSIS = Kept[DumpAnalysis | None]("dump_run", None)
 
+# the dump in which the visitor wants wrong labels to be looked for, though it is large
+LOOK_FOR_WRONG_LABELS = Kept[tuple[str, ...] | None]("dump_look_for_wrong_labels", None)
+RANK_BY = Kept[str]("dump_rank_by", RANKINGS[0])
+RANK_BY_WITHOUT = Kept[str]("dump_rank_by_without", RANKINGS[1])  # of a dump in which they were not looked for
 ROW = Kept[int | None]("dump_row", None)  # that is looked at
 # which rows are chosen; None: all
 LABEL = Kept[int | None]("dump_label", None)
@@ -41,3 +46,8 @@ SUSPECT_TABLE = Kept[Any]("suspect_table", None)
 PAIR_TABLE = Kept[Any]("pair_table", None)
 PAIR_MATRIX = Kept[Any]("pair_matrix", None)
 HISTOGRAM = {name: Kept[Any](f"{name}_histogram", None) for name in ("loss", "grad_norm")}
+
+
+def rank_by_entry(summary: DumpSummary) -> Kept[str]:
+    """Where it is kept what the suspects are ranked by."""
+    return RANK_BY if summary.looked_for_wrong_labels else RANK_BY_WITHOUT

@@ -1,8 +1,9 @@
-"""The suspects of a dump: its rows ranked by margin, the smallest first, and why a row stands where it does."""
+"""The suspects of a dump: its rows ranked by how likely their label is wrong, and why a row stands where it does."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,12 @@ from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
 from xent_ui.widgets import job_progress, number_tables, row_chooser
 from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_fields, choice_of, chosen_rows
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, RowDetail, largest_entries
-from xent_ui.your_logits.state import ROW, SUSPECT_TABLE
+from xent_ui.your_logits.state import LOOK_FOR_WRONG_LABELS, ROW, SUSPECT_TABLE, rank_by_entry
 
 SHOWN_ENTRIES = 12
 EXPORTED_ROWS = 100_000
@@ -30,13 +32,29 @@ TABLE_HEIGHT = 320  # pixels
 MAX_ID_CHARACTERS = 200
 LARGEST_EXPONENT = 700.0  # e to more is no float64
 
+# the orders that can be chosen: what each is called, and what it means
+ORDERS: dict[str, tuple[Callable[[], str], Callable[[], str]]] = {
+    "suspicion": (
+        lambda: _("Label wrong"),
+        lambda: _("Ranked by how likely the label is wrong, from 0 to 1; equal ones by how clearly the model says so."),
+    ),
+    "margin": (
+        lambda: _("Margin"),
+        lambda: _("Ranked by the margin: how far the label's logit lies above the largest other."),
+    ),
+    "loss": (lambda: _("Loss"), lambda: _("Ranked by the loss, the largest first.")),
+    "grad_norm": (lambda: _("Gradient norm"), lambda: _("Ranked by the gradient norm, the largest first.")),
+}
+
 
 def ranking(analysis: DumpAnalysis) -> int:
     """The ranked table of the rows that are wanted; gives the row that is looked at."""
     summary = analysis.summary
     choice_fields(summary)
     choice = choice_of(summary)
-    found = analysis.selection(choice)
+    _how_many(analysis)
+    rank_by = _order(summary)
+    found = analysis.selection(choice, rank_by)
     chosen_rows(summary, choice, found)
     table = suspect_table(summary, found.suspects, found.rank)
     row = session.kept(ROW)
@@ -54,11 +72,9 @@ def ranking(analysis: DumpAnalysis) -> int:
             for name in table.columns
             if table[name].dtype == np.float64
         },
-        alt=_("Rows by their margin, the smallest first"),
+        alt=_("Rows in the chosen order, the first suspect first"),
     )
-    st.caption(
-        _("Ranked by the margin: how far the label's logit lies above the largest other. Tick a row to see why.")
-    )
+    st.caption(f"{ORDERS[rank_by][1]()} {_('Tick a row to see why.')}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = st.number_input(
             _("row to look at"),
@@ -79,7 +95,7 @@ def ranking(analysis: DumpAnalysis) -> int:
             _("These rows as CSV")
             if found.rows <= EXPORTED_ROWS
             else _("The first {count} as CSV").format(count=EXPORTED_ROWS),
-            partial(_csv_of_choice, analysis, choice),
+            partial(_csv_of_choice, analysis, choice, rank_by),
             file_name="suspects.csv",
             mime="text/csv",
             icon=":material/download:",
@@ -87,6 +103,42 @@ def ranking(analysis: DumpAnalysis) -> int:
             key="dump_csv",
         )
     return int(shown)
+
+
+def _how_many(analysis: DumpAnalysis) -> None:
+    """How many labels are wrong, as far as one can tell, or the offer to find out."""
+    summary = analysis.summary
+    if not summary.looked_for_wrong_labels:
+        st.caption(
+            _("Wrong labels were not looked for, since that reads a dump of more than 4 million logits once more.")
+        )
+        st.button(
+            _("Look for wrong labels"),
+            icon=":material/search:",
+            help=_("Counts the dump anew, and ranks by how likely each label is wrong."),
+            key="dump_look_for_wrong",
+            on_click=session.keep,
+            args=(LOOK_FOR_WRONG_LABELS, analysis.request.identity),
+        )
+        return
+    wrong = summary.wrong_labels
+    if wrong is None:
+        return
+    sentence = _("About {expected} of {rows} labels are likely wrong: between {low} and {high}.").format(
+        expected=round(wrong.expected), rows=summary.kept, low=round(wrong.low), high=round(wrong.high)
+    )
+    explained = _(
+        "Estimated from how much the model speaks against each label, beside labels that are wrong on purpose. "
+        "A weak model, or wrong labels where even people are unsure, can mislead it: look at some rows yourself."
+    )
+    st.markdown(f"**{markdown_escaped(sentence)}**", help=explained)
+
+
+def _order(summary: DumpSummary) -> str:
+    """What the rows are ranked by."""
+    names = [name for name in ORDERS if name != "suspicion" or summary.looked_for_wrong_labels]
+    titles = {name: ORDERS[name][0]() for name in names}
+    return segmented_choice(_("Order of the suspects"), titles, rank_by_entry(summary), wrap=True)
 
 
 def suspect_table(summary: DumpSummary, chosen: Suspects, rank: np.ndarray) -> pd.DataFrame:
@@ -97,6 +149,7 @@ def suspect_table(summary: DumpSummary, chosen: Suspects, rank: np.ndarray) -> p
         _("example"): chosen.ids,
         _("label"): [summary.name_of(c) for c in chosen.target.tolist()],
         _("suggested"): [summary.name_of(c) for c in chosen.suggested.tolist()],
+        _("label wrong"): chosen.p_wrong,
         _("margin"): chosen.margin,
         _("p of the label"): chosen.prob,
         _("loss"): chosen.loss,
@@ -118,8 +171,8 @@ def csv_of(table: pd.DataFrame) -> str:
     return number_tables.csv_text([row[0] for row in texts], names[1:], [row[1:] for row in texts], corner=names[0])
 
 
-def _csv_of_choice(analysis: DumpAnalysis, choice: Choice) -> str:
-    found = analysis.first_rows(choice, EXPORTED_ROWS)
+def _csv_of_choice(analysis: DumpAnalysis, choice: Choice, rank_by: str) -> str:
+    found = analysis.first_rows(choice, rank_by, EXPORTED_ROWS)
     return csv_of(suspect_table(analysis.summary, found.suspects, found.rank))
 
 

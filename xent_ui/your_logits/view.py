@@ -34,6 +34,7 @@ from xent_ui.your_logits.state import (
     EXAMPLE,
     LOGITS_ARE,
     LOGITS_PATH,
+    LOOK_FOR_WRONG_LABELS,
     MAX_COLUMN_CHARACTERS,
     MAX_PATH_CHARACTERS,
     NO_HEADER,
@@ -66,7 +67,14 @@ def dump_and_loss() -> AnalysisRequest | None:
     if found is None or options is None:
         return None
     logits_are = session.kept(LOGITS_ARE).get(found.identity)
-    return replace(found, logits_are=logits_are, options=options, columns=_columns(found.identity))
+    looks = found.identity == session.kept(LOOK_FOR_WRONG_LABELS)
+    return replace(
+        found,
+        logits_are=logits_are,
+        options=options,
+        columns=_columns(found.identity),
+        rank_by="suspicion" if looks else None,
+    )
 
 
 def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
@@ -225,7 +233,11 @@ def _progress(analysis: DumpAnalysis) -> tuple[float, str]:
     progress = analysis.progress
     if progress is None:
         return 0.0, _("opening the file")
-    words = {"rows": _("row {done} of {rows}"), "temperature": _("best temperature: row {done} of {rows}")}
+    words = {
+        "labels": _("a first look at the classes: row {done} of {rows}"),
+        "rows": _("row {done} of {rows}"),
+        "temperature": _("best temperature: row {done} of {rows}"),
+    }
     text = words[progress.stage].format(done=progress.rows, rows=progress.total_rows)
     return progress.rows / max(progress.total_rows, 1), text
 
@@ -338,6 +350,14 @@ def _metrics(summary: DumpSummary) -> None:
             width="content",
             help=_("Expected calibration error: the mean gap of confidence and accuracy, over 15 bins."),
         )
+        wrong = summary.wrong_labels
+        if wrong is not None:
+            st.metric(
+                _("wrong labels"),
+                f"{wrong.low:.0f} – {wrong.high:.0f}",
+                width="content",
+                help=_("How many labels are likely wrong; about {expected:.0f}.").format(expected=wrong.expected),
+            )
         if summary.best is not None:
             st.metric(
                 _("best temperature"),

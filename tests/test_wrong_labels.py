@@ -1,0 +1,83 @@
+"""How many labels are wrong: mixtures whose share is known, probabilities that scikit-learn pools, and nothing."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.isotonic import IsotonicRegression
+
+from xent_core.dump.wrong_labels import SUSPICION_BINS, suspicion_bins, wrong_labels
+
+
+def binned(values: np.ndarray) -> np.ndarray:
+    return np.bincount(suspicion_bins(torch.tensor(values)).numpy(), minlength=SUSPICION_BINS)
+
+
+def mixture(rows: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Suspicions of rows of which a share is wrong, which are wrong, and suspicions of pretended labels."""
+    chance = np.random.default_rng(seed)
+    wrong = chance.random(rows) < share
+    suspicion = np.where(wrong, chance.normal(4, 2, rows), chance.normal(-4, 2, rows))
+    return suspicion, wrong, chance.normal(4, 2, rows)
+
+
+def test_bins_are_an_eighth_of_a_nat_wide() -> None:
+    values = torch.tensor([-np.inf, -64.0, -0.001, 0.0, 0.124, 0.125, 63.99, 64.0, np.inf])
+
+    assert suspicion_bins(values).tolist() == [0, 1, 512, 513, 513, 514, 1024, 1025, 1025]
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
+def test_the_number_of_wrong_labels_is_found(share: float) -> None:
+    suspicion, wrong, pretended = mixture(5000, share, seed=1)
+
+    found = wrong_labels(binned(suspicion), binned(pretended))
+
+    assert found is not None
+    assert found.expected == pytest.approx(wrong.sum(), rel=0.15)
+    assert found.low < wrong.sum() < found.high
+    assert found.expected == pytest.approx(found.probability_of(suspicion).sum())
+
+
+def test_the_probabilities_are_as_often_right_as_they_say() -> None:
+    suspicion, wrong, pretended = mixture(200_000, 0.1, seed=2)
+
+    found = wrong_labels(binned(suspicion), binned(pretended))
+
+    assert found is not None
+    p_wrong = found.probability_of(suspicion)
+    for low in (0.1, 0.3, 0.5, 0.7):
+        chosen = (p_wrong >= low) & (p_wrong < low + 0.2)
+        assert wrong[chosen].mean() == pytest.approx(p_wrong[chosen].mean(), abs=0.06)
+
+
+def test_more_suspicion_is_never_less_likely_wrong_as_scikit_learn_pools_it() -> None:
+    suspicion, _wrong, pretended = mixture(300, 0.2, seed=3)
+    rows, drawn = binned(suspicion), binned(pretended)
+
+    found = wrong_labels(rows, drawn)
+
+    assert found is not None
+    # what lies in empty bins belongs to the next bin with rows in it, or the last
+    used = np.flatnonzero(rows)
+    place = np.minimum(np.searchsorted(used, np.arange(SUSPICION_BINS)), len(used) - 1)
+    beyond = [int(np.flatnonzero(drawn[::-1].cumsum()[::-1] >= share * 300)[-1]) for share in (0.5, 0.75)]
+    counts = [rows[b:].sum() * 300 / drawn[b:].sum() + 0.5 for b in beyond]
+    wrong = np.bincount(place, weights=drawn) * np.sqrt(counts[0] * counts[1]) / 300
+    pooled = IsotonicRegression().fit_transform(used, wrong / rows[used], sample_weight=rows[used])
+    assert found.probability[used] == pytest.approx(np.minimum(pooled, 1))
+
+
+def test_a_row_without_suspicion_has_no_probability() -> None:
+    suspicion, _wrong, pretended = mixture(100, 0.2, seed=4)
+
+    found = wrong_labels(binned(suspicion), binned(pretended))
+
+    assert found is not None
+    assert np.isnan(found.probability_of(np.array([np.nan, 1.0]))).tolist() == [True, False]
+
+
+def test_nothing_is_said_of_no_rows_or_one_class() -> None:
+    nothing, something = np.zeros(SUSPICION_BINS, np.int64), binned(np.array([1.0]))
+
+    assert wrong_labels(nothing, something) is None
+    assert wrong_labels(something, nothing) is None

@@ -1,0 +1,70 @@
+"""What the rows of a dump are ranked by, and the first of them: the suspects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from xent_core.dump.wrong_labels import WrongLabels
+
+SUSPECTS = 1_000
+_LEAST = -float(np.finfo(np.float64).max)  # −∞ comes after NaN
+SUSPECT_FIELDS = (
+    "row",
+    "target",
+    "prediction",
+    "loss",
+    "el2n",
+    "grad_norm",
+    "margin",
+    "prob",
+    "entropy",
+    "suggested",
+    "suspicion",
+)
+# by what rows can be ranked, the default first, and second that of a large dump;
+# of all but the margin the largest comes first
+RANKINGS = ("suspicion", "margin", "loss", "grad_norm", "el2n", "entropy")
+SMALLEST_FIRST = ("margin",)
+
+
+@dataclass(frozen=True, eq=False)
+class Suspects:
+    """The first rows of the ranking, by default the largest suspicion; columns of equal length, and NumPy arrays.
+
+    Attributes: the same as in Scores; all but the integers float64.
+      p_wrong is the probability that the label is wrong; it and the suspicion are None if they were not asked for.
+      Norms of the last layer and the names of the examples are known only where a table of scores has been read.
+    """
+
+    row: np.ndarray
+    target: np.ndarray
+    prediction: np.ndarray
+    loss: np.ndarray
+    el2n: np.ndarray
+    grad_norm: np.ndarray
+    margin: np.ndarray
+    prob: np.ndarray
+    entropy: np.ndarray
+    suggested: np.ndarray
+    suspicion: np.ndarray | None = None
+    p_wrong: np.ndarray | None = None
+    layer_norm: np.ndarray | None = None
+    ids: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def ranking_key(values: Tensor, rank_by: str) -> Tensor:
+    """What the ranking sorts by, the smallest first: a row whose value is NaN is the first suspect."""
+    values = values.double()
+    return (values if rank_by in SMALLEST_FIRST else -values).nan_to_num(nan=-math.inf, posinf=math.inf, neginf=_LEAST)
+
+
+def probability_wrong(suspicion: np.ndarray, wrong: WrongLabels | None) -> np.ndarray:
+    """The probability that each label is wrong; NaN if none is known."""
+    return np.full(len(suspicion), np.nan) if wrong is None else wrong.probability_of(suspicion)

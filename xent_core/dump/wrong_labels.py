@@ -1,0 +1,87 @@
+"""How many labels are wrong, and how likely each is: the rows as they are against rows with a wrong label put on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+BINS_PER_NAT = 8
+FARTHEST = 64  # nats; what is more suspicious is in the last bin
+SUSPICION_BINS = 2 * FARTHEST * BINS_PER_NAT + 2
+TAILS = (0.5, 0.75)  # of the pretended labels, the most suspicious
+WIDENING = 0.7  # of the interval, by how many predictions are left unexplained
+NORMAL_QUANTILE = 1.645  # of a 90 % interval
+
+
+@dataclass(frozen=True, eq=False)
+class WrongLabels:
+    """How many labels are wrong; made by `wrong_labels`.
+
+    Attributes:
+      expected: Σ over the rows of the probability that the label is wrong.
+      low, high: the interval around it; docs/ranking.md has how often it holds.
+      probability: that a label is wrong, by the bin of its suspicion; never falls.
+    """
+
+    expected: float
+    low: float
+    high: float
+    probability: np.ndarray
+
+    def probability_of(self, suspicion: np.ndarray) -> np.ndarray:
+        """The probability that each of these labels is wrong; NaN where the suspicion is."""
+        bins = suspicion_bins(torch.tensor(suspicion, dtype=torch.float64)).numpy()
+        return np.where(np.isnan(suspicion), np.nan, self.probability[bins])
+
+
+def suspicion_bins(suspicion: Tensor) -> Tensor:
+    """The bin of each, an eighth of a nat wide, from −64 to 64; what lies outside is in the first and the last."""
+    bins = ((suspicion.double().nan_to_num(nan=0.0) + FARTHEST) * BINS_PER_NAT).floor() + 1
+    return bins.clamp(0, SUSPICION_BINS - 1).long()
+
+
+def wrong_labels(rows: np.ndarray, pretended: np.ndarray) -> WrongLabels | None:
+    r"""The share of wrong labels, from where rows lie that surely have one.
+
+    If wrong labels are as suspicious as pretended ones, π N of the rows follow their distribution F₁, and beyond a
+    bound τ there are at least π N F₁(τ). The share is read where a half and three quarters of F₁ lie beyond τ,
+    and its geometric mean taken. The probability at s is π f₁(s)/f(s), made never to fall.
+
+    Args:
+      rows: how many rows there are in each bin of the suspicion.
+      pretended: the same for pretended labels, which may be of a part of the rows.
+    Returns: None if either is empty.
+    """
+    total, drawn = int(rows.sum()), int(pretended.sum())
+    if not total or not drawn:
+        return None
+    rows_beyond, drawn_beyond = rows[::-1].cumsum()[::-1], pretended[::-1].cumsum()[::-1]
+    bounds = [int(np.flatnonzero(drawn_beyond >= share * drawn)[-1]) for share in TAILS]
+    counts = [rows_beyond[bound] * drawn / drawn_beyond[bound] for bound in bounds]
+    wrong = min(math.exp(sum(math.log(count + 0.5) for count in counts) / len(counts)), total)
+    probability = _never_falling(pretended * (wrong / drawn), rows)
+    expected = float(rows @ probability)
+    mispredicted = int(rows[SUSPICION_BINS // 2 :].sum())
+    unexplained = max(mispredicted / wrong, 1.0) ** WIDENING
+    chance = NORMAL_QUANTILE * math.sqrt(expected + 1)
+    low, high = max(expected / unexplained - chance, 0.0), min(expected * unexplained + chance, total)
+    return WrongLabels(expected, low, float(high), probability)
+
+
+def _never_falling(wrong: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """wrong/rows by bin, pooled with its neighbours wherever it would fall, and 1 at most; empty bins join the next."""
+    pools: list[tuple[float, int, int]] = []  # wrong, rows, bins
+    for more_wrong, more_rows in zip(wrong.tolist(), rows.tolist(), strict=True):
+        pool = (more_wrong, more_rows, 1)
+        while pools and (not pools[-1][1] or pools[-1][0] * pool[1] >= pool[0] * pools[-1][1]):
+            before = pools.pop()
+            pool = (before[0] + pool[0], before[1] + pool[1], before[2] + pool[2])
+        pools.append(pool)
+    if len(pools) > 1 and not pools[-1][1]:
+        last = pools.pop()
+        pools[-1] = (pools[-1][0], pools[-1][1], pools[-1][2] + last[2])
+    return np.repeat([min(wrong / rows, 1.0) for wrong, rows, _bins in pools], [bins for *_rest, bins in pools])
