@@ -281,6 +281,7 @@ def test_the_lines_of_text_say_what_the_numbers_are() -> None:
         "gradient carried by the largest 1%": "2.9%",
         "gradient carried by the largest 10%": "11.8%",
         "rows whose gradient is not finite": "1",
+        "wrong labels": "about 1, between 0 and 3",
     }
 
 

@@ -414,7 +414,7 @@ def test_the_first_suspects_of_a_large_batch_are_its_smallest_margins() -> None:
     margin = own - logits.max(1)
     logits[np.arange(4_500), target] = own
 
-    suspects = analyse(logits, target, fit_temperature=False, batch_rows=4_500).suspects
+    suspects = analyse(logits, target, fit_temperature=False, batch_rows=4_500, rank_by="margin").suspects
 
     assert suspects.row.tolist() == np.argsort(margin, kind="stable")[: len(suspects)].tolist()
     assert len(suspects) == 1_000

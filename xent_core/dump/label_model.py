@@ -128,7 +128,7 @@ class LabelCounts:
 
     @property
     def noise_matrix(self) -> Tensor | None:
-        """P(label j | class k), row by row, (C, C) float64; None beyond 2000 classes, NaN where k is never predicted.
+        """P(label j | class k), row by row, (C, C) float64; None beyond 2000 classes, NaN where k is hardly predicted.
 
         Of the rows that seem to be k, the half farthest from j is least likely to be j:
         what is labelled j even there is taken for wrong.
@@ -138,7 +138,9 @@ class LabelCounts:
         matrix = 2 * self.far.double() / self.predicted.double().unsqueeze(1)
         off_diagonal = matrix.sum(1, keepdim=True)
         matrix = matrix / off_diagonal.clamp(min=1.0)
-        return matrix + torch.diag(1 - matrix.sum(1))
+        matrix = matrix + torch.diag(1 - matrix.sum(1))
+        matrix[self.predicted < ROWS_FOR_A_MEDIAN] = torch.nan  # so few rows say nothing
+        return matrix
 
     def model(self) -> LabelModel:
         """What these counts say of the classes."""

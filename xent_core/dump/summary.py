@@ -54,7 +54,7 @@ class DumpSummary(Computed):
       options: of the loss.
       seconds: what reading and counting took, without the temperature.
       best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
-      noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where k is never predicted,
+      noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where fewer than 8 rows are predicted k,
         None if it is not known, as beyond 2000 classes.
     """
 
