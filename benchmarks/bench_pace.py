@@ -10,6 +10,7 @@ import importlib.util
 import itertools
 import statistics
 import sys
+import time
 from collections.abc import Callable
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -21,8 +22,8 @@ from harness.ratios import Result, p95
 ARROW_PAUSES_MS = (20, 100, 200, 350, 600, 1000)
 PAUSES_MS = (200, 350)  # of the other ways to step: about the moment at which what follows is asked for
 LONGEST_MS = 2500
-STEPS, LONGEST_STEPS = 24, 12
-DASH_STEPS = 16
+STEPS, LONGEST_STEPS = 16, 10
+DASH_STEPS, DASH_PAUSE_MS = 12, 350  # Dash too is asked by a hand that pauses
 AIM, LIMIT = 1.2, 6.0
 AIM_DASH, LIMIT_DASH = 0.9, 4.5
 SLIDER = ".st-key-live .logit[role=slider]"
@@ -76,14 +77,18 @@ def _results(name: str, pause_ms: int, taken: list[float], rested: list[float]) 
 
 
 def _dash(stack: contextlib.ExitStack, browser: Browser) -> float | None:
-    """The median milliseconds of a number typed into Dash, or None without Dash."""
+    """The median milliseconds of a number typed into Dash after a pause, or None without Dash."""
     if importlib.util.find_spec("dash") is None:
         print("Dash is left out: not installed, see requirements-bench.txt", file=sys.stderr)
         return None
     port = free_port()
     other = stack.enter_context(serve_module(["benchmarks.dash_app", str(port)], port))
     step = dash_steps(browser, other.url)
-    return statistics.median([step(i) for i in range(3 + DASH_STEPS)][3:])
+    taken = []
+    for i in range(3 + DASH_STEPS):
+        taken.append(step(i))
+        time.sleep(DASH_PAUSE_MS / 1000)
+    return statistics.median(taken[3:])
 
 
 def _steps(page: Page, step: Step, event: str, pause_ms: int, count: int) -> list[float]:

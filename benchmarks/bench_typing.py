@@ -29,7 +29,7 @@ PACES: dict[str, Callable[[random.Random], float]] = {
     "at an irregular pace": lambda rhythm: rhythm.choice((5.0, 15.0, 40.0, 90.0, 160.0)),
 }
 NEIGHBOURS_PAUSE = 1.0
-REST_SECONDS = 1.5  # what has not come by then is lost
+REST_SECONDS = 1.0  # what has not come by then is lost
 
 
 class Hand(NamedTuple):
