@@ -1,4 +1,4 @@
-"""Run the benchmarks of the hand and the server, or those named, and print one table: `python -m benchmarks core edit`."""
+"""Run the benchmarks of the hand and the server, or those named, and print one table: `python -m benchmarks core`."""
 
 import argparse
 import importlib
