@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 from torch import Tensor
 
 from xent_ui.figures.theme import DARK_INK, LIGHT_INK, OUTLINE, SELECTION, Scale, axis, figure, layout
@@ -107,7 +108,7 @@ def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | 
     trace = {
         "type": "heatmap",
         "z": z,
-        "colorscale": scale.colours,
+        "colorscale": [list(stop) for stop in get_colorscale(scale.colours)],  # the browser knows other names
         "zmin": -end if scale.symmetric else 0.0,
         "zmax": end,
         "showscale": False,

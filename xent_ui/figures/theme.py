@@ -68,7 +68,9 @@ def axis(title: str = "", *, standoff: int | None = None, **more: Any) -> dict[s
       standoff: pixels between title and numbers.
       more: whatever else Plotly's axis takes; what is given here wins.
     """
-    named = {"title": {"text": title, "font": FONT, "standoff": standoff}} if title else {}
+    named: dict[str, Any] = {"title": {"text": title, "font": FONT}} if title else {}
+    if title and standoff is not None:
+        named["title"]["standoff"] = standoff
     return {"fixedrange": True, "tickfont": FONT, **named, **more}
 
 
