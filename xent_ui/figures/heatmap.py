@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale
 from torch import Tensor
 
-from xent_ui.figures.theme import DARK_INK, LIGHT_INK, OUTLINE, SELECTION, Scale, axis, figure, layout
+from xent_ui.figures.theme import DARK_INK, LIGHT_INK, OUTLINE, SELECTION, Scale, axis, colorscale, figure, layout
 from xent_ui.text import number, plotly_escaped
 
 ROW_HEIGHT = 36
@@ -108,7 +107,7 @@ def heatmap_trace(z: np.ndarray, scale: Scale, *, bound: float, decimals: int | 
     trace = {
         "type": "heatmap",
         "z": z,
-        "colorscale": [list(stop) for stop in get_colorscale(scale.colours)],  # the browser knows other names
+        "colorscale": colorscale(scale),
         "zmin": -end if scale.symmetric else 0.0,
         "zmax": end,
         "showscale": False,

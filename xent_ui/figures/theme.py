@@ -57,6 +57,11 @@ def stops(scale: Scale) -> list[tuple[float, tuple[float, ...]]]:
     return [(place, unlabel_rgb(colour)) for place, colour in get_colorscale(scale.colours)]
 
 
+def colorscale(scale: Scale) -> list[list[float | str]]:
+    """The same as a figure takes it, written out: Plotly's code in the browser knows other scales by these names."""
+    return [[place, colour] for place, colour in get_colorscale(scale.colours)]
+
+
 NO_AXIS = {"visible": False, "fixedrange": True}
 
 
