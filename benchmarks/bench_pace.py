@@ -22,7 +22,7 @@ from harness.ratios import Result, p95
 ARROW_PAUSES_MS = (20, 100, 200, 350, 600, 1000)
 PAUSES_MS = (200, 350)  # of the other ways to step: about the moment at which what follows is asked for
 LONGEST_MS = 2500
-STEPS, LONGEST_STEPS = 16, 10
+STEPS, LONGEST_STEPS = 12, 8
 DASH_STEPS, DASH_PAUSE_MS = 12, 350  # Dash too is asked by a hand that pauses
 AIM, LIMIT = 1.2, 6.0
 AIM_DASH, LIMIT_DASH = 0.9, 4.5
