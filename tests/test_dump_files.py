@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from xent_core.dump import InvalidDump, analyse
+from xent_core.dump import InvalidDump, analyse, sources
 
 FILES = Path(__file__).parent / "data" / "dumps"
 EXPECTED = json.loads((FILES / "expected.json").read_text())
@@ -74,6 +74,24 @@ def test_a_server_for_strangers_reads_the_same(name: str) -> None:
 
     assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
     assert summary.reading == analyse(FILES / name, fit_temperature=False).reading
+
+
+@pytest.mark.parametrize("argument", ["classes", "target_column", "ids", "text", "image"])
+@pytest.mark.parametrize("kind", ["file", "pattern", "address"])
+def test_what_a_stranger_types_is_a_column_and_no_file_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, kind: str
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("hush\n" * 40)
+    typed = {"file": str(secret), "pattern": f"{tmp_path}/*.txt", "address": secret.as_uri()}[kind]
+    upload = io.BytesIO((FILES / "pandas_index.csv").read_bytes())
+    upload.name = "pandas_index.csv"
+    monkeypatch.setattr(sources, "open_file", lambda *_: pytest.fail("a file of the server was opened"))
+
+    with pytest.raises(InvalidDump, match=r"no column of pandas_index\.csv is called") as caught:
+        analyse(upload, fit_temperature=False, sandboxed=True, **{argument: typed})
+
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", SINGLE)

@@ -210,7 +210,7 @@ def open_dump(
         with a message that asks.
       limits: a dump beyond them is refused before it is read.
       sandboxed: read open files and uploads in a process with limits on memory and time, as a server for strangers
-        must.
+        must. Then texts for classes, target_column, ids, text and image name columns, and never a file or an address.
 
     Raises: InvalidDump.
     """
@@ -241,7 +241,7 @@ def open_dump(
     sandbox = SandboxedFiles(limits) if sandboxed else None
     try:
         opener = open_file if sandbox is None else sandbox.open_file
-        parts, names, reading = gather(source, files, limits, opener)
+        parts, names, reading = gather(source, files, limits, opener, is_strangers=sandboxed)
         dump = Dump(source, files, parts, names, reading)
         _check_labels(dump, parts["target"], ignore_index)
         if logits_are is None:

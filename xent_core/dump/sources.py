@@ -58,15 +58,18 @@ COMPANIONS = ("features", "sample_weight", "ids", "text", "image")
 
 
 def gather(
-    source: DumpSource, files: list[OpenFile], limits: DumpLimits, upload: Opener
+    source: DumpSource, files: list[OpenFile], limits: DumpLimits, upload: Opener, *, is_strangers: bool = False
 ) -> tuple[dict[str, Array], tuple[str, ...] | None, Reading]:
     """Every part of the dump as rows, of one length, the names of the classes, and what was made of the columns.
 
-    `upload` opens what is no path.
+    Args:
+      upload: opens what is no path.
+      is_strangers: what is said of the columns was typed by a stranger, and names no file of this computer.
     """
+    names_column = _is_text if is_strangers else _is_choice
     given = {name: getattr(source, name) for name in ("target", *COMPANIONS)}
     said: dict[str, Any] = {"no_header": source.no_header}
-    if _is_choice(source.target_column):
+    if names_column(source.target_column):
         said["target"] = source.target_column
     elif source.target_column is not None:
         if source.target is not None:
@@ -78,12 +81,12 @@ def gather(
             )
         given["target"] = source.target_column
     for name in ("ids", "text", "image"):
-        if _is_choice(given[name]):
+        if names_column(given[name]):
             said[name], given[name] = given[name], None
     said["has_target"] = given["target"] is not None
     opened_as = partial(_opened, files=files, upload=upload)
     class_names = _names_given(source.class_names, opened_as)
-    if isinstance(source.classes, list | tuple) or _is_choice(source.classes):
+    if isinstance(source.classes, list | tuple) or names_column(source.classes):
         said["classes"] = source.classes if isinstance(source.classes, str) else tuple(map(str, source.classes))
     elif source.classes is not None:
         class_names = _names_given(source.classes, opened_as)
@@ -162,6 +165,10 @@ def gather(
         ids_file=None if given["ids"] is None else rows["ids"].name,
     )
     return rows, names, reading
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_choice(value: Any) -> bool:
