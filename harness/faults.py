@@ -21,7 +21,7 @@ from streamlit.proto.Common_pb2 import StringArray
 
 from harness import hostile_inputs
 from harness.browser import ROOT, serve
-from harness.load import edit_for, edit_until, p95
+from harness.load import edit_for, edit_until, p95_ms
 from harness.ratios import Result
 from harness.visitor import (
     EDITOR,
@@ -150,9 +150,9 @@ def _results(name: str, toll: Toll, waits: list[float], others: Others) -> tuple
         ),
         Result(
             f"p95 of the neighbours beside hostile {name}",
-            p95(waits) / p95(others.waits),
+            p95_ms(waits) / p95_ms(others.waits),
             limit=1.5,
-            detail=f"{p95(waits):.0f} ms against {p95(others.waits):.0f} ms {others.when}, "
+            detail=f"{p95_ms(waits):.0f} ms against {p95_ms(others.waits):.0f} ms {others.when}, "
             f"all {len(waits)} answers right",
         ),
     )

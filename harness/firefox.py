@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from websockets.exceptions import InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from harness.browser import DESKTOP, IDLE_MS, ROW_HEIGHT, free_port
@@ -62,7 +65,7 @@ class FirefoxPage:
         while not self.evaluate(f"Boolean({expression})"):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Not true within {ms / 1000:g} s: {expression}")
-            time.sleep(0.05)
+            time.sleep(0.05)  # a promise in the page would be lost with a reload
 
     def wait_for_editor(self) -> None:
         """Wait until the logits can be typed and both matrices stand."""
@@ -122,21 +125,23 @@ def firefox_page() -> Iterator[FirefoxPage]:
     port = free_port()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [path, "--headless", "--no-remote", f"--remote-debugging-port={port}", "--profile", profile]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
         try:
-            with _connected(port) as socket:
+            with _connected(process, port) as socket:
                 yield FirefoxPage(socket)
         finally:
-            process.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the program may be a script that starts it
             process.wait()
 
 
-def _connected(port: int) -> ClientConnection:
+def _connected(process: subprocess.Popen[bytes], port: int) -> ClientConnection:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             return connect(f"ws://127.0.0.1:{port}/session", max_size=None)
-        except OSError:
-            if time.monotonic() > deadline:
+        except (OSError, InvalidHandshake):
+            if time.monotonic() > deadline or process.poll() is not None:
                 raise
-            time.sleep(0.2)
+            time.sleep(0.2)  # it tells nobody when it listens

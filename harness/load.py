@@ -16,7 +16,7 @@ import numpy as np
 from streamlit.proto.Common_pb2 import StringArray
 
 from harness.browser import ROOT, Server, serve
-from harness.ratios import Result
+from harness.ratios import Result, p95
 from harness.visitor import Visitor, WrongAnswer, npy, visit
 from xent_core import Problem
 from xent_core.codec import to_token
@@ -72,9 +72,9 @@ async def _edit_until(is_over: Callable[[], bool], url: str, seed: int, pause: f
     return waits
 
 
-def p95(seconds: list[float]) -> float:
+def p95_ms(seconds: list[float]) -> float:
     """The time that 19 of 20 answers keep, in milliseconds."""
-    return 1e3 * float(np.quantile(seconds, 0.95))
+    return 1e3 * p95(seconds)
 
 
 def memory_mb(server: Server) -> float:
@@ -85,9 +85,8 @@ def memory_mb(server: Server) -> float:
 
 def waits_over_aim(name: str, waits: list[float], detail: str) -> Result:
     """The p95 of waits, in seconds, over what a visitor does not notice."""
-    return Result(
-        f"{name} over {AIM_MS} ms", p95(waits) / AIM_MS, limit=SLACK, aim=1, detail=f"{p95(waits):.0f} ms, {detail}"
-    )
+    ms = p95_ms(waits)
+    return Result(f"{name} over {AIM_MS} ms", ms / AIM_MS, limit=SLACK, aim=1, detail=f"{ms:.0f} ms, {detail}")
 
 
 async def _many(server: Server, sessions: int, seconds: float) -> list[Result]:
@@ -153,7 +152,7 @@ async def _heavy(server: Server, seconds: float) -> list[Result]:
             waits_over_aim(
                 f"p95 of {NEIGHBOURS} sessions beside {name}",
                 beside,
-                f"{p95(alone):.0f} ms without; that work came {times} times",
+                f"{p95_ms(alone):.0f} ms without; that work came {times} times",
             )
         )
     return results

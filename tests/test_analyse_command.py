@@ -266,7 +266,9 @@ def test_the_lines_of_text_say_what_the_numbers_are() -> None:
     target = np.array([0] * 101 + [-100])
     text = summary_text(analyse(logits, target, fit_temperature=False))
 
-    lines = dict(re.split("  +", line) for line in text.splitlines())
+    *texts, words = text.splitlines()
+    assert words.startswith("Estimate: about 1 of 101 labels are wrong, 0 to 3.")
+    lines = dict(re.split("  +", line) for line in texts)
     quantiles = {lines.pop(f"loss below which {share} of the rows lie") for share in ("50.0%", "90.0%")}
     assert [float(one) for one in quantiles] == [pytest.approx(math.log(4 / 3), rel=0.05)] * len(quantiles)
     assert float(lines.pop("loss below which 99.9% of the rows lie")) == pytest.approx(math.log(4), rel=0.05)
@@ -281,7 +283,7 @@ def test_the_lines_of_text_say_what_the_numbers_are() -> None:
         "gradient carried by the largest 1%": "2.9%",
         "gradient carried by the largest 10%": "11.8%",
         "rows whose gradient is not finite": "1",
-        "wrong labels": "about 1, between 0 and 3",
+        "wrong labels, estimated": "about 1, between 0 and 3",
     }
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from threading import Barrier, Event, Lock, get_ident
 
 import pytest
@@ -397,6 +398,11 @@ def test_what_is_given_up_waits_for_no_turn() -> None:
 
         assert given_up.result(PATIENCE) is False  # while somebody else holds the lock
         assert lock.waiting == 0
+        kept = threads.submit(later)
+        until(lambda: lock.waiting == 1)
+        lock.hurry(A, gives_up=False)
+        assert lock.waiting == 1
+    assert kept.result(PATIENCE) is True
     with lock.acquire(B) as is_wanted:
         assert is_wanted
 
@@ -460,15 +466,15 @@ def test_what_follows_when_the_hand_rests_can_wait_with_what_its_callback_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     could_wait: dict[str, bool] = {}
-    hurried: list[Visit] = []
+    hurried: list[tuple[Visit, bool]] = []
 
     class Lock(RunLock):
         def acquire(self, visit: Visit = NOBODY, *, can_wait: bool = False) -> AbstractContextManager[bool]:
             self.can_wait = can_wait
             return super().acquire(visit)
 
-        def hurry(self, visit: Visit) -> None:
-            hurried.append(visit)
+        def hurry(self, visit: Visit, *, gives_up: bool = True) -> None:
+            hurried.append((visit, gives_up))
 
     lock = Lock()
     monkeypatch.setattr(sys, "setswitchinterval", lambda _seconds: None)
@@ -490,8 +496,12 @@ def test_what_follows_when_the_hand_rests_can_wait_with_what_its_callback_runs(
     assert runner.request_rerun(request(rest))
     assert hurried == []
     assert runner.request_rerun(request(name="a slider"))
-    assert hurried == [Visit("address", "a")]
     runner._run_script(request(name="a slider"))
+    runner._run_script(request(rest))
+    cell = request(name="a cell")
+    assert runner.request_rerun(replace(cell, fragment_id="why"))
+    assert hurried == [(Visit("address", "a"), True), (Visit("address", "a"), False)]
+    runner._run_script(request(rest, name="a waiting rest with a cell"))  # as Streamlit puts them together
     runner._run_script(request(rest, edit, name="both"))
 
     assert could_wait == {
@@ -500,6 +510,8 @@ def test_what_follows_when_the_hand_rests_can_wait_with_what_its_callback_runs(
         "a rest": True,
         "its callback's": True,
         "a slider": False,
+        "": True,
+        "a waiting rest with a cell": False,
         "both": False,
     }
 

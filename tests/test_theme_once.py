@@ -1,7 +1,7 @@
 """Streamlit's own message about the theme, read once."""
 
 import pytest
-from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+from streamlit.proto.NewSession_pb2 import NewSession
 from streamlit.runtime import app_session
 
 from xent_host import theme_once
@@ -9,11 +9,13 @@ from xent_host import theme_once
 SECTIONS = ("theme", "theme.light", "theme.dark", "theme.sidebar")
 
 
-def filled() -> list[CustomThemeConfig]:
-    messages = [CustomThemeConfig() for _ in SECTIONS]
-    for message, section in zip(messages, SECTIONS, strict=True):
-        app_session._populate_theme_msg(message, section)
-    return messages
+def filled() -> NewSession:
+    """The part of Streamlit's message that it fills, as it does."""
+    message = NewSession()
+    theme = message.custom_theme
+    for part, section in zip((theme, theme.light, theme.dark, theme.sidebar), SECTIONS, strict=True):
+        app_session._populate_theme_msg(part, section)
+    return message
 
 
 def test_each_message_says_what_streamlits_own_says_and_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,8 +33,9 @@ def test_each_message_says_what_streamlits_own_says_and_is_read_once(monkeypatch
     asked.clear()
 
     assert filled() == filled() == expected
-    assert expected[0].primary_color == "#123456"
-    assert expected[1].text_color == "#654321"
+    assert expected.custom_theme.primary_color == "#123456"
+    assert expected.custom_theme.light.text_color == "#654321"
+    assert not filled().custom_theme.HasField("dark")
     assert sorted(asked) == sorted(SECTIONS)
 
 

@@ -5,6 +5,8 @@ import pytest
 import torch
 from sklearn.isotonic import IsotonicRegression
 
+from xent_core.dump import analyse
+from xent_core.dump.report import wrong_labels_words
 from xent_core.dump.wrong_labels import SUSPICION_BINS, suspicion_bins, wrong_labels
 
 
@@ -81,3 +83,22 @@ def test_nothing_is_said_of_no_rows_or_one_class() -> None:
 
     assert wrong_labels(nothing, something) is None
     assert wrong_labels(something, nothing) is None
+
+
+def test_a_model_that_is_wrong_in_most_rows_tells_no_number() -> None:
+    suspicion, _wrong, pretended = mixture(1_000, 0.6, seed=5)
+
+    assert wrong_labels(binned(suspicion), binned(pretended)) is None
+    assert analyse(np.zeros((200, 4)), np.arange(200) % 4, fit_temperature=False).wrong_labels is None
+
+
+def test_honest_doubt_is_counted_which_the_words_say() -> None:
+    """The labels are drawn from the probabilities themselves: none is wrong, and the number says otherwise."""
+    chance = np.random.default_rng(0)
+    logits = chance.normal(size=(4_000, 2)) * 1.5
+    p = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+    summary = analyse(logits, (chance.random(4_000) < p).astype(np.int64), fit_temperature=False)
+
+    assert summary.wrong_labels is not None
+    assert summary.wrong_labels.low > 100
+    assert "Honest doubt is counted too: where classes overlap, no label need be wrong." in wrong_labels_words(summary)

@@ -2,7 +2,8 @@
 
 What follows an edit when the hand rests can wait until others' edits are answered. A page's script tells it by the
 event "rested" of a component; the run that its callback asks for in its place can wait too. If the visitor does
-something else before it has begun, it is left out.
+something else before it has begun, it goes first; after an edit and with the whole page it is asked for anew, and so
+left out.
 """
 
 from __future__ import annotations
@@ -27,19 +28,26 @@ def apply() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     run, enqueue, request = ScriptRunner._run_script, ScriptRunner._enqueue_forward_msg, ScriptRunner.request_rerun
     resting: WeakSet[ScriptRunner] = WeakSet()
+    urgent: WeakSet[ScriptRunner] = WeakSet()  # something else was asked for: Streamlit may run it with a waiting rest
 
     def run_locked(runner: ScriptRunner, data: Any) -> None:
         events = events_of(data)
-        can_wait = is_rest(events) or (not events and runner in resting)
+        can_wait = runner not in urgent and (is_rest(events) or (not events and runner in resting))
+        urgent.discard(runner)
         (resting.add if can_wait else resting.discard)(runner)
         with RUN_LOCK.acquire(visit_of(runner._session_id), can_wait=can_wait) as is_wanted:
             if is_wanted:  # else the browser has moved on, and asks again when it rests
                 run(runner, data)
 
     def request_and_hurry(runner: ScriptRunner, data: Any) -> bool:
-        if runner in resting and not is_rest(events_of(data)):
-            resting.discard(runner)
-            RUN_LOCK.hurry(visit_of(runner._session_id))
+        events = events_of(data)
+        if not is_rest(events):
+            urgent.add(runner)
+            if runner in resting:
+                resting.discard(runner)
+                is_whole_page = not (data.fragment_id or data.fragment_id_queue)
+                is_asked_again = is_whole_page or any(EDITED in event for event in events)
+                RUN_LOCK.hurry(visit_of(runner._session_id), gives_up=is_asked_again)
         return request(runner, data)
 
     def enqueue_and_pause(runner: ScriptRunner, message: Any) -> None:

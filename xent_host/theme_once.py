@@ -21,6 +21,7 @@ def apply() -> None:
         if section not in known:
             known[section] = CustomThemeConfig()
             read(known[section], section)
-        msg.MergeFrom(known[section])
+        if known[section].ByteSize():  # merging nothing would say that there is an empty one
+            msg.MergeFrom(known[section])
 
     app_session._populate_theme_msg = fill

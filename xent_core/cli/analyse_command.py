@@ -19,7 +19,7 @@ from xent_core.cli.column_options import add_columns
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.ranking import RANKINGS
-from xent_core.dump.report import not_looked_for, report_html
+from xent_core.dump.report import report_html, wrong_labels_words
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
 from xent_core.problem import REDUCTIONS
@@ -137,10 +137,10 @@ def summary_text(summary: DumpSummary) -> str:
         count = _("about {expected:.0f}, between {low:.0f} and {high:.0f}").format(
             expected=wrong.expected, low=wrong.low, high=wrong.high
         )
-        lines.append((_("wrong labels"), count))
+        lines.append((_("wrong labels, estimated"), count))
     for one, other, share in summary.commonest_mistakes(SHOWN_MISTAKES):
         words = _("{label}, in {share:.1%} of its rows").format(label=summary.name_of(other), share=share)
-        lines.append((_("{name} is labelled").format(name=summary.name_of(one)), words))
+        lines.append((_("{name} seems to be labelled").format(name=summary.name_of(one)), words))
     if summary.best is not None:
         gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
             temperature=summary.best_temperature, gain=summary.temperature_gain
@@ -163,8 +163,7 @@ def summary_text(summary: DumpSummary) -> str:
     if summary.nonfinite:
         lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
     width = max(len(name) for name, _value in lines)
-    texts = [f"{name:<{width}}  {value}" for name, value in lines]
-    return "\n".join(texts if summary.looked_for_wrong_labels else [*texts, not_looked_for()])
+    return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), wrong_labels_words(summary)])
 
 
 class _ProgressAndInterrupt:

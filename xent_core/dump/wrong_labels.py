@@ -54,10 +54,11 @@ def wrong_labels(rows: np.ndarray, pretended: np.ndarray) -> WrongLabels | None:
     Args:
       rows: how many rows there are in each bin of the suspicion.
       pretended: the same for pretended labels, which may be of a part of the rows.
-    Returns: None if either is empty.
+    Returns: None if either is empty, or if the model speaks against more than half of the labels: it says too little.
     """
     total, drawn = int(rows.sum()), int(pretended.sum())
-    if not total or not drawn:
+    mispredicted = int(rows[SUSPICION_BINS // 2 :].sum())
+    if not total or not drawn or 2 * mispredicted > total:
         return None
     rows_beyond, drawn_beyond = rows[::-1].cumsum()[::-1], pretended[::-1].cumsum()[::-1]
     bounds = [int(np.flatnonzero(drawn_beyond >= share * drawn)[-1]) for share in TAILS]
@@ -65,7 +66,6 @@ def wrong_labels(rows: np.ndarray, pretended: np.ndarray) -> WrongLabels | None:
     wrong = min(math.exp(sum(math.log(count + 0.5) for count in counts) / len(counts)), total)
     probability = _never_falling(pretended * (wrong / drawn), rows)
     expected = float(rows @ probability)
-    mispredicted = int(rows[SUSPICION_BINS // 2 :].sum())
     unexplained = max(mispredicted / wrong, 1.0) ** WIDENING
     chance = NORMAL_QUANTILE * math.sqrt(expected + 1)
     low, high = max(expected / unexplained - chance, 0.0), min(expected * unexplained + chance, total)

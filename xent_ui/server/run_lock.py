@@ -114,12 +114,15 @@ class RunLock:
             if run is not None and held:
                 self._enter(run)
 
-    def hurry(self, visit: Visit) -> None:
-        """Give up what could wait; what has begun stands back no longer. The visit has asked for something else."""
+    def hurry(self, visit: Visit, *, gives_up: bool = True) -> None:
+        """What the visit waits for stands back no longer: it has asked for something else.
+
+        Args: gives_up: what could wait and has not begun is given up, since the visit asks for it again.
+        """
         with self._mutex:
             for run in [run for run in self._waiting if run.visit == visit and run.can_wait]:
                 run.can_wait = False
-                if not run.has_begun:
+                if gives_up and not run.has_begun:
                     run.is_wanted = False
                     self._waiting.remove(run)
                     run.turn_comes.notify()

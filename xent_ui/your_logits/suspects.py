@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Suspects
+from xent_core.dump.report import wrong_labels_words
 from xent_core.spreadsheets import harmless
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
@@ -36,7 +37,11 @@ LARGEST_EXPONENT = 700.0  # e to more is no float64
 ORDERS: dict[str, tuple[Callable[[], str], Callable[[], str]]] = {
     "suspicion": (
         lambda: _("Label wrong"),
-        lambda: _("Ranked by how likely the label is wrong, from 0 to 1; equal ones by how clearly the model says so."),
+        lambda: _(
+            "Ranked by an estimate of how likely the label is wrong, from 0 to 1; equal ones by how clearly the model "
+            "says so. It is too sure near 1: of labels at 0.99, 86 of 100 were wrong on test sets, 68 where classes "
+            "overlap."
+        ),
     ),
     "margin": (
         lambda: _("Margin"),
@@ -115,23 +120,17 @@ def _how_many(analysis: DumpAnalysis) -> None:
         st.button(
             _("Look for wrong labels"),
             icon=":material/search:",
-            help=_("Counts the dump anew, and ranks by how likely each label is wrong."),
+            help=_("Counts the dump anew, and ranks by an estimate of how likely each label is wrong."),
             key="dump_look_for_wrong",
             on_click=session.keep,
             args=(LOOK_FOR_WRONG_LABELS, analysis.request.identity),
         )
         return
-    wrong = summary.wrong_labels
-    if wrong is None:
-        return
-    sentence = _("About {expected} of {rows} labels are likely wrong: between {low} and {high}.").format(
-        expected=round(wrong.expected), rows=summary.kept, low=round(wrong.low), high=round(wrong.high)
-    )
     explained = _(
         "Estimated from how much the model speaks against each label, beside labels that are wrong on purpose. "
         "A weak model, or wrong labels where even people are unsure, can mislead it: look at some rows yourself."
     )
-    st.markdown(f"**{markdown_escaped(sentence)}**", help=explained)
+    st.markdown(markdown_escaped(wrong_labels_words(summary)), help=explained)
 
 
 def _order(summary: DumpSummary) -> str:

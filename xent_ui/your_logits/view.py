@@ -353,10 +353,12 @@ def _metrics(summary: DumpSummary) -> None:
         wrong = summary.wrong_labels
         if wrong is not None:
             st.metric(
-                _("wrong labels"),
+                _("wrong labels, estimated"),
                 f"{wrong.low:.0f} – {wrong.high:.0f}",
                 width="content",
-                help=_("How many labels are likely wrong; about {expected:.0f}.").format(expected=wrong.expected),
+                help=_("About {expected:.0f}; what that is worth stands above the suspects.").format(
+                    expected=wrong.expected
+                ),
             )
         if summary.best is not None:
             st.metric(
