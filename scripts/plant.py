@@ -100,7 +100,7 @@ def run(tree: Path, arguments: list[str], limit_s: float, log: Path, plugins: li
         while (done := os.waitpid(process, os.WNOHANG)) == (0, 0):
             if time.monotonic() - began > limit_s:
                 return 124, time.monotonic() - began
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two looks
         return os.waitstatus_to_exitcode(done[1]), time.monotonic() - began
     finally:
         with suppress(ProcessLookupError):

@@ -137,17 +137,17 @@ def _changed_expressions(node: ast.expr) -> Iterator[tuple[str, ast.AST]]:
         case ast.Compare(left, [operation], [right]):
             for other in SWAPS[type(operation)]:
                 kind = "is not" if isinstance(operation, ast.Is | ast.IsNot) else "comparison"
-                yield kind, ast.Compare(left, [other()], [right])  # type: ignore[list-item]
+                yield kind, ast.Compare(left, [other()], [right])
         case ast.Compare(left, [first, second], [middle, right]):
-            yield "comparison", ast.Compare(left, [SWAPS[type(first)][0](), second], [middle, right])  # type: ignore[list-item]
-            yield "comparison", ast.Compare(left, [first, SWAPS[type(second)][0]()], [middle, right])  # type: ignore[list-item]
+            yield "comparison", ast.Compare(left, [SWAPS[type(first)][0](), second], [middle, right])
+            yield "comparison", ast.Compare(left, [first, SWAPS[type(second)][0]()], [middle, right])
         case ast.BoolOp(operation, values):
-            yield "and/or", ast.BoolOp(SWAPS[type(operation)][0](), values)  # type: ignore[arg-type]
+            yield "and/or", ast.BoolOp(SWAPS[type(operation)][0](), values)
             for place in range(len(values)):
                 rest = values[:place] + values[place + 1 :]
                 yield "dropped condition", rest[0] if len(rest) == 1 else ast.BoolOp(operation, rest)
         case ast.BinOp(left, operation, right) if type(operation) in SWAPS and not (_is_text(left) or _is_text(right)):
-            yield "arithmetic", ast.BinOp(left, SWAPS[type(operation)][0](), right)  # type: ignore[arg-type]
+            yield "arithmetic", ast.BinOp(left, SWAPS[type(operation)][0](), right)
         case ast.UnaryOp(ast.Not(), operand):
             yield "dropped not", operand
         case ast.UnaryOp(ast.USub(), operand) if not isinstance(operand, ast.Constant):
@@ -214,7 +214,7 @@ def _is_text(node: ast.expr) -> bool:
 
 def _whole_number(node: ast.expr) -> int | None:
     try:
-        value = ast.literal_eval(node)
+        value = ast.literal_eval(node)  # a node of our own source; also of -1, which is no Constant
     except ValueError:
         return None
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -21,7 +21,7 @@ class Session(AppSession):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.seen: list[Any] = []
         self.woken = 0
-        self._event_loop = SimpleNamespace(call_soon_threadsafe=self._wake, is_closed=lambda: False)  # type: ignore[assignment]
+        self._event_loop = SimpleNamespace(call_soon_threadsafe=self._wake, is_closed=lambda: False)
         self.loop = loop
 
     def __del__(self) -> None:
@@ -31,7 +31,7 @@ class Session(AppSession):
         self.woken += 1
         self.loop.call_soon(callback)
 
-    def _handle_scriptrunner_event_on_event_loop(self, _sender: Any, event: Any, message: Any = None, *_: Any) -> None:  # type: ignore[override]
+    def _handle_scriptrunner_event_on_event_loop(self, _sender: Any, event: Any, message: Any = None, *_: Any) -> None:
         if message == "bad":
             raise ValueError(message)
         self.seen.append(message if event is MESSAGE else event)
@@ -48,7 +48,7 @@ def test_the_messages_of_a_run_wake_the_event_loop_twice_and_keep_their_order() 
     async def run() -> Session:
         session = Session(asyncio.get_running_loop())
         for number in range(16):
-            session._on_scriptrunner_event(None, MESSAGE, forward_msg=number)  # type: ignore[arg-type]
+            session._on_scriptrunner_event(None, MESSAGE, forward_msg=number)
         session._on_scriptrunner_event(None, END)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -63,10 +63,10 @@ def test_the_messages_of_a_run_wake_the_event_loop_twice_and_keep_their_order() 
 def test_what_a_run_has_shown_is_not_kept_until_it_ends() -> None:
     async def run() -> list[Any]:
         session = Session(asyncio.get_running_loop())
-        session._on_scriptrunner_event(None, MESSAGE, forward_msg="first")  # type: ignore[arg-type]
+        session._on_scriptrunner_event(None, MESSAGE, forward_msg="first")
         while not session.seen:
             await asyncio.sleep(message_batches.WAIT_SECONDS)
-        session._on_scriptrunner_event(None, MESSAGE, forward_msg="second")  # type: ignore[arg-type]
+        session._on_scriptrunner_event(None, MESSAGE, forward_msg="second")
         while len(session.seen) < 2:
             await asyncio.sleep(message_batches.WAIT_SECONDS)
         return session.seen
@@ -80,7 +80,7 @@ def test_one_that_fails_costs_the_others_nothing() -> None:
         loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
         session = Session(loop)
         for message in ("one", "bad", "two"):
-            session._on_scriptrunner_event(None, MESSAGE, forward_msg=message)  # type: ignore[arg-type]
+            session._on_scriptrunner_event(None, MESSAGE, forward_msg=message)
         session._on_scriptrunner_event(None, END)
         while END not in session.seen:
             await asyncio.sleep(0)
