@@ -4,6 +4,7 @@ import base64
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from streamlit.testing.v1 import AppTest
@@ -43,6 +44,23 @@ def hidden_data(at: AppTest) -> list[dict[str, Any]]:
     texts = [element.proto.body for element in at.get("html")]
     hidden = [text.removeprefix("<p hidden>").removesuffix("</p>") for text in texts if text.startswith("<p hidden>{")]
     return list(map(json.loads, hidden))
+
+
+def tables(at: AppTest) -> list[list[list[ElementTree.Element]]]:
+    """The cells of the tables that we write as HTML, line by line, the header first."""
+    found = [element.proto.body for element in at.get("html") if "<table" in element.proto.body]
+    return [[list(line) for line in ElementTree.fromstring(body).iter("tr")] for body in found]
+
+
+def lines(at: AppTest, index: int) -> list[list[str]]:
+    """The texts of one of these tables line by line, the header first."""
+    return [["".join(cell.itertext()) for cell in line] for line in tables(at)[index]]
+
+
+def columns(at: AppTest, index: int) -> dict[str, list[str]]:
+    """The texts of one of these tables by the name of the column; that of the names of the lines is ""."""
+    header, *rest = lines(at, index)
+    return dict(zip(header, map(list, zip(*rest, strict=True)), strict=True))
 
 
 def heatmap(at: AppTest, quantity: str) -> np.ndarray:

@@ -5,6 +5,7 @@ import math
 import re
 from html.parser import HTMLParser
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import example, given
@@ -77,3 +78,17 @@ def test_marks_of_the_gauge_that_lie_apart_have_words_each() -> None:
 
     assert ">floor 0.0000<" in page
     assert ">uniform guess 1.0986<" in page
+
+
+def test_a_table_holds_its_texts_and_no_markup_of_others() -> None:
+    page = html.table(["", "<b>"], [["<i>&", html.Marked("</td><script>", "wrong")], ["b", "1"]], label='"<u>"')
+
+    table = ElementTree.fromstring(page)
+    assert [["".join(cell.itertext()) for cell in line] for line in table.iter("tr")] == [
+        ["", "<b>"],
+        ["<i>&", "</td><script>"],
+        ["b", "1"],
+    ]
+    assert {element.tag for element in table.iter()} == {"div", "table", "thead", "tbody", "tr", "th", "td", "span"}
+    assert [cell.get("scope") for cell in table.iter("th")] == ["col", "col", "row", "row"]
+    assert table.find("table").get("aria-label") == '"<u>"'

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from streamlit.testing.v1 import AppTest
 
-from harness.app_test import hidden_data, open_app, run
+from harness.app_test import columns, hidden_data, open_app, run, tables
 from xent_core.presets import PRESETS
 from xent_ui.one_example import live
 from xent_ui.one_example.figures import Line, sweep_lines
@@ -54,8 +54,8 @@ def sheet(app: AppTest) -> Sheet:
 
 
 def table(app: AppTest) -> dict[str, list[str]]:
-    (values,) = [one.value for one in app.table if list(one.value.columns)[-1] == "∂ℓ/∂z"]
-    result: dict[str, list[str]] = values.to_dict("list")
+    found = [columns(app, index) for index in range(len(tables(app)))]
+    (result,) = [table for table in found if list(table)[-1] == "∂ℓ/∂z"]
     return result
 
 
@@ -252,7 +252,7 @@ def test_a_hostile_state_of_the_component_shows_no_exception(junk: Any) -> None:
 def test_names_are_plain_text_in_the_table() -> None:
     app = open_page(change=ODD["names"])
 
-    assert table(app)["class"][0].startswith(r"\!\[x\]\(")
+    assert table(app)[""][0].startswith("![x](")
 
 
 def test_a_legend_cuts_names_that_what_one_points_at_gives_whole() -> None:

@@ -34,18 +34,18 @@ def test_plotly_takes_every_picture_of_every_page(page: str, preset: str, monkey
     drawn: list[go.Figure] = []
 
     def checked(*arguments: object, **named: object) -> go.Figure:
-        made = Figure(*arguments, **named)
+        made = built(*arguments, **named)
         # raises for a property that Plotly does not know; and what it would write out otherwise, such as the name of
         # a scale, its code in the browser may know as something else
-        checked_by_plotly = Figure(made.to_dict())
+        checked_by_plotly = go.Figure(made.to_dict())
         written = json.loads(to_json(made, validate=False))
         written["layout"] = {name: value for name, value in written["layout"].items() if value != []}
         assert json.loads(to_json(checked_by_plotly)) == written
         drawn.append(made)
         return made
 
-    Figure = go.Figure
-    monkeypatch.setattr(theme.go, "Figure", checked)
+    built = theme.Figure
+    monkeypatch.setattr(theme, "Figure", checked)
     at = open_page(page, preset)
 
     assert len(drawn) >= len(at.get("plotly_chart"))

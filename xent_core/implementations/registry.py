@@ -63,10 +63,10 @@ class Implementation:
     reads: str
     pitfalls: tuple[Callable[[Case], Reason | None], ...] = ()
 
-    @property
-    def options(self) -> set[str]:
+    @cached_property
+    def options(self) -> frozenset[str]:
         """The options of F.cross_entropy that it knows."""
-        return set(inspect.signature(self.run).parameters) - {"logits", "target"}
+        return frozenset(inspect.signature(self.run).parameters) - {"logits", "target"}
 
     @cached_property
     def code(self) -> str:

@@ -1,4 +1,4 @@
-"""As HTML: the loss between its marks on a line, and data for a component of ours, which nobody sees."""
+"""As HTML: the loss between its marks on a line, bars, tables, and data for a component, which nobody sees."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from xent_ui.figures.theme import LINE, NEGATIVE, OUTLINE, POSITIVE, TRANSPARENT, USED
+from xent_ui.figures.theme import BLUE, GREEN, LINE, NEGATIVE, ORANGE, OUTLINE, POSITIVE, RED, TRANSPARENT, USED
 from xent_ui.text import number
 
 
@@ -112,6 +112,56 @@ def signed_bars(values: Sequence[float], names: Sequence[str], *, selected: int,
         f'<div role="img" aria-label="{html.escape(told, quote=True)}" style="{style};line-height:18px;'
         f'white-space:nowrap;font-variant-numeric:tabular-nums">{"".join(rows)}</div>'
     )
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The text of a cell that is more than a number: right or wrong, made or used by a step, or not there yet."""
+
+    text: str
+    tone: Literal["right", "wrong", "made", "used", "pale"]
+
+
+_MIXED = "color:color-mix(in srgb,{} 70%,currentColor)"  # darker on a light ground, lighter on a dark one
+_GROUND = "background:color-mix(in srgb,{} 25%,transparent)"
+_TONES = {
+    "right": _MIXED.format(GREEN),
+    "wrong": _MIXED.format(RED),
+    "made": _GROUND.format(BLUE),
+    "used": _GROUND.format(ORANGE),
+    "pale": "opacity:.6",
+}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str | Marked]], *, label: str) -> str:
+    """Texts in lines and columns, the first of each line its name, as HTML; numbers stand below each other.
+
+    Streamlit's own table reads every cell as Markdown, which takes a browser longer than a picture.
+
+    Args: label: what the table is, for who does not see it.
+    """
+    head = "".join(f'<th scope="col" style="{_edge(k)}">{html.escape(name)}</th>' for k, name in enumerate(header))
+    lines = "".join(f"<tr>{''.join(map(_cell, row, range(len(row))))}</tr>" for row in rows)
+    return (
+        '<div tabindex="0" style="overflow-x:auto"><table style="width:100%;border-collapse:collapse;font-size:14px;'
+        f'white-space:nowrap;font-variant-numeric:tabular-nums" aria-label="{html.escape(label, quote=True)}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def _cell(cell: str | Marked, column: int) -> str:
+    if isinstance(cell, Marked):
+        tag = "strong" if cell.tone == "made" else "span"
+        words = f'<{tag} style="{_TONES[cell.tone]}">{html.escape(cell.text)}</{tag}>'
+    else:
+        words = html.escape(cell)
+    kind, scope = ("th", ' scope="row"') if column == 0 else ("td", "")
+    return f'<{kind}{scope} style="{_edge(column)}">{words}</{kind}>'
+
+
+def _edge(column: int) -> str:
+    side = "left" if column == 0 else "right"
+    return f"padding:4px 8px;border-bottom:1px solid {LINE};text-align:{side};font-weight:400"
 
 
 def hidden_json(data: Mapping[str, Any]) -> str:

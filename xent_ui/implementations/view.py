@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import streamlit as st
 from torch import Tensor
@@ -13,16 +14,17 @@ from xent_core import Problem, compare, evaluate
 from xent_core.distance import largest_finite
 from xent_core.implementations import IMPLEMENTATIONS, REASONS, Entry, Reason, RowWorked, row_worked
 from xent_ui.figures import heatmap
+from xent_ui.figures.html import Marked
 from xent_ui.implementations.state import ROUTE, SCALE, SCALES, WORKED_ROW
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
 from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, markdown_escaped, number, short, size_words
 from xent_ui.widgets.matrices import gradient_heatmap
-from xent_ui.widgets.number_tables import markdown_table
+from xent_ui.widgets.number_tables import text_table
 
 MAX_TERMS = 6  # of a sum with numbers in it
-YES, NO = ":green[✓]", ":red[✗]"
+YES, NO = Marked("✓", "right"), Marked("✗", "wrong")
 
 
 def scale_slider() -> int:
@@ -57,13 +59,14 @@ def overview(entries: Sequence[Entry], sheet: Sheet) -> None:
     differing = [entry for entry in entries if not entry.agrees]
     lines, why = st.columns([5, 4], gap="medium") if differing else (st.container(), st.container())
     with lines, st.container(key="routes"):
-        markdown_table(
+        text_table(
             [name_of(entry) for entry in entries],
             {
                 _("agrees"): [YES if entry.agrees else NO for entry in entries],
                 _("loss"): [loss_words(entry) for entry in entries],
                 _("largest difference"): [difference_words(entry) for entry in entries],
             },
+            label=_("Every route, and whether it agrees"),
         )
     if differing:
         with why, st.container(key="why_not"):
@@ -120,24 +123,30 @@ def _value_words(name: str, value: object, sheet: Sheet) -> str:
 
 def break_map(problem: Problem) -> None:
     """For every route and factor: whether it holds, or how it fails."""
-    runs = {scale: compare(scaled(problem, scale)) for scale in SCALES}
-    symptoms = {
+    words = {
         "cannot run": NO,
-        "NaN": ":red[NaN]",
-        "inf": ":red[inf]",
-        "0": ":red[0]",
-        "NaN gradient": ":red[∇\u00a0NaN]",
-        "off": ":red[≠]",
+        "NaN": Marked("NaN", "wrong"),
+        "inf": Marked("inf", "wrong"),
+        "0": Marked("0", "wrong"),
+        "NaN gradient": Marked("∇ NaN", "wrong"),
+        "off": Marked("≠", "wrong"),
     }
-    markdown_table(
-        [name_of(entry) for entry in runs[1]],
-        {f"×{scale}": [symptoms.get(entry.symptom, YES) for entry in entries] for scale, entries in runs.items()},
+    text_table(
+        [_(implementation.name) for implementation in IMPLEMENTATIONS],
+        {f"×{scale}": [words.get(symptom, YES) for symptom in _symptoms(problem, scale)] for scale in SCALES},
+        label=_("Which routes survive large logits"),
     )
     st.caption(
         _("{yes} agrees · ≠ another number · ∇ NaN: the loss holds, the gradient does not · {no} cannot run").format(
             yes="✓", no="✗"
         )
     )
+
+
+@lru_cache(maxsize=8 * len(SCALES))
+def _symptoms(problem: Problem, scale: float) -> list[str]:
+    """How each route fails; remembered, since another page or a factor on this one changes nothing in it."""
+    return [entry.symptom for entry in compare(scaled(problem, scale))]
 
 
 def route_chooser(entries: Sequence[Entry]) -> int:
@@ -195,22 +204,22 @@ def worked_row(problem: Problem, row: int, sheet: Sheet) -> None:
     """exp, sum, softmax and their logarithm of one row, by hand and by PyTorch, class by class."""
     worked = row_worked(problem, row)
     st.latex(sum_latex(worked, decimals()))
-    softmax = {
+    softmax: dict[str, Sequence[str | Marked]] = {
         "z" if problem.temperature == 1 else "z/T": _numbers(worked.logits),
         "exp": _numbers(worked.exp),
         "exp / sum": _numbers(worked.softmax_by_hand),
         "F.softmax": _numbers(worked.softmax),
         _("equal"): _ticks(worked.softmax_agrees),
     }
-    logarithm = {
+    logarithm: dict[str, Sequence[str | Marked]] = {
         "log(F.softmax)": _numbers(worked.log_of_softmax),
         "F.log_softmax": _numbers(worked.log_softmax),
         _("equal"): _ticks(worked.log_softmax_agrees),
     }
-    names = [markdown_escaped(name) for name in sheet.class_names]
-    for column, values in zip(st.columns([5, 4], gap="medium"), (softmax, logarithm), strict=True):
+    labels = (_("Softmax by hand and by PyTorch"), _("Its logarithm by hand and by PyTorch"))
+    for column, values, label in zip(st.columns([5, 4], gap="medium"), (softmax, logarithm), labels, strict=True):
         with column:
-            markdown_table(names, values)
+            text_table(sheet.class_names, values, label=label)
     off = [
         (name, float(difference.max()))
         for name, difference, agrees in (
@@ -237,5 +246,5 @@ def _numbers(values: Tensor) -> list[str]:
     return [number(value, decimals()) for value in heatmap.as_array(values).tolist()]
 
 
-def _ticks(agrees: Tensor) -> list[str]:
+def _ticks(agrees: Tensor) -> list[Marked]:
     return [YES if one else NO for one in agrees.tolist()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -32,6 +31,7 @@ from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short, short_names
 from xent_ui.widgets import row_chooser
 from xent_ui.widgets.matrices import CHART_CONFIG, one_matrix
+from xent_ui.widgets.number_tables import text_table
 from xent_ui.widgets.row_chooser import FRESH, FROM_BATCH, SOURCE
 
 CURVE_POINTS = 121
@@ -332,8 +332,7 @@ def _simplex(current: Draft, evaluation: Evaluation) -> None:
 def _table(current: Draft, evaluation: Evaluation) -> None:
     """The numbers of the component once more, for who cannot use it."""
     sheet, digits = current.sheet, decimals()
-    columns: dict[str, Any] = {
-        _("class"): [markdown_escaped(name) for name in sheet.class_names],
+    columns = {
         "z": [number(x, digits) for x in evaluation.problem.logits[0].tolist()],
         "p": [number(x, digits) for x in evaluation.probs[0].tolist()],
         "v": [number(x, digits) for x in evaluation.effective_target[0].tolist()],
@@ -341,7 +340,7 @@ def _table(current: Draft, evaluation: Evaluation) -> None:
     }
     loss = number(float(evaluation.row_loss[0]), digits)
     st.markdown(f"**{_('The row as a table')}** ℓ = {loss}")
-    st.table(pd.DataFrame(columns), hide_index=True, border="horizontal", alt=_("The numbers of the row"))
+    text_table(sheet.class_names, columns, label=_("The numbers of the row"))
     typed = ", ".join(number_text(float(x)) for x in evaluation.problem.logits[0].double().tolist()[:8])
     if current.sheet != current.origin:
         st.caption(_("Tried out: [{typed}]. The batch keeps its own row until you use this one.").format(typed=typed))

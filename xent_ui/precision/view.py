@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 import pandas as pd
 import streamlit as st
@@ -33,7 +33,7 @@ from xent_ui.state.sheet import MAX_CLASSES, MAX_ROWS, Sheet, number_text
 from xent_ui.table.options import decimals
 from xent_ui.text import MINUS, _, latex, number, power_of_ten, short, short_names, size_words
 from xent_ui.widgets.matrices import CHART_CONFIG
-from xent_ui.widgets.number_tables import markdown_table
+from xent_ui.widgets.number_tables import text_table
 from xent_ui.widgets.segments import segmented_choice
 
 MAX_DECIMALS = 10
@@ -86,7 +86,7 @@ def table(runs: Runs) -> None:
         _("largest number"): lambda run: power_of_ten(torch.finfo(run.dtype).max),
     }
     columns = {name: [words(run) for words in rows.values()] for name, run in runs.items()}
-    markdown_table(list(rows), columns)
+    text_table(list(rows), columns, label=_("Loss and gradient in each dtype"))
 
 
 def _loss(loss: Rounded) -> str:
@@ -95,7 +95,7 @@ def _loss(loss: Rounded) -> str:
 
 def _digits(value: float) -> str:
     """A number with four digits that are not leading zeros, so that the dtypes can be told apart."""
-    return number(value, _decimals_for(abs(value))) if not 0 < abs(value) < 1e-6 else short(value)
+    return number(value, _decimals_for(abs(value))) if not 0 < abs(value) < 1e-6 else f"{value:.3e}".replace("-", MINUS)
 
 
 def _decimals_for(size: float) -> int:
@@ -268,13 +268,19 @@ def curves(choice: str, sheet: Sheet) -> None:
     st.caption(
         _("All logits times a factor. Solid: log_softmax. Dotted: log(softmax). Crosses on top: NaN or infinity.")
     )
-    lines = scale_sweep(problem_of(choice, sheet))
+    lines = _scale_sweep(problem_of(choice, sheet))
     RUN_LOCK.pause_for_others()
     left, right = st.columns(2)
     with left:
         _chart(_curves(lines, [line.loss_errors for line in lines]), "loss", _("logits ×"), loss)
     with right:
         _chart(_curves(lines, [line.grad_errors for line in lines]), "gradient", _("logits ×"), gradient)
+
+
+@lru_cache(maxsize=16)
+def _scale_sweep(problem: Problem) -> list[ErrorLine]:
+    """Remembered, since it takes longer than the rest of the page and only another table changes it."""
+    return scale_sweep(problem)
 
 
 @cache

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from xent_core.row_trace import Step, Trace
+from xent_ui.figures import html
+from xent_ui.figures.html import Marked
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
-from xent_ui.step_by_step.stage import LINE_NAMES, Stage, chosen_class, floats, headers, nowrap, shown_classes, title_of
+from xent_ui.step_by_step.stage import LINE_NAMES, Stage, chosen_class, floats, headers, shown_classes, title_of
 from xent_ui.step_by_step.state import CELL_IS_GRADIENT
 from xent_ui.step_by_step.step_formulas import step_formula
 from xent_ui.table.options import decimals
@@ -24,19 +25,14 @@ def chain_table(trace: Trace, stage: Stage, sheet: Sheet) -> None:
     shown = shown_classes(trace)
     sides = [False, True] if len(shown) <= MAX_BOTH else [stage.backward]
     header: list[str] = []
-    rows: list[list[str]] = [[] for _step in trace]
+    rows: list[list[str | Marked]] = [[] for _step in trace]
     for side, gradient in enumerate(sides):
-        # a table has no two columns of one name, and no class has this space in its name
-        apart = "\u200b" * side
-        header += [
-            (_("gradient ↑") if gradient else _("value ↓")) + "\u200b\u200b",
-            *(h + apart for h in headers(trace, sheet)),
-        ]
+        header += [_("gradient ↑") if gradient else _("value ↓"), *headers(trace, sheet)]
         for row, step in zip(rows, trace, strict=True):
-            mark = "▶\u00a0" if step.name == stage.step.name and gradient == stage.backward else ""
-            row.append(mark + (nowrap(LINE_NAMES[step.name]) if side == 0 else ""))
+            mark = "▶ " if step.name == stage.step.name and gradient == stage.backward else ""
+            row.append(mark + (LINE_NAMES[step.name] if side == 0 else ""))
             row += _cells(trace, stage, step, gradient, shown)
-    st.table(pd.DataFrame(rows, columns=header), hide_index=True, border="horizontal", alt=_("The chain of steps"))
+    st.html(html.table(header, rows, label=_("The chain of steps")))
     legend = [f":orange-background[{_('used')}] → :blue-background[**{_('made')}**]"]
     if len(shown) < sheet.num_classes:
         legend.append(
@@ -87,23 +83,23 @@ def _formula_of_any_cell(trace: Trace, sheet: Sheet) -> None:
         st.caption(_(step.rule) if gradient else title_of(step))
 
 
-def _cells(trace: Trace, stage: Stage, step: Step, gradient: bool, shown: Sequence[int]) -> list[str]:
+def _cells(trace: Trace, stage: Stage, step: Step, gradient: bool, shown: Sequence[int]) -> list[str | Marked]:
     """The numbers of one side of one step; a single one stands in the middle, with lines to both sides."""
-    style = _style(trace, stage, step, gradient=gradient)
     numbers = floats(step, gradient=gradient)
     if not step.is_scalar:
-        return [style.format(number(numbers[c], decimals())) for c in shown]
-    cells = [":gray[──]"] * len(shown)
-    cells[(len(shown) - 1) // 2] = style.format(number(numbers[0], decimals()))
+        return [_marked(numbers[c], trace, stage, step, gradient=gradient) for c in shown]
+    cells: list[str | Marked] = [Marked("──", "pale")] * len(shown)
+    cells[(len(shown) - 1) // 2] = _marked(numbers[0], trace, stage, step, gradient=gradient)
     return cells
 
 
-def _style(trace: Trace, stage: Stage, step: Step, *, gradient: bool) -> str:
-    """Markdown around a number: made, used, already there, or yet to come."""
+def _marked(value: float, trace: Trace, stage: Stage, step: Step, *, gradient: bool) -> str | Marked:
+    """A number: made, used, already there, or yet to come."""
+    text = number(value, decimals())
     if step.name == stage.step.name and gradient == stage.backward:
-        return ":blue-background[**{}**]"
+        return Marked(text, "made")
     if step.name in (stage.used_gradients if gradient else stage.used_values):
-        return ":orange-background[{}]"
+        return Marked(text, "used")
     index = [one.name for one in trace].index(step.name)
     made_at = 2 * len(trace) - 1 - index if gradient else index
-    return "{}" if made_at < stage.index else ":gray[{}]"
+    return text if made_at < stage.index else Marked(text, "pale")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xent_core.row_trace import Step, Trace
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
-from xent_ui.text import MINUS, _, markdown_escaped, short_names
+from xent_ui.text import MINUS, _, short_names
 from xent_ui.widgets.row_chooser import CLASS
 
 MAX_SHOWN = 10  # classes; of more, the label and the most probable ones
@@ -108,11 +108,6 @@ def floats(step: Step, *, gradient: bool = False) -> list[float]:
 
 
 def headers(trace: Trace, sheet: Sheet) -> list[str]:
-    """The names of the shown classes for the head of a table, the label marked, as Markdown."""
+    """The names of the shown classes for the head of a table, the label marked."""
     names = short_names(sheet.class_names)
-    return [nowrap(names[c] + (" = y" if c == trace.label else "")) for c in shown_classes(trace)]
-
-
-def nowrap(text: str) -> str:
-    """A plain text as Markdown that is not broken into lines."""
-    return markdown_escaped(text).replace(" ", "\u00a0")
+    return [names[c] + (" = y" if c == trace.label else "") for c in shown_classes(trace)]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from xent_core.row_trace import Step, Trace
-from xent_ui.figures import bars, heatmap, theme
+from xent_ui.figures import bars, heatmap, html, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
@@ -22,7 +21,6 @@ from xent_ui.step_by_step.stage import (
     chosen_class,
     floats,
     headers,
-    nowrap,
     shown_classes,
     title_of,
 )
@@ -194,11 +192,8 @@ def cancellation(trace: Trace, sheet: Sheet) -> None:
         _("∂L/∂a, fused"): floats(fused["scaled"], gradient=True),
         _("∂L/∂z = ∂L/∂a / T"): floats(fused["logits"], gradient=True),
     }
-    table = [[nowrap(name), *(number(values[c], decimals()) for c in shown)] for name, values in rows.items()]
-    header = ["\u200b", *headers(trace, sheet)]
-    st.table(
-        pd.DataFrame(table, columns=header), hide_index=True, border="horizontal", alt=_("The gradient by both routes")
-    )
+    lines = [[name, *(number(values[c], decimals()) for c in shown)] for name, values in rows.items()]
+    st.html(html.table(["", *headers(trace, sheet)], lines, label=_("The gradient by both routes")))
     largest = float(trace.route_difference.max())
     if trace.unfused_agrees:
         words = _("Both routes agree. Largest difference: {difference}.")

@@ -1,16 +1,18 @@
-"""Matrices as tables with their exact numbers, and as CSV."""
+"""Matrices as tables with their exact numbers, and as CSV; and tables of a few lines to read."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 from torch import Tensor
 
 from xent_core.spreadsheets import harmless
+from xent_ui.figures import html
+from xent_ui.figures.html import Marked
 from xent_ui.state.sheet import Sheet, number_texts
 from xent_ui.text import _
 
@@ -65,6 +67,9 @@ def csv_text(
     return out.getvalue()
 
 
-def markdown_table(names: Sequence[str], columns: dict[str, list[str]]) -> None:
-    """Texts in columns, a name before each line; all of it Markdown."""
-    st.table(pd.DataFrame(columns, index=list(names)), border="horizontal")
+def text_table(names: Sequence[str], columns: Mapping[str, Sequence[str | Marked]], *, label: str) -> None:
+    """Texts in columns, a name before each line; nothing in them is markup.
+
+    Args: label: what the table is, for who does not see it.
+    """
+    st.html(html.table(["", *columns], list(zip(names, *columns.values(), strict=True)), label=label))

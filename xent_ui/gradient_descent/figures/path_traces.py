@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xent_ui.figures import heatmap
 from xent_ui.figures.heatmap import LARGEST_DRAWN
-from xent_ui.figures.theme import BLUE, GRADIENT, GREY, OUTLINE, PROBABILITY, PURPLE, TRANSPARENT, Scale
+from xent_ui.figures.theme import BLUE, GRADIENT, GREY, OUTLINE, PROBABILITY, PURPLE, TRANSPARENT, Scale, typed_array
 from xent_ui.gradient_descent.figures.path_values import FrameConstants, Labels, PathValues
 from xent_ui.text import number, plotly_escaped
 
@@ -55,7 +55,7 @@ class MatrixTraces:
         data: list[dict[str, Any]] = []
         for values, scale, _bound, _axes in self._matrices(path, constants):
             z = _float32(values[index])
-            matrix: dict[str, Any] = {"type": "heatmap", "z": z}
+            matrix: dict[str, Any] = {"type": "heatmap", "z": typed_array(z)}
             if heatmap.prints_numbers(*z.shape):
                 matrix["text"] = heatmap.printed_numbers(z, scale, constants.decimals)
             data.append(matrix)
@@ -151,11 +151,11 @@ def _float32(values: Tensor) -> np.ndarray:
 def _non_finite(z: np.ndarray) -> dict[str, Any]:
     """A text in each cell that holds NaN or an infinity."""
     texts = [["" if math.isfinite(value) else number(value) for value in row] for row in z.tolist()]
-    return {"z": np.zeros(z.shape, dtype=np.int8), "text": texts}
+    return {"z": typed_array(np.zeros(z.shape, dtype=np.int8)), "text": texts}
 
 
 def _ternary(points: np.ndarray) -> dict[str, Any]:
-    a, b, c = np.ascontiguousarray(points.T.astype(np.float32))
+    a, b, c = map(typed_array, points.T.astype(np.float32))
     return {"type": "scatterternary", "a": a, "b": b, "c": c}
 
 
