@@ -28,6 +28,7 @@ AIM, LIMIT = 1.2, 6.0
 AIM_DASH, LIMIT_DASH = 0.9, 4.5
 SLIDER = ".st-key-live .logit[role=slider]"
 LOSS = ".st-key-live [data-quantity=loss]"
+LABEL = 1  # of the first digit: the loss follows its logit
 
 Step = Callable[[int], None]
 
@@ -114,12 +115,12 @@ def _steps(page: Page, step: Step, event: str, pause_ms: int, count: int) -> lis
 
 
 def _arrow_keys(page: Page) -> Step:
-    page.locator(SLIDER).first.focus()
+    page.locator(SLIDER).nth(LABEL).focus()
     return lambda i: page.keyboard.press(_to_and_fro(i))
 
 
 def _drag(page: Page) -> Step:
-    box = page.locator(SLIDER).nth(1).bounding_box()
+    box = page.locator(SLIDER).nth(LABEL).bounding_box()
     assert box is not None
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, y)
@@ -128,7 +129,7 @@ def _drag(page: Page) -> Step:
 
 
 def _typing(page: Page) -> Step:
-    box = page.locator(".st-key-live .typed").first
+    box = page.locator(".st-key-live .typed").nth(LABEL)
 
     def step(i: int) -> None:
         box.fill(f"{1.5 + i % 7 / 8}")  # what is timed begins with Enter

@@ -283,3 +283,28 @@ def test_where_the_open_cell_cannot_be_found_the_editor_sends_its_edits_itself(
     line.send()
 
     expect_answer(page, logits, target_of(3))
+
+
+CHOOSE = """() => {
+    const enter = { key: "Enter", code: "Enter", bubbles: true, cancelable: true };
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { ...enter, keyCode: 13, isComposing: true }));
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { ...enter, keyCode: 229 }));
+}"""
+
+
+def test_an_input_method_types_into_a_cell(page: Page, app_url: str) -> None:
+    """As with Chinese or Japanese: keys are a composition first, and Enter ends it before it ends the cell."""
+    logits = open_batch(page, app_url)
+    method = page.context.new_cdp_session(page)
+    select_cell(page, editor(page, "logits"), 0, 1)
+    for row, text in enumerate(["-2.5", "12", "0.75"]):
+        page.keyboard.press("Enter")  # opens the cell, its old text selected
+        expect(page.get_by_test_id("portal").locator("textarea, input")).to_be_focused()
+        for end in range(1, len(text) + 1):
+            method.send("Input.imeSetComposition", {"text": text[:end], "selectionStart": end, "selectionEnd": end})
+        page.evaluate(CHOOSE)
+        method.send("Input.insertText", {"text": text})
+        page.keyboard.press("Enter")
+        logits[row, 0] = float(text)
+
+    expect_answer(page, logits, target_of(3))
