@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from xent_ui.figures.theme import BLUE, GREEN, LINE, NEGATIVE, ORANGE, OUTLINE, POSITIVE, RED, TRANSPARENT, USED
+from xent_ui.figures.theme import BLUE, GREEN, GRID, LINE, NEGATIVE, ORANGE, OUTLINE, POSITIVE, RED, TRANSPARENT, USED
 from xent_ui.text import number
 
 
@@ -143,7 +143,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str | Marked]], *, labe
     head = "".join(f'<th scope="col" style="{_edge(k)}">{html.escape(name)}</th>' for k, name in enumerate(header))
     lines = "".join(f"<tr>{''.join(map(_cell, row, range(len(row))))}</tr>" for row in rows)
     return (
-        '<div tabindex="0" style="overflow-x:auto"><table style="width:100%;border-collapse:collapse;font-size:14px;'
+        '<div tabindex="0" style="overflow-x:auto">'
+        '<table style="min-width:min(100%,44rem);border-collapse:collapse;font-size:14px;'
         f'white-space:nowrap;font-variant-numeric:tabular-nums" aria-label="{html.escape(label, quote=True)}">'
         f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
@@ -160,8 +161,8 @@ def _cell(cell: str | Marked, column: int) -> str:
 
 
 def _edge(column: int) -> str:
-    side = "left" if column == 0 else "right"
-    return f"padding:4px 8px;border-bottom:1px solid {LINE};text-align:{side};font-weight:400"
+    side = "left;white-space:normal" if column == 0 else "right"
+    return f"padding:4px 8px;border-bottom:1px solid {GRID};text-align:{side};font-weight:400"
 
 
 def hidden_json(data: Mapping[str, Any]) -> str:
