@@ -220,6 +220,35 @@ def test_frames_run_evenly_from_the_start_to_the_end(steps: int, rows: int, clas
     assert max(np.diff(points)) - min(np.diff(points)) <= 1
 
 
+def test_a_long_path_in_the_simplex_is_as_curved_as_a_short_one() -> None:
+    """It turns most in its first steps; between every 40th of 2000 points alone it would be more than 0.2 away."""
+    logits = torch.tensor([[3.0, 0, -3]] * 3, requires_grad=True)
+    stepper, target = torch.optim.SGD([logits], lr=3.0), torch.tensor([2, 1, 0])
+    path = [logits.detach().softmax(1)[0].numpy()]
+    for _ in range(2000):
+        stepper.zero_grad()
+        F.cross_entropy(logits, target).backward()
+        stepper.step()
+        path.append(logits.detach().softmax(1)[0].numpy())
+
+    app = ask(open_page(replace(WORKED, logits=(("3", "0", "-3"),) * 3)), learning_rate=3.0, steps=2000)
+    trace = next(trace for trace in spec(app)["data"] if trace["type"] == "scatterternary")
+    line = np.stack([array(trace[name]) for name in "abc"], axis=1)
+    row = line[: np.flatnonzero(np.isnan(line[:, 0]))[0]]
+
+    assert _farthest(np.stack(path), row) < 0.005
+    assert _farthest(np.stack(path), np.stack(path)[::40]) > 0.2
+
+
+def _farthest(points: np.ndarray, line: np.ndarray) -> float:
+    """How far the points lie from the line through its corners, at most."""
+    starts, sides = line[:-1], np.diff(line, axis=0)
+    lengths = np.maximum((sides**2).sum(1), 1e-30)
+    along = (((points[:, None] - starts) * sides).sum(2) / lengths).clip(0, 1)
+    nearest = starts + along[..., None] * sides
+    return float(np.linalg.norm(points[:, None] - nearest, axis=2).min(1).max())
+
+
 def test_more_steps_than_the_batch_allows_are_cut() -> None:
     app = ask(open_page(), steps=10_000)
     app.session_state["visit"].sheet = WORKED.resized(64, 64)

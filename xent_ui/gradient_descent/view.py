@@ -224,6 +224,7 @@ def player(path: Descent, sheet: Sheet) -> None:
         points,
         path.probs_at(points),
         path.grad_logits[points],
+        path.probs_at(player_figure.line_points(path.steps, sheet.num_rows)),
         path.loss.tolist(),
         path.grad_norm.tolist(),
         path.actual_change.tolist(),

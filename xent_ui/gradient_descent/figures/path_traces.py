@@ -75,10 +75,10 @@ class SimplexTraces:
     """The probabilities of three classes as points in a triangle, with the path of each row."""
 
     def __init__(self, path: PathValues, constants: FrameConstants) -> None:
-        points = path.probs.double().numpy()  # (F, N, 3)
+        points, line = (probs.double().numpy() for probs in (path.probs, path.line_probs))  # (F, N, 3), (P, N, 3)
         n = points.shape[1]
         gap = np.full((1, n, SIMPLEX_CLASSES), np.nan)
-        joined = np.concatenate([points, gap]).transpose(1, 0, 2).reshape(-1, SIMPLEX_CLASSES)
+        joined = np.concatenate([line, gap]).transpose(1, 0, 2).reshape(-1, SIMPLEX_CLASSES)
         names = [plotly_escaped(name) for name in constants.row_names]
         self.traces: list[dict[str, Any]] = [
             {

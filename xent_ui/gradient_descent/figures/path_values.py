@@ -17,6 +17,7 @@ class PathValues:
     Attributes:
       points: which points of the path are frames, in order, (F).
       probs, grads: at these points, shape (F, N, C).
+      line_probs: at the points between which the simplex draws lines, shape (P, N, C).
       loss, grad_norm: at every point, (K + 1).
       actual, predicted: change of the loss at every step, (K).
     """
@@ -24,6 +25,7 @@ class PathValues:
     points: Sequence[int]
     probs: Tensor
     grads: Tensor
+    line_probs: Tensor
     loss: Sequence[float]
     grad_norm: Sequence[float]
     actual: Sequence[float]

@@ -16,6 +16,7 @@ from xent_ui.gradient_descent.figures.path_traces import (
     CHANGE_AXIS,
     LOSS_AXIS,
     NORM_AXIS,
+    SIMPLEX_CLASSES,
     CurveTraces,
     MatrixTraces,
     SimplexTraces,
@@ -26,6 +27,7 @@ from xent_ui.gradient_descent.figures.player_layout import PlayerLayout
 from xent_ui.text import number
 
 MAX_FRAMES = 51
+MAX_ROW_POINTS, MAX_LINE_POINTS = 300, 12_000  # of the lines: of a row, and of all rows together
 # of the frames, so that a page of 64×64 stays below two megabytes
 MAX_FRAME_BYTES = 1_500_000
 # what a cell takes in the page: a float32 in base 64, and its printed number
@@ -39,6 +41,13 @@ def frame_points(steps: int, num_rows: int, num_classes: int) -> list[int]:
     room = int(MAX_FRAME_BYTES / (2 * num_rows * num_classes * cell_bytes))
     count = min(steps + 1, MAX_FRAMES, max(2, room))
     return sorted({round(i * steps / max(count - 1, 1)) for i in range(count)})
+
+
+def line_points(steps: int, num_rows: int) -> list[int]:
+    """Between which points of a path the simplex draws lines: close to each other at the start, where it turns most."""
+    count = min(steps, MAX_ROW_POINTS, MAX_LINE_POINTS // num_rows)
+    close = {round(steps * (i / count) ** 3) for i in range(count + 1)} if count else set()
+    return sorted({*frame_points(steps, num_rows, SIMPLEX_CLASSES), *close})
 
 
 def player(path: PathValues, constants: FrameConstants, labels: Labels) -> go.Figure:

@@ -15,8 +15,7 @@ from xent_ui.gradient_descent.figures.path_traces import CHANGE_AXIS, LOSS_AXIS,
 from xent_ui.gradient_descent.figures.path_values import FrameConstants, Labels, PathValues
 from xent_ui.text import plotly_escaped
 
-# drawing a frame takes a browser about 75 ms
-PLAY_MS, MIN_FRAME_MS, MAX_FRAME_MS = 7000, 100, 500
+PLAY_MS, MAX_FRAME_MS = 7000, 500  # of all frames, of which there are at most 51, and of one
 # pixels
 CONTROLS, TITLE, NAMES, GAP, BOTTOM = 84, 24, 20, 14, 40
 MAX_MATRIX, MIN_MATRIX = 420, 60
@@ -211,7 +210,7 @@ class PlayerLayout:
         }
 
     def _buttons(self, count: int, labels: Labels) -> dict[str, Any]:
-        duration = min(max(PLAY_MS // count, MIN_FRAME_MS), MAX_FRAME_MS)
+        duration = min(PLAY_MS // count, MAX_FRAME_MS)
         playing = {
             "frame": {"duration": duration, "redraw": True},
             "transition": {"duration": 0},
