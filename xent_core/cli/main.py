@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from xent_core.cli import analyse_command, doctor_command, problem_commands
-from xent_core.cli.column_options import options_of
+from xent_core.columns import options_of
 from xent_core.language import N_, _
 
 
@@ -65,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
         given = sys.argv[1:] if argv is None else list(argv)
         for answer in getattr(error, "answers", ()):  # each as a command that reads the file so
-            print(f"  {parser.prog} {shlex.join([*given, *options_of(answer)])}", file=sys.stderr)
+            end = given.index("--") if "--" in given else len(given)  # what follows that is no option
+            again = [*given[:end], *options_of(answer), *given[end:]]
+            print(f"  {parser.prog} {shlex.join(again)}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:  # safetensors need a package of their own
         words = _("This needs the package {name}: pip install {name}").format(name=error.name)

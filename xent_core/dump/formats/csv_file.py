@@ -63,9 +63,8 @@ def open_csv(raw: RawFile) -> OpenFile:
     reading = replace(
         reading, notes=layout.notes, class_names=reading.class_names if layout.has_header else choices.class_names
     )
-    schema = text.schema(
-        [column for column in names if column not in reading.unused], frozenset(reading.target), reading
-    )
+    used = [column for column in names if column in reading.keys or column not in reading.unused]
+    schema = text.schema(used, frozenset(reading.target), reading)
     return text.opened(raw, schema, lambda table: open_reading(name, table, schema, reading, close=raw.file.close))
 
 
@@ -106,7 +105,7 @@ class _CsvText:
         import pyarrow as pa
 
         kinds = dict(self._layout.columns)
-        texts = set() if reading is None else {reading.ids, reading.text, reading.image}
+        texts = set() if reading is None else {reading.ids, reading.text, reading.image, *reading.keys}
         classes = () if reading is None else reading.classes
 
         def kind(column: str) -> Any:
