@@ -1,11 +1,14 @@
 """Which columns of a table are what: by rule, said in a sentence, and never by a guess."""
 
+import argparse
+import contextlib
 import gzip
 import io
 import json
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +22,10 @@ from hypothesis import strategies as st
 
 from xent_core import Problem
 from xent_core.__main__ import main
+from xent_core.cli.column_options import add_columns
 from xent_core.codec import read_file, to_csv
 from xent_core.column_rule import decide
-from xent_core.columns import Column, ColumnChoices, UnclearColumns
+from xent_core.columns import Column, ColumnChoices, UnclearColumns, choices_of, few
 from xent_core.dump import InvalidDump, analyse
 
 ROWS, CLASSES = 60, 3
@@ -323,6 +327,15 @@ LAYOUTS = {
     "blank lines": b"\n  \n" + table({**named(), "label": WORDS}).replace(b"\n", b"\n\n"),
     "lines of Windows": table({**named(), "label": WORDS}).replace(b"\n", b"\r\n"),
     "quoted cells with line feeds": table({**named(), "label": WORDS, "note": ['"a,\nb"'] * ROWS}),
+    "lines of an old Macintosh": table({**named(), "label": WORDS}).replace(b"\n", b"\r"),
+    "a line for Excel": b"sep=;\r\n" + table({**named(), "label": WORDS}, separator=";").replace(b"\n", b"\r\n"),
+    "a comment for a header": b"# written by us, in 2026\n# "
+    + table({**named(), "label": [f"{label:.18e}" for label in LABELS]}),
+    "one space": table({**named(), "label": WORDS}, separator=" "),
+    "a comment before columns of one width": b"# cat  dog  bird  label\n"
+    + "".join(
+        f"  {a:>12} {b:>12}  {c:>12}   {d} \n" for (a, b, c), d in zip(LOGITS.tolist(), WORDS, strict=True)
+    ).encode(),
     "gzip": gzip.compress(table({**named(), "label": WORDS})),
     "gzip in two parts": gzip.compress(table({**named(), "label": WORDS})[:200])
     + gzip.compress(table({**named(), "label": WORDS})[200:]),
@@ -338,6 +351,15 @@ def packed(data: bytes, codec: str) -> bytes:
 
 LAYOUTS["bz2"] = packed(table({**named(), "label": WORDS}), "bz2")
 LAYOUTS["zstd"] = packed(table({**named(), "label": WORDS}), "zstd")
+
+
+@pytest.mark.parametrize("case", [case for case in LAYOUTS if LAYOUTS[case].isascii()])
+def test_show_reads_the_same_layouts(case: str) -> None:
+    document = read_file("t.csv", LAYOUTS[case])
+
+    assert document.class_names == NAMES
+    assert document.problem.target.tolist() == LABELS
+    np.testing.assert_allclose(document.problem.logits.double().numpy(), LOGITS, rtol=1e-6)
 
 
 @pytest.mark.parametrize("case", LAYOUTS)
@@ -538,3 +560,74 @@ def test_an_index_that_was_counted_anew_is_no_other_order(tmp_path: Path) -> Non
     summary = analyse(tmp_path / "z.csv", tmp_path / "y.csv", fit_temperature=False)
 
     assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+
+
+@pytest.mark.parametrize("header", ["", "a b c label"])
+@pytest.mark.parametrize("delimiter", [" ", ",", "\t"])
+def test_what_numpy_writes_is_read(tmp_path: Path, delimiter: str, header: str) -> None:
+    values = np.column_stack([LOGITS, TARGET])
+    np.savetxt(tmp_path / "t.txt", values, delimiter=delimiter, header=header.replace(" ", delimiter))
+
+    summary = analyse(tmp_path / "t.txt", no_header=not header, target_column=None if header else "3")
+
+    assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+    assert summary.class_names == (("a", "b", "c") if header else None)
+
+
+def test_a_folder_of_the_same_name_does_not_hide_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_bytes(table({**scores(), "truth": LABELS}))
+    Path("truth").mkdir()
+    np.save("truth/target.npy", TARGET[::-1])
+
+    assert analyse("t.csv", target_column="truth", fit_temperature=False).loss == pytest.approx(LOSS, rel=1e-6)
+    assert analyse("t.csv", target_column="truth/", fit_temperature=False).reading.target_file == "target.npy"
+
+
+def test_a_folder_says_how_many_files_were_read(tmp_path: Path) -> None:
+    for shard in range(3):
+        (tmp_path / f"part-{shard}.csv").write_bytes(table({**scores(), "target": LABELS}))
+
+    assert analyse(tmp_path, fit_temperature=False).reading.sentence() == f"{THREE}; 3 files"
+
+
+ODD_NAMES = st.text(st.sampled_from("ab_1 -,'\"*[]?$;|&x"), min_size=1, max_size=6).filter(
+    lambda name: name.strip() == name
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ODD_NAMES, min_size=1, max_size=5, unique=True), st.sampled_from(["number", "list"]))
+def test_every_command_that_is_printed_chooses_the_columns_that_it_names(names: list[str], kind: str) -> None:
+    columns = [*(Column(name, kind) for name in names), *(Column(f"{side}_prob", kind) for side in ("left", "right"))]
+    target = Column("label", "integer")
+    with pytest.raises(UnclearColumns) as caught:
+        decide([*columns, target], ColumnChoices(), lambda _column: (), rows_seen=50, file="t")
+    unclear = caught.value
+    parser = argparse.ArgumentParser()
+    add_columns(parser)
+
+    for answer in unclear.answers:
+        said = parser.parse_args(shlex.split(choices_of([answer])))
+        read = decide(
+            [*columns, target], ColumnChoices(classes=said.classes), lambda _column: (), rows_seen=50, file="t"
+        )
+        assert choices_of([answer]) in unclear.fix
+        if kind == "number":
+            assert f"({len(read.classes)} classes: {few(read.classes)})" in unclear.fix
+
+
+def test_the_rule_takes_no_longer_than_the_columns_grow() -> None:
+    def seconds(count: int) -> float:
+        columns = [Column(f"name {index} x", "integer") for index in range(count)] + [Column("label", "integer")]
+        started = time.process_time()
+        with contextlib.suppress(UnclearColumns):
+            decide(
+                [*columns, Column("odd_loss", "integer")], ColumnChoices(), lambda _column: (), rows_seen=9, file="t"
+            )
+        return time.process_time() - started
+
+    seconds(1000)
+    few_columns, many_columns = (min(seconds(count) for _run in range(3)) for count in (2_000, 16_000))
+
+    assert many_columns < 24 * few_columns  # 8 where it is linear, 64 where it is quadratic

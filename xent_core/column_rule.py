@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import fnmatch
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -89,7 +90,7 @@ class _Decision:
     def reading(self) -> Reading:
         """Each part in turn, from what is surest on."""
         choices = self._choices
-        chosen = None if choices.classes is None else self._classes_chosen(choices.classes)
+        chosen = None if choices.classes in (None, (), []) else self._classes_chosen(choices.classes)
         self._taken.update(chosen or ())
         target = self._target()
         self._taken.update(target)
@@ -133,7 +134,8 @@ class _Decision:
             return [choice]
         found = [name for name in self._names if fnmatch.fnmatchcase(name, choice)]
         if not found and "," in choice:
-            parts = [part.strip() for part in choice.split(",")]
+            parts = next(csv.reader([choice], skipinitialspace=True))  # a name with a comma stands between quotes
+            parts = [part if part in self._kind else part.strip() for part in parts]
             return list(dict.fromkeys(name for part in parts if part for name in self._matching(part, role)))
         if not found:
             raise UnclearColumns(
@@ -411,13 +413,21 @@ def _asked(
 def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
     """What --classes takes for these columns: a name, a pattern that means no other column, or a list of names."""
     if len(names) == 1:
-        return names[0]
+        return names[0] if names[0] != "--" else "[-]-"  # which no option can have for its value
     families = _families(list(names))
     if len(families) == 1 and families[0][0]:
         pattern = families[0][0] + "*"
-        if [name for name in among if fnmatch.fnmatchcase(name, pattern)] == list(names):
+        found = [name for name in among if fnmatch.fnmatchcase(name, pattern)]
+        if sorted(found) == sorted(names) and pattern not in among:
             return pattern
-    return ",".join(name.replace(",", "?") for name in names)  # a pattern where a comma would part the name
+    listed = ",".join(map(_quoted, names))
+    return listed if listed not in among else ",".join(f'"{name}"' for name in names)
+
+
+def _quoted(name: str) -> str:
+    """A name in a list: between quotes where it could be taken for several, or for another one."""
+    is_plain = name and name == name.strip() and not {",", '"'} & set(name)
+    return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 
 def _families(names: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -29,7 +29,7 @@ from xent_core.columns import (
     whole_number,
 )
 from xent_core.columns import TARGET_MARK as TARGET
-from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, kind_of, layout_of
+from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, kind_of, layout_of, table_of
 from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
@@ -87,7 +87,7 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
     """
     cells, layout = _cells(text, choices)
     header = [column.name for column in layout.columns]
-    rows = cells[1:] if layout.has_header else cells
+    rows = cells[layout.header_rows :]
     if not rows:
         raise InvalidFile(_("a table with a header alone"), _("a row for each example"), _("Add the rows."))
     positions = {name: position for position, name in enumerate(header)}
@@ -185,7 +185,7 @@ def _cells(text: str, choices: ColumnChoices) -> tuple[list[list[str]], CsvLayou
         raise too_large(_("more numbers than that"))
     try:
         layout = layout_of(text[:LOOKED_AT], no_header=choices.no_header)
-        separator = layout.delimiter
+        separator, text = layout.delimiter, table_of(text, layout)
     except (csv.Error, IndexError):  # is told below
         layout = None
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)

@@ -308,6 +308,7 @@ def _ask_about_probabilities(dump: Dump) -> None:
                 "Say what they are: --logits-are probabilities (in Python, logits_are=…) takes their logarithm, "
                 "--logits-are logits keeps them."
             ),
+            [{"logits_are": answer} for answer in ("probabilities", "logits")],
         )
     is_inside = (rows > 0) & (rows < 1)
     if len(rows) >= ROWS_OF_SIGMOID and bool(is_inside.any(1).all()) and bool((off > OFF_OF_SIGMOID).any()):

@@ -128,7 +128,7 @@ def gather(
         if value is None:
             found[role] = _beside(opened, reading, role)
             continue
-        others = opened_as(value, role, companion)
+        others = opened_as(files_of_folder(value)[0], role, companion)
         found[role] = joined_arrays([pick(file, role, said.get(role)) for file in others])
         _check_order(opened, reading, others)
     limits.check(math.prod(lead), scores.shape[-1])
@@ -167,6 +167,8 @@ def gather(
             _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
             _("Check where the rows were lost."),
         )
+    if len(opened) > 1:
+        reading = replace(reading, notes=(*reading.notes, _("{count} files").format(count=len(opened))))
     reading = replace(
         reading,
         count=width,
@@ -181,8 +183,10 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_choice(value: Any) -> bool:
-    """Whether this names a column: a text that is neither a file nor an address."""
-    return isinstance(value, str) and "://" not in value and not os.path.exists(value)
+    """Whether this names a column: a text that is neither a file nor an address, nor a folder written with a slash."""
+    if not isinstance(value, str) or "://" in value:
+        return False
+    return not os.path.exists(value) or (os.path.isdir(value) and not {os.sep, "/"} & set(value))
 
 
 def _beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
@@ -234,7 +238,7 @@ def _check_same(own: Array, theirs: Array, column: str, file: str, *, is_strict:
             values = [key if number is None else number for key, number in zip(keys, numbers, strict=True)]
             difference += hash(values[0]) * hash((values[0], 1)) - hash(values[1]) * hash((values[1], 1))
             if values[0] != values[1] and first is None:
-                first = row, *keys
+                first = row, keys[0], keys[1]
     if first is not None and (is_strict or not are_numbers or not difference):
         row, mine, other = first
         raise InvalidDump(
