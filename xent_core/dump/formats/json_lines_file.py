@@ -12,6 +12,7 @@ from xent_core.column_rule import decide
 from xent_core.columns import Column, Reading
 from xent_core.dump.formats.arrays import MemoryArray, OpenFile, RawFile
 from xent_core.dump.formats.checks import InvalidDump, asked, check_columns, need_pyarrow
+from xent_core.dump.formats.json_objects import ObjectStream
 from xent_core.dump.formats.spool import opened_forwards
 from xent_core.dump.formats.table_columns import Table, check_distinct, open_reading, open_singles
 from xent_core.dump.formats.text_stream import TextStream
@@ -25,10 +26,12 @@ NESTED = "nested"  # lists of lists: a row for each of the inner ones
 def open_json_lines(raw: RawFile) -> OpenFile:
     """The fields of the objects, as `column_rule.decide` tells them apart; of nested lists each inner one is a row."""
     need_pyarrow(raw.name)
-    stream = TextStream(raw, quotes=False)
+    stream = ObjectStream(raw)
     if raw.limits is not None:
         stream.check_lines(raw.limits)
     objects = [one for _line, one in zip(range(LINES_LOOKED_AT), _objects(stream), strict=False)]
+    if not objects:
+        raise _broken_line(raw.name, _("it holds no object"))
     if raw.role == "logits" and _is_lm_eval(objects[0]):
         return _open_lm_eval(raw, stream)
     fields: dict[str, list[Any]] = {}

@@ -44,7 +44,10 @@ def _is_safetensors(start: bytes, suffix: str) -> bool:
 
 
 def _is_json_lines(start: bytes, suffix: str) -> bool:
-    return suffix in (".jsonl", ".ndjson") or start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    begins = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return (
+        suffix in (".jsonl", ".ndjson", ".json") or begins.startswith(b"{") or (begins[:1] == b"[" and suffix != ".csv")
+    )
 
 
 def _open_packed(raw: RawFile) -> OpenFile:

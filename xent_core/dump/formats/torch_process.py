@@ -175,6 +175,13 @@ def _of_numpy() -> list[Any]:
     return [np.ndarray, np.dtype, *kinds, *parts]
 
 
+def _of_fastai() -> list[Any]:
+    """Its classes of tensors, each of which is read as a plain one."""
+    import torch
+
+    return [(torch.Tensor, f"fastai.torch_core.{name}") for name in ("TensorBase", "TensorCategory")]
+
+
 def main(source: str, size_bytes: int, sink: str) -> None:
     """The process: takes its limits before it imports what reads."""
     most = FREE_BYTES + GROWTH * size_bytes
@@ -183,7 +190,7 @@ def main(source: str, size_bytes: int, sink: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    torch.serialization.add_safe_globals(_of_numpy())
+    torch.serialization.add_safe_globals([*_of_numpy(), *_of_fastai()])
     value = torch.load(source, map_location="cpu", weights_only=True)
     tensors = dict(tensors_in(value))
     if not tensors:

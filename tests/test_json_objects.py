@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from xent_core.dump import InvalidDump, analyse
+from xent_core.dump.formats import text_stream
 
 ROWS, CLASSES = 24, 3
 CHANCE = np.random.default_rng(5)
@@ -45,3 +46,53 @@ def test_a_class_whose_first_hundred_numbers_are_whole_may_have_a_fraction_later
     logits = torch.tensor([[1.0, row % 2] for row in range(100)] + [[0.25, 1.5]], dtype=torch.float64)
     target = torch.tensor([row % 2 for row in range(100)] + [0])
     assert summary.loss == pytest.approx(float(F.cross_entropy(logits, target)), rel=1e-9)
+
+
+PLAIN = [
+    {"name": f'{{"é" [{row}', "cat": a, "dog": b, "owl": c, "label": int(TARGET[row])}
+    for row, (a, b, c) in enumerate(LOGITS)
+]
+LAID_OUT = {
+    "one list": json.dumps(PLAIN),
+    "one list in UTF-8": json.dumps(PLAIN, ensure_ascii=False),
+    "a list over many lines": json.dumps(PLAIN, indent=2),
+    "objects over many lines": "\n".join(json.dumps(row, indent=1) for row in PLAIN),
+    "a list with an object a line": "[\n" + ",\n".join(map(json.dumps, PLAIN)) + "\n]\n",
+    "one object over many lines": json.dumps({"logits": LOGITS.tolist(), "label": TARGET.tolist()}, indent=2),
+}
+
+
+@pytest.mark.parametrize("block_bytes", [2**20, 16])
+@pytest.mark.parametrize("case", LAID_OUT)
+def test_objects_are_read_however_they_are_laid_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, block_bytes: int
+) -> None:
+    monkeypatch.setattr(text_stream, "BLOCK_BYTES", block_bytes)
+    (tmp_path / "t.json").write_text(LAID_OUT[case], "utf-8")
+
+    summary = analyse(tmp_path / "t.json", fit_temperature=False)
+
+    assert (summary.rows, summary.loss) == (ROWS, pytest.approx(LOSS, rel=1e-9))
+
+
+@pytest.mark.parametrize("case", LAID_OUT)
+@pytest.mark.parametrize("share", [0.2, 0.9, 0.99])
+def test_a_json_text_that_was_cut_off_is_no_shorter_dump(tmp_path: Path, case: str, share: float) -> None:
+    (tmp_path / "t.json").write_text(LAID_OUT[case][: int(share * len(LAID_OUT[case]))], "utf-8")
+
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path / "t.json", fit_temperature=False)
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", "[", "[]", "{}", "[[1.0, 2.0]]", "{", "null", "[{}", '[{"a": 1} {]', "[" * 3000]
+)
+def test_what_is_no_list_of_objects_gets_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.json").write_text(text)
+
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path / "t.json")
+
+    assert "\n" not in str(caught.value)
