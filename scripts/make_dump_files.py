@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -163,6 +164,57 @@ def by_lm_eval(folder: Path) -> Iterator[str]:
     yield "samples_animals.jsonl"
 
 
+def by_keras(folder: Path) -> Iterator[str]:
+    """What model.predict gives beside one-hot labels, from a last layer that gives our logits."""
+    import keras
+
+    model = keras.Sequential([keras.Input((len(NAMES),)), keras.layers.Dense(len(NAMES), use_bias=False)])
+    model.set_weights([np.eye(len(NAMES), dtype=np.float32)])
+    y_pred = model.predict(LOGITS.astype(np.float32), verbose=0)
+    np.savez(folder / "keras_predict.npz", y_pred=y_pred, y_true=keras.utils.to_categorical(TARGET, len(NAMES)))
+    yield "keras_predict.npz"
+
+
+def by_lightning(folder: Path) -> Iterator[str]:
+    """What Trainer.predict gives, a dictionary for each batch, saved by a BasePredictionWriter."""
+    import lightning
+    import torch
+    from lightning.pytorch.callbacks import BasePredictionWriter
+
+    class Writer(BasePredictionWriter):
+        def write_on_epoch_end(self, trainer: Any, module: Any, predictions: Any, batch_indices: Any) -> None:
+            torch.save(predictions, folder / "lightning_predictions.pt")
+
+    class Model(lightning.LightningModule):
+        def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+            logits, target = batch
+            return {"loss": torch.nn.functional.cross_entropy(logits, target), "logits": logits, "target": target}
+
+    rows = torch.utils.data.TensorDataset(torch.tensor(LOGITS), torch.tensor(TARGET))
+    trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[Writer("epoch")])
+    trainer.predict(Model(), torch.utils.data.DataLoader(rows, batch_size=16), return_predictions=False)
+    yield "lightning_predictions.pt"
+
+
+def by_fastai(folder: Path) -> Iterator[str]:
+    """What Learner.get_preds gives without its last activation, and tensors of the library's own classes."""
+    import torch
+    from fastai.data.core import DataLoaders
+    from fastai.data.load import DataLoader
+    from fastai.learner import Learner
+    from fastai.losses import CrossEntropyLossFlat
+    from fastai.torch_core import TensorBase, TensorCategory
+
+    rows = [(TensorBase(row).float(), TensorCategory(int(label))) for row, label in zip(LOGITS, TARGET, strict=True)]
+    model = torch.nn.Linear(len(NAMES), len(NAMES), bias=False)
+    model.weight.data = torch.eye(len(NAMES))
+    learner = Learner(DataLoaders(DataLoader(rows, bs=16), DataLoader(rows, bs=16)), model, CrossEntropyLossFlat())
+    torch.save(learner.get_preds(act=torch.nn.Identity()), folder / "fastai_preds.pt")
+    classes = {"logits": TensorBase(torch.tensor(LOGITS)), "targs": TensorCategory(torch.tensor(TARGET))}
+    torch.save(classes, folder / "fastai_classes.pt")
+    yield from ("fastai_preds.pt", "fastai_classes.pt")
+
+
 WRITERS: dict[str, Callable[[Path], Iterator[str]]] = {
     "pandas": by_pandas,
     "numpy": by_numpy,
@@ -173,6 +225,9 @@ WRITERS: dict[str, Callable[[Path], Iterator[str]]] = {
     "polars": by_polars,
     "datasets": by_datasets,
     "lm_eval": by_lm_eval,
+    "keras": by_keras,
+    "lightning": by_lightning,
+    "fastai": by_fastai,
 }
 
 

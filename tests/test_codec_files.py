@@ -282,7 +282,7 @@ HOSTILE = {
     "no logits": ("a.csv", b"label\n1\n", "without a column of logits"),
     "a NaN label": ("a.csv", b"a,b,label\n1,2,nan\n", "row 0: the label is 'nan'"),
     "a missing label": ("a.csv", b"a,b,label\n1,2,0\n1,2,\n", "row 1: the label is missing"),
-    "a fraction as a label in a table": ("a.csv", b"a,b,label\n1,2,1.0\n", "'1.0'"),
+    "a fraction as a label in a table": ("a.csv", b"a,b,label\n1,2,1.5\n", "'1.5'"),
     "a label out of the table": ("a.csv", b"a,b,label\n1,2,2\n", "is 2"),
     "a word as a logit": ("a.csv", b"a,b,label\n1,=2+3,0\n", "row 0, column 'b'"),
     "a decimal comma": ("a.csv", b"a;b;label\n1.5;2,5;0\n", "use a point: 2.5"),

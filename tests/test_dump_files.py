@@ -34,6 +34,10 @@ CASES = {
     "pyarrow_lists.parquet": "4 classes: scores; label: label; ids: id",
     "pyarrow_names.csv.zst": "4 classes: cat, dog, bird, fish; label: label",
     "torch_saved.pt": "4 classes: logits; label: target",
+    "keras_predict.npz": "4 classes: y_pred; label: y_true",
+    "lightning_predictions.pt": "4 classes: logits; label: target; not used: loss",
+    "fastai_preds.pt": "4 classes: 0; label: 1",
+    "fastai_classes.pt": "4 classes: logits; label: targs",
     "safetensors_outputs.safetensors": "4 classes: outputs; label: labels",
     "polars_names.parquet": PREFIXED,
     "polars_names.arrow": PREFIXED,
@@ -65,7 +69,7 @@ def test_a_file_of_another_library_is_read_and_the_reading_is_said(name: str) ->
     assert summary.class_names == (NAMES if named else None)
 
 
-@pytest.mark.parametrize("name", [name for name in SINGLE if name != "torch_saved.pt"])
+@pytest.mark.parametrize("name", [name for name in SINGLE if not name.endswith(".pt")])
 def test_a_server_for_strangers_reads_the_same(name: str) -> None:
     upload = io.BytesIO((FILES / name).read_bytes())
     upload.name = name

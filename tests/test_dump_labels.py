@@ -28,12 +28,44 @@ def test_names_numbers_and_one_hot_rows_are_the_same_labels() -> None:
     assert labels(np.eye(CLASSES, dtype=np.uint8)[TARGET].reshape(ROWS, CLASSES)) == TARGET.tolist()
 
 
-def test_numbers_that_are_names_are_names_unless_a_zero_occurs() -> None:
-    one_to_three = ["1", "2", "3"]
+@pytest.mark.parametrize("kind", [np.int64, str, float], ids=["integers", "texts", "texts of fractions"])
+def test_numbers_that_are_names_are_told_by_the_labels_or_asked_about(kind: type) -> None:
+    def written(target: np.ndarray) -> np.ndarray:
+        return target.astype(float).astype(str) if kind is float else target.astype(kind)
 
-    assert labels(TARGET + 1, class_names=one_to_three) == TARGET.tolist()
-    assert labels(TARGET, class_names=one_to_three) == TARGET.tolist()
-    assert labels(np.where(TARGET == 0, -100, TARGET), class_names=one_to_three)[:3] == [-100, 0, 1]
+    def read(target: np.ndarray, names: list[str], **options: object) -> list[int]:
+        return labels(written(target), class_names=names, **options)
+
+    one_to_three = ["1", "2", "3"]
+    lacking = np.where(TARGET == 0, -100, TARGET)
+
+    assert read(TARGET + 1, one_to_three) == TARGET.tolist()
+    assert read(TARGET, one_to_three) == TARGET.tolist()
+    assert read(np.array([7, 3, 5])[TARGET], ["7", "3", "5"]) == TARGET.tolist()
+    with pytest.raises(InvalidDump, match="the labels 1, 2 of target may be names of the classes 1, 2, 3"):
+        read(lacking, one_to_three)
+    assert read(lacking, one_to_three, labels_are="names")[:3] == [-100, 0, 1]
+    assert read(lacking, one_to_three, labels_are="indices")[:3] == [-100, 1, 2]
+
+
+def test_no_two_classes_become_one() -> None:
+    words = np.array([["cat", "dog", "cat"][label] for label in TARGET])
+
+    with pytest.raises(InvalidDump, match="two classes are called 'cat'"):
+        labels(words, class_names=["cat", "dog", "cat"])
+    with pytest.raises(InvalidDump, match="3"):
+        labels((np.arange(ROWS) % 4).astype(str), class_names=["1", "2", "3"])
+
+
+@pytest.mark.parametrize("two", ["2", "2.0", "2.", "+2", "2.000e+00", "2.000000000000000000e+00", "0.2e1", "20e-1"])
+def test_a_whole_number_is_a_label_however_it_is_written(two: str) -> None:
+    assert labels(np.array(["0", "1", two] * (ROWS // 3))) == TARGET.tolist()
+
+
+@pytest.mark.parametrize("half", ["2.5", "1e400", "2.0000000001", "0x2", "2_0", "٢"])
+def test_what_is_not_whole_is_no_label(half: str) -> None:
+    with pytest.raises(InvalidDump):
+        labels(np.array(["0", "1", half] * (ROWS // 3)))
 
 
 def test_an_ignored_row_may_stand_among_names() -> None:

@@ -1,5 +1,6 @@
 """Files that are dumps are read as they were written; files that are not get one clear message."""
 
+import argparse
 import contextlib
 import io
 import json
@@ -21,9 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from xent_core.__main__ import main
+from xent_core.cli.main import COMMANDS
 from xent_core.dump import InvalidDump, analyse, open_dump
 from xent_core.dump.formats import npy_array, open_file
 from xent_core.dump.formats.checks import check_dtype
+from xent_core.dump.formats.spool import Spool
+from xent_core.dump.formats.torch_process import tensors_in
 
 ROWS, CLASSES = 40, 4
 LOGITS = np.random.default_rng(0).normal(size=(ROWS, CLASSES)).astype(np.float32)
@@ -378,8 +383,15 @@ def test_a_file_that_was_cut_off_is_told_how_many_bytes_it_has(tmp_path: Path) -
             {"logits": torch.tensor(LOGITS[30:]).bfloat16(), "y": torch.tensor(TARGET[30:])},
         ],
         {"epoch": 3, "test": [{"y_pred": torch.tensor(LOGITS).bfloat16()}, {"y_true": torch.tensor(TARGET)}]},
+        {"logits": torch.tensor(LOGITS).bfloat16(), "y": TARGET.astype(np.int32)},
     ],
-    ids=["dictionary", "tuple", "batches", "nested"],
+    ids=[
+        "dictionary",
+        "tuple",
+        "batches",
+        "nested",
+        "arrays of NumPy",
+    ],
 )
 def test_tensors_of_torch_save_are_read_on_ones_own_computer(tmp_path: Path, saved: object) -> None:
     torch.save(saved, tmp_path / "d.pt")
@@ -410,20 +422,77 @@ def test_whatever_is_no_tensor_is_never_unpickled(tmp_path: Path) -> None:
     assert not (tmp_path / "harm").exists()
 
 
-def test_a_server_refuses_files_of_torch_save_with_two_lines_that_convert_them(tmp_path: Path) -> None:
-    torch.save({"logits": torch.tensor(LOGITS), "target": torch.tensor(TARGET)}, tmp_path / "model.bin")
+@pytest.mark.parametrize(
+    "saved",
+    [
+        [(torch.tensor(LOGITS[a:b]), torch.tensor(TARGET[a:b])) for a, b in ((0, 16), (16, 32), (32, 40))],
+        [
+            {"loss": torch.tensor(0.5), "logits": torch.tensor(LOGITS[a:b]), "y": torch.tensor(TARGET[a:b])}
+            for a, b in ((0, 30), (30, 40))
+        ],
+        {"logits": torch.tensor(LOGITS), "y": torch.tensor(TARGET), "loss": torch.tensor(0.25)},
+        [{"id": f"{i}.png", "logits": torch.tensor(LOGITS[i]), "y": int(TARGET[i])} for i in range(ROWS)],
+        {"logits": list(torch.tensor(LOGITS)), "y": list(torch.tensor(TARGET))},
+        [[torch.tensor(row), label] for row, label in zip(LOGITS, torch.tensor(TARGET), strict=True)],
+        [{"logits": torch.tensor(LOGITS[i : i + 1]), "y": TARGET[i]} for i in range(ROWS)],
+        {"logits": LOGITS.astype(float).tolist(), "y": TARGET.tolist()},
+        [{"logits": row.tolist(), "y": int(label), "loss": 0.5} for row, label in zip(LOGITS, TARGET, strict=True)],
+    ],
+    ids=[
+        "pairs",
+        "losses of batches",
+        "one loss",
+        "rows",
+        "lists of rows",
+        "rows in pairs",
+        "batches of one",
+        "numbers",
+        "rows of numbers",
+    ],
+)
+def test_rows_and_batches_become_one_tensor_of_logits_and_one_of_labels(saved: object) -> None:
+    found = dict(tensors_in(saved))
 
-    with pytest.raises(InvalidDump) as caught, (tmp_path / "model.bin").open("rb") as file:
-        analyse(file, sandboxed=True)
+    assert [key for key, tensor in found.items() if tensor.ndim == 2] == [
+        next(k for k in ("logits", "0") if k in found)
+    ]
+    logits, target = (next(found[key] for key in keys if key in found) for keys in (("logits", "0"), ("y", "1")))
+    np.testing.assert_array_equal(logits.numpy().astype(np.float32), LOGITS)
+    assert target.tolist() == TARGET.tolist()
 
-    assert caught.value.code == "file-pickle"
-    lines = caught.value.fix.splitlines()[1:]
-    assert len(lines) == 2
-    names = {"torch": torch, "np": np}
-    for line in lines:
-        line = line.replace("model.bin", str(tmp_path / "model.bin")).replace("dump.npz", str(tmp_path / "dump.npz"))
-        exec(line, names)
-    assert analyse(tmp_path / "dump.npz").rows == ROWS
+
+REFUSED_PICKLES = {
+    "model.bin": lambda path: torch.save({"logits": torch.tensor(LOGITS), "target": torch.tensor(TARGET)}, path),
+    "run's.pt": lambda path: torch.save({"logits": LOGITS, "target": TARGET, "run": argparse.Namespace(lr=1)}, path),
+    "old.pt": lambda path: torch.save(
+        {"logits": LOGITS, "target": TARGET.tolist(), "run": argparse.Namespace(lr=1)},
+        path,
+        _use_new_zipfile_serialization=False,
+    ),
+    "d.pkl": lambda path: path.write_bytes(pickle.dumps({"logits": LOGITS.tolist(), "target": TARGET})),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_PICKLES)
+def test_the_program_that_is_printed_for_a_pickle_converts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    REFUSED_PICKLES[name](Path(name))
+    if name == "model.bin":  # which a server refuses, and one's own computer reads
+        with pytest.raises(InvalidDump) as caught, open(name, "rb") as file:
+            analyse(file, sandboxed=True)
+        assert caught.value.code == "file-pickle"
+        _sentence, *program = caught.value.fix.splitlines()
+    else:
+        assert main(["analyse", name]) == 2
+        _sentence, *program = capsys.readouterr().err.splitlines()
+
+    exec("\n".join(program), {})
+
+    with open_dump("dump.npz") as dump:
+        np.testing.assert_array_equal(dump.read(0, ROWS).logits.numpy(), LOGITS)
+        assert dump.read(0, ROWS).target.tolist() == TARGET.tolist()
 
 
 @pytest.mark.parametrize(
@@ -587,3 +656,32 @@ def test_the_size_in_the_header_is_compared_with_the_bytes_that_follow() -> None
 
     with pytest.raises(InvalidDump):
         npy_array("x", io.BytesIO(data + b"\0"), len(data) + 1)
+
+
+def test_the_rows_of_a_text_are_kept_in_a_file_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    spool = Spool(pa.schema([("a", pa.int64())]))
+
+    assert list(tmp_path.iterdir()) == []  # so that nothing stays when the process is killed
+    spool.write(pa.record_batch({"a": [1, 2, 3]}))
+    spool.finish()
+    _first, batches = spool.from_row(0, ["a"])
+    assert next(batches).column(0).to_pylist() == [1, 2, 3]
+    spool.close()
+
+
+def test_a_command_that_is_told_to_end_removes_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_arguments: argparse.Namespace) -> str:
+        with tempfile.TemporaryDirectory(dir=tmp_path):
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        return ""
+
+    monkeypatch.setitem(COMMANDS, "doctor", COMMANDS["doctor"]._replace(run=run))
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as caught:
+        main(["doctor", "any"])
+
+    assert (caught.value.code, list(tmp_path.iterdir())) == (128 + signal.SIGTERM, [])
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import fnmatch
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -14,11 +15,15 @@ from xent_core.columns import (
     ColumnChoices,
     Reading,
     UnclearColumns,
+    choices_of,
     few,
     is_index,
+    whole_number,
 )
 from xent_core.language import _
 
+_PARTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
+_KEY = re.compile(r"(.*(file|path|id|key|url))|fname|(file|image|img|sample)name|name|idx|index")
 ROWS_THAT_TELL = 16  # in fewer, whole numbers say nothing about what a column is
 
 _ID = re.compile(r"(.*[_\s.-])?(id|ids)|.*[a-z](Id|ID|Ids)", re.ASCII)
@@ -26,11 +31,17 @@ _NUMBERED = re.compile(r"(.*?)(\d{1,7})", re.DOTALL | re.ASCII)
 _SCORE_STEMS = re.compile(
     r"|c|p|z|class|cls|(.*[^a-z])?(logits?|probs?|proba|probability|scores?|outputs?|out|pred|preds|prediction)"
 )
+_SCORE_WORD = re.compile(r"logits?|logprobs?|probs?|proba|probability|probabilities|scores?|outputs?|softmax|pred|p")
+_FEATURE_STEM = re.compile(r"(feature|feat|f|embedding|emb|hidden|h|x)s?")  # of columns that are numbered
 _NO_CLASS = re.compile(
     r"fold|folds|epoch|epochs|step|steps|iter|iteration|split|seed|batch|rank|loss|time|timestamp|weight|confidence"
     r"|correct|entropy|margin|pred|preds|predicted|prediction|predictions|ypred|yhat|argmax|accuracy|acc|"
     r"(pred|predicted|prediction|true|actual)(class|label|index|id|target)s?|length|len|count|fname|file|path|"
-    r"label|labels|target|targets|ytrue|labelids"
+    r"label|labels|target|targets|ytrue|labelids|uncertainty|nll|energy|msp|variance|var|std|stdev|ece|score|brier|logprob"
+    r"|perplexity|ppl|difficulty|forgetting|el2n|gradnorm|grad|norm|temperature|lr|duration|runtime|latency|conf|certainty"
+    r"|(max|maximum|top|top1|min|mean|sum|predicted|own|self)(logit|softmax|prob|proba|probability|score|conf|confidence)"
+    r"|mutualinformation|bald|aum|quality|labelquality|labelscore|issue|islabelissue|crossentropy|xent|ce|mse|mae|reward"
+    r"|(is)?correct|wrong|error|count|total|sum|mean|median|max|min|logit|prob|proba|probability|weights"
 )
 
 
@@ -45,7 +56,8 @@ def decide(
     """What each column is, by what is said of it, by its name, and by the labels that occur; nothing is guessed.
 
     The classes are the columns that were named; or those with one prefix and the numbers 0 … C − 1 or 1 … C; or
-    those whose names occur as labels; or all others, if none of them is odd.
+    those whose names occur as labels; or all others, if none of them is odd, which the labels must then confirm:
+    see `doubt`.
 
     Args:
       columns: in the order of the file.
@@ -73,11 +85,12 @@ class _Decision:
         self._kind = dict(columns)
         self._kinds_tell = rows_seen >= ROWS_THAT_TELL
         self._taken: set[str] = set()
+        self._is_assumed = False
 
     def reading(self) -> Reading:
         """Each part in turn, from what is surest on."""
         choices = self._choices
-        chosen = None if choices.classes is None else self._classes_chosen(choices.classes)
+        chosen = None if choices.classes in (None, (), []) else self._classes_chosen(choices.classes)
         self._taken.update(chosen or ())
         target = self._target()
         self._taken.update(target)
@@ -91,6 +104,7 @@ class _Decision:
         classes, class_names = self._classes(target) if chosen is None else (chosen, self._names_of(chosen, target))
         used = {*classes, *target, *given.values(), *named.values()}
         unused = tuple(name for name in self._names if name not in used)
+        keys = tuple(filter(self._may_be_key, unused)) if choices.has_target else ()
         if len(target) > 1:
             target = self._in_the_order_of(classes, target)
         return Reading(
@@ -104,7 +118,13 @@ class _Decision:
             unused=unused,
             class_names=tuple(class_names),
             count=0 if self._kind[classes[0]] == "list" else len(classes),
+            keys=keys,
+            is_assumed=self._is_assumed,
         )
+
+    def _may_be_key(self, name: str) -> bool:
+        is_odd = _is_no_class(name) or _plain(name) in _PLAIN["target"]
+        return self._kind[name] in ("integer", "text") and (not is_odd or bool(_KEY.fullmatch(_plain(name))))
 
     # what is chosen
 
@@ -114,7 +134,8 @@ class _Decision:
             return [choice]
         found = [name for name in self._names if fnmatch.fnmatchcase(name, choice)]
         if not found and "," in choice:
-            parts = [part.strip() for part in choice.split(",")]
+            parts = next(csv.reader([choice], skipinitialspace=True))  # a name with a comma stands between quotes
+            parts = [part if part in self._kind else part.strip() for part in parts]
             return list(dict.fromkeys(name for part in parts if part for name in self._matching(part, role)))
         if not found:
             raise UnclearColumns(
@@ -131,13 +152,14 @@ class _Decision:
             return None
         found = self._matching(choice, role)
         if len(found) > 1:
+            answers = [{role: name} for name in found[:2]]
             raise UnclearColumns(
                 _("{choice} stands for {count} columns of {file}").format(
                     choice=choice[:80], count=len(found), file=self._file
                 ),
                 _("one of them"),
-                _("Give its name: {names}.").format(names=few(found)),
-                [{role: name} for name in found[:2]],
+                _("Say which: {choices}.").format(choices=choices_of(answers)),
+                answers,
             )
         return found[0]
 
@@ -174,13 +196,12 @@ class _Decision:
         if marked and not found:
             return marked
         if len(found) + bool(marked) > 1:
+            answers = [{"target": name} for name in [*found, *([TARGET_MARK + "*"] if marked else [])][:3]]
             raise UnclearColumns(
                 _("the labels of {file} may be {names}").format(file=self._file, names=few([*found, *marked[:1]])),
                 _("one column of labels"),
-                _("Say which: --target {first} or --target {second}.").format(
-                    first=found[0], second=found[1] if len(found) > 1 else TARGET_MARK + "*"
-                ),
-                [{"target": name} for name in [*found, *([TARGET_MARK + "*"] if marked else [])][:2]],
+                _("Say which: {choices}.").format(choices=choices_of(answers)),
+                answers,
             )
         if found:
             return found
@@ -188,7 +209,8 @@ class _Decision:
         return one_hot[0] if len(one_hot) == 1 else []
 
     def _by_name(self, role: str) -> str | None:
-        return next((name for name in self._free() if _plain(name) in _PLAIN[role]), None)
+        kinds = ("list",) if role == "features" else ("integer", "number")
+        return next((name for name in self._free() if _plain(name) in _PLAIN[role] and self._kind[name] in kinds), None)
 
     def _ids(self) -> str | None:
         if self._choices.ids is not None:
@@ -229,11 +251,12 @@ class _Decision:
             raise self._unclear([names for _stem, names in families])
         if families:
             stem, names = families[0]
-            others = [
-                name for name in free if name not in names and not self._is_odd(name, free) and self._is_score(name)
-            ]
-            if len(others) > 1 and not _SCORE_STEMS.fullmatch(_stem(stem)):
-                raise self._unclear([names, others])
+            members, odd = set(names), self._odd(free)
+            others = [name for name in free if name not in members and name not in odd]
+            if not _SCORE_STEMS.fullmatch(_stem(stem)):
+                if others:
+                    raise self._unclear([names, others if len(others) > 1 else [*names, *others]])
+                self._is_assumed = True
             return names, self._names_of(names, target)
         return self._everything([*free, *texts] if len(free) == 1 else free)
 
@@ -244,28 +267,40 @@ class _Decision:
         found = ours or named or free
         if len(found) > 1:
             raise self._unclear([[name] for name in found])
+        self._is_assumed = bool(found) and not named
         return found
 
     def _named_by_labels(self, free: list[str], target: list[str]) -> tuple[list[str], Sequence[str]] | None:
         """The columns whose names occur as labels, and those of the same prefix."""
         if len(target) != 1 or self._kind[target[0]] != "text":
             return None
-        labels = {label.strip() for label in self._labels_of(target[0]) if not _is_whole(label)}
+        labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
         if not labels:
             return None
+        readings = []
         for prefix in _prefixes(free, labels):
             bare = {name.removeprefix(prefix): name for name in free if name.startswith(prefix)}
-            if not labels <= set(bare):
-                continue
-            if prefix:
-                return list(bare.values()), list(bare)
-            found = [name for name in free if name in labels]
-            others = [name for name in free if name not in labels and not self._is_odd(name, free)]
-            both = [name for name in free if name in labels or name in others]
-            if others and self._kinds_tell:
-                raise self._unclear([found, both])
-            return both, both  # in a few rows not every class occurs
-        return None
+            if labels <= set(bare):
+                readings.append((prefix, bare))
+        if len(readings) > 1:
+            raise self._unclear(
+                [[bare[name] for name in bare if prefix or name in labels] for prefix, bare in readings]
+            )
+        if not readings:
+            return None
+        [(prefix, bare)] = readings
+        odd = self._odd(free)
+        if prefix:
+            sure = [name for name in bare if name in labels or not _is_no_class(name)]
+            if len(sure) < len(bare):
+                raise self._unclear([[bare[name] for name in sure], list(bare.values())])
+            return list(bare.values()), list(bare)
+        found = [name for name in free if name in labels]
+        others = [name for name in free if name not in labels and name not in odd]
+        both = [name for name in free if name in labels or name not in odd]
+        if others and self._kinds_tell:
+            raise self._unclear([found, both])
+        return both, both  # in a few rows not every class occurs
 
     def _everything(self, free: list[str]) -> tuple[list[str], Sequence[str]]:
         if not free:
@@ -276,25 +311,28 @@ class _Decision:
                 _("a column of numbers for each class"),
                 _("Add the logits."),
             )
-        plain = [name for name in free if not self._is_odd(name, free)]
-        odd = [name for name in free if name not in plain]
-        surely = [name for name in odd if _is_no_class(name) and self._is_whole_among_fractions(name, free)]
-        if odd == surely and plain:
-            return plain, plain
-        if odd and plain:
-            raise self._unclear([plain, free])
-        return free, free
+        odd = self._odd(free)
+        plain = [name for name in free if name not in odd]
+        surely = {name for name in odd if _is_no_class(name) and name in self._whole_among_fractions(free)}
+        groups = _groups(plain)
+        if groups and (len(groups) > 1 or len(groups[0]) < len(plain)):
+            raise self._unclear([*groups, plain])
+        if len(surely) < len(odd) or not plain:
+            raise self._unclear([plain, free] if plain else [free])
+        self._is_assumed = not groups
+        return plain, plain
 
-    def _is_odd(self, name: str, free: list[str]) -> bool:
-        is_empty = self._kinds_tell and self._kind[name] == "empty"
-        return is_empty or _is_no_class(name) or self._is_whole_among_fractions(name, free)
+    def _odd(self, free: list[str]) -> set[str]:
+        """Those that are hardly classes: by name, because they are empty, or whole where others have fractions."""
+        together = {name for group in _groups(free) for name in group}
+        odd = {name for name in free if name not in together and _is_no_class(name)}
+        odd |= {name for name in free if self._kinds_tell and self._kind[name] == "empty"}
+        return odd | self._whole_among_fractions(free)
 
-    def _is_whole_among_fractions(self, name: str, free: list[str]) -> bool:
-        is_whole = self._kinds_tell and self._kind[name] == "integer"
-        return is_whole and any(self._kind[other] == "number" for other in free)
-
-    def _is_score(self, name: str) -> bool:
-        return self._kind[name] == "number"
+    def _whole_among_fractions(self, free: list[str]) -> set[str]:
+        if not self._kinds_tell or all(self._kind[name] != "number" for name in free):
+            return set()
+        return {name for name in free if self._kind[name] == "integer"}
 
     def _names_of(self, classes: list[str], target: list[str]) -> Sequence[str]:
         """Of the classes; none where they are numbered from 0 on."""
@@ -304,12 +342,15 @@ class _Decision:
         if len(families) == 1 and len(families[0][1]) == len(classes):
             stem = families[0][0]
             numbers = [name.removeprefix(stem) for name in classes]
-            return () if int(numbers[0]) == 0 else numbers
+            return () if [int(number) for number in numbers] == list(range(len(numbers))) else numbers
         if len(target) == 1 and self._kind[target[0]] == "text":
-            labels = {label.strip() for label in self._labels_of(target[0]) if not _is_whole(label)}
-            for prefix in _prefixes(classes, labels):
-                if all(name.startswith(prefix) for name in classes):
-                    return [name.removeprefix(prefix) for name in classes]
+            labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
+            prefixes = [
+                prefix for prefix in _prefixes(classes, labels) if all(name.startswith(prefix) for name in classes)
+            ]
+            bare = [[name.removeprefix(prefix) for name in classes] for prefix in prefixes]
+            if bare:
+                return max(bare, key=lambda names: len(labels.intersection(names)))
         return classes
 
     def _in_the_order_of(self, classes: list[str], target: list[str]) -> list[str]:
@@ -330,33 +371,63 @@ class _Decision:
         )
 
     def _unclear(self, readings: list[list[str]]) -> UnclearColumns:
-        patterns = [pattern_of(names, self._names) for names in readings]
-        shown = [
-            f"--classes '{pattern}'"
-            if self._kind[names[0]] == "list"
-            else f"--classes '{pattern}' ({_('{count} classes: {names}').format(count=len(names), names=few(names))})"
-            for pattern, names in zip(patterns, readings, strict=True)
-        ]
-        return UnclearColumns(
-            _("the classes of {file} can be read in more than one way: its columns are {names}").format(
-                file=self._file, names=few(self._names, 12)
-            ),
-            _("to be told which"),
-            _("Say which: {choices}.").format(choices=_(" or ").join(shown[:3])),
-            [{"classes": pattern} for pattern in patterns[:3]],
-        )
+        return _asked(readings, self._names, self._file, are_lists=self._kind[readings[0][0]] == "list")
+
+
+def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:
+    """What to ask where the classes are all that was left, and no label is that of the last; `highest` is of labels."""
+    classes, count = list(reading.classes), highest + 1
+    others = (reading.ids, reading.text, reading.image, reading.sample_weight, reading.features)
+    names = [*classes, *reading.target, *(name for name in others if name is not None), *reading.unused]
+    if not reading.is_assumed or reading.count <= count:
+        return None
+    if len(classes) != reading.count:  # lists
+        return _asked([classes], names, file, are_lists=True, highest=highest)
+    likely = [group for group in _groups(classes) if len(group) == count]
+    if not likely and count > 1:
+        likely = [classes[:count], classes[-count:]]
+    return _asked([*likely[:2], classes], names, file, highest=highest)
+
+
+def _asked(
+    readings: list[list[str]], among: Sequence[str], file: str, *, are_lists: bool = False, highest: int | None = None
+) -> UnclearColumns:
+    answers = [{"classes": pattern_of(names, among)} for names in readings][:3]
+    shown = []
+    for answer, names in zip(answers, readings, strict=False):
+        words = "" if are_lists else f" ({_('{count} classes: {names}').format(count=len(names), names=few(names))})"
+        shown.append(choices_of([answer]) + words)
+    came = _("the classes of {file} can be read in more than one way: its columns are {names}").format(
+        file=file, names=few(among, 12)
+    )
+    if highest is not None:
+        came += " " + _("and no label is above {highest}").format(highest=highest)
+    return UnclearColumns(
+        came,
+        _("to be told which"),
+        _("Say which: {choices}.").format(choices=_(" or ").join(shown)),
+        answers,
+    )
 
 
 def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
     """What --classes takes for these columns: a name, a pattern that means no other column, or a list of names."""
     if len(names) == 1:
-        return names[0]
+        return names[0] if names[0] != "--" else "[-]-"  # which no option can have for its value
     families = _families(list(names))
     if len(families) == 1 and families[0][0]:
         pattern = families[0][0] + "*"
-        if [name for name in among if fnmatch.fnmatchcase(name, pattern)] == list(names):
+        found = [name for name in among if fnmatch.fnmatchcase(name, pattern)]
+        if sorted(found) == sorted(names) and pattern not in among:
             return pattern
-    return ",".join(name.replace(",", "?") for name in names)  # a pattern where a comma would part the name
+    listed = ",".join(map(_quoted, names))
+    return listed if listed not in among else ",".join(f'"{name}"' for name in names)
+
+
+def _quoted(name: str) -> str:
+    """A name in a list: between quotes where it could be taken for several, or for another one."""
+    is_plain = name and name == name.strip() and not {",", '"'} & set(name)
+    return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 
 def _families(names: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -384,13 +455,36 @@ def _prefixes(names: Sequence[str], labels: Collection[str]) -> list[str]:
     return ["", *sorted(found - {""})]
 
 
+def _groups(names: Sequence[str]) -> list[list[str]]:
+    """Two columns or more that begin, or that end, with one word for a score: prob_cat and prob_dog, cat_prob …"""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        word, rest = _score_word(name)
+        if word and not _is_no_class(rest):
+            groups.setdefault(word, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _score_word(name: str) -> tuple[tuple[str, ...], str]:
+    """The word for a score with which a name begins, or with which it ends, and what is left; () if there is none."""
+    parts = _PARTS.split(name)
+    if len(parts) > 1 and _SCORE_WORD.fullmatch(parts[0].lower()):
+        return ("first", parts[0]), name[len(parts[0]) + 1 :]
+    if len(parts) > 1 and _SCORE_WORD.fullmatch(parts[-1].lower()):
+        return ("last", parts[-1]), name[: -len(parts[-1]) - 1]
+    return (), name
+
+
 def _is_no_class(name: str) -> bool:
     plain = _plain(name)
-    return bool(_NO_CLASS.fullmatch(plain)) or plain in _PLAIN["ids"] or bool(_ID.fullmatch(name))
-
-
-def _is_whole(text: str) -> bool:
-    return re.fullmatch(r"\s*-?\d+(\.0*)?\s*", text) is not None
+    last = _PARTS.split(name)[-1].lower()
+    stem = _stem(found[1]) if (found := _NUMBERED.fullmatch(name)) else ""
+    return (
+        any(_NO_CLASS.fullmatch(one) for one in (plain, last, _plain(stem)) if one)
+        or plain in _PLAIN["ids"]
+        or bool(_ID.fullmatch(name))
+        or bool(_FEATURE_STEM.fullmatch(stem))
+    )
 
 
 def _plain(name: str) -> str:

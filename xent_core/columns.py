@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,7 +53,9 @@ ROLES = {
 MARK = "logit:"  # before the name of a class, where our own export could be read otherwise
 TARGET_MARK = "target:"
 NAMES_SHOWN = 4
+LABELS_ARE = ("names", "indices")
 
+_NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{0,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 _INDEX = re.compile(r"|unnamed: ?\d+|index|level_\d+|__index_level_\d+__", re.IGNORECASE)
 
 
@@ -75,6 +78,7 @@ class ColumnChoices:
       no_header: the first line of a text file is a row; the columns are called 0, 1, …
       class_names: those that were given, if any.
       has_target: whether the labels lie elsewhere.
+      labels_are: "names" or "indices" where the classes are called by numbers; None if that is not said.
       rows: how many there are, for a file that belongs to logits that have been opened.
     """
 
@@ -86,6 +90,7 @@ class ColumnChoices:
     no_header: bool = False
     class_names: tuple[str, ...] = ()
     has_target: bool = False
+    labels_are: str | None = None
     rows: int | None = None
 
 
@@ -103,6 +108,8 @@ class Reading:
       notes: what else should be known, such as that there is no header line.
       target_file, ids_file: the file in which they lie, if it is another one.
       count: of the classes.
+      keys: of the columns that are unused, those by which a file of labels may name the same rows.
+      is_assumed: whether the classes are what was left, so that the labels must speak for it.
     """
 
     classes: tuple[str, ...] = ()
@@ -118,6 +125,8 @@ class Reading:
     target_file: str | None = None
     ids_file: str | None = None
     count: int = 0
+    keys: tuple[str, ...] = ()
+    is_assumed: bool = False
 
     @property
     def label(self) -> str | None:
@@ -161,9 +170,59 @@ class UnclearColumns(InvalidInput):
         self.answers = tuple(answers)
 
 
-def count_from_one(names: Sequence[str]) -> bool:
-    """Whether these are the numbers 1 … C, by which labels may be called too."""
-    return list(names) == [str(number) for number in range(1, len(names) + 1)]
+def options_of(answer: Mapping[str, str]) -> list[str]:
+    """What says this on the command line."""
+    options = []
+    for name, value in answer.items():
+        option = f"--{name.replace('_', '-')}"
+        options += [f"{option}={value}"] if value.startswith("-") else [option, value] if value else [option]
+    return options
+
+
+def choices_of(answers: Sequence[Mapping[str, str]]) -> str:
+    """The same for a sentence, as a shell takes it."""
+    return _(" or ").join(shlex.join(options_of(answer)) for answer in answers)
+
+
+def whole_number(text: str) -> int | None:
+    """The number of a label such as 2, 2.0 or 2.000e+00; None for what is not whole."""
+    text = text.strip()
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        return int(number) if number.is_integer() and abs(number) < 2**53 else None
+
+
+def called_by_numbers(names: Sequence[str]) -> dict[int, int]:
+    """The classes that are called by a number, by that number; none where each is its own index."""
+    found = {number: index for index, name in enumerate(names) if (number := whole_number(name)) is not None}
+    return {} if all(number == index for number, index in found.items()) else found
+
+
+def are_names(numbers: Collection[int], names: Sequence[str]) -> bool | None:
+    """Whether these labels are what the classes are called, not indices; None where they can be both."""
+    called = called_by_numbers(names)
+    if not called or all(called.get(number) == number for number in numbers):
+        return False
+    if not all(number in called for number in numbers):
+        return False
+    return None if all(0 <= number < len(names) for number in numbers) else True
+
+
+def names_or_indices(name: str, numbers: Collection[int], names: Sequence[str]) -> UnclearColumns:
+    """What to ask where these labels of `name` can be both."""
+    answers = [{"labels_are": answer} for answer in LABELS_ARE]
+    return UnclearColumns(
+        _("the labels {labels} of {name} may be names of the classes {classes}, or their numbers from 0 on").format(
+            labels=few([str(number) for number in sorted(numbers)]), name=name, classes=few(list(names))
+        ),
+        _("to be told which"),
+        _("Say which: {choices} (in Python, labels_are=…).").format(choices=choices_of(answers)),
+        answers,
+    )
 
 
 def is_index(name: str) -> bool:

@@ -17,6 +17,9 @@ MISSING = frozenset(
     {"", "nan", "-nan", "na", "n/a", "#n/a", "null", "none", "<na>", "#na", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
 )
 
+_SEPARATOR = re.compile(r'"?sep=([\t;,| ])"?')
+_SPACES = re.compile(r"[ \t]+")
+_LINE_ENDS = re.compile(r" ?\r?\n ?")
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 
@@ -27,7 +30,9 @@ class CsvLayout:
 
     Attributes:
       decimal: what stands before the fraction of a number, "." or ",".
-      has_header: whether the first line with something in it names the columns.
+      has_header: whether a line before the rows names the columns.
+      preamble: how many lines stand before the table: `sep=;` as Excel has it, and comments behind "#".
+      header_rows: how many rows of the table are no rows of numbers: 1 for a header that is no comment.
       columns: names, which are 0, 1, … without a header, and what the rows that were looked at hold.
       rows_seen: how many rows those were.
     """
@@ -37,6 +42,8 @@ class CsvLayout:
     has_header: bool
     columns: tuple[Column, ...]
     rows_seen: int
+    preamble: int = 0
+    header_rows: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -55,22 +62,61 @@ def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
     A first line of numbers alone is a row, unless it counts 0, 1, …, C − 1, as pandas names columns.
     Raises: csv.Error for what cannot be split into cells.
     """
-    delimiter = _delimiter(sample)
+    sample, preamble, told, comment = _without_preamble(sample)
+    delimiter = told or _delimiter(sample)
+    if delimiter == " ":
+        sample, comment = squeezed(sample), comment.replace(",", " ")
     rows = _rows(sample, delimiter, ROWS_LOOKED_AT + 1)
     if not rows:
         raise csv.Error(_("it holds no cell"))
     first = [cell.strip() for cell in rows[0]]
     decimal = "," if delimiter != "," and _has_decimal_commas(rows) else "."
-    has_header = not no_header and (
-        not all(number_of(cell, decimal) is not None for cell in first) or (len(rows) > 1 and _counts(first))
-    )
-    body = rows[1:] if has_header else rows
-    names = first if has_header else [str(number) for number in range(len(first))]
+    are_numbers = [number_of(cell, decimal) is not None for cell in first]
+    commented = [cell.strip() for row in _rows(comment, delimiter, 1) for cell in row]
+    if delimiter == " ":
+        commented = comment.split()
+    is_commented = not no_header and len(commented) == len(first) and any(are_numbers)
+    has_header_row = not no_header and not is_commented and (not all(are_numbers) or (len(rows) > 1 and _counts(first)))
+    body = rows[1:] if has_header_row else rows
+    names = commented if is_commented else first if has_header_row else [str(number) for number in range(len(first))]
     columns = tuple(
         Column(name, kind_of([row[position] for row in body if position < len(row)], decimal))
         for position, name in enumerate(names)
     )
-    return CsvLayout(delimiter, decimal, has_header, columns, len(body))
+    has_header = is_commented or has_header_row
+    return CsvLayout(
+        delimiter, decimal, has_header, columns, len(body), preamble=preamble, header_rows=int(has_header_row)
+    )
+
+
+def squeezed(text: str) -> str:
+    """A table between spaces with one space between two cells."""
+    return _LINE_ENDS.sub("\n", _SPACES.sub(" ", text.strip(" ")))
+
+
+def table_of(text: str, layout: CsvLayout) -> str:
+    """The text without what stands before the table, with one space for many where spaces part its cells."""
+    if layout.preamble:
+        lines = iter(io.StringIO(text, newline=""))
+        before = [next(line for line in lines if line.strip())]
+        before += [next(lines) for _line in range(layout.preamble - 1)]
+        text = "".join(lines)
+    return squeezed(text) if layout.delimiter == " " else text
+
+
+def _without_preamble(sample: str) -> tuple[str, int, str, str]:
+    """The sample from the table on; how many lines stand before; the delimiter that is told there; the last comment."""
+    lines = list(io.StringIO(sample, newline=""))
+    start = next((place for place, line in enumerate(lines) if line.strip()), 0)
+    place, delimiter, comment = start, "", ""
+    if lines and (told := _SEPARATOR.fullmatch(lines[place].strip("\r\n "))):
+        place, delimiter = place + 1, told[1]
+    while place < len(lines) - 1 and lines[place].startswith("#"):
+        comment = lines[place][1:].strip("\r\n")
+        place += 1
+    if place == start:
+        return sample, 0, "", ""
+    return "".join(lines[place:]), place - start, delimiter, comment
 
 
 def number_of(cell: str, decimal: str = ".") -> float | None:
@@ -111,7 +157,7 @@ def _delimiter(sample: str) -> str:
     first = lines.partition("\n")[0]
     known = [delimiter for delimiter in DELIMITERS if delimiter in first]
     if not known:
-        return " " if " " in first.strip() and all(number_of(cell) is not None for cell in first.split()) else ","
+        return " " if _is_between_spaces(lines) else ","
 
     def fitness(delimiter: str) -> tuple[bool, float, int]:
         rows = _rows(lines, delimiter, 20)
@@ -120,6 +166,17 @@ def _delimiter(sample: str) -> str:
         return len({len(row) for row in rows}) == 1, numbers / max(len(cells), 1), first.count(delimiter)
 
     return max(known, key=fitness)
+
+
+def _is_between_spaces(lines: str) -> bool:
+    """Whether spaces part these lines into equally many cells, with a number in each line but the first."""
+    rows = [line.split() for line in lines.splitlines()]
+    return (
+        len(rows[0]) > 1
+        and '"' not in lines
+        and len({len(row) for row in rows}) == 1
+        and all(any(number_of(cell) is not None for cell in row) for row in (rows[1:] or rows))
+    )
 
 
 def _rows(sample: str, delimiter: str, most: int) -> list[list[str]]:

@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> str:
             text=arguments.text,
             image=arguments.image,
             no_header=arguments.no_header,
+            labels_are=arguments.labels_are,
             scores=arguments.scores,
             rank_by=arguments.rank_by,
             fit_temperature=not arguments.no_temperature,

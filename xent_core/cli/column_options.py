@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 
+from xent_core.columns import LABELS_ARE
 from xent_core.language import _
 
 
@@ -21,8 +21,6 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-header", action="store_true", help=_("the first line is a row; columns are called 0, 1, …")
     )
-
-
-def options_of(answer: Mapping[str, str]) -> list[str]:
-    """What says this on the command line."""
-    return [part for name, value in answer.items() for part in (f"--{name.replace('_', '-')}", value) if part]
+    parser.add_argument(
+        "--labels-are", choices=LABELS_ARE, help=_("where classes are called by numbers: names, or indices from 0 on")
+    )

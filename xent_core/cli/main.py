@@ -6,13 +6,15 @@ A new command is a module with the function that adds its arguments and the one 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from xent_core.cli import analyse_command, doctor_command, problem_commands
-from xent_core.cli.column_options import options_of
+from xent_core.columns import options_of
 from xent_core.language import N_, _
 
 
@@ -59,18 +61,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, command in COMMANDS.items():
         command.add_arguments(subparsers.add_parser(name, help=_(command.help), description=_(command.help)))
     arguments = parser.parse_args(argv)
+    with _cleaned_up_when_ended():
+        return _run(arguments, parser.prog, sys.argv[1:] if argv is None else list(argv))
+
+
+@contextlib.contextmanager
+def _cleaned_up_when_ended() -> Iterator[None]:
+    """SIGTERM ends the command as an error does, so that its temporary files are removed."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # not the main thread: whoever runs it ends it in a way of its own
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(arguments: argparse.Namespace, program: str, given: list[str]) -> int:
     try:
         output = COMMANDS[arguments.command].run(arguments)
     except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
-        given = sys.argv[1:] if argv is None else list(argv)
+        print(f"{program}: {_said(error)}", file=sys.stderr)
         for answer in getattr(error, "answers", ()):  # each as a command that reads the file so
-            print(f"  {parser.prog} {shlex.join([*given, *options_of(answer)])}", file=sys.stderr)
+            end = given.index("--") if "--" in given else len(given)  # what follows that is no option
+            again = [*given[:end], *options_of(answer), *given[end:]]
+            print(f"  {program} {shlex.join(again)}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:  # safetensors need a package of their own
         words = _("This needs the package {name}: pip install {name}").format(name=error.name)
-        print(f"{parser.prog}: {words}", file=sys.stderr)
+        print(f"{program}: {words}", file=sys.stderr)
         return 2
     text, code = (output, 0) if isinstance(output, str) else output
     print(text.rstrip("\n"))
     return code
+
+
+def _said(error: Exception) -> str:
+    """The message on one line; the program that may follow it keeps its own."""
+    sentence, feed, code = str(error).partition(":\n")
+    return " ".join(sentence.split()) + (f":\n{code}" if feed else "")

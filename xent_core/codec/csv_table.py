@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain, compress, islice
@@ -19,9 +18,18 @@ from xent_core.codec.document import Document, document_from, shown, too_large
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
 from xent_core.column_rule import decide
-from xent_core.columns import MARK, Column, ColumnChoices, UnclearColumns, count_from_one
+from xent_core.columns import (
+    MARK,
+    Column,
+    ColumnChoices,
+    UnclearColumns,
+    are_names,
+    called_by_numbers,
+    names_or_indices,
+    whole_number,
+)
 from xent_core.columns import TARGET_MARK as TARGET
-from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, kind_of, layout_of
+from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, kind_of, layout_of, table_of
 from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
@@ -61,7 +69,7 @@ def to_csv(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequ
     else:
         labels = problem.target.long().where(problem.kept(), IGNORED).tolist()
         columns.append([LABEL, *map(str, labels)])
-    if count_from_one(names) or not _is_read_so(columns, before, after):
+    if called_by_numbers(names) or not _is_read_so(columns, before, after):
         for column, name in zip(columns[before:after], names, strict=True):
             column[0] = MARK + name
     text = io.StringIO(newline="")
@@ -79,7 +87,7 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
     """
     cells, layout = _cells(text, choices)
     header = [column.name for column in layout.columns]
-    rows = cells[1:] if layout.has_header else cells
+    rows = cells[layout.header_rows :]
     if not rows:
         raise InvalidFile(_("a table with a header alone"), _("a row for each example"), _("Add the rows."))
     positions = {name: position for position, name in enumerate(header)}
@@ -110,12 +118,10 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
     else:
         known = list(reading.class_names) if len(reading.class_names) == len(names) else []
         labels = [row[positions[reading.target[0]]] for row in rows]
-        is_marked = classes[0].startswith(MARK)  # as we do, whose labels are numbers
-        are_names = not is_marked and count_from_one(known) and all(label.strip() in known for label in labels)
-        if are_names:
-            labels = [str(known.index(label.strip())) for label in labels]
-        target = torch.tensor([_label(label, index, list(names), known) for index, label in enumerate(labels)])
-        if known and tuple(known) != classes and not are_names:
+        is_marked = classes[0].startswith(MARK)  # as we do, whose labels are indices
+        called = {} if is_marked else _called(known or list(names), labels, choices.labels_are)
+        target = torch.tensor([_label(label, index, list(names), known, called) for index, label in enumerate(labels)])
+        if known and tuple(known) != classes and not called:
             names = tuple(known)
     ids = reading.ids
     return document_from(
@@ -179,7 +185,7 @@ def _cells(text: str, choices: ColumnChoices) -> tuple[list[list[str]], CsvLayou
         raise too_large(_("more numbers than that"))
     try:
         layout = layout_of(text[:LOOKED_AT], no_header=choices.no_header)
-        separator = layout.delimiter
+        separator, text = layout.delimiter, table_of(text, layout)
     except (csv.Error, IndexError):  # is told below
         layout = None
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -259,10 +265,26 @@ def _columns(names: Iterable[str], values: Tensor) -> list[list[str]]:
     return [[name, *texts[column::count]] for column, name in enumerate(names)]
 
 
-def _label(text: str, row: int, class_names: Sequence[str], more_names: Sequence[str]) -> int:
+def _called(names: Sequence[str], labels: Sequence[str], labels_are: str | None) -> dict[int, int]:
+    """The classes by their numbers, where whole labels are these; none where they are indices. Raises: InvalidFile."""
+    called = called_by_numbers(names)
+    numbers = {number for label in labels if (number := whole_number(label)) is not None and number != IGNORED}
+    told = are_names(numbers, names) if labels_are is None else labels_are == "names"
+    if told is None:
+        error = names_or_indices(_("this"), numbers, names)
+        raise InvalidFile(error.came, error.expected, error.fix, error.answers)
+    return called if told else {}
+
+
+def _label(
+    text: str, row: int, class_names: Sequence[str], more_names: Sequence[str], called: Mapping[int, int]
+) -> int:
     stripped = text.strip()
-    if re.fullmatch(r"-?[0-9]{1,18}", stripped):
-        return int(stripped)
+    number = whole_number(stripped)
+    if number is not None and (number == IGNORED or not called):
+        return number
+    if number is not None and number in called:
+        return called[number]
     if _unquote(text) in class_names:
         return class_names.index(_unquote(text))
     if stripped in more_names:  # without what stands before every name
@@ -272,7 +294,7 @@ def _label(text: str, row: int, class_names: Sequence[str], more_names: Sequence
         _("the number of a class in 0…{last}, the name of one, or −100 to ignore the row").format(
             last=len(class_names) - 1
         ),
-        _("Write 2 for 2.0, and −100 for a label that is missing."),
+        _("Correct the label, or write −100 for one that is missing."),
     )
 
 

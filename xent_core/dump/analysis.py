@@ -76,6 +76,7 @@ def analyse(
     text: Any = None,
     image: Any = None,
     no_header: bool = False,
+    labels_are: str | None = None,
     scores: Any = None,
     rank_by: str | None = None,
     fit_temperature: bool = True,
@@ -91,7 +92,7 @@ def analyse(
 
     Args:
       logits, target, features, sample_weight, ids, class_names, logits_are: as in `open_dump`.
-      classes, target_column, text, image, no_header: as in `open_dump`.
+      classes, target_column, text, image, no_header, labels_are: as in `open_dump`.
       options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
@@ -143,6 +144,7 @@ def analyse(
         text=text,
         image=image,
         no_header=no_header,
+        labels_are=labels_are,
         limits=limits,
         sandboxed=sandboxed,
     ) as dump:

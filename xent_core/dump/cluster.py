@@ -171,6 +171,7 @@ def _opened(work: Work) -> Dump:
         text=source.text,
         image=source.image,
         no_header=source.no_header,
+        labels_are=source.labels_are,
         logits_are=source.logits_are or "logits",  # whoever asked for the run has been asked about this
     )
 

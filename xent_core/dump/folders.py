@@ -11,7 +11,19 @@ from typing import Any
 from xent_core.dump.formats import ROLES, InvalidDump
 from xent_core.language import _
 
-_KINDS = (".npy", ".npz", ".safetensors", ".parquet", ".arrow", ".feather", ".csv", ".tsv", ".jsonl", ".ndjson")
+_KINDS = (
+    ".npy",
+    ".npz",
+    ".safetensors",
+    ".parquet",
+    ".arrow",
+    ".feather",
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".ndjson",
+    ".json",
+)
 _PACKED = (".gz", ".bz2", ".zst")
 _MAX_JSON_BYTES = 2**24
 

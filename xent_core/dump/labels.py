@@ -2,68 +2,86 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from xent_core.columns import count_from_one
+from xent_core.columns import are_names, called_by_numbers, names_or_indices, whole_number
 from xent_core.dump.formats import Array, InvalidDump
+from xent_core.dump.formats.checks import asked
 from xent_core.language import _
 
-_WHOLE = re.compile(r"([+-]?\d{1,18})(\.0*)?", re.ASCII)
 _LABELS_AT_A_TIME = 2**19
 NEAR_ONE_HOT = 1e-6
 
 
 def as_indices(
-    target: Array, logits: Array, class_names: Sequence[str] | None, ignore_index: int, *, are_numbers: bool = False
+    target: Array,
+    logits: Array,
+    class_names: Sequence[str] | None,
+    ignore_index: int,
+    *,
+    numbers: Sequence[str] | None = None,
+    labels_are: str | None = None,
 ) -> Array:
     """The labels as class indices, whatever they are written as.
 
     Args:
       target: integers; text, each the name of a class or its number; or one number for each class, one of which is 1.
-      class_names: of the classes, if they have names; where those are the numbers 1 … C, a label 1 is the first class
-        unless a label 0 occurs.
-      are_numbers: whole labels are known to be indices, whatever the classes are called.
+      class_names: of the classes, if they have names.
+      numbers: what the classes are called where that may be numbers; by default their names.
+      labels_are: "names" or "indices" where a number can be both; None to ask then.
 
-    Raises: InvalidDump, now or where the labels are read, for a label that is no class, and for soft labels.
+    Raises: InvalidDump, now or where the labels are read, for a label that is no class, for soft labels, and for
+    numbers of which nothing tells whether they are names.
     """
     if target.shape == logits.shape and (target.is_floating or target.is_integer):
         return OneHotLabels(target)
-    if target.dtype == "text":
-        return NamedLabels(target, _indices(class_names or ()))
-    names = _indices(class_names or ())
-    if (
-        target.is_integer
-        and not are_numbers
-        and class_names
-        and count_from_one(class_names)
-        and _all_are_names(target, names, ignore_index)
-    ):
-        return NamedLabels(target, names)
-    return target
+    is_text = target.dtype == "text"
+    called = called_by_numbers(numbers or class_names or ())
+    if not is_text and not (called and target.is_integer):
+        return target
+    if called and labels_are is None:
+        found = _numbers_in(target, ignore_index)
+        told = are_names(found, numbers or class_names or ())
+        if told is None:
+            with asked():
+                raise names_or_indices(target.name, found, numbers or class_names or ())
+        labels_are = "names" if told else "indices"
+    if labels_are != "names":
+        called = {}
+    if not is_text and not called:
+        return target
+    return NamedLabels(target, class_names or (), called, ignore_index)
 
 
-def _indices(class_names: Sequence[str]) -> dict[str, int]:
-    return {name.strip(): index for index, name in enumerate(class_names)}
-
-
-def _all_are_names(target: Array, names: Mapping[str, int], ignore_index: int) -> bool:
+def _numbers_in(target: Array, ignore_index: int) -> set[int]:
+    """The different whole labels, but for the one that is ignored."""
     rows = target.as_rows(0)
+    seen: set[object] = set()
     for start in range(0, len(rows), _LABELS_AT_A_TIME):
-        labels = np.unique(rows.values(start, min(start + _LABELS_AT_A_TIME, len(rows))))
-        if any(str(label) not in names for label in labels.tolist() if label != ignore_index):
-            return False
-    return True
+        labels = rows.values(start, min(start + _LABELS_AT_A_TIME, len(rows))).reshape(-1)
+        seen.update(labels.tolist() if target.dtype == "text" else np.unique(labels).tolist())
+    numbers = {whole_number(str(label)) for label in seen if label is not None}
+    return {number for number in numbers if number is not None and number != ignore_index}
 
 
 class NamedLabels(Array):
     """Labels that are the names of classes, or else their numbers."""
 
-    def __init__(self, labels: Array, names: Mapping[str, int]) -> None:
+    def __init__(self, labels: Array, class_names: Sequence[str], called: dict[int, int], ignore_index: int) -> None:
         super().__init__(labels.name, labels.shape, "int64")
-        self._labels, self._names = labels, names
+        self._labels, self._class_names, self._called, self._ignore_index = labels, class_names, called, ignore_index
+        self._names: dict[str, int] = {}
+        for index, class_name in enumerate(map(str.strip, class_names)):
+            if class_name in self._names:
+                raise InvalidDump(
+                    "class-names",
+                    _("two classes are called {name}").format(name=repr(class_name)[:80]),
+                    _("different names, as the labels are names"),
+                    _("Give each class its own name."),
+                )
+            self._names[class_name] = index
         self._known: dict[object, int] = {}
 
     def values(self, start: int, stop: int) -> np.ndarray:
@@ -81,10 +99,13 @@ class NamedLabels(Array):
         return np.array(found, np.int64).reshape(labels.shape)
 
     def _index(self, label: str, start: int, row: int) -> int:
-        if label in self._names:
+        number = whole_number(label)
+        if number is not None and (number == self._ignore_index or not self._called):
+            return number
+        if number is not None and number in self._called:
+            return self._called[number]
+        if number is None and label in self._names:
             return self._names[label]
-        if whole := _WHOLE.fullmatch(label):
-            return int(whole[1])
         if label.lower() in ("", "nan", "none", "null", "na", "<na>"):
             raise InvalidDump(
                 "label-missing",
@@ -111,7 +132,7 @@ class NamedLabels(Array):
 
     def as_rows(self, axes: int) -> Array:
         """The same labels with all axes but the last `axes` counted as rows."""
-        return NamedLabels(self._labels.as_rows(axes), self._names)
+        return NamedLabels(self._labels.as_rows(axes), self._class_names, self._called, self._ignore_index)
 
 
 class OneHotLabels(Array):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fnmatch import fnmatchcase
 
-from xent_core.columns import ColumnChoices, Reading, is_index
+from xent_core.columns import ColumnChoices, Reading, choices_of, is_index
 from xent_core.dump.formats import ROLES, Array, InvalidDump, OpenFile, Shards
 from xent_core.language import _
 
@@ -84,16 +84,16 @@ def _only_labels(file: OpenFile, logits: str) -> str | None:
 
 
 def _which(file: OpenFile, option: str, found: list[str]) -> InvalidDump:
-    names = [f"--{option} {key}" for key in found[:3]]
-    said = _("Say which: {choices}.").format(choices=_(" or ").join(names)) if found else ""
+    answers = [{option: key} for key in found[:3]]
+    said = _("Say which: {choices}.").format(choices=choices_of(answers))
     save = _('Save it under that name: np.savez("dump.npz", logits=logits, target=target).')
     role = "logits" if option == "classes" else "target"
     return InvalidDump(
         f"which-{role}",
         _("{name} holds {keys}").format(name=file.name, keys=_listed(file)),
         _("one array named {names}").format(names=", ".join(ROLES[role])),
-        said or save,
-        [{option: key} for key in found[:3]],
+        said if found else save,
+        answers,
     )
 
 

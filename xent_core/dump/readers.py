@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent_core.columns import Reading
+from xent_core.column_rule import ROWS_THAT_TELL, doubt
+from xent_core.columns import LABELS_ARE, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
+from xent_core.dump.formats.checks import asked
 from xent_core.dump.sources import DumpSource, gather
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
@@ -62,6 +64,7 @@ class Dump:
       class_names: one for each class, or None.
       has_features, has_ids: whether each row has them.
       reading: which columns or arrays are what.
+      name: of the first file.
       shard_starts: the first row of every shard of logits, and N.
     """
 
@@ -73,7 +76,7 @@ class Dump:
         class_names: tuple[str, ...] | None,
         reading: Reading,
     ) -> None:
-        self.reading = reading
+        self.reading, self.name = reading, files[0].name
         self.source, self._files, self._parts = source, files, parts
         logits = parts["logits"]
         self.rows, self.classes, self.dtype = len(logits), logits.shape[1], logits.dtype
@@ -186,6 +189,7 @@ def open_dump(
     text: Any = None,
     image: Any = None,
     no_header: bool = False,
+    labels_are: str | None = None,
     limits: DumpLimits | None = None,
     sandboxed: bool = False,
 ) -> Dump:
@@ -208,6 +212,8 @@ def open_dump(
       ignore_index: rows with this target are left out.
       logits_are: "logits", "probabilities" (whose logarithm is taken), or None: then probabilities are refused,
         with a message that asks.
+      labels_are: "names" or "indices": what whole labels are, where the classes are called by numbers, such as 1 … C;
+        None asks where both are possible.
       limits: a dump beyond them is refused before it is read.
       sandboxed: read open files and uploads in a process with limits on memory and time, as a server for strangers
         must. Then texts for classes, target_column, ids, text and image name columns, and never a file or an address.
@@ -228,6 +234,7 @@ def open_dump(
         text,
         image,
         no_header,
+        labels_are,
     )
     if logits_are is not None and logits_are not in LOGITS_ARE:
         raise InvalidDump(
@@ -235,6 +242,13 @@ def open_dump(
             _("logits_are is {value}").format(value=repr(logits_are)[:80]),
             _("'logits', 'probabilities' or None"),
             _("None asks where they look like probabilities."),
+        )
+    if labels_are is not None and labels_are not in LABELS_ARE:
+        raise InvalidDump(
+            "labels-are",
+            _("labels_are is {value}").format(value=repr(labels_are)[:80]),
+            _("'names', 'indices' or None"),
+            _("None asks where labels can be both."),
         )
     files: list[OpenFile] = []
     limits = limits or DumpLimits()
@@ -256,13 +270,18 @@ def open_dump(
 
 
 def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
-    """The doctor's words about labels that lie outside 0…C − 1."""
-    nothing = torch.empty(())
+    """The doctor's words about labels that lie outside 0…C − 1, and a question where there are too few for C."""
+    nothing, highest = torch.empty(()), -1
     for start in range(0, dump.rows, LABELS_AT_A_TIME):
         labels = target.tensor(start, min(start + LABELS_AT_A_TIME, dump.rows)).long()
         options = LossOptions(ignore_index=ignore_index)
         for error in violations(nothing.expand(len(labels), dump.classes), labels, options):
             raise of_problem(error, first_row=start) from error
+        kept = labels[labels != ignore_index]
+        highest = max(highest, int(kept.max())) if len(kept) else highest
+    if dump.rows >= ROWS_THAT_TELL and (unclear := doubt(dump.reading, highest, dump.name)) is not None:
+        with asked():
+            raise unclear
 
 
 def of_problem(error: InvalidProblem, *, first_row: int = 0) -> InvalidDump:
@@ -289,6 +308,7 @@ def _ask_about_probabilities(dump: Dump) -> None:
                 "Say what they are: --logits-are probabilities (in Python, logits_are=…) takes their logarithm, "
                 "--logits-are logits keeps them."
             ),
+            [{"logits_are": answer} for answer in ("probabilities", "logits")],
         )
     is_inside = (rows > 0) & (rows < 1)
     if len(rows) >= ROWS_OF_SIGMOID and bool(is_inside.any(1).all()) and bool((off > OFF_OF_SIGMOID).any()):

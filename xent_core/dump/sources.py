@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.columns import MARK, ColumnChoices, Reading
+from xent_core.columns import MARK, ColumnChoices, Reading, few, is_index, whole_number
 from xent_core.dump.folders import files_of_folder, natural_order
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
+from xent_core.dump.formats.table_columns import KEY_MARK
 from xent_core.dump.labels import as_indices
 from xent_core.dump.parts import (
     by_role,
@@ -51,6 +52,7 @@ class DumpSource:
     text: Any = None
     image: Any = None
     no_header: bool = False
+    labels_are: str | None = None
 
 
 Opener = Callable[[Any, str, ColumnChoices], OpenFile]
@@ -68,7 +70,7 @@ def gather(
     """
     names_column = _is_text if is_strangers else _is_choice
     given = {name: getattr(source, name) for name in ("target", *COMPANIONS)}
-    said: dict[str, Any] = {"no_header": source.no_header}
+    said: dict[str, Any] = {"no_header": source.no_header, "labels_are": source.labels_are}
     if names_column(source.target_column):
         said["target"] = source.target_column
     elif source.target_column is not None:
@@ -126,9 +128,9 @@ def gather(
         if value is None:
             found[role] = _beside(opened, reading, role)
             continue
-        others = opened_as(value, role, companion)
+        others = opened_as(files_of_folder(value)[0], role, companion)
         found[role] = joined_arrays([pick(file, role, said.get(role)) for file in others])
-        _check_order(_beside(opened, reading, "ids"), reading.ids, others)
+        _check_order(opened, reading, others)
     limits.check(math.prod(lead), scores.shape[-1])
     target = found["target"]
     if target is None:
@@ -143,7 +145,14 @@ def gather(
     width = scores.shape[-1]
     names = _checked_names(class_names or reading.class_names or _names_beside(opened[0]), width)
     is_ours = reading.classes[0].startswith(MARK)
-    target = as_indices(target, scores, names, source.ignore_index, are_numbers=is_ours)
+    target = as_indices(
+        target,
+        scores,
+        names,
+        source.ignore_index,
+        numbers=reading.class_names or names,
+        labels_are="indices" if is_ours else source.labels_are,
+    )
     check_target_shape(scores, target)
     rows = {"logits": scores.as_rows(1), "target": target.as_rows(0)}
     for role in COMPANIONS:
@@ -158,6 +167,8 @@ def gather(
             _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
             _("Check where the rows were lost."),
         )
+    if len(opened) > 1:
+        reading = replace(reading, notes=(*reading.notes, _("{count} files").format(count=len(opened))))
     reading = replace(
         reading,
         count=width,
@@ -172,8 +183,10 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_choice(value: Any) -> bool:
-    """Whether this names a column: a text that is neither a file nor an address."""
-    return isinstance(value, str) and "://" not in value and not os.path.exists(value)
+    """Whether this names a column: a text that is neither a file nor an address, nor a folder written with a slash."""
+    if not isinstance(value, str) or "://" in value:
+        return False
+    return not os.path.exists(value) or (os.path.isdir(value) and not {os.sep, "/"} & set(value))
 
 
 def _beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
@@ -183,29 +196,59 @@ def _beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
     return joined_arrays(known) if len(known) == len(found) else None
 
 
-def _check_order(ids: Array | None, column: str | None, others: list[OpenFile]) -> None:
-    """Raises: InvalidDump where a second file names its rows in the same column, in another order."""
-    if ids is None or column is None or not all(column in file.arrays for file in others):
-        return
-    theirs = joined_arrays([file.arrays[column] for file in others])
-    for start in range(0, min(len(ids), len(theirs)), IDS_AT_A_TIME):
-        stop = min(start + IDS_AT_A_TIME, len(ids), len(theirs))
-        pairs = zip(ids.values(start, stop).tolist(), theirs.values(start, stop).tolist(), strict=True)
-        for row, (own, other) in enumerate(pairs, start):
-            if str(own) != str(other):
-                raise InvalidDump(
-                    "order",
-                    _("row {row} is {own} in {name} and {other} in {file}, by the column {column}").format(
-                        row=row,
-                        own=str(own)[:80],
-                        name=ids.name,
-                        other=str(other)[:80],
-                        file=others[0].name,
-                        column=column[:80],
-                    ),
-                    _("the same rows in the same order in both files"),
-                    _("Sort both by that column, or join them into one table."),
-                )
+def _check_order(opened: list[OpenFile], reading: Reading, others: list[OpenFile]) -> None:
+    """Raises: InvalidDump where a second file names its rows in another order, by a column that both have.
+
+    Texts and ids must be the same. Other numbers, such as those of pandas for the rows, may differ where one file
+    counted anew; where both hold the same numbers in another order, so are the rows.
+    """
+    own = {name: _key(opened, name, reading) for name in (reading.ids, *reading.keys) if name is not None}
+    theirs = {name for name in others[0].arrays if all(name in file.arrays for file in others)}
+    indices = [{name for name in names if is_index(name)} for names in (set(own), theirs)]
+    pairs = [(name, name) for name in own if name in theirs]
+    if not indices[0] & indices[1] and all(len(found) == 1 for found in indices):
+        pairs.append((indices[0].pop(), indices[1].pop()))
+    for name, other in pairs:
+        key, their = own[name], joined_arrays([file.arrays[other] for file in others])
+        if key is not None and key.shape == their.shape:
+            _check_same(key, their, name, others[0].name, is_strict=name == reading.ids)
+
+
+def _key(opened: list[OpenFile], name: str, reading: Reading) -> Array | None:
+    """The rows' names in this column of the files of logits."""
+    if name == reading.ids:
+        return _beside(opened, reading, "ids")
+    found = [file.arrays[key] for file in opened for key in (KEY_MARK + name, name) if key in file.arrays]
+    return joined_arrays(found) if len(found) == len(opened) else None
+
+
+def _check_same(own: Array, theirs: Array, column: str, file: str, *, is_strict: bool) -> None:
+    first: tuple[int, str, str] | None = None
+    difference = 0  # of the sums of hashes, which are the same for the same values in another order
+    are_numbers = True
+    for start in range(0, len(own), IDS_AT_A_TIME):
+        stop = min(start + IDS_AT_A_TIME, len(own))
+        pairs = zip(own.values(start, stop).tolist(), theirs.values(start, stop).tolist(), strict=True)
+        for row, (one, other) in enumerate(pairs, start):
+            if one == other:
+                continue
+            keys = [str(value).strip() for value in (one, other)]
+            numbers = [whole_number(key) for key in keys]
+            are_numbers = are_numbers and None not in numbers
+            values = [key if number is None else number for key, number in zip(keys, numbers, strict=True)]
+            difference += hash(values[0]) * hash((values[0], 1)) - hash(values[1]) * hash((values[1], 1))
+            if values[0] != values[1] and first is None:
+                first = row, keys[0], keys[1]
+    if first is not None and (is_strict or not are_numbers or not difference):
+        row, mine, other = first
+        raise InvalidDump(
+            "order",
+            _("row {row} is {own} in {name} and {other} in {file}, by the column {column}").format(
+                row=row, own=mine[:80], name=own.name, other=other[:80], file=file, column=few([column])
+            ),
+            _("the same rows in the same order in both files"),
+            _("Sort both by that column, or join them into one table."),
+        )
 
 
 def _names_beside(file: OpenFile) -> tuple[str, ...] | None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from xent_core.column_rule import decide
-from xent_core.columns import ColumnChoices, Reading
-from xent_core.csv_layout import MISSING, CsvLayout, layout_of, number_of
+from xent_core.columns import ColumnChoices, Reading, choices_of
+from xent_core.csv_layout import MISSING, CsvLayout, layout_of, number_of, squeezed
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, check_columns, need_pyarrow
 from xent_core.dump.formats.spool import opened_forwards
@@ -53,7 +53,8 @@ def open_csv(raw: RawFile) -> OpenFile:
     if raw.role != "logits":
         if not layout.has_header and names == ["0"] and sample.split(None, 1)[0] == "0":
             # pandas calls a nameless column 0; how many rows there are tells it from a first label
-            layout = replace(layout, has_header=raw.choices.rows == text.lines() - 1)
+            is_header = raw.choices.rows == text.lines() - 1
+            layout = replace(layout, has_header=is_header, header_rows=int(is_header))
             text = _CsvText(stream, layout)
         schema = text.schema(names, frozenset(column.name for column in layout.columns if column.kind == "integer"))
         return text.opened(raw, schema, lambda table: open_singles(name, table, schema, close=raw.file.close))
@@ -63,9 +64,8 @@ def open_csv(raw: RawFile) -> OpenFile:
     reading = replace(
         reading, notes=layout.notes, class_names=reading.class_names if layout.has_header else choices.class_names
     )
-    schema = text.schema(
-        [column for column in names if column not in reading.unused], frozenset(reading.target), reading
-    )
+    used = [column for column in names if column in reading.keys or column not in reading.unused]
+    schema = text.schema(used, frozenset(reading.target), reading)
     return text.opened(raw, schema, lambda table: open_reading(name, table, schema, reading, close=raw.file.close))
 
 
@@ -84,9 +84,9 @@ def _without_header(raw: RawFile, layout: CsvLayout) -> ColumnChoices:
         _("{name} has no header line: its first line holds numbers alone").format(name=raw.name),
         _("the names of the columns there"),
         _(
-            "If it is so, say it, and where the labels are, counted from 0: --no-header --target {label}; "
+            "If it is so, say it, and where the labels are, counted from 0: {choice}; "
             "if all columns are classes, give the labels as a second file."
-        ).format(label=label),
+        ).format(choice=choices_of([{"no_header": "", "target": label}])),
         [{"no_header": "", "target": label}] if not choices.has_target else [{"no_header": ""}],
     )
 
@@ -106,7 +106,7 @@ class _CsvText:
         import pyarrow as pa
 
         kinds = dict(self._layout.columns)
-        texts = set() if reading is None else {reading.ids, reading.text, reading.image}
+        texts = set() if reading is None else {reading.ids, reading.text, reading.image, *reading.keys}
         classes = () if reading is None else reading.classes
 
         def kind(column: str) -> Any:
@@ -149,8 +149,10 @@ class _CsvText:
 
         layout = self._layout
         types = {column: schema.field(column).type for column in columns}
-        line, skip = 1, int(layout.has_header)
-        for block in self._stream.blocks():
+        line, skip = 1 + layout.preamble, layout.header_rows
+        for block in self._stream.blocks(layout.preamble):
+            if layout.delimiter == " ":
+                block = squeezed(block.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
             try:
                 table = pc.read_csv(
                     pa.BufferReader(block),

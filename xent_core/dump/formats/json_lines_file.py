@@ -12,6 +12,7 @@ from xent_core.column_rule import decide
 from xent_core.columns import Column, Reading
 from xent_core.dump.formats.arrays import MemoryArray, OpenFile, RawFile
 from xent_core.dump.formats.checks import InvalidDump, asked, check_columns, need_pyarrow
+from xent_core.dump.formats.json_objects import ObjectStream
 from xent_core.dump.formats.spool import opened_forwards
 from xent_core.dump.formats.table_columns import Table, check_distinct, open_reading, open_singles
 from xent_core.dump.formats.text_stream import TextStream
@@ -25,10 +26,12 @@ NESTED = "nested"  # lists of lists: a row for each of the inner ones
 def open_json_lines(raw: RawFile) -> OpenFile:
     """The fields of the objects, as `column_rule.decide` tells them apart; of nested lists each inner one is a row."""
     need_pyarrow(raw.name)
-    stream = TextStream(raw, quotes=False)
+    stream = ObjectStream(raw)
     if raw.limits is not None:
         stream.check_lines(raw.limits)
     objects = [one for _line, one in zip(range(LINES_LOOKED_AT), _objects(stream), strict=False)]
+    if not objects:
+        raise _broken_line(raw.name, _("it holds no object"))
     if raw.role == "logits" and _is_lm_eval(objects[0]):
         return _open_lm_eval(raw, stream)
     fields: dict[str, list[Any]] = {}
@@ -45,7 +48,9 @@ def open_json_lines(raw: RawFile) -> OpenFile:
     columns = [Column(field, "list" if kind == NESTED else kind) for field, kind in kinds.items()]
     with asked():
         reading = decide(columns, raw.choices, text.distinct, rows_seen=len(objects), file=raw.name)
-    schema = text.schema([column.name for column in columns if column.name not in reading.unused], reading)
+    text.labels_are_in(reading.target)
+    used = [one.name for one in columns if one.name in reading.keys or one.name not in reading.unused]
+    schema = text.schema(used, reading)
     return text.opened(raw, schema, lambda table: open_reading(raw.name, table, schema, reading, close=raw.file.close))
 
 
@@ -54,12 +59,14 @@ class _JsonText:
 
     def __init__(self, stream: TextStream, kinds: dict[str, str]) -> None:
         self._stream, self._kinds = stream, kinds
+        self._target: tuple[str, ...] = ()
 
     def schema(self, fields: list[str], reading: Reading | None) -> Any:
         """Of these fields, the inner lists counted as rows."""
         import pyarrow as pa
 
         target = () if reading is None else reading.target
+        numbers = () if reading is None else (*reading.classes, reading.sample_weight)
         types = {
             "text": pa.string(),
             "integer": pa.int64(),
@@ -70,9 +77,15 @@ class _JsonText:
         def kind(field: str) -> Any:
             if field in target and self._kinds[field] == "list" and self._is_nested(reading):
                 return pa.int64()  # a label for each inner list of logits
+            if field in numbers and self._kinds[field] == "integer":
+                return pa.float64()  # a fraction may follow
             return types.get(self._kinds[field], pa.float64())
 
         return pa.schema([(field, kind(field)) for field in fields])
+
+    def labels_are_in(self, fields: tuple[str, ...]) -> None:
+        """Of these fields a nested row has as many values as it has rows; what else is said once is said of each."""
+        self._target = fields
 
     def _is_nested(self, reading: Reading | None) -> bool:
         return reading is not None and self._kinds[reading.classes[0]] == NESTED
@@ -131,6 +144,16 @@ class _JsonText:
 
         lengths = pc.list_value_length(batch.column(nested))
         parents = pc.list_parent_indices(batch.column(nested))
+        once = [field for field in self._target if field in batch.schema.names and self._kinds[field] != "list"]
+        if once and (most := pc.max(lengths).as_py() or 0) > 1:
+            raise InvalidDump(
+                "batch-mismatch",
+                _("{name} has one {field} for {count} rows of {nested}, before line {line}").format(
+                    name=self._stream.name, field=once[0][:80], count=most, nested=nested[:80], line=line
+                ),
+                _("one label for each row of logits"),
+                _("Write as many labels as rows, or the one row of logits that the label belongs to."),
+            )
         columns = []
         for field, column in zip(batch.schema.names, batch.columns, strict=True):
             if self._kinds[field] not in (NESTED, "list"):

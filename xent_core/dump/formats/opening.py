@@ -44,7 +44,10 @@ def _is_safetensors(start: bytes, suffix: str) -> bool:
 
 
 def _is_json_lines(start: bytes, suffix: str) -> bool:
-    return suffix in (".jsonl", ".ndjson") or start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    begins = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return (
+        suffix in (".jsonl", ".ndjson", ".json") or begins.startswith(b"{") or (begins[:1] == b"[" and suffix != ".csv")
+    )
 
 
 def _open_packed(raw: RawFile) -> OpenFile:
@@ -62,6 +65,7 @@ def _open_packed(raw: RawFile) -> OpenFile:
 
 
 NOTHING_SAID = ColumnChoices()
+_OLD_TORCH = bytes.fromhex("8a0a6cfc9c46f920")  # what torch.save wrote first, before it wrote zip files
 KINDS = (
     Format(".npy", open_npy, first_bytes=(b"\x93NUMPY",)),
     Format(".npz", open_npz, first_bytes=(b"PK\x03\x04", b"PK\x05\x06")),
@@ -166,9 +170,9 @@ def _recognised(raw: RawFile) -> OpenFile:
             if start.startswith(kind.first_bytes):
                 return kind.open(raw)
     except PickleFound:
-        return _open_pickle(raw)
+        return _open_pickle(raw, is_of_torch=True)
     if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or suffix in (".pt", ".pth", ".pkl"):
-        return _open_pickle(raw)
+        return _open_pickle(raw, is_of_torch=_OLD_TORCH in start)
     for kind in KINDS:
         if kind.is_likely(start, suffix):
             return kind.open(raw)
@@ -180,17 +184,25 @@ def _recognised(raw: RawFile) -> OpenFile:
     )
 
 
-def _open_pickle(raw: RawFile) -> OpenFile:
+def converting_program(path: str, *, is_of_torch: bool) -> str:
+    """A program that saves the logits and labels of a pickle as numbers."""
+    load = f"torch.load({path!r}, weights_only=False)" if is_of_torch else f"pickle.load(open({path!r}, 'rb'))"
+    return f"""import pickle, numpy as np, torch
+dump = {load}
+arrays = {{name: torch.as_tensor(dump[name]).detach().cpu() for name in ("logits", "target")}}
+np.savez("dump.npz", logits=arrays["logits"].double().numpy(), target=arrays["target"].long().numpy())"""
+
+
+def _open_pickle(raw: RawFile, *, is_of_torch: bool) -> OpenFile:
     """The tensors in it, where nothing else is. Raises: InvalidDump."""
     opened = open_torch(raw)
     if opened is not None:
         return opened
-    name = raw.name
     raise InvalidDump(
         "file-pickle",
-        _("{name} is a file of torch.save or pickle, which may run any code when it is loaded").format(name=name),
+        _("{name} is a file of torch.save or pickle, which may run any code when it is loaded").format(name=raw.name),
         _("numbers only, as in {formats}").format(formats=", ".join(FORMATS)),
-        _("Convert it where you trust it:")
-        + f'\ndump = torch.load("{name}", weights_only=True)'
-        + '\nnp.savez("dump.npz", logits=dump["logits"].float().numpy(), target=dump["target"].numpy())',
+        _("If you trust whoever wrote it, let Python run what is in it, and save the numbers:")
+        + "\n"
+        + converting_program(raw.path or raw.name, is_of_torch=is_of_torch),
     )

@@ -172,8 +172,8 @@ def _reading(told: dict[str, Any]) -> Reading:
     """What the process made of the columns, whose names are those of a stranger and nothing else. Raises: TypeError."""
 
     def checked(name: str, value: Any) -> Any:
-        if name == "count":
-            return int(value)
+        if name in ("count", "is_assumed"):
+            return int(value) if name == "count" else value is True
         return tuple(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
 
     return Reading(**{name: checked(name, value) for name, value in told.items()})

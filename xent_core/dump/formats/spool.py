@@ -70,16 +70,22 @@ class Spool:
     def __init__(self, schema: Any) -> None:
         import pyarrow as pa
 
-        handle, self._path = tempfile.mkstemp(prefix="xent-rows-", suffix=".arrow")
-        os.close(handle)
+        self._handle, self._path = tempfile.mkstemp(prefix="xent-rows-", suffix=".arrow")
         self._schema, self._source = schema, None
         self._starts = [0]
         try:
             self._sink = pa.OSFile(self._path, "wb")
+            if os.path.exists(self._nameless):
+                self._remove()  # at once: however this process ends, nothing stays
             self._writer = pa.ipc.new_file(self._sink, schema)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def _nameless(self) -> str:
+        """By which this process opens the file when its name is gone, where the system knows that."""
+        return f"/dev/fd/{self._handle}"
 
     @property
     def rows(self) -> int:
@@ -98,7 +104,7 @@ class Spool:
 
         self._writer.close()
         self._sink.close()
-        self._source = pa.OSFile(self._path, "rb")
+        self._source = pa.OSFile(self._nameless if os.path.exists(self._nameless) else self._path, "rb")
         self._remove()
 
     def from_row(self, row: int, columns: list[str]) -> tuple[int, Iterator[Any]]:
@@ -121,6 +127,9 @@ class Spool:
         """Lets go of the file, which is gone then."""
         if self._source is not None:
             self._source.close()
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
         self._remove()
 
     def _remove(self) -> None:

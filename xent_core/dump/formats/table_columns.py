@@ -16,6 +16,8 @@ from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, too_s
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
+KEY_MARK = "key:"  # before the name of a column that is in `Reading.keys`
+
 
 class Table:
     """Record batches read forwards, and from a start again for a window that lies behind."""
@@ -190,7 +192,7 @@ def open_columns(
         return open_singles(raw.name, table, schema, close=close, rest=rest)
     with asked():
         reading = decide(columns, raw.choices, labels_of, rows_seen=table.rows, file=raw.name)
-    check([column.name for column in columns if column.name not in reading.unused])
+    check([column.name for column in columns if column.name in reading.keys or column.name not in reading.unused])
     if not reading.class_names and len(reading.target) == 1:
         reading = replace(reading, class_names=_names_of_datasets(schema, reading.target[0]))
     return open_reading(raw.name, table, schema, reading, close=close, rest=rest)
@@ -218,6 +220,7 @@ def open_reading(
     arrays: dict[str, Array] = {}
     named = {"target": reading.target, "ids": reading.ids, "text": reading.text, "image": reading.image}
     named |= {"sample_weight": reading.sample_weight, "features": reading.features, "logits": reading.classes}
+    named |= {KEY_MARK + column: column for column in reading.keys}
     for role, column in named.items():
         columns = [column] if isinstance(column, str) else list(column or ())
         if columns and (array := _array(f"{name}: {role}", table, schema, columns, role)) is not None:

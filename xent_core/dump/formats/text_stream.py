@@ -52,8 +52,8 @@ class TextStream:
         """The first bytes, unpacked."""
         return next(self._chunks(), b"")[:16]
 
-    def blocks(self) -> Iterator[bytes]:
-        """Whole lines, about BLOCK_BYTES at a time."""
+    def blocks(self, skipped: int = 0) -> Iterator[bytes]:
+        """Whole lines, about BLOCK_BYTES at a time, without so many lines at the beginning."""
         rest = b""
         is_first = True
         chunks = self._chunks()
@@ -63,6 +63,8 @@ class TextStream:
                 if chunk.startswith(_WIDE_BOMS):
                     raise _no_text(self.name, _("it is in UTF-16"))
                 chunk = _from_first_line(chunk.removeprefix(_BOM))
+                for _line in range(skipped):
+                    chunk = chunk[chunk.find(b"\n") + 1 :]
                 is_first = not chunk
                 if is_first:
                     continue
@@ -115,6 +117,14 @@ class TextStream:
             )
 
     def _chunks(self) -> Iterator[bytes]:
+        """The text, whose lines end as on an old Macintosh if there is no line feed near its beginning."""
+        is_macintosh = None
+        for chunk in self._unpacked():
+            if is_macintosh is None:
+                is_macintosh = b"\n" not in chunk and b"\r" in chunk
+            yield chunk.replace(b"\r", b"\n") if is_macintosh else chunk
+
+    def _unpacked(self) -> Iterator[bytes]:
         raw = self._raw
         raw.file.seek(0)
         if self.codec is None:
