@@ -50,6 +50,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/formats/text_stream.py",
         ),
     ),
+    "tests/test_examples.py": (
+        "its lines are the texts of examples",
+        ("xent_core/dump/formats/lines_file.py",),
+    ),
     "tests/test_dump_files.py": (
         "files of other libraries are read by it",
         (

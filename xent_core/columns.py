@@ -47,10 +47,13 @@ ROLES = {
     "features": ("features", "feature", "embeddings", "hidden", "h"),
     "sample_weight": ("sample_weight", "sample_weights"),
     "ids": ("id", "ids", "example_id", "example_ids", "name", "row"),
+    "text": ("text", "texts"),
+    "image": ("image", "images"),
     "class_names": ("class_names", "classes", "names"),
 }
 MARK = "logit:"  # before the name of a class, where our own export could be read otherwise
 TARGET_MARK = "target:"
+SHOWN = "shown:"  # before the name of a column that is only shown, among the parts of a dump
 NAMES_SHOWN = 4
 
 _INDEX = re.compile(r"|unnamed: ?\d+|index|level_\d+|__index_level_\d+__", re.IGNORECASE)
@@ -83,6 +86,7 @@ class ColumnChoices:
     ids: str | None = None
     text: str | None = None
     image: str | None = None
+    show: str | tuple[str, ...] | None = None
     no_header: bool = False
     class_names: tuple[str, ...] = ()
     has_target: bool = False
@@ -97,6 +101,7 @@ class Reading:
       classes: the columns of the logits in the order of the classes, or the one array or list of them.
       target: the column of the labels, or one column for each class; empty if they lie elsewhere.
       ids, text, image: the columns of names, texts and pictures.
+      shown: other columns that were asked for, to be shown beside them.
       sample_weight, features: the columns of those.
       unused: columns that are none of these.
       class_names: empty where the classes are only numbered.
@@ -110,6 +115,7 @@ class Reading:
     ids: str | None = None
     text: str | None = None
     image: str | None = None
+    shown: tuple[str, ...] = ()
     sample_weight: str | None = None
     features: str | None = None
     unused: tuple[str, ...] = ()
@@ -132,6 +138,8 @@ class Reading:
             said = [_("{count} classes: {names}").format(count=count, names=few(self.classes))]
         named = ((_("label"), self.label), (_("ids"), self.ids or self.ids_file), (_("text"), self.text))
         said += [f"{role}: {name}" for role, name in (*named, (_("image"), self.image)) if name is not None]
+        if self.shown:
+            said.append(_("shown: {names}").format(names=few(self.shown, 12)))
         if self.unused:
             said.append(_("not used: {names}").format(names=few(self.unused, 12)))
         return "; ".join([*said, *self.notes])
@@ -144,6 +152,7 @@ class Reading:
             "ids": self.ids or self.ids_file,
             "text": self.text,
             "image": self.image,
+            **({"shown": list(self.shown)} if self.shown else {}),
             "unused": list(self.unused),
             "notes": list(self.notes),
         }

@@ -54,8 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_columns(parser)
     which = "FILE|COLUMN"
     parser.add_argument("--ids", metavar=which, help=_("the names of the examples"))
-    parser.add_argument("--text", metavar=which, help=_("their texts, for the table of scores"))
-    parser.add_argument("--image", metavar=which, help=_("the paths of their pictures, for the table of scores"))
+    parser.add_argument("--text", metavar=which, help=_("their texts; the lines of a .txt file, too"))
+    parser.add_argument("--image", metavar=which, help=_("their pictures, or the paths of PNG and JPEG files"))
+    parser.add_argument("--show", metavar="COLUMNS", help=_("other columns for the report, several between commas"))
     parser.add_argument("--class-names", metavar="FILE", help=_("the names of the classes, one a line in a .txt file"))
     parser.add_argument("--logits-are", choices=("logits", "probabilities"), help=_("if they look like probabilities"))
     parser.add_argument("--no-temperature", action="store_true", help=_("do not look for the best temperature"))
@@ -92,6 +93,7 @@ def run(arguments: argparse.Namespace) -> str:
             target_column=arguments.target_column,
             text=arguments.text,
             image=arguments.image,
+            show=arguments.show,
             no_header=arguments.no_header,
             scores=arguments.scores,
             rank_by=arguments.rank_by,

@@ -75,6 +75,7 @@ def analyse(
     target_column: Any = None,
     text: Any = None,
     image: Any = None,
+    show: Any = None,
     no_header: bool = False,
     scores: Any = None,
     rank_by: str | None = None,
@@ -91,7 +92,7 @@ def analyse(
 
     Args:
       logits, target, features, sample_weight, ids, class_names, logits_are: as in `open_dump`.
-      classes, target_column, text, image, no_header: as in `open_dump`.
+      classes, target_column, text, image, show, no_header: as in `open_dump`.
       options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
@@ -142,6 +143,7 @@ def analyse(
         target_column=target_column,
         text=text,
         image=image,
+        show=show,
         no_header=no_header,
         limits=limits,
         sandboxed=sandboxed,

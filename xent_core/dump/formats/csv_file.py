@@ -106,7 +106,8 @@ class _CsvText:
         import pyarrow as pa
 
         kinds = dict(self._layout.columns)
-        texts = set() if reading is None else {reading.ids, reading.text, reading.image}
+        texts = set() if reading is None else {reading.ids, reading.text, reading.image, *reading.shown}
+        texts -= set() if reading is None else {*reading.target, reading.sample_weight, reading.features}
         classes = () if reading is None else reading.classes
 
         def kind(column: str) -> Any:
