@@ -126,6 +126,11 @@ class Reading:
     count: int = 0
 
     @property
+    def shows_examples(self) -> bool:
+        """Whether an example is more than its name and its numbers."""
+        return any(name is not None for name in (self.text, self.image))
+
+    @property
     def label(self) -> str | None:
         """The column or file of the labels."""
         return self.target_file if not self.target else few(self.target)

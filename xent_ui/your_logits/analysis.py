@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +25,8 @@ from xent_core.dump import (
     pair_detail,
     select,
 )
+from xent_core.dump.decisions import Decisions, Effect, FoundRows, effect, find_rows
+from xent_core.dump.examples import Examples, ShownExample
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job
 from xent_ui.server.limits import limits
@@ -81,6 +83,8 @@ class DumpAnalysis:
     _summed_at: float = field(default_factory=time.monotonic)
     _selection: tuple[tuple[Choice, str], Selection] | None = None
     _row_detail: tuple[int, RowDetail | None] | None = None
+    _examples: Examples | None = None
+    _effect: tuple[Decisions, Effect] | None = None
     _reading: Lock = field(default_factory=Lock)  # a run of the page that was superseded may still read
 
     def __post_init__(self) -> None:
@@ -152,6 +156,29 @@ class DumpAnalysis:
                 with self._looking() as dump:
                     self._row_detail = row, row_detail(dump, row, self.summary)
             return self._row_detail[1]
+
+    def show(self, rows: Sequence[int]) -> list[ShownExample]:
+        """These examples, with their pictures and texts. Raises: InvalidDump, OSError."""
+        with self._reading, self._looking() as dump:
+            if self._examples is None:
+                self._examples = Examples(dump)
+            return self._examples.show(rows)
+
+    def has_shown(self, rows: Sequence[int]) -> bool:
+        """Whether these examples are shown without reading the dump."""
+        return self._examples is not None
+
+    def find_rows(self, rows: Collection[int], ids: Collection[str] = ()) -> FoundRows:
+        """Labels and names of these rows out of the table of scores."""
+        return find_rows(self._scores, rows, ids)
+
+    def effect(self, decisions: Decisions) -> Effect:
+        """What the decisions change. Raises: InvalidDump, OSError."""
+        with self._reading:
+            if self._effect is None or self._effect[0] != decisions:
+                with self._looking() as dump:
+                    self._effect = decisions, effect(dump, self.summary, decisions)
+            return self._effect[1]
 
     def sheet(self, rows: list[int]) -> tuple[Sheet, bool]:
         """Some rows as a table, as `sheet_of_rows` gives it."""

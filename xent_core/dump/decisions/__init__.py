@@ -18,6 +18,7 @@ from xent_core.dump.decisions.decision import (
 )
 from xent_core.dump.decisions.decision_files import decisions_from_file, to_csv, to_json
 from xent_core.dump.decisions.effect import Effect, Whole, counted_again, effect
+from xent_core.dump.decisions.lookup import FoundRows, find_rows
 from xent_core.dump.decisions.snippet import SNIPPETS, snippet
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Decision",
     "Decisions",
     "Effect",
+    "FoundRows",
     "InvalidDecisions",
     "Match",
     "Merge",
@@ -35,6 +37,7 @@ __all__ = [
     "counted_again",
     "decisions_from_file",
     "effect",
+    "find_rows",
     "match",
     "merge",
     "snippet",

@@ -101,7 +101,7 @@ def _places(header: list[str]) -> dict[str, int]:
     lacking = [name for name in needed if name not in header]
     if lacking:
         raise InvalidDecisions(
-            _("Line 1, column 1: {lacking} is not among the names, expected {names}. Is it a file of decisions?").format(
+            _("Line 1, column 1: {lacking} is missing, expected the names {names}. Is it a file of decisions?").format(
                 lacking=", ".join(lacking), names=", ".join(FIELDS)
             )
         )
@@ -182,9 +182,9 @@ def _from_json(text: str) -> Decisions:
     listed = held.get("decisions") if isinstance(held, dict) else None
     if not isinstance(listed, list) or held.get("version") != VERSION:
         raise InvalidDecisions(
-            _(
-                'Line 1, column 1: the JSON is no file of decisions, expected {{"version": {version}, "decisions": […]}}.'
-            ).format(version=VERSION)
+            _('Line 1, column 1: no decisions, expected {{"version": {version}, "decisions": […]}}.').format(
+                version=VERSION
+            )
         )
     entries: list[Decision] = []
     rows: set[int] = set()

@@ -27,9 +27,11 @@ target = target[keep]  # the same for what belongs to the rows: logits[keep], im
 _PANDAS = """\
 import pandas as pd
 
-names = {names}  # what the column holds for a class, where it holds no numbers
 table = pd.read_{reader}({labels})
 decisions = pd.read_csv({decisions}, dtype=str, keep_default_na=False)
+names = {names}
+if pd.api.types.is_numeric_dtype(table[{column}]):
+    names = {{}}  # the column holds the numbers of the classes
 rows = decisions["row"].astype(int).to_numpy()
 column = table.columns.get_loc({column})
 for row, old, new, decision in zip(rows, decisions["old"], decisions["new"], decisions["decision"]):
@@ -44,7 +46,7 @@ _DATASETS = """\
 import csv
 from datasets import load_dataset
 
-names = {names}  # what the column holds for a class, where it holds no numbers
+names = {names}
 data = load_dataset({reader}, data_files={labels}, split="train")
 with open({decisions}, newline="", encoding="utf-8-sig") as file:
     decisions = list(csv.DictReader(file))
@@ -54,7 +56,8 @@ drop = {{int(one["row"]) for one in decisions if one["decision"] == "drop"}}
 
 def relabelled(example, row):
     if row in new:
-        example[{column}] = names.get(new[row], new[row])
+        is_number = isinstance(example[{column}], int)
+        example[{column}] = new[row] if is_number else names[new[row]]
     return example
 
 
@@ -80,7 +83,7 @@ def snippet(
       labels: the file of the labels.
       column: the column, or the array, of the labels.
       decisions: the CSV file.
-      names: what a column of texts holds for each class that the decisions name; None where it holds numbers.
+      names: of the classes that the decisions are about, for a column that holds names; None if they have none.
 
     Raises: ValueError for another kind. Names and paths become literals of Python.
     """
