@@ -35,7 +35,7 @@ from xent_core.dump.ranking import SUSPECTS
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.text import _, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits.analysis import DumpAnalysis
@@ -57,6 +57,7 @@ from xent_ui.your_logits.state import (
 LISTED_CLASSES = 2_000  # more are chosen by their number
 MAX_NAME = 80  # characters of a class or an example on a card
 QUICK_SECONDS = 1.0  # what was counted within it is counted again at each decision
+LEAST_SHARE = 1e-4
 SHOWN_CONFLICTS = 10
 SHOWN_SHARES = 12
 UPLOAD_MB = MAX_FILE_BYTES // 2**20
@@ -138,15 +139,20 @@ def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> lis
     for row, label, suggested, prob, margin, rank, name in zip(
         *(column.tolist() for column in columns), ranks, names, strict=True
     ):
-        facts = [_("label {share} %").format(share=short(100 * prob, 2)), _("rank {rank}").format(rank=rank)]
+        facts = [_("label {share}").format(share=_percent(prob)), _("rank {rank}").format(rank=rank)]
         # p of the suggested class is p·e^−margin; where p is too small for a float, it is not known from these
         if suggested != label and prob > 0 and math.isfinite(margin):
-            other = _("suggested {share} %").format(share=short(100 * prob * math.exp(-margin), 2))
+            other = _("suggested {share}").format(share=_percent(prob * math.exp(-margin)))
             facts.insert(0, other)
         title = _("row {row}").format(row=row)
         title += "" if name is None else f" · {shown_text(str(name), MAX_NAME)}"
         found.append([row, label, suggested, title, " · ".join(facts)])
     return found
+
+
+def _percent(share: float) -> str:
+    """A probability for a card, to a hundredth of a percent; the whole story has all digits."""
+    return "< 0.01 %" if 0 < share < LEAST_SHARE else f"{100 * share:.2f} %"
 
 
 def _cards(analysis: DumpAnalysis, rows: Sequence[int]) -> dict[int, dict[str, Any]]:

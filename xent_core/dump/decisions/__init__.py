@@ -16,10 +16,10 @@ from xent_core.dump.decisions.decision import (
     match,
     merge,
 )
+from xent_core.dump.decisions.decision_effect import Effect, Whole, counted_again, effect
 from xent_core.dump.decisions.decision_files import decisions_from_file, to_csv, to_json
-from xent_core.dump.decisions.effect import Effect, Whole, counted_again, effect
+from xent_core.dump.decisions.decision_snippet import SNIPPETS, snippet
 from xent_core.dump.decisions.lookup import FoundRows, find_rows
-from xent_core.dump.decisions.snippet import SNIPPETS, snippet
 
 __all__ = [
     "DECISIONS",

@@ -68,6 +68,7 @@ def _words() -> dict[str, str]:
         "other_of": _("Relabel row {row} as"),
         "class_number": _("class, by its number"),
         "why": _("The whole story"),
+        "why_short": _("Why?"),
         "all": _("All"),
         "decided": _("Decided"),
         "undecided": _("Undecided"),

@@ -406,7 +406,7 @@ class Gallery {
     card.setAttribute("aria-current", isCurrent)
     card.classList.toggle("current", isCurrent)
     card.tabIndex = isCurrent ? 0 : -1
-    card.style.setProperty("--decision", choice ? `var(--${choice})` : "transparent")
+    card.style.setProperty("--decision", choice ? `var(--${choice})` : "var(--st-border-color)")
     for (const one of card.querySelectorAll("button, select, input")) one.tabIndex = isCurrent ? 0 : -1
     write(part(".name"), id)
     part(".name").title = id
@@ -420,7 +420,7 @@ class Gallery {
     image.hidden = !shown.image
     if (shown.image && image.getAttribute("src") !== shown.image) image.src = shown.image
     if (!shown.image) image.removeAttribute("src")
-    const text = shown.image ? "" : [shown.text, shown.problem].filter(Boolean).join(" ") || words.why
+    const text = shown.image ? "" : [shown.text, shown.problem].filter(Boolean).join(" ") || words.why_short
     write(part(".text"), text)
     part(".story").classList.toggle("written", !shown.image && !!shown.text)
     part(".story").title = shown.text || words.why
