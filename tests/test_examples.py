@@ -131,7 +131,7 @@ def test_arrays_of_such_names_that_do_not_fit_are_not_used(tmp_path: Path) -> No
 
     with open_dump(tmp_path / "dump.npz") as dump:
         assert dump.reading.unused == ("images", "text")
-        assert not Examples(dump).is_more_than_numbers
+        assert not dump.reading.shows_examples
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])

@@ -106,7 +106,7 @@ class Reading:
       unused: columns that are none of these.
       class_names: empty where the classes are only numbered.
       notes: what else should be known, such as that there is no header line.
-      target_file, ids_file: the file in which they lie, if it is another one.
+      target_file, ids_file, text_file, image_file: the file in which they lie, if it is another one.
       count: of the classes.
     """
 
@@ -123,12 +123,15 @@ class Reading:
     notes: tuple[str, ...] = ()
     target_file: str | None = None
     ids_file: str | None = None
+    text_file: str | None = None
+    image_file: str | None = None
     count: int = 0
 
     @property
     def shows_examples(self) -> bool:
         """Whether an example is more than its name and its numbers."""
-        return any(name is not None for name in (self.text, self.image))
+        shown = (self.text, self.text_file, self.image, self.image_file, *self.shown)
+        return any(name is not None for name in shown)
 
     @property
     def label(self) -> str | None:
@@ -141,8 +144,13 @@ class Reading:
         said = [_("{count} classes").format(count=count)]
         if any(self.classes):  # the array of a .npy file has no name
             said = [_("{count} classes: {names}").format(count=count, names=few(self.classes))]
-        named = ((_("label"), self.label), (_("ids"), self.ids or self.ids_file), (_("text"), self.text))
-        said += [f"{role}: {name}" for role, name in (*named, (_("image"), self.image)) if name is not None]
+        named = (
+            (_("label"), self.label),
+            (_("ids"), self.ids or self.ids_file),
+            (_("text"), self.text or self.text_file),
+            (_("image"), self.image or self.image_file),
+        )
+        said += [f"{role}: {name}" for role, name in named if name is not None]
         if self.shown:
             said.append(_("shown: {names}").format(names=few(self.shown, 12)))
         if self.unused:
@@ -155,8 +163,8 @@ class Reading:
             "classes": [name for name in self.classes if name],
             "target": self.label,
             "ids": self.ids or self.ids_file,
-            "text": self.text,
-            "image": self.image,
+            "text": self.text or self.text_file,
+            "image": self.image or self.image_file,
             **({"shown": list(self.shown)} if self.shown else {}),
             "unused": list(self.unused),
             "notes": list(self.notes),

@@ -19,7 +19,7 @@ from xent_core.cli.column_options import add_columns
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.ranking import RANKINGS
-from xent_core.dump.report import report_html, wrong_labels_words
+from xent_core.dump.report import SHOWN_SUSPECTS, report_html, wrong_labels_words
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
 from xent_core.problem import REDUCTIONS
@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace) -> str:
             no_header=arguments.no_header,
             scores=arguments.scores,
             rank_by=arguments.rank_by,
+            shown_suspects=0 if report is None else SHOWN_SUSPECTS,
             fit_temperature=not arguments.no_temperature,
             batch_rows=arguments.batch_rows,
             device=arguments.device,

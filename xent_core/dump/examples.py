@@ -81,11 +81,6 @@ class Examples:
         self._written: OrderedDict[int, _Written] = OrderedDict()
         self._pictures: OrderedDict[int, _Picture] = OrderedDict()
 
-    @property
-    def is_more_than_numbers(self) -> bool:
-        """Whether there is anything to show beside the name of a row."""
-        return self.has_images or self.has_text or bool(self.columns)
-
     def show(self, rows: Sequence[int]) -> list[ShownExample]:
         """These examples, in this order. Raises: InvalidDump for a row that is not there, or cannot be read."""
         self._dump.check_rows(rows)
@@ -113,6 +108,10 @@ class Examples:
         written = self._read(rows[:MAX_HELD])
         if self._image is not None and self._image.is_sequential and self._image.dtype != "text":
             self._draw(rows[:MAX_HELD_PICTURES], written)
+
+    def holds(self, rows: Sequence[int]) -> bool:
+        """Whether these rows are shown without reading the dump."""
+        return all(row in self._written and (self._image is None or row in self._pictures) for row in rows)
 
     def _read(self, rows: Sequence[int]) -> dict[int, _Written]:
         """What is written of these rows."""

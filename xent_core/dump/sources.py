@@ -176,6 +176,8 @@ def gather(
         count=width,
         target_file=None if given["target"] is None else target.name,
         ids_file=None if given["ids"] is None else rows["ids"].name,
+        text_file=None if given["text"] is None else rows["text"].name,
+        image_file=None if given["image"] is None else rows["image"].name,
     )
     return rows, names, reading
 

@@ -16,10 +16,12 @@ from xent_core.dump import (
     Choice,
     Dump,
     DumpSummary,
+    Examples,
     LossOptions,
     PairDetail,
     Progress,
     Selection,
+    ShownExample,
     analyse,
     open_dump,
     pair_detail,
@@ -35,6 +37,7 @@ from xent_ui.state.sheet import Sheet
 from xent_ui.your_logits.single_rows import RowDetail, row_detail, sheet_of_rows
 
 SECONDS_BETWEEN_SUMMARIES = 1.0
+FIRST_EXAMPLES = 24  # that are seen as soon as it is done
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class DumpAnalysis:
 
     def _analyse(self, job: Job[DumpSummary]) -> DumpSummary:
         request = self.request
-        return analyse(
+        summary = analyse(
             request.logits,
             request.target,
             logits_are=request.logits_are,
@@ -113,6 +116,9 @@ class DumpAnalysis:
             options=request.options,
             **dict(request.columns),
         )
+        if summary.reading.shows_examples and not job.should_stop():
+            self.show_page(summary.suspects.row.tolist(), slice(0, FIRST_EXAMPLES))
+        return summary
 
     def _note(self, job: Job[DumpSummary], progress: Progress) -> bool:
         self.progress = progress
@@ -159,14 +165,19 @@ class DumpAnalysis:
 
     def show(self, rows: Sequence[int]) -> list[ShownExample]:
         """These examples, with their pictures and texts. Raises: InvalidDump, OSError."""
-        with self._reading, self._looking() as dump:
-            if self._examples is None:
-                self._examples = Examples(dump)
-            return self._examples.show(rows)
+        with self._reading, self._looking_at_examples() as examples:
+            return examples.show(rows)
+
+    def show_page(self, rows: Sequence[int], page: slice) -> list[ShownExample]:
+        """Some examples of a list that is looked at page by page: what is read in one pass is read for all of it."""
+        with self._reading, self._looking_at_examples() as examples:
+            if not examples.holds(rows[page]):
+                examples.read_ahead(rows[page.start :])
+            return examples.show(rows[page])
 
     def has_shown(self, rows: Sequence[int]) -> bool:
         """Whether these examples are shown without reading the dump."""
-        return self._examples is not None
+        return self._examples is not None and self._examples.holds(rows)
 
     def find_rows(self, rows: Collection[int], ids: Collection[str] = ()) -> FoundRows:
         """Labels and names of these rows out of the table of scores."""
@@ -203,12 +214,19 @@ class DumpAnalysis:
         finally:
             self._dump.rest()
 
+    @contextmanager
+    def _looking_at_examples(self) -> Iterator[Examples]:
+        with self._looking() as dump:
+            if self._examples is None:
+                self._examples = Examples(dump)
+            yield self._examples
+
     def open(self) -> Dump:
         """The dump, for whoever closes it."""
         return open_dump(
             self.request.logits,
             self.request.target,
-            ignore_index=self.summary.options.ignore_index,
+            ignore_index=self.request.options.ignore_index,
             logits_are=self.request.logits_are or "logits",  # the visitor has said by now
             **dict(self.request.columns),
             limits=dump_limits(),
@@ -223,7 +241,7 @@ class DumpAnalysis:
         with self._reading:
             if self._dump is not None:
                 self._dump.close()
-                self._dump = None
+                self._dump = self._examples = None
         self.job.future.add_done_callback(lambda _future: self._folder.cleanup())
 
 

@@ -25,7 +25,9 @@ LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
 
 # what the visitor has said of the columns of each dump, by a button; and what stands in the fields
 COLUMNS = Kept[dict[tuple[str, ...], dict[str, str]]]("dump_columns", {})
-COLUMN_FIELDS = {name: Kept[str](f"dump_column_{name}", "") for name in ("classes", "target_column", "ids")}
+COLUMN_FIELDS = {
+    name: Kept[str](f"dump_column_{name}", "") for name in ("classes", "target_column", "ids", "image", "text", "show")
+}
 NO_HEADER = Kept[bool]("dump_no_header", False)
 
 OPTION_ENTRIES = loss_option_entries("dump_", *DEFAULTS)
@@ -37,6 +39,7 @@ LOOK_FOR_WRONG_LABELS = Kept[tuple[str, ...] | None]("dump_look_for_wrong_labels
 RANK_BY = Kept[str]("dump_rank_by", RANKINGS[0])
 RANK_BY_WITHOUT = Kept[str]("dump_rank_by_without", RANKINGS[1])  # of a dump in which they were not looked for
 ROW = Kept[int | None]("dump_row", None)  # that is looked at
+SUSPECT_PAGE = Kept[int]("dump_suspect_page", 1)  # of the table, where it shows the examples
 # which rows are chosen; None: all
 LABEL = Kept[int | None]("dump_label", None)
 PREDICTION = Kept[int | None]("dump_prediction", None)
