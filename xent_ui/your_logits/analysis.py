@@ -28,7 +28,6 @@ from xent_core.dump import (
     select,
 )
 from xent_core.dump.decisions import Decisions, Effect, FoundRows, effect, find_rows
-from xent_core.dump.examples import Examples, ShownExample
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job
 from xent_ui.server.limits import limits
