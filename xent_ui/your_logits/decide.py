@@ -7,7 +7,6 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -363,15 +362,27 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
     except (InvalidDump, OSError) as error:
         st.error(_("The rows cannot be read again: {error}").format(error=markdown_escaped(str(error))))
         return
+    before, after, digits = found.before, found.after, decimals()
     st.caption(
-        _("{relabelled} rows relabelled, {dropped} dropped; the same logits, counted with the new labels.").format(
-            relabelled=found.relabelled, dropped=found.dropped
+        _(
+            "Relabelled: {relabelled}, dropped: {dropped}. Loss {loss} → {new_loss}, accuracy {right} → {new_right}."
+        ).format(
+            relabelled=found.relabelled,
+            dropped=found.dropped,
+            loss=number(before.loss, digits),
+            new_loss=number(after.loss, digits),
+            right=f"{before.accuracy:.2%}",
+            new_right=f"{after.accuracy:.2%}",
         )
     )
-    before, after = found.before, found.after
-    digits = decimals()
     with st.container(horizontal=True, gap="medium"):
-        st.metric(_("rows counted"), str(after.rows), delta=_change(after.rows - before.rows, 0), width="content")
+        st.metric(
+            _("rows counted"),
+            str(after.rows),
+            delta=_change(after.rows - before.rows, 0),
+            delta_color="off",
+            width="content",
+        )
         st.metric(
             _("loss after (nats)"),
             number(after.loss, digits),
@@ -419,7 +430,7 @@ def _snippet(analysis: DumpAnalysis, decisions: Decisions) -> None:
     summary, request = analysis.summary, analysis.request
     given = request.logits if request.target is None else request.target
     first = given[0] if isinstance(given, list) else given
-    file = str(getattr(first, "name", first) if not isinstance(first, str | Path) else first)
+    file = first if isinstance(first, str) else str(first.name)  # the folder of the example is nobody's business
     is_array = file.lower().endswith((".npz", ".npy"))
     is_table = file.lower().removesuffix(".gz").endswith((".csv", ".parquet", ".pq"))
     kinds = {name: name for name in SNIPPETS}
