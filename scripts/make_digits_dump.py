@@ -26,6 +26,7 @@ class DigitsDump(NamedTuple):
     target: np.ndarray  # (N,) int64, some flipped
     features: np.ndarray  # (N, 32) float32, what the last layer saw
     flipped: np.ndarray  # (N,) bool
+    images: np.ndarray  # (N, 8, 8) uint8, black on white
 
 
 def make(rate: float, seed: int, *, steps: int = 100) -> DigitsDump:
@@ -44,7 +45,8 @@ def make(rate: float, seed: int, *, steps: int = 100) -> DigitsDump:
         with torch.no_grad():
             seen = body(torch.tensor(images[held_out]))
             features[held_out], logits[held_out] = seen.numpy(), head(seen).numpy()
-    return DigitsDump(logits, target, features, target != true)
+    drawn = 255 - np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    return DigitsDump(logits, target, features, target != true, drawn)
 
 
 def _trained(images: Tensor, target: Tensor, seed: int, steps: int) -> tuple[nn.Module, nn.Module]:
@@ -64,12 +66,17 @@ def main() -> None:
     parser.add_argument("path", help="the .npz file to write")
     parser.add_argument("--rate", type=float, default=0.1, help="share of the labels that are flipped")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--small", action="store_true", help="packed, as xent_core/data/digits_dump.npz")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # in so small a network a second thread only waits for the first
     dump = make(arguments.rate, arguments.seed)
     names = np.array([f"digit {digit}" for digit in range(CLASSES)])
-    ids = np.array([f"image {row}" for row in range(len(dump.target))])
-    np.savez(arguments.path, logits=dump.logits, target=dump.target, features=dump.features, class_names=names, ids=ids)
+    shared = {"logits": dump.logits, "class_names": names, "images": dump.images}
+    if arguments.small:
+        np.savez_compressed(arguments.path, **shared, target=dump.target.astype(np.uint8))
+    else:
+        ids = np.array([f"image {row}" for row in range(len(dump.target))])
+        np.savez(arguments.path, **shared, target=dump.target, features=dump.features, ids=ids)
     print(f"{len(dump.target)} rows, {int(dump.flipped.sum())} labels flipped, written to {arguments.path}")
 
 

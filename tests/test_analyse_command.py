@@ -1,6 +1,8 @@
 """python -m xent_core analyse, from a dump of real logits to the table of scores, the report and the JSON."""
 
+import base64
 import csv
+import io
 import json
 import math
 import os
@@ -12,17 +14,19 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from sklearn.metrics import accuracy_score, average_precision_score
 
 from scripts.make_digits_dump import DigitsDump, make
 from xent_core.__main__ import main
 from xent_core.cli.analyse_command import summary_text
 from xent_core.dump import analyse
-from xent_core.dump.report import _cell, report_html
+from xent_core.dump.report import SHOWN_SUSPECTS, _cell, report_html
 
 torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
 
@@ -308,3 +312,35 @@ def test_a_report_that_cannot_be_written_leaves_no_half_of_it_and_one_line(
     assert main(["analyse", str(dump_path), "--no-temperature", "--report", str(report)]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "python -m xent_core: [Errno 28] No space left on device"
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("report")]
+
+
+def test_the_report_shows_the_pictures_and_texts_of_its_suspects_and_holds_no_html_of_theirs(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    rows = 120
+    images = chance.integers(0, 256, (rows, 8, 8)).astype(np.uint8)
+    table = {f"logit_{c}": chance.normal(size=rows) for c in range(3)}
+    table |= {
+        "label": chance.integers(0, 3, rows),
+        "body": [f"<img src=x onerror=alert(1)> {row}" for row in range(rows)],
+        "<b>from</b>": [f"<i>{row}</i>" for row in range(rows)],
+    }
+    pd.DataFrame(table).to_csv(tmp_path / "dump.csv", index=False)
+    np.save(tmp_path / "images.npy", images)
+    report = tmp_path / "r.html"
+    command = ["analyse", str(tmp_path / "dump.csv"), "--text", "body", "--show", "<b>from</b>"]
+    command += ["--image", str(tmp_path / "images.npy"), "--report", str(report), "--no-temperature"]
+
+    assert main(command) == 0
+
+    page = report.read_text("utf-8")
+    drawn = re.findall(r'<td><img alt="" src="data:image/png;base64,([^"]+)"></td>', page)
+    ranked = analyse(tmp_path / "dump.csv").suspects.row[:SHOWN_SUSPECTS]
+    assert len(drawn) == SHOWN_SUSPECTS
+    for row, data in zip(ranked, drawn, strict=True):
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))[::12, ::12]
+        np.testing.assert_array_equal(pixels, images[row])
+    assert f"&lt;img src=x onerror=alert(1)&gt; {ranked[0]}" in page
+    assert f"&lt;i&gt;{ranked[0]}&lt;/i&gt;" in page
+    assert page.count("<img") == SHOWN_SUSPECTS
+    assert "<i>" not in page
+    assert "<b>from" not in page

@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 import xent_core
 
@@ -53,3 +55,13 @@ def test_the_file_has_one_row_of_logits_per_line():
     rows = [json.loads(line) for line in lines if line.startswith("[")]
 
     assert rows == json.loads(PATH.read_text(encoding="utf-8"))["logits"]
+
+
+def test_the_dump_of_the_example_has_the_pictures_of_its_rows():
+    digits = load_digits()
+    with np.load(PATH.with_name("digits_dump.npz")) as dump:
+        images, target = dump["images"], dump["target"]
+
+    assert images.dtype == np.uint8
+    assert np.abs((255 - images.astype(float)) / 255 * 16 - digits.images).max() < 0.04
+    assert 0.89 < (target == digits.target).mean() < 0.91  # a tenth of the labels is wrong on purpose

@@ -50,6 +50,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/formats/text_stream.py",
         ),
     ),
+    "tests/test_examples.py": (
+        "its lines are the texts of examples",
+        ("xent_core/dump/formats/lines_file.py",),
+    ),
     "tests/test_dump_files.py": (
         "files of other libraries are read by it",
         (
@@ -129,6 +133,21 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/your_logits/suspects.py",
             "xent_ui/widgets/segments.py",
         ),
+    ),
+    "tests/test_decisions.py": (
+        "one contract: decisions travel, are merged, and change what PyTorch says they change",
+        tuple(
+            f"xent_core/dump/decisions/{name}.py"
+            for name in ("decision", "decision_effect", "decision_files", "decision_snippet", "lookup")
+        ),
+    ),
+    "tests/test_decide.py": (
+        "what a message of the browser does to the desk is seen on the page",
+        ("xent_ui/your_logits/desk.py",),
+    ),
+    "tests/browser/test_decide.py": (
+        "code that runs in a browser",
+        ("xent_ui/your_logits/gallery/__init__.py",),
     ),
     "tests/test_file_bombs.py": (
         "what reads a stranger's file is tried with files that would cost it too much",

@@ -96,13 +96,14 @@ class _Decision:
         self._taken.update(target)
         given = {role: self._one(getattr(choices, role), role) for role in ("ids", "text", "image")}
         self._taken.update(name for name in given.values() if name is not None)
+        shown = self._shown()
         named = {role: self._by_name(role) for role in ("sample_weight", "features")}
         self._taken.update(name for name in named.values() if name is not None)
         if given["ids"] is None:
             given["ids"] = found = self._ids()
             self._taken.update(() if found is None else (found,))
         classes, class_names = self._classes(target) if chosen is None else (chosen, self._names_of(chosen, target))
-        used = {*classes, *target, *given.values(), *named.values()}
+        used = {*classes, *target, *given.values(), *shown, *named.values()}
         unused = tuple(name for name in self._names if name not in used)
         keys = tuple(filter(self._may_be_key, unused)) if choices.has_target else ()
         if len(target) > 1:
@@ -113,6 +114,7 @@ class _Decision:
             ids=given["ids"],
             text=given["text"],
             image=given["image"],
+            shown=shown,
             sample_weight=named["sample_weight"],
             features=named["features"],
             unused=unused,
@@ -162,6 +164,11 @@ class _Decision:
                 answers,
             )
         return found[0]
+
+    def _shown(self) -> tuple[str, ...]:
+        choice = self._choices.show
+        parts = [choice] if isinstance(choice, str) else list(choice or ())
+        return tuple(dict.fromkeys(name for part in parts for name in self._matching(part, "show")))
 
     def _classes_chosen(self, choice: str | tuple[str, ...]) -> list[str]:
         parts = [choice] if isinstance(choice, str) else list(choice)

@@ -48,10 +48,13 @@ ROLES = {
     "features": ("features", "feature", "embeddings", "hidden", "h"),
     "sample_weight": ("sample_weight", "sample_weights"),
     "ids": ("id", "ids", "example_id", "example_ids", "name", "row"),
+    "text": ("text", "texts"),
+    "image": ("image", "images"),
     "class_names": ("class_names", "classes", "names"),
 }
 MARK = "logit:"  # before the name of a class, where our own export could be read otherwise
 TARGET_MARK = "target:"
+SHOWN = "shown:"  # before the name of a column that is only shown, among the parts of a dump
 NAMES_SHOWN = 4
 LABELS_ARE = ("names", "indices")
 
@@ -87,6 +90,7 @@ class ColumnChoices:
     ids: str | None = None
     text: str | None = None
     image: str | None = None
+    show: str | tuple[str, ...] | None = None
     no_header: bool = False
     class_names: tuple[str, ...] = ()
     has_target: bool = False
@@ -102,11 +106,12 @@ class Reading:
       classes: the columns of the logits in the order of the classes, or the one array or list of them.
       target: the column of the labels, or one column for each class; empty if they lie elsewhere.
       ids, text, image: the columns of names, texts and pictures.
+      shown: other columns that were asked for, to be shown beside them.
       sample_weight, features: the columns of those.
       unused: columns that are none of these.
       class_names: empty where the classes are only numbered.
       notes: what else should be known, such as that there is no header line.
-      target_file, ids_file: the file in which they lie, if it is another one.
+      target_file, ids_file, text_file, image_file: the file in which they lie, if it is another one.
       count: of the classes.
       keys: of the columns that are unused, those by which a file of labels may name the same rows.
       is_assumed: whether the classes are what was left, so that the labels must speak for it.
@@ -117,6 +122,7 @@ class Reading:
     ids: str | None = None
     text: str | None = None
     image: str | None = None
+    shown: tuple[str, ...] = ()
     sample_weight: str | None = None
     features: str | None = None
     unused: tuple[str, ...] = ()
@@ -124,9 +130,17 @@ class Reading:
     notes: tuple[str, ...] = ()
     target_file: str | None = None
     ids_file: str | None = None
+    text_file: str | None = None
+    image_file: str | None = None
     count: int = 0
     keys: tuple[str, ...] = ()
     is_assumed: bool = False
+
+    @property
+    def shows_examples(self) -> bool:
+        """Whether an example is more than its name and its numbers."""
+        shown = (self.text, self.text_file, self.image, self.image_file, *self.shown)
+        return any(name is not None for name in shown)
 
     @property
     def label(self) -> str | None:
@@ -139,8 +153,15 @@ class Reading:
         said = [_("{count} classes").format(count=count)]
         if any(self.classes):  # the array of a .npy file has no name
             said = [_("{count} classes: {names}").format(count=count, names=few(self.classes))]
-        named = ((_("label"), self.label), (_("ids"), self.ids or self.ids_file), (_("text"), self.text))
-        said += [f"{role}: {name}" for role, name in (*named, (_("image"), self.image)) if name is not None]
+        named = (
+            (_("label"), self.label),
+            (_("ids"), self.ids or self.ids_file),
+            (_("text"), self.text or self.text_file),
+            (_("image"), self.image or self.image_file),
+        )
+        said += [f"{role}: {name}" for role, name in named if name is not None]
+        if self.shown:
+            said.append(_("shown: {names}").format(names=few(self.shown, 12)))
         if self.unused:
             said.append(_("not used: {names}").format(names=few(self.unused, 12)))
         return "; ".join([*said, *self.notes])
@@ -151,8 +172,9 @@ class Reading:
             "classes": [name for name in self.classes if name],
             "target": self.label,
             "ids": self.ids or self.ids_file,
-            "text": self.text,
-            "image": self.image,
+            "text": self.text or self.text_file,
+            "image": self.image or self.image_file,
+            **({"shown": list(self.shown)} if self.shown else {}),
             "unused": list(self.unused),
             "notes": list(self.notes),
         }

@@ -4,7 +4,7 @@ import streamlit as st
 
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
-from xent_ui.your_logits import distributions, pairs, suspects, view
+from xent_ui.your_logits import decide, distributions, pairs, suspects, view
 
 st.subheader(_("Which examples carry the gradient of your model?"), anchor=False)
 st.markdown(_("Its logits and labels in; its gradient budget, suspects, confusions and calibration out."))
@@ -18,6 +18,9 @@ if analysis is not None:
     st.markdown(f"#### {_('Suspects')}")
     with st.container(key="suspects"):
         row = suspects.ranking(analysis)
+    st.markdown(f"#### {_('Decide')}")
+    with st.container(key="decide"):
+        decide.decide(analysis)
     with st.container(key="why"):
         suspects.why(analysis, row)
     st.markdown(f"#### {_('Classes and pairs')}")

@@ -27,6 +27,8 @@ from harness.browser import (
 )
 from harness.sample_dumps import sparse_dump
 from xent_core.dump import analyse
+from xent_ui.your_logits.suspects import PICTURE_ROW_HEIGHT
+from xent_ui.your_logits.view import DIGITS
 
 ROWS, CLASSES = 120, 4
 FREEZE_MS = 5 * 200  # the aim is 200; other tests keep the machine busy
@@ -76,6 +78,42 @@ def test_a_dump_is_uploaded_and_its_suspects_looked_at(page: Page, app_url: str,
     journal.assert_quiet()
 
 
+SHOW_PICTURES = """([pictures, header, height]) => {
+    // each picture is drawn in its row: brightness of 8 × 8 points of the canvas, from wherever it may begin
+    const canvas = document.querySelector(".st-key-suspects [data-testid=data-grid-canvas]");
+    if (!canvas) return false;
+    const scale = canvas.width / canvas.getBoundingClientRect().width, context = canvas.getContext("2d");
+    const correlation = (a, b) => {
+        const mean = list => list.reduce((sum, x) => sum + x, 0) / list.length;
+        const [p, q] = [a, b].map(list => list.map(x => x - mean(list)));
+        const dot = (x, y) => x.reduce((sum, one, i) => sum + one * y[i], 0);
+        return dot(p, q) / Math.sqrt(dot(p, p) * dot(q, q) || 1);
+    };
+    const side = height - 6, points = [...Array(64).keys()];
+    return pictures.every((picture, row) => [...Array(60).keys()].some(left => correlation(picture, points.map(i => {
+        const x = 34 + left + side * (i % 8 + 0.5) / 8, y = header + row * height + 3 + side * ((i >> 3) + 0.5) / 8;
+        return context.getImageData(Math.round(x * scale), Math.round(y * scale), 1, 1).data[0];
+    })) > 0.97));
+}"""
+
+
+def test_the_suspects_of_the_digits_show_their_pictures(page: Page, app_url: str, journal: Journal) -> None:
+    with np.load(DIGITS) as held:
+        images = held["images"]
+    ranked = analyse(DIGITS, fit_temperature=False).suspects.row
+    open_page(page, f"{app_url}/your-logits")
+    expect(metric(page, "budget")).to_have_text("1797", timeout=IDLE_MS)
+    grid = editor(page, "suspects")
+    expect(cell(grid, 1, 3)).to_have_text(str(ranked[1]), timeout=IDLE_MS)
+    grid.scroll_into_view_if_needed()
+
+    first = [images[row].ravel().tolist() for row in ranked[:6]]
+    page.wait_for_function(SHOW_PICTURES, arg=[first, TABLE_ROW_HEIGHT, PICTURE_ROW_HEIGHT], timeout=IDLE_MS)
+    picture = page.get_by_alt_text(f"Picture of row {ranked[0]}")
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
+    journal.assert_quiet()
+
+
 def chosen_words(page: Page) -> Locator:
     return page.locator(".st-key-dump_chosen")
 
@@ -116,14 +154,16 @@ def test_the_digits_go_all_the_way(page: Page, app_url: str, journal: Journal, t
     expect(page.locator(".st-key-budget")).to_contain_text(f"{numbers['accuracy']:.2%}")
     first = int(analyse(dump_file).suspects.row[0])
     wait_drawn(page)
-    expect(cell(editor(page, "suspects"), 0, 2)).to_have_text(str(first), timeout=IDLE_MS)
-    expect(cell(editor(page, "suspects"), 0, 3)).to_have_text(str(ids[first]))
+    expect(cell(editor(page, "suspects"), 0, 3)).to_have_text(str(first), timeout=IDLE_MS)
+    expect(cell(editor(page, "suspects"), 0, 4)).to_have_text(str(ids[first]))
 
     journal.assert_quiet()
     page.goto(report.as_uri())
     expect(page.get_by_role("heading", level=1)).to_have_text("digits.npz")
     expect(page.locator(".numbers")).to_contain_text(f"{numbers['accuracy']:.2%}")
-    expect(page.locator("table").last.locator("tr").nth(1)).to_contain_text(str(first))
+    suspect = page.locator("table").last.locator("tr").nth(1)
+    expect(suspect).to_contain_text(str(first))
+    assert suspect.locator("img").evaluate("image => image.naturalWidth") == 96
 
 
 @pytest.mark.long

@@ -19,7 +19,7 @@ from xent_core.cli.column_options import add_columns
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.ranking import RANKINGS
-from xent_core.dump.report import report_html, wrong_labels_words
+from xent_core.dump.report import SHOWN_SUSPECTS, report_html, wrong_labels_words
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
 from xent_core.problem import REDUCTIONS
@@ -54,8 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_columns(parser)
     which = "FILE|COLUMN"
     parser.add_argument("--ids", metavar=which, help=_("the names of the examples"))
-    parser.add_argument("--text", metavar=which, help=_("their texts, for the table of scores"))
-    parser.add_argument("--image", metavar=which, help=_("the paths of their pictures, for the table of scores"))
+    parser.add_argument("--text", metavar=which, help=_("their texts; the lines of a .txt file, too"))
+    parser.add_argument("--image", metavar=which, help=_("their pictures, or the paths of PNG and JPEG files"))
+    parser.add_argument("--show", metavar="COLUMNS", help=_("other columns for the report, several between commas"))
     parser.add_argument("--class-names", metavar="FILE", help=_("the names of the classes, one a line in a .txt file"))
     parser.add_argument("--logits-are", choices=("logits", "probabilities"), help=_("if they look like probabilities"))
     parser.add_argument("--no-temperature", action="store_true", help=_("do not look for the best temperature"))
@@ -92,10 +93,12 @@ def run(arguments: argparse.Namespace) -> str:
             target_column=arguments.target_column,
             text=arguments.text,
             image=arguments.image,
+            show=arguments.show,
             no_header=arguments.no_header,
             labels_are=arguments.labels_are,
             scores=arguments.scores,
             rank_by=arguments.rank_by,
+            shown_suspects=0 if report is None else SHOWN_SUSPECTS,
             fit_temperature=not arguments.no_temperature,
             batch_rows=arguments.batch_rows,
             device=arguments.device,

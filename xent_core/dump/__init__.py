@@ -5,6 +5,7 @@ The one call most people need is `analyse`.
 """
 
 from xent_core.dump.analysis import PairDetail, Progress, analyse, pair_detail, scores_of_rows
+from xent_core.dump.examples import Examples, ShownExample, shown_text
 from xent_core.dump.folders import natural_order
 from xent_core.dump.formats import FORMATS, DumpLimits, InvalidDump
 from xent_core.dump.ranking import RANKINGS, Suspects
@@ -25,6 +26,7 @@ __all__ = [
     "Dump",
     "DumpLimits",
     "DumpSummary",
+    "Examples",
     "Histogram",
     "InvalidDump",
     "LorenzCurve",
@@ -34,6 +36,7 @@ __all__ = [
     "Reliability",
     "Scores",
     "Selection",
+    "ShownExample",
     "Statistics",
     "Suspects",
     "WrongLabels",
@@ -44,4 +47,5 @@ __all__ = [
     "score",
     "scores_of_rows",
     "select",
+    "shown_text",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from xent_core.dump.cluster import Cluster
+from xent_core.dump.examples import Examples
 from xent_core.dump.formats import DumpLimits, InvalidDump
 from xent_core.dump.label_model import LabelCounts, LabelModel, usual_gaps
 from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
@@ -75,10 +76,12 @@ def analyse(
     target_column: Any = None,
     text: Any = None,
     image: Any = None,
+    show: Any = None,
     no_header: bool = False,
     labels_are: str | None = None,
     scores: Any = None,
     rank_by: str | None = None,
+    shown_suspects: int = 0,
     fit_temperature: bool = True,
     batch_rows: int | None = None,
     device: str | None = None,
@@ -92,7 +95,7 @@ def analyse(
 
     Args:
       logits, target, features, sample_weight, ids, class_names, logits_are: as in `open_dump`.
-      classes, target_column, text, image, no_header, labels_are: as in `open_dump`.
+      classes, target_column, text, image, show, no_header, labels_are: as in `open_dump`.
       options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
@@ -100,6 +103,8 @@ def analyse(
         "margin", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the largest first.
         By default the suspicion, and the margin for more than 2^22 (about 4 million) logits. So large a dump is read
         once more for the suspicion, and for the number of wrong labels: only if "suspicion" is asked for.
+      shown_suspects: so many of the first suspects are read once more, for `shown` of the summary, if the dump has
+        texts, pictures or other columns of them.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
       batch_rows: rows in a batch; by default as many as suit the device. The result does not depend on it.
       device: where to compute: "cpu", "cuda", …; by default an accelerator if there is one; on a cluster "cpu".
@@ -143,6 +148,7 @@ def analyse(
         target_column=target_column,
         text=text,
         image=image,
+        show=show,
         no_header=no_header,
         labels_are=labels_are,
         limits=limits,
@@ -153,9 +159,13 @@ def analyse(
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device, rank_by)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
         try:
-            return _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
+            summary = _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
         finally:
             runner.close()
+        if not (shown_suspects and dump.reading.shows_examples):
+            return summary
+        rows = summary.suspects.row[:shown_suspects].tolist()
+        return replace(summary, shown=tuple(Examples(dump).show(rows)))
 
 
 def _options(options: LossOptions | None, keywords: LossKeywords) -> LossOptions:

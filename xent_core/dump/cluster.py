@@ -170,6 +170,7 @@ def _opened(work: Work) -> Dump:
         target_column=source.target_column,
         text=source.text,
         image=source.image,
+        show=source.show,
         no_header=source.no_header,
         labels_are=source.labels_are,
         logits_are=source.logits_are or "logits",  # whoever asked for the run has been asked about this

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from fnmatch import fnmatchcase
 
-from xent_core.columns import ColumnChoices, Reading, choices_of, is_index
+from xent_core.columns import SHOWN, ColumnChoices, Reading, choices_of, is_index
 from xent_core.dump.formats import ROLES, Array, InvalidDump, OpenFile, Shards
 from xent_core.language import _
+
+MAX_ARRAY_PIXELS = 16_000_000  # of one picture
 
 
 def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
@@ -19,11 +21,14 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
         return file.reading
     logits = _logits_key(file, choices.classes)
     keys = {"target": None if choices.has_target else _key(file, "target", choices.target)}
-    keys |= {role: _key(file, role, getattr(choices, role)) for role in ("ids", "text", "image")}
+    keys["ids"] = _key(file, "ids", choices.ids)
+    keys |= {role: _shown_key(file, role, getattr(choices, role), logits) for role in ("text", "image")}
+    show = [choices.show] if isinstance(choices.show, str) else list(choices.show or ())
+    shown = [key for choice in show for key in _matching(file, choice)]
     keys |= {role: _key(file, role, None) for role in ("features", "sample_weight", "class_names")}
     if keys["target"] is None and not choices.has_target:
         keys["target"] = _only_labels(file, logits)
-    used = {logits, *keys.values()}
+    used = {logits, *keys.values(), *shown}
     target = keys["target"]
     return Reading(
         (logits,),
@@ -31,6 +36,7 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
         ids=keys["ids"],
         text=keys["text"],
         image=keys["image"],
+        shown=tuple(dict.fromkeys(shown)),
         sample_weight=keys["sample_weight"],
         features=keys["features"],
         unused=tuple(key for key in file.arrays if key not in used),
@@ -42,9 +48,78 @@ def part_of(file: OpenFile, reading: Reading, role: str) -> Array | None:
     """The array for this role out of a file of logits that was read so; None if it has none."""
     if file.reading is not None:
         return file.arrays.get(role)
+    if role.startswith(SHOWN):
+        return file.arrays.get(role.removeprefix(SHOWN))
     names = reading.classes if role == "logits" else reading.target if role == "target" else getattr(reading, role)
     name = names[0] if isinstance(names, tuple) and names else names
     return file.arrays.get(name) if isinstance(name, str) else None
+
+
+def _matching(file: OpenFile, choice: str) -> list[str]:
+    """The arrays that are shown: one by its name, or several by a shell pattern or between commas."""
+    found = [key for key in file.arrays if key == choice] or [key for key in file.arrays if fnmatchcase(key, choice)]
+    if not found and "," in choice:
+        return [key for part in choice.split(",") if part.strip() for key in _matching(file, part.strip())]
+    return found or [str(_key(file, "show", choice))]  # which says what there is
+
+
+def _shown_key(file: OpenFile, role: str, choice: str | None, logits: str) -> str | None:
+    """The texts or pictures: what was named, else what has their name and is one for each row of the logits."""
+    if choice is not None:
+        return _key(file, role, choice)
+    rows = math.prod(file.arrays[logits].shape[:-1])
+    fits = {
+        key
+        for key, array in file.arrays.items()
+        if len(array) == rows and (array.dtype == "text" if role == "text" else is_of_pictures(array))
+    }
+    return next((key for key in file.arrays if key in fits and key.lower() in ROLES[role] and key != logits), None)
+
+
+def is_of_pictures(array: Array) -> bool:
+    """Whether this can be an array of pictures: (N, H, W), or (N, H, W, 1 or 3)."""
+    shape = array.shape
+    return (
+        (array.is_floating or array.is_integer)
+        and (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3)))
+        and 0 < shape[1] * shape[2] <= MAX_ARRAY_PIXELS
+    )
+
+
+def checked_pictures(part: Array, rows: int, *, is_strangers: bool) -> Array:
+    """An array of pictures as it is, or one of their paths as rows. Raises: InvalidDump."""
+    if part.dtype == "text":
+        if is_strangers:
+            raise InvalidDump(
+                "image-paths",
+                _("{name} holds paths of pictures").format(name=part.name),
+                _("the pictures themselves, since no file of this server is read for an upload"),
+                _('Put them into the file as an array (N, H, W) or (N, H, W, 3): np.savez("dump.npz", images=…, …).'),
+            )
+        paths = part.as_rows(0)
+        check_companion("image", part, paths, (rows,))
+        return paths
+    came = _("image has shape {shape} and dtype {dtype}").format(shape=part.shape, dtype=part.dtype)
+    if not is_of_pictures(part):
+        fix = _("Save them as uint8, one picture for each row of the logits.")
+        if len(part.shape) == 4 and part.shape[1] in (1, 3):
+            fix = _("Move the colours to the last axis: images.transpose(0, 2, 3, 1).")
+        raise InvalidDump(
+            "image-shape",
+            came,
+            _("paths, or pictures (N, H, W) or (N, H, W, 3) of at most {limit} million pixels").format(
+                limit=MAX_ARRAY_PIXELS // 10**6
+            ),
+            fix,
+        )
+    if len(part) != rows:
+        raise InvalidDump(
+            "image-shape",
+            came,
+            _("one picture for each of the {rows} rows").format(rows=rows),
+            _("Take all parts from the same run."),
+        )
+    return part
 
 
 def _logits_key(file: OpenFile, choice: str | tuple[str, ...] | None) -> str:
@@ -184,7 +259,7 @@ def check_companion(role: str, part: Array, rows: Array, lead: tuple[int, ...]) 
             _("one entry for each of the {rows} rows").format(rows=math.prod(lead)),
             _("Take all parts from the same run."),
         )
-    if role not in ("ids", "text", "image") and not (part.is_floating or part.is_integer):
+    if role in ("features", "sample_weight") and not (part.is_floating or part.is_integer):
         raise InvalidDump(
             f"{role.replace('_', '-')}-dtype",
             _("{role} has dtype {dtype}").format(role=role, dtype=part.dtype),

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from xent_core.column_rule import ROWS_THAT_TELL, doubt
-from xent_core.columns import LABELS_ARE, Reading
+from xent_core.columns import LABELS_ARE, SHOWN, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
-from xent_core.dump.sources import DumpSource, gather
+from xent_core.dump.sources import DumpSource, folder_of_pictures, gather
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossOptions
@@ -65,6 +65,8 @@ class Dump:
       has_features, has_ids: whether each row has them.
       reading: which columns or arrays are what.
       name: of the first file.
+      shown: other columns that are shown beside an example, by name.
+      folder: below which the paths of pictures lie; None for a dump that is not in a file of this computer.
       shard_starts: the first row of every shard of logits, and N.
     """
 
@@ -75,14 +77,20 @@ class Dump:
         parts: dict[str, Array],
         class_names: tuple[str, ...] | None,
         reading: Reading,
+        folder: str | None = None,
     ) -> None:
-        self.reading, self.name = reading, files[0].name
+        self.reading, self.name, self.folder = reading, files[0].name, folder
+        self.shown = {name: parts.pop(f"{SHOWN}{name}") for name in reading.shown}
         self.source, self._files, self._parts = source, files, parts
         logits = parts["logits"]
         self.rows, self.classes, self.dtype = len(logits), logits.shape[1], logits.dtype
         self.class_names = class_names
         self.has_features, self.has_ids = "features" in parts, "ids" in parts
         self.shard_starts = logits.starts if isinstance(logits, Shards) else [0, self.rows]
+
+    def part(self, role: str) -> Array | None:
+        """What there is of "ids", "text", "image", … in each row; None if there is none."""
+        return self._parts.get(role)
 
     def default_batch_rows(self, device: str = "cpu") -> int:
         """How many rows make a batch that suits where it is computed."""
@@ -101,7 +109,8 @@ class Dump:
 
         def texts(role: str) -> tuple[str, ...] | None:
             part = self._parts.get(role)
-            return None if part is None else tuple(str(value) for value in part.values(start, stop))
+            is_written = part is not None and len(part.shape) == 1
+            return None if part is None or not is_written else tuple(str(value) for value in part.values(start, stop))
 
         return Batch(
             torch.arange(start, stop),
@@ -116,6 +125,12 @@ class Dump:
 
     def read_rows(self, rows: Sequence[int]) -> Batch:
         """Single rows in the order asked for; each costs a look into the file."""
+        self.check_rows(rows)
+        pieces = {row: self.read(row, row + 1) for row in sorted(set(rows))}  # forwards, for what is packed
+        return joined([pieces[row] for row in rows]) if rows else self.read(0, 0)
+
+    def check_rows(self, rows: Sequence[int]) -> None:
+        """Raises: InvalidDump for one that is not there."""
         for row in rows:
             if not 0 <= row < self.rows:
                 raise InvalidDump(
@@ -124,8 +139,6 @@ class Dump:
                     _("a row in 0…{last}").format(last=self.rows - 1),
                     _("Choose one of the rows of the dump."),
                 )
-        pieces = {row: self.read(row, row + 1) for row in sorted(set(rows))}  # forwards, for what is packed
-        return joined([pieces[row] for row in rows]) if rows else self.read(0, 0)
 
     def batches(self, batch_rows: int | None = None, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """All rows from start to stop − 1, so many at a time."""
@@ -188,6 +201,7 @@ def open_dump(
     target_column: Any = None,
     text: Any = None,
     image: Any = None,
+    show: Any = None,
     no_header: bool = False,
     labels_are: str | None = None,
     limits: DumpLimits | None = None,
@@ -202,8 +216,10 @@ def open_dump(
         "target" or "labels".
       features: what the last, linear layer saw, shape (N, H).
       sample_weight: a factor for each row's loss, shape (N,).
-      ids, text, image: the names of the examples, their texts, and the paths of their pictures: a file or an array,
-        else a column's name, else a shell pattern.
+      ids, text, image: the names of the examples, their texts, and their pictures: a file or an array, else a
+        column's name, else a shell pattern. Pictures are an array (N, H, W) or (N, H, W, 3), or paths of PNG and JPEG
+        files below the folder of the file that names them. A .txt file of texts or paths has a line for each row.
+      show: other columns for whoever looks at an example: a name, a shell pattern, several between commas or in a list.
       class_names: the names of the classes, or a file of them.
       classes: the columns of a table that are classes: a column's name or a shell pattern, such as "logit_*", several
         of them in a list or between commas, or a file of names; of another file the array of logits.
@@ -216,7 +232,8 @@ def open_dump(
         None asks where both are possible.
       limits: a dump beyond them is refused before it is read.
       sandboxed: read open files and uploads in a process with limits on memory and time, as a server for strangers
-        must. Then texts for classes, target_column, ids, text and image name columns, and never a file or an address.
+        must. Then texts for classes, target_column, ids, text and image name columns, and never a file or an address;
+        paths of pictures are refused.
 
     Raises: InvalidDump.
     """
@@ -233,6 +250,7 @@ def open_dump(
         target_column,
         text,
         image,
+        show,
         no_header,
         labels_are,
     )
@@ -256,7 +274,8 @@ def open_dump(
     try:
         opener = open_file if sandbox is None else sandbox.open_file
         parts, names, reading = gather(source, files, limits, opener, is_strangers=sandboxed)
-        dump = Dump(source, files, parts, names, reading)
+        folder = None if sandboxed else folder_of_pictures(source, reading)
+        dump = Dump(source, files, parts, names, reading, folder)
         _check_labels(dump, parts["target"], ignore_index)
         if logits_are is None:
             _ask_about_probabilities(dump)

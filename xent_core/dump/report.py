@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from xent_core.dump.examples import shown_text
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
 
@@ -23,6 +25,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .3rem 0; }
 th, td { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
+td.words { text-align: left; } td.words div { min-width: min(14rem, 60vw); max-height: 6lh; overflow: auto; }
+td img { display: block; max-height: 4.5rem; max-width: 6rem; }
 .scroll { overflow-x: auto; }
 .matrix td { min-width: 2.6rem; padding: .15rem .3rem; border: 1px solid var(--line); font-size: .75rem; }
 svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px; }
@@ -237,13 +241,37 @@ def wrong_labels_words(summary: DumpSummary) -> str:
     ).format(expected=wrong.expected, rows=summary.kept, low=wrong.low, high=wrong.high)
 
 
+class Words(str):
+    """What somebody has written: it may be long, and begins on the left."""
+
+
+Cell = str | Words | bytes  # bytes are a PNG
+
+
+def _example_columns(summary: DumpSummary) -> dict[str, dict[int, Cell]]:
+    """The columns of the suspects' pictures, names, texts and so on, where there are any: cells by row."""
+    shown = summary.shown
+    columns: dict[str, dict[int, Cell]] = {}
+    if any(example.image or example.problem for example in shown):
+        columns[_("picture")] = {example.row: example.image or Words(example.problem) for example in shown}
+    if any(example.id != str(example.row) for example in shown):
+        columns[_("example")] = {example.row: Words(shown_text(example.id)) for example in shown}
+    if any(example.text is not None for example in shown):
+        columns[_("text")] = {example.row: Words(example.text or "") for example in shown}
+    for name in shown[0].columns if shown else ():
+        columns[shown_text(name)] = {example.row: Words(example.columns[name]) for example in shown}
+    return columns
+
+
 def _suspects(summary: DumpSummary) -> str:
     suspects, p_wrong = summary.suspects, summary.suspects.p_wrong
     count = min(len(suspects), SHOWN_SUSPECTS)
-    rows = [
+    examples = _example_columns(summary)
+    rows: list[tuple[Cell, ...]] = [
         (
             f"{i + 1}",
             f"{suspects.row[i]}",
+            *(cells.get(int(suspects.row[i]), "") for cells in examples.values()),
             summary.name_of(int(suspects.target[i])),
             summary.name_of(int(suspects.suggested[i])),
             _number(suspects.loss[i]),
@@ -255,7 +283,7 @@ def _suspects(summary: DumpSummary) -> str:
         for i in range(count)
     ]
     columns = [
-        *(_("rank"), _("row"), _("label"), _("suggested"), _("loss"), _("gradient norm")),
+        *(_("rank"), _("row"), *examples, _("label"), _("suggested"), _("loss"), _("gradient norm")),
         *(() if p_wrong is None else (_("label wrong, estimated"),)),
         *(_("margin"), "p"),
     ]
@@ -272,12 +300,18 @@ def _thinned(x: np.ndarray, y: np.ndarray, points: int = 200) -> tuple[list[floa
     return x[at].tolist(), y[at].tolist()
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> str:
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, caption: str = "") -> str:
     head = "".join(_tag("th", column) for column in columns)
-    body = "".join("<tr>" + "".join(_tag("td", cell) for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(_table_cell(cell) for cell in row) + "</tr>" for row in rows)
     return (
         f'<div class="scroll"><table>{_tag("caption", caption) if caption else ""}<tr>{head}</tr>{body}</table></div>'
     )
+
+
+def _table_cell(cell: Cell) -> str:
+    if isinstance(cell, bytes):
+        return f'<td><img alt="" src="data:image/png;base64,{base64.b64encode(cell).decode()}"></td>'
+    return f'<td class="words"><div>{html.escape(cell)}</div></td>' if isinstance(cell, Words) else _tag("td", cell)
 
 
 def _tag(name: str, text: str) -> str:

@@ -96,8 +96,9 @@ def select(
                 _("a column to rank by"),
                 _("Make the table with rank_by={name}, or choose another order.").format(name=repr(rank_by)[:80]),
             )
-        held = [{name: column.to_numpy() for name, column in _named(table.schema_arrow.empty_table())}]
-        for batch in table.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
+        read = [name for name in table.schema_arrow.names if name not in ("text", "image")]  # long, and not used
+        held = [{name: column.to_numpy() for name, column in _named(table.schema_arrow.empty_table().select(read))}]
+        for batch in table.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False, columns=read):
             columns = {name: column.to_numpy(zero_copy_only=False) for name, column in _named(batch)}
             masks = _masks(columns, choice)
             chosen = np.flatnonzero(_all(masks))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.columns import MARK, ColumnChoices, Reading, few, is_index, whole_number
+from xent_core.columns import MARK, SHOWN, ColumnChoices, Reading, few, is_index, whole_number
 from xent_core.dump.folders import files_of_folder, natural_order
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.formats.table_columns import KEY_MARK
@@ -23,6 +23,7 @@ from xent_core.dump.parts import (
     by_role,
     check_companion,
     check_target_shape,
+    checked_pictures,
     joined_arrays,
     part_of,
     pick,
@@ -51,6 +52,7 @@ class DumpSource:
     target_column: Any = None
     text: Any = None
     image: Any = None
+    show: Any = None
     no_header: bool = False
     labels_are: str | None = None
 
@@ -85,6 +87,8 @@ def gather(
     for name in ("ids", "text", "image"):
         if names_column(given[name]):
             said[name], given[name] = given[name], None
+    if source.show is not None:
+        said["show"] = source.show if isinstance(source.show, str) else tuple(map(str, source.show))
     said["has_target"] = given["target"] is not None
     opened_as = partial(_opened, files=files, upload=upload)
     class_names = _names_given(source.class_names, opened_as)
@@ -112,7 +116,7 @@ def gather(
             )
     parts = [part_of(file, reading, "logits") for file in opened]
     scores = joined_arrays([part for part in parts if part is not None])
-    if len(scores.shape) < 2 or not (scores.is_floating or scores.is_integer):
+    if not 2 <= len(scores.shape) <= 3 or not (scores.is_floating or scores.is_integer):
         raise InvalidDump(
             "logits-shape",
             _("{name} has shape {shape} and dtype {dtype}").format(
@@ -157,9 +161,18 @@ def gather(
     rows = {"logits": scores.as_rows(1), "target": target.as_rows(0)}
     for role in COMPANIONS:
         part = found[role]
-        if part is not None:
+        if part is not None and role == "image":
+            rows[role] = checked_pictures(part, math.prod(lead), is_strangers=is_strangers)
+        elif part is not None:
             rows[role] = part.as_rows(1 if role == "features" else 0)
             check_companion(role, part, rows[role], lead)
+    for name in reading.shown:
+        role = f"{SHOWN}{name}"
+        part = _beside(opened, reading, role)
+        if part is not None:
+            rows[role] = part.as_rows(0)
+            check_companion(role, part, rows[role], lead)
+    reading = replace(reading, shown=tuple(name for name in reading.shown if f"{SHOWN}{name}" in rows))
     if not 1 <= width <= MAX_CLASSES or not len(rows["logits"]):
         raise InvalidDump(
             "logits-shape",
@@ -174,6 +187,8 @@ def gather(
         count=width,
         target_file=None if given["target"] is None else target.name,
         ids_file=None if given["ids"] is None else rows["ids"].name,
+        text_file=None if given["text"] is None else rows["text"].name,
+        image_file=None if given["image"] is None else rows["image"].name,
     )
     return rows, names, reading
 
@@ -187,6 +202,19 @@ def _is_choice(value: Any) -> bool:
     if not isinstance(value, str) or "://" in value:
         return False
     return not os.path.exists(value) or (os.path.isdir(value) and not {os.sep, "/"} & set(value))
+
+
+def folder_of_pictures(source: DumpSource, reading: Reading) -> str | None:
+    """The folder of the first file that names the pictures; None where that is no file of this computer."""
+    named_by = source.logits if reading.image is not None else source.image
+    if isinstance(named_by, list | tuple) and named_by:
+        named_by = named_by[0] if reading.image is not None or _are_files(named_by, "image") else None
+    if not isinstance(named_by, str | os.PathLike) or "://" in os.fspath(named_by):
+        return None
+    path = os.fspath(named_by)
+    if glob.has_magic(path) and not os.path.exists(path):
+        path = next(iter(_matching(path)), path)
+    return os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or os.curdir)
 
 
 def _beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
@@ -303,7 +331,7 @@ def _opened(
         return again(found, role, choices)
     is_shards = isinstance(source, list | tuple) and source and not isinstance(source[0], int | float | list | tuple)
     if is_shards and not (
-        role in ("ids", "text", "image", "target") and isinstance(source[0], str) and not _are_files(source)
+        role in ("ids", "text", "image", "target") and isinstance(source[0], str) and not _are_files(source, role)
     ):
         return [file for part in source for file in again(part, role, choices)]
     for known, file in ((file.source, file) for file in files if isinstance(file, _SharedFile)):
@@ -318,7 +346,10 @@ def _opened(
     return [opened]
 
 
-def _are_files(sources: Sequence[Any]) -> bool:
+def _are_files(sources: Sequence[Any], role: str) -> bool:
+    """Whether texts name files to be opened; those of pictures are what a row has."""
+    if role == "image" and str(sources[0]).lower().endswith((".png", ".jpg", ".jpeg")):
+        return False
     return any("://" in source or os.path.exists(source) or glob.has_magic(source) for source in map(str, sources[:1]))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from xent_core.columns import Reading
+from xent_core.dump.examples import ShownExample
 from xent_core.dump.statistics import Computed
 from xent_core.dump.temperature import BestTemperature
 from xent_core.loss_options import LossOptions
@@ -54,6 +55,7 @@ class DumpSummary(Computed):
       options: of the loss.
       seconds: what reading and counting took, without the temperature.
       best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
+      shown: the first suspects as a person looks at them, as many as `analyse` was asked to show.
       noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where fewer than 8 rows are predicted k,
         None if it is not known, as beyond 2000 classes.
     """
@@ -70,6 +72,7 @@ class DumpSummary(Computed):
     seconds: float
     best: BestTemperature | None
     noise_matrix: np.ndarray | None
+    shown: tuple[ShownExample, ...] = ()
 
     @property
     def expected_calibration_error(self) -> float:

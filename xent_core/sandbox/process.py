@@ -26,6 +26,9 @@ from xent_core.sandbox.connection import Broken, Connection
 PRELOADED = (
     "xent_core.codec.sandboxed_reading",
     "xent_core.dump.formats.sandboxed_files",
+    "xent_core.dump.pictures",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
     "pyarrow.compute",
     "pyarrow.csv",
     "pyarrow.parquet",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,15 +16,18 @@ from xent_core.dump import (
     Choice,
     Dump,
     DumpSummary,
+    Examples,
     LossOptions,
     PairDetail,
     Progress,
     Selection,
+    ShownExample,
     analyse,
     open_dump,
     pair_detail,
     select,
 )
+from xent_core.dump.decisions import Decisions, Effect, FoundRows, effect, find_rows
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job
 from xent_ui.server.limits import limits
@@ -33,6 +36,7 @@ from xent_ui.state.sheet import Sheet
 from xent_ui.your_logits.single_rows import RowDetail, row_detail, sheet_of_rows
 
 SECONDS_BETWEEN_SUMMARIES = 1.0
+FIRST_EXAMPLES = 24  # that are seen as soon as it is done
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class DumpAnalysis:
     _summed_at: float = field(default_factory=time.monotonic)
     _selection: tuple[tuple[Choice, str], Selection] | None = None
     _row_detail: tuple[int, RowDetail | None] | None = None
+    _examples: Examples | None = None
+    _effect: tuple[Decisions, Effect] | None = None
     _reading: Lock = field(default_factory=Lock)  # a run of the page that was superseded may still read
 
     def __post_init__(self) -> None:
@@ -97,7 +103,7 @@ class DumpAnalysis:
 
     def _analyse(self, job: Job[DumpSummary]) -> DumpSummary:
         request = self.request
-        return analyse(
+        summary = analyse(
             request.logits,
             request.target,
             logits_are=request.logits_are,
@@ -109,6 +115,9 @@ class DumpAnalysis:
             options=request.options,
             **dict(request.columns),
         )
+        if summary.reading.shows_examples and not job.should_stop():
+            self.show_page(summary.suspects.row.tolist(), slice(0, FIRST_EXAMPLES))
+        return summary
 
     def _note(self, job: Job[DumpSummary], progress: Progress) -> bool:
         self.progress = progress
@@ -153,6 +162,34 @@ class DumpAnalysis:
                     self._row_detail = row, row_detail(dump, row, self.summary)
             return self._row_detail[1]
 
+    def show(self, rows: Sequence[int]) -> list[ShownExample]:
+        """These examples, with their pictures and texts. Raises: InvalidDump, OSError."""
+        with self._reading, self._looking_at_examples() as examples:
+            return examples.show(rows)
+
+    def show_page(self, rows: Sequence[int], page: slice) -> list[ShownExample]:
+        """Some examples of a list that is looked at page by page: what is read in one pass is read for all of it."""
+        with self._reading, self._looking_at_examples() as examples:
+            if not examples.holds(rows[page]):
+                examples.read_ahead(rows[page.start :])
+            return examples.show(rows[page])
+
+    def has_shown(self, rows: Sequence[int]) -> bool:
+        """Whether these examples are shown without reading the dump."""
+        return self._examples is not None and self._examples.holds(rows)
+
+    def find_rows(self, rows: Collection[int], ids: Collection[str] = ()) -> FoundRows:
+        """Labels and names of these rows out of the table of scores."""
+        return find_rows(self._scores, rows, ids)
+
+    def effect(self, decisions: Decisions) -> Effect:
+        """What the decisions change. Raises: InvalidDump, OSError."""
+        with self._reading:
+            if self._effect is None or self._effect[0] != decisions:
+                with self._looking() as dump:
+                    self._effect = decisions, effect(dump, self.summary, decisions)
+            return self._effect[1]
+
     def sheet(self, rows: list[int]) -> tuple[Sheet, bool]:
         """Some rows as a table, as `sheet_of_rows` gives it."""
         with self._reading, self._looking() as dump:
@@ -176,12 +213,19 @@ class DumpAnalysis:
         finally:
             self._dump.rest()
 
+    @contextmanager
+    def _looking_at_examples(self) -> Iterator[Examples]:
+        with self._looking() as dump:
+            if self._examples is None:
+                self._examples = Examples(dump)
+            yield self._examples
+
     def open(self) -> Dump:
         """The dump, for whoever closes it."""
         return open_dump(
             self.request.logits,
             self.request.target,
-            ignore_index=self.summary.options.ignore_index,
+            ignore_index=self.request.options.ignore_index,
             logits_are=self.request.logits_are or "logits",  # the visitor has said by now
             **dict(self.request.columns),
             limits=dump_limits(),
@@ -196,7 +240,7 @@ class DumpAnalysis:
         with self._reading:
             if self._dump is not None:
                 self._dump.close()
-                self._dump = None
+                self._dump = self._examples = None
         self.job.future.add_done_callback(lambda _future: self._folder.cleanup())
 
 

@@ -15,12 +15,13 @@ from xent_core.dump.selection import RANGES
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.text import _, markdown_escaped, number
-from xent_ui.your_logits.state import BOUNDS, ENDS, LABEL, PREDICTION, ROW
+from xent_ui.your_logits.state import BOUNDS, ENDS, LABEL, PREDICTION, ROW, SUSPECT_PAGE
 
 
 def forget_choice() -> None:
     """Every row again, and none of them looked at."""
     session.keep(ROW, None)
+    session.keep(SUSPECT_PAGE, 1)
     _choose_all()
 
 

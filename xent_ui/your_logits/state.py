@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from xent_core.dump import RANKINGS, DumpSummary
+from xent_core.dump.decisions import Decisions
 from xent_core.dump.selection import RANGES
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import DEFAULTS, loss_option_entries
 from xent_ui.your_logits.analysis import DumpAnalysis
+from xent_ui.your_logits.desk import Desk
 
 EXAMPLE, UPLOAD, PATH = "example", "upload", "path"
 ENDS = ("from", "to")
@@ -23,7 +25,9 @@ LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
 
 # what the visitor has said of the columns of each dump, by a button; and what stands in the fields
 COLUMNS = Kept[dict[tuple[str, ...], dict[str, str]]]("dump_columns", {})
-COLUMN_FIELDS = {name: Kept[str](f"dump_column_{name}", "") for name in ("classes", "target_column", "ids")}
+COLUMN_FIELDS = {
+    name: Kept[str](f"dump_column_{name}", "") for name in ("classes", "target_column", "ids", "image", "text", "show")
+}
 NO_HEADER = Kept[bool]("dump_no_header", False)
 
 OPTION_ENTRIES = loss_option_entries("dump_", *DEFAULTS)
@@ -35,10 +39,20 @@ LOOK_FOR_WRONG_LABELS = Kept[tuple[str, ...] | None]("dump_look_for_wrong_labels
 RANK_BY = Kept[str]("dump_rank_by", RANKINGS[0])
 RANK_BY_WITHOUT = Kept[str]("dump_rank_by_without", RANKINGS[1])  # of a dump in which they were not looked for
 ROW = Kept[int | None]("dump_row", None)  # that is looked at
+SUSPECT_PAGE = Kept[int]("dump_suspect_page", 1)  # of the table, where it shows the examples
 # which rows are chosen; None: all
 LABEL = Kept[int | None]("dump_label", None)
 PREDICTION = Kept[int | None]("dump_prediction", None)
 BOUNDS = {(name, end): Kept[float | None](f"dump_{name}_{end}", None) for name in RANGES for end in ENDS}
+
+# what is decided about the suspects, and what was said of files of decisions that were opened
+DESK = Kept[Desk | None]("dump_desk", None)
+GALLERY = Kept[Any]("gallery", None)  # the messages of the browser
+CARDS = Kept[tuple[int, ...]]("gallery_cards", ())  # the rows whose cards it wants
+DECISION_FILES_SAID = Kept[tuple[str, ...]]("decision_files_said", ())
+DECISION_FILES_OPENED = Kept[int]("decision_files_opened", 0)  # how often: a new field of files each time
+EFFECT_OF = Kept[Decisions | None]("dump_effect_of", None)  # whose effect was asked for
+SNIPPET_KIND = Kept[str]("decision_snippet", "pandas")
 
 QUANTITY = Kept[str]("dump_quantity", "share")  # that the matrix of pairs shows
 # what is selected in the pictures and tables, as Streamlit gives it

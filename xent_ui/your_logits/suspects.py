@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from xent_core.dump import Choice, DumpSummary, InvalidDump, Suspects
+from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects, shown_text
 from xent_core.dump.report import wrong_labels_words
 from xent_core.spreadsheets import harmless
 from xent_ui.state import session
@@ -24,12 +24,15 @@ from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_fields, choice_of, chosen_rows
+from xent_ui.your_logits.shown_examples import page_of, what_it_is, with_examples
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, RowDetail, largest_entries
 from xent_ui.your_logits.state import LOOK_FOR_WRONG_LABELS, ROW, SUSPECT_TABLE, rank_by_entry
 
 SHOWN_ENTRIES = 12
 EXPORTED_ROWS = 100_000
 TABLE_HEIGHT = 320  # pixels
+PICTURE_ROW_HEIGHT = 64
+PICTURES_HEIGHT = 500
 MAX_ID_CHARACTERS = 200
 LARGEST_EXPONENT = 700.0  # e to more is no float64
 
@@ -58,27 +61,18 @@ def ranking(analysis: DumpAnalysis) -> int:
     choice_fields(summary)
     choice = choice_of(summary)
     _how_many(analysis)
-    rank_by = _order(summary)
-    found = analysis.selection(choice, rank_by)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        rank_by = _order(summary)
+        found = analysis.selection(choice, rank_by)
+        page = page_of(len(found.suspects)) if summary.reading.shows_examples else None
     chosen_rows(summary, choice, found)
-    table = suspect_table(summary, found.suspects, found.rank)
     row = session.kept(ROW)
     if row is None or not 0 <= row < summary.rows:
         session.keep(ROW, int(summary.suspects.row[0]))
-    st.dataframe(
-        table,
-        key=SUSPECT_TABLE.name,
-        hide_index=True,
-        height=TABLE_HEIGHT,
-        on_select=partial(_take_suspect, found.suspects.row.tolist()),
-        selection_mode="single-row",
-        column_config={
-            name: st.column_config.NumberColumn(format="%.4g")
-            for name in table.columns
-            if table[name].dtype == np.float64
-        },
-        alt=_("Rows in the chosen order, the first suspect first"),
-    )
+    if page is not None:
+        _examples_table(analysis, found, page)
+    else:
+        _table(suspect_table(summary, found.suspects, found.rank), found.suspects.row.tolist())
     st.caption(f"{ORDERS[rank_by][1]()} {_('Tick a row to see why.')}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = st.number_input(
@@ -108,6 +102,48 @@ def ranking(analysis: DumpAnalysis) -> int:
             key="dump_csv",
         )
     return int(shown)
+
+
+def _table(table: pd.DataFrame, rows: list[int], **look: Any) -> None:
+    """A table of which one row can be ticked; `look` is what a table with pictures adds."""
+    numbers = {
+        name: st.column_config.NumberColumn(format="%.4g") for name in table.columns if table[name].dtype == np.float64
+    }
+    st.dataframe(
+        table,
+        key=SUSPECT_TABLE.name,
+        hide_index=True,
+        on_select=partial(_take_suspect, rows),
+        selection_mode="single-row",
+        alt=_("Rows in the chosen order, the first suspect first"),
+        **{"height": TABLE_HEIGHT, **look, "column_config": numbers | look.get("column_config", {})},
+    )
+
+
+def _examples_table(analysis: DumpAnalysis, found: Selection, page: slice) -> None:
+    """A page of the suspects, each with its picture, its text and the other columns that are shown."""
+    rows = found.suspects.row.tolist()
+    table = suspect_table(analysis.summary, found.suspects, found.rank)[page]
+    look: dict[str, Any] = {}
+    try:
+        work, size = partial(analysis.show_page, rows, page), analysis.size_bytes
+        size = 0 if analysis.has_shown(rows[page]) else size
+        examples = job_progress.run_and_wait(work, size_bytes=size, reads_upload=size > 0)
+    except (InvalidDump, OSError) as error:
+        st.error(_("The examples cannot be read again: {error}").format(error=markdown_escaped(str(error))))
+        examples = []
+    if any(example.image for example in examples):
+        look = {
+            "height": PICTURES_HEIGHT,
+            "row_height": PICTURE_ROW_HEIGHT,
+            "column_config": {_("picture"): st.column_config.ImageColumn(width="small")},
+        }
+    _table(with_examples(table, examples), rows[page], **look)
+    problems = [example for example in examples if example.problem]
+    if problems:
+        first = _("row {row}: {problem}").format(row=problems[0].row, problem=problems[0].problem)
+        words = _("{count} pictures of this page cannot be shown; {first}").format(count=len(problems), first=first)
+        st.caption(markdown_escaped(words))
 
 
 def _how_many(analysis: DumpAnalysis) -> None:
@@ -190,6 +226,7 @@ def why(analysis: DumpAnalysis, row: int) -> None:
         size = 0 if analysis.has_read(row) else analysis.size_bytes
         work = partial(analysis.row_detail, row)
         detail = job_progress.run_and_wait(work, size_bytes=size, reads_upload=size > 0)
+        example = analysis.show([row])[0] if summary.reading.shows_examples else None
     except (InvalidDump, OSError) as error:
         st.error(_("The row cannot be read again: {error}").format(error=markdown_escaped(str(error))))
         return
@@ -198,6 +235,8 @@ def why(analysis: DumpAnalysis, row: int) -> None:
         return
     words, picture = st.columns([3, 2], gap="medium")
     with words:
+        if example is not None:
+            what_it_is(example)
         _row_words(detail, summary)
         if st.button(_("Open in One example"), icon=":material/touch_app:", key="dump_open_example"):
             session.keep(row_chooser.SOURCE, row_chooser.FROM_BATCH)
@@ -212,7 +251,7 @@ def _row_words(detail: RowDetail, summary: DumpSummary) -> None:
     label, suggested = int(scores.target[0]), int(scores.suggested[0])
     names = {"label": summary.name_of(label), "suggested": summary.name_of(suggested)}
     if scores.ids:
-        st.text(scores.ids[0][:MAX_ID_CHARACTERS])
+        st.text(shown_text(scores.ids[0], MAX_ID_CHARACTERS))
     with st.container(horizontal=True, gap="medium"):
         for name, value in {
             _("loss"): number(float(scores.loss), digits),

@@ -86,19 +86,32 @@ def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
         "classes": (_("Classes"), "logit_*"),
         "target_column": (_("Label"), "label"),
         "ids": (_("Names of the rows"), "image_id"),
+        "image": (_("Pictures"), "images"),
+        "text": (_("Texts"), "text"),
+        "show": (_("Also shown"), "source, date"),
     }
+    shown_help = {
+        "image": _(
+            "An array of pictures (N, H, W) or (N, H, W, 3), or a column of paths of PNG and JPEG files below the "
+            "folder of the dump; also a file of these on this computer."
+        ),
+        "text": _("A column or an array of texts; also a file on this computer with a text in each line."),
+        "show": _("Other columns that are shown beside the picture and the text of an example."),
+    }
+    columns_help = _("A column's name, a pattern, or several between commas; found by rule where it is empty.")
     with st.expander(_("Columns of a table"), icon=":material/view_column:"):
         for entry in COLUMN_FIELDS.values():
             session.begin(entry)
         session.begin(NO_HEADER)
-        for place, (name, (title, placeholder)) in zip(st.columns(3), titles.items(), strict=True):
+        places = [*st.columns(3), *st.columns(3)]
+        for place, (name, (title, placeholder)) in zip(places, titles.items(), strict=True):
             text = place.text_input(
                 title,
                 key=COLUMN_FIELDS[name].name,
                 max_chars=MAX_COLUMN_CHARACTERS,
                 persist_state="session",
                 placeholder=placeholder,
-                help=_("A column's name, a pattern, or several between commas; found by rule where it is empty."),
+                help=shown_help.get(name, columns_help),
             )
             if (text or "").strip():
                 said[name] = str(text).strip()

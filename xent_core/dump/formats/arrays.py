@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,10 @@ class Array:
       name: where it comes from, for messages.
       shape: the whole shape; the first axis counts the rows.
       dtype: PyTorch's name, such as "float32", "bfloat16" or "int64"; "text" for strings.
+      is_sequential: whether a row that lies behind the last is read from a start again.
     """
+
+    is_sequential = False
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
         self.name, self.shape, self.dtype = name, shape, dtype
@@ -44,6 +47,10 @@ class Array:
     def values(self, start: int, stop: int) -> np.ndarray:
         """Rows start … stop − 1, a copy; bfloat16 as its bits in int16."""
         raise NotImplementedError
+
+    def at(self, rows: Sequence[int]) -> np.ndarray:
+        """Single rows, in ascending order."""
+        return np.concatenate([self.values(0, 0), *(self.values(row, row + 1) for row in rows)])
 
     def tensor(self, start: int, stop: int) -> Tensor:
         """Rows start … stop − 1 as a tensor of its own."""
@@ -89,8 +96,10 @@ class RawArray(Array):
         dtype: str | None = None,
         *,
         transposed: bool = False,
+        is_packed: bool = False,
     ) -> None:
         super().__init__(name, shape, dtype or dtype_name(stored, name))
+        self.is_sequential = is_packed
         self._file, self._offset, self._stored, self._transposed = file, offset, stored, transposed
 
     def values(self, start: int, stop: int) -> np.ndarray:
@@ -128,7 +137,9 @@ class RawArray(Array):
         shape = _rows_shape(self.shape, axes)
         if shape == self.shape:
             return self
-        return RawArray(self.name, self._file, self._offset, shape, self._stored, self.dtype)
+        return RawArray(
+            self.name, self._file, self._offset, shape, self._stored, self.dtype, is_packed=self.is_sequential
+        )
 
 
 class Shards(Array):
@@ -151,6 +162,7 @@ class Shards(Array):
         self.starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
         super().__init__(first.name, (self.starts[-1], *first.shape[1:]), first.dtype)
         self._parts = parts
+        self.is_sequential = any(part.is_sequential for part in parts)
 
     def values(self, start: int, stop: int) -> np.ndarray:
         """Rows start … stop − 1, out of as many shards as they lie in."""
@@ -162,6 +174,14 @@ class Shards(Array):
         if not pieces:
             return self._parts[0].values(0, 0)
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def at(self, rows: Sequence[int]) -> np.ndarray:
+        """Single rows, in ascending order, of each shard those that lie in it."""
+        pieces = [
+            part.at([row - first for row in rows if first <= row < first + len(part)])
+            for part, first in zip(self._parts, self.starts, strict=False)
+        ]
+        return np.concatenate(pieces)
 
     def as_rows(self, axes: int) -> Array:
         """Each shard with all axes but the last `axes` counted as rows."""

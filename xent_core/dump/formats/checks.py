@@ -118,11 +118,11 @@ def check_dtype(name: str, stored: np.dtype[Any]) -> None:
 
 
 def check_shape(name: str, shape: tuple[Any, ...]) -> None:
-    if not 1 <= len(shape) <= 3 or not all(type(size) is int and size >= 0 for size in shape):
+    if not 1 <= len(shape) <= 4 or not all(type(size) is int and size >= 0 for size in shape):
         raise InvalidDump(
             "shape",
             _("{name} has shape {shape}").format(name=name, shape=str(shape)[:80]),
-            _("logits (N, C) or (B, T, V), labels (N,) or (B, T)"),
+            _("logits (N, C) or (B, T, V), labels (N,) or (B, T), pictures (N, H, W) or (N, H, W, 3)"),
             _("Reshape it before it is saved: logits.reshape(-1, C)."),
         )
 

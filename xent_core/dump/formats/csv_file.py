@@ -106,7 +106,10 @@ class _CsvText:
         import pyarrow as pa
 
         kinds = dict(self._layout.columns)
-        texts = set() if reading is None else {reading.ids, reading.text, reading.image, *reading.keys}
+        texts = set()
+        if reading is not None:
+            texts = {reading.ids, reading.text, reading.image, *reading.shown, *reading.keys}
+            texts -= {*reading.target, reading.sample_weight, reading.features}
         classes = () if reading is None else reading.classes
 
         def kind(column: str) -> Any:

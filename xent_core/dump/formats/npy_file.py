@@ -15,7 +15,7 @@ def open_npy(raw: RawFile) -> OpenFile:
     return OpenFile(raw.name, {"": npy_array(raw.name, raw.file, raw.size_bytes)}, close=raw.file.close)
 
 
-def npy_array(name: str, file: IO[bytes], size_bytes: int) -> RawArray:
+def npy_array(name: str, file: IO[bytes], size_bytes: int, *, is_packed: bool = False) -> RawArray:
     """The array of an open .npy file of this many bytes, after its header has been checked against them."""
     try:
         shape, transposed, stored = read_npy_header(file)
@@ -37,4 +37,4 @@ def npy_array(name: str, file: IO[bytes], size_bytes: int) -> RawArray:
             _("C order, rows one after another"),
             _("Save np.ascontiguousarray(logits)."),
         )
-    return RawArray(name, file, file.tell(), shape, stored, transposed=transposed)
+    return RawArray(name, file, file.tell(), shape, stored, transposed=transposed, is_packed=is_packed)

@@ -58,5 +58,6 @@ def open_npz(raw: RawFile) -> OpenFile:
                 _("a file written by np.savez or np.savez_compressed"),
                 _("Write it again."),
             ) from error
-        arrays[key] = npy_array(f"{name}: {key}", stream, member.file_size)
+        is_packed = member.compress_type != zipfile.ZIP_STORED
+        arrays[key] = npy_array(f"{name}: {key}", stream, member.file_size, is_packed=is_packed)
     return OpenFile(name, arrays, close=file.close)

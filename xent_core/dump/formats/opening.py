@@ -13,6 +13,7 @@ from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import DumpLimits, InvalidDump
 from xent_core.dump.formats.csv_file import open_csv
 from xent_core.dump.formats.json_lines_file import open_json_lines
+from xent_core.dump.formats.lines_file import open_lines
 from xent_core.dump.formats.npy_file import open_npy
 from xent_core.dump.formats.npz_file import PickleFound, open_npz
 from xent_core.dump.formats.parquet_file import open_parquet
@@ -165,6 +166,8 @@ def _recognised(raw: RawFile) -> OpenFile:
     start = file.read(16)
     file.seek(0)
     suffix = Path(name).suffix.lower()
+    if suffix == ".txt" and raw.role in ("text", "image"):
+        return open_lines(raw)
     try:
         for kind in KINDS:
             if start.startswith(kind.first_bytes):

@@ -114,6 +114,8 @@ class SandboxedFiles:
 class _SandboxedArray(Array):
     """An array of which the process reads a window at a time."""
 
+    is_sequential = True  # as far as is known here
+
     def __init__(
         self,
         files: SandboxedFiles,

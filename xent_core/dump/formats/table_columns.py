@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from xent_core.column_rule import decide
-from xent_core.columns import Column, Reading
+from xent_core.columns import SHOWN, Column, Reading
 from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, too_short
 from xent_core.language import _
@@ -79,9 +79,16 @@ class Table:
             ) from error
         return self._held.slice(start - self._first, stop - start).select(columns)
 
+    def anew(self) -> Table:
+        """The same table, of which no column has been asked for; a file has one reader, so this one rests."""
+        self.rest()
+        return Table(self.rows, self._open_at, self._name)
+
 
 class TableArray(Array):
     """One list column, or several columns side by side, of a table."""
+
+    is_sequential = True
 
     def __init__(self, table: Table, columns: list[str], name: str, shape: tuple[int, ...], dtype: str) -> None:
         super().__init__(name, shape, dtype)
@@ -111,6 +118,10 @@ class TableArray(Array):
                 )
             return columns[0].reshape(rows, width).astype(self.dtype, copy=True)
         return np.column_stack(columns).astype(self.dtype, copy=False)
+
+    def at(self, rows: Sequence[int]) -> np.ndarray:
+        """Single rows, in ascending order, in a pass over these columns alone."""
+        return Array.at(TableArray(self._table.anew(), self._columns, self.name, self.shape, self.dtype), rows)
 
     def _flat(self, column: Any) -> np.ndarray:
         import pyarrow as pa
@@ -219,6 +230,7 @@ def open_reading(
     """The parts of a table of logits under the names of their roles: lists, or columns side by side."""
     arrays: dict[str, Array] = {}
     named = {"target": reading.target, "ids": reading.ids, "text": reading.text, "image": reading.image}
+    named |= {f"{SHOWN}{column}": column for column in reading.shown}
     named |= {"sample_weight": reading.sample_weight, "features": reading.features, "logits": reading.classes}
     named |= {KEY_MARK + column: column for column in reading.keys}
     for role, column in named.items():

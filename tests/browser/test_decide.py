@@ -1,0 +1,115 @@
+"""Decide in Chromium: decisions by mouse or by keys alone, kept over a reload, saved, applied by the snippet."""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from harness.browser import IDLE_MS, Journal, open_page, wait_drawn
+from xent_core.dump import analyse
+from xent_ui.your_logits.view import DIGITS
+
+
+def open_gallery(page: Page, app_url: str) -> Locator:
+    open_page(page, f"{app_url}/your-logits")
+    gallery = page.locator(".xent-gallery")
+    expect(gallery.locator(".card")).to_have_count(12, timeout=IDLE_MS)
+    wait_drawn(page)
+    return gallery
+
+
+def done(gallery: Locator) -> Locator:
+    return gallery.get_by_role("status")
+
+
+def saved(page: Page, count: int) -> list[dict[str, str]]:
+    """The decisions of the CSV file, once the server knows so many."""
+    button = page.get_by_role("button", name=f"{count} decisions as CSV")
+    expect(button).to_be_enabled(timeout=IDLE_MS)
+    with page.expect_download() as download:
+        button.click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.long
+def test_ten_decisions_by_mouse_are_saved_and_applied_by_the_snippet(
+    page: Page, app_url: str, journal: Journal, tmp_path: Path
+) -> None:
+    gallery = open_gallery(page, app_url)
+    suspects = analyse(DIGITS).suspects
+    cards = gallery.locator(".card")
+    expect(cards.first.locator("img")).to_be_visible()
+    assert f"row {suspects.row[0]}, 1 of 1000" in str(cards.first.get_attribute("aria-label"))
+    choices = ["Relabel", "Keep", "Drop", "Unsure", "Relabel", "Drop", "Keep", "Relabel", "Drop"]
+    for place, choice in enumerate(choices):
+        cards.nth(place).get_by_role("button", name=choice).click()
+    other = (int(suspects.target[9]) + 1) % 10
+    classes = cards.nth(9).get_by_role("combobox")
+    classes.focus()  # which fills it
+    assert classes.locator("option").nth(1).get_attribute("value") == str(suspects.suggested[9])
+    classes.select_option(str(other))
+    expect(done(gallery)).to_have_text("10 of 1000 decided")
+    entries = saved(page, 10)
+
+    assert [int(one["row"]) for one in entries] == suspects.row[:10].tolist()
+    assert [one["decision"] for one in entries] == [*(choice.lower() for choice in choices), "relabel"]
+    page.get_by_text("Apply them in Python").click()
+    code = page.locator(".st-key-decide [data-testid=stCode] code").inner_text()
+    shutil.copy(DIGITS, tmp_path)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="10 decisions as CSV").click()
+    download.value.save_as(tmp_path / "decisions.csv")
+    names: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        exec(compile(code, "snippet", "exec"), names)
+    with np.load(DIGITS) as held:
+        target = held["target"].copy()
+    for place in (0, 4, 7):
+        target[suspects.row[place]] = suspects.suggested[place]
+    target[suspects.row[9]] = other
+    expected = np.delete(target, suspects.row[[2, 5, 8]])
+    assert names["target"].tolist() == expected.tolist()
+    journal.assert_quiet()
+
+
+def test_the_same_by_keys_alone_and_a_reload_keeps_them(page: Page, app_url: str, journal: Journal) -> None:
+    gallery = open_gallery(page, app_url)
+    rows = analyse(DIGITS).suspects.row.tolist()
+    gallery.locator(".card").first.focus()
+    for key in "rkdurkdurz":  # the last takes one back
+        page.keyboard.press(key)
+    expect(done(gallery)).to_have_text("8 of 1000 decided")
+    for key in "rdkk":  # over the end of the page of cards
+        page.keyboard.press(key)
+    expect(done(gallery)).to_have_text("12 of 1000 decided")
+    expect(gallery.locator(".page")).to_have_text("page 2 of 84")
+    expect(gallery.locator(".card:focus")).to_have_attribute("data-row", str(rows[12]))
+    expect(gallery.locator(".card").first.locator("img")).to_be_visible(timeout=IDLE_MS)
+    page.keyboard.press("j")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(gallery.locator(".card:focus")).to_have_attribute("data-row", str(rows[11]))
+    page.keyboard.press("n")
+    expect(gallery.locator(".card:focus")).to_have_attribute("data-row", str(rows[12]))
+    expect(page.get_by_role("button", name="12 decisions as CSV")).to_be_enabled(timeout=IDLE_MS)
+
+    page.reload()
+    gallery = page.locator(".xent-gallery")
+    expect(done(gallery)).to_have_text("12 of 1000 decided", timeout=IDLE_MS)
+    decisions = [one["decision"] for one in saved(page, 12)]
+    assert decisions == [*["relabel", "keep", "drop", "unsure"] * 2, "relabel", "drop", "keep", "keep"]
+    gallery.get_by_role("button", name="Undecided", exact=True).click()
+    expect(gallery.locator(".card").first).to_have_attribute("data-row", str(rows[12]))
+    gallery.get_by_role("button", name="Decided", exact=True).click()
+    expect(gallery.locator(".card").nth(11)).to_have_attribute("data-row", str(rows[11]))
+    gallery.locator(".card").nth(3).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".st-key-why")).to_contain_text(f"Why is row {rows[3]} here?", timeout=IDLE_MS)
+    journal.assert_quiet()

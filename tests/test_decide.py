@@ -1,0 +1,186 @@
+"""Decide on the page: what the browser sends is checked, files of decisions are joined, conflicts are resolved."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from streamlit.testing.v1 import AppTest
+
+from harness.app_test import hidden_data, open_app, run
+from xent_core.dump import analyse
+from xent_core.dump.decisions import Decision, Decisions, FoundRows, match, to_csv, to_json
+from xent_ui.widgets import job_progress
+from xent_ui.your_logits.desk import Desk, fingerprint, joined_by, resolved, taken
+from xent_ui.your_logits.view import DIGITS
+
+PAGE = "pages/apply/your_logits.py"
+KNOWN = FoundRows({1: 4, 2: 5}, {1: "=a"}, None)
+TIME = "2026-01-02T03:04:05Z"
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine gets the time it needs."""
+    monkeypatch.setattr(job_progress, "FIRST_WAIT_SECONDS", 60.0)
+    monkeypatch.delenv("XENT_PUBLIC", raising=False)
+
+
+def message(desk: Desk, *changes: Any, **others: Any) -> dict[str, Any]:
+    return {
+        "dump": desk.dump,
+        "generation": desk.generation,
+        "sequence": 7,
+        "all": False,
+        "changes": list(changes),
+        **others,
+    }
+
+
+def take(desk: Desk, sent: Any) -> Desk:
+    return taken(desk, sent, lambda _rows: KNOWN, 10)
+
+
+def test_what_the_browser_sends_is_taken_and_taken_back() -> None:
+    desk = take(Desk("d"), None)
+    desk = take(desk, message(desk, [1, "relabel", 9, TIME], [2, "keep", None, TIME]))
+
+    assert desk.decisions.entries == (
+        Decision(1, "=a", 4, 9, "relabel", TIME),
+        Decision(2, "", 5, None, "keep", TIME),
+    )
+    assert desk.sequence == 7
+    desk = take(desk, message(desk, [1, "", None, ""]))
+    assert [one.row for one in desk.decisions] == [2]
+    desk = take(desk, message(desk, [1, "drop", None, TIME], all=True))
+    assert [one.row for one in desk.decisions] == [1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [3, "keep", None, TIME],  # a row that is not there
+        [1, "relabel", 10, TIME],  # no such class
+        [1, "relabel", 4, TIME],  # its own label
+        [1, "relabel", "9", TIME],
+        [1, "destroy", None, TIME],
+        [1, "keep", None, "x" * 100],
+        [True, "keep", None, TIME],
+        [1, "keep", None],
+        [1, ["keep"], None, TIME],
+        "keep",
+    ],
+)
+def test_what_our_script_would_not_send_decides_nothing(change: Any) -> None:
+    desk = Desk("d")
+
+    assert not take(desk, message(desk, change)).decisions.entries
+
+
+@pytest.mark.parametrize(
+    "other", [{"dump": "x"}, {"generation": "x"}, {"sequence": "7"}, {"changes": None}, {"changes": [[1]] * 30_000}]
+)
+def test_a_message_of_another_dump_or_another_shape_changes_nothing(other: dict[str, Any]) -> None:
+    desk = Desk("d")
+
+    assert take(desk, message(desk, [1, "keep", None, TIME]) | other) == desk
+
+
+def test_a_conflict_leaves_mine_until_it_is_resolved() -> None:
+    desk = Desk("d")
+    desk = take(desk, message(desk, [1, "keep", None, TIME]))
+    theirs = Decisions((Decision(1, "", 4, None, "drop", TIME), Decision(2, "", 5, 6, "relabel", TIME)))
+    joined = joined_by(desk, match(theirs, rows_of_ids=None, labels=KNOWN.labels, classes=10))
+
+    assert {one.row: one.decision for one in joined.decisions} == {1: "keep", 2: "relabel"}
+    assert [one.row for one in joined.conflicts] == [1]
+    assert joined.generation != desk.generation, "the browser would not take the new set over"
+    assert {one.row: one.decision for one in resolved(joined, {1}, True).decisions} == {1: "drop", 2: "relabel"}
+    kept = resolved(joined, {1}, False)
+    assert kept.decisions == joined.decisions
+    assert not kept.conflicts
+
+
+def test_the_same_dump_has_the_same_fingerprint_and_another_one_has_not() -> None:
+    chance = np.random.default_rng(0)
+    logits, target = chance.normal(size=(30, 3)), chance.integers(0, 3, 30)
+    other = target.copy()
+    other[0] = (other[0] + 1) % 3
+    prints = [fingerprint(analyse(logits, labels, fit_temperature=False)) for labels in (target, target, other)]
+
+    assert prints[0] == prints[1] != prints[2]
+
+
+def open_page() -> AppTest:
+    return run(open_app().switch_page(PAGE))
+
+
+def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    field = next(field for field in app.file_uploader if "decisions" in field.label)
+    for name, data in files:
+        field.upload(name, data)
+    return run(app)
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(element.value for kind in (app.markdown, app.caption) for element in kind).replace("\\", "")
+
+
+def test_a_file_of_decisions_is_opened_and_its_effect_is_pytorchs() -> None:
+    with np.load(DIGITS) as digits:
+        z, y = torch.tensor(digits["logits"]).double(), torch.tensor(digits["target"]).long()
+    first, second = int(y[3]), int(y[8])
+    decisions = Decisions(
+        (Decision(3, "", first, (first + 1) % 10, "relabel", TIME), Decision(8, "", second, None, "drop", TIME))
+    )
+    app = upload(open_page(), ("mine.json", to_json(decisions).encode()))
+    new, keep = y.clone(), torch.ones(len(y), dtype=torch.bool)
+    new[3], keep[8] = (first + 1) % 10, False
+
+    metrics = {metric.label: metric.value for metric in app.metric}
+    assert metrics["loss after (nats)"] == f"{float(F.cross_entropy(z[keep], new[keep])):.4f}"
+    assert metrics["accuracy after"] == f"{float((z.argmax(1) == new)[keep].double().mean()):.2%}"
+    assert metrics["rows counted"] == "1796"
+    assert "mine.json: 2 of 2 decisions taken." in said(app)
+    assert any("np.load" in code.value for code in app.code)
+
+
+def test_a_file_that_does_not_fit_says_what_was_left_out_and_a_damaged_one_where() -> None:
+    with np.load(DIGITS) as digits:
+        y = digits["target"].tolist()
+    rows = [(3, y[3], 5000 % 10), (5, (y[5] + 1) % 10, None), (99_999, 1, None)]
+    entries = [Decision(row, "", old, None, "keep", TIME) for row, old, _new in rows]
+    entries.append(Decision(6, "", y[6], 77, "relabel", TIME))
+    app = open_page()
+    app = upload(app, ("=bad*.csv", b"id,row,old,new,decision,time\n,1,x,,keep,\n"))
+    assert "=bad*.csv: Line 2, column 3: old is 'x'" in said(app)
+
+    app = upload(app, ("theirs.csv", to_csv(Decisions(tuple(entries))).encode()))
+    words = said(app)
+    assert "1 of 4 decisions taken." in words
+    assert "1 are about rows that are not in this dump, or are ignored, the first of them 99999: left out." in words
+    assert "1 are about another label than the row has here" in words
+    assert "1 name a class that this dump does not have" in words
+
+
+def test_two_people_differ_and_one_of_them_is_chosen() -> None:
+    with np.load(DIGITS) as digits:
+        old = int(digits["target"][3])
+    mine, theirs = (Decisions((Decision(3, "", old, None, kind, TIME),)) for kind in ("keep", "drop"))
+    app = upload(open_page(), ("a.csv", to_csv(mine).encode()), ("b.csv", to_csv(theirs).encode()))
+    assert "1 differ from yours" in said(app)
+    assert app.session_state["dump_desk"].decisions == mine
+
+    app.button(key="conflict_3_theirs").click()
+    app = run(app)
+    assert app.session_state["dump_desk"].decisions == theirs
+    assert not app.session_state["dump_desk"].conflicts
+
+
+def test_a_page_of_cards_is_sent_and_never_all() -> None:
+    app = open_page()
+    frames = hidden_data(app)
+    cards = next(frame["cards"] for frame in frames if "cards" in frame)
+
+    assert len(cards) == 24

@@ -1,0 +1,445 @@
+"""Decide: the suspects as cards, what is decided about them, what that changes, and how it is taken along."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from xent_core.dump import DumpSummary, InvalidDump, Suspects
+from xent_core.dump.decisions import (
+    MAX_DECISIONS,
+    SNIPPETS,
+    Decision,
+    Decisions,
+    FoundRows,
+    InvalidDecisions,
+    Match,
+    Whole,
+    decisions_from_file,
+    match,
+    snippet,
+    to_csv,
+    to_json,
+)
+from xent_core.dump.decisions.decision_files import MAX_FILE_BYTES
+from xent_core.dump.examples import shown_text
+from xent_core.dump.ranking import SUSPECTS
+from xent_ui.state import session
+from xent_ui.state.kept import Kept
+from xent_ui.table.options import decimals
+from xent_ui.text import _, markdown_escaped, number
+from xent_ui.widgets import job_progress
+from xent_ui.widgets.segments import segmented_choice
+from xent_ui.your_logits.analysis import DumpAnalysis
+from xent_ui.your_logits.choice import choice_of
+from xent_ui.your_logits.desk import Desk, fingerprint, joined_by, resolved, taken
+from xent_ui.your_logits.gallery import PAGE_CARDS, gallery
+from xent_ui.your_logits.state import (
+    CARDS,
+    DECISION_FILES_OPENED,
+    DECISION_FILES_SAID,
+    DESK,
+    EFFECT_OF,
+    GALLERY,
+    ROW,
+    SNIPPET_KIND,
+    rank_by_entry,
+)
+
+LISTED_CLASSES = 2_000  # more are chosen by their number
+MAX_NAME = 80  # characters of a class or an example on a card
+QUICK_SECONDS = 1.0  # what was counted within it is counted again at each decision
+LEAST_SHARE = 1e-4
+SHOWN_CONFLICTS = 10
+SHOWN_SHARES = 12
+UPLOAD_MB = MAX_FILE_BYTES // 2**20
+
+
+def decide(analysis: DumpAnalysis) -> None:
+    """The cards, and what follows from them; runs again by itself, so that a decision waits for nothing else."""
+    st.fragment(_decide)(analysis)
+
+
+def _decide(analysis: DumpAnalysis) -> None:
+    summary = analysis.summary
+    desk = _desk(summary)
+    found = analysis.selection(choice_of(summary), session.kept(rank_by_entry(summary)))
+    st.caption(
+        _("Is the label right? Decide by click or key, card by card; your files stay as they are.")
+        + ("" if found.rows <= SUSPECTS else " " + _("These are the first {count} rows.").format(count=SUSPECTS))
+    )
+    suspects = found.suspects
+    rows = suspects.row.tolist()
+    wanted = [row for row in session.kept(CARDS) if row in set(rows)] or rows[: 2 * PAGE_CARDS]
+    listed = summary.classes <= LISTED_CLASSES
+    mentioned = {*suspects.target.tolist(), *suspects.suggested.tolist()}
+    mentioned |= {one.new for one in desk.decisions if one.new is not None}
+    data = {
+        "dump": desk.dump,
+        "generation": desk.generation,
+        "fresh": desk.is_fresh,
+        "entries": [[one.row, one.decision, one.new, one.time] for one in desk.start],
+        "rows": _rows(summary, suspects, found.rank.tolist()),
+        "names": [_class(summary, c) for c in range(summary.classes)]
+        if listed
+        else {str(c): _class(summary, c) for c in sorted(mentioned)},
+        "all_names": listed,
+        "classes": summary.classes,
+        "most": MAX_DECISIONS,
+    }
+    gallery(
+        data,
+        answer={"generation": desk.generation, "sequence": desk.sequence},
+        cards=_cards(analysis, wanted),
+        on_decided=partial(_take, analysis),
+        on_page=partial(_take_page, desk.dump),
+        on_asked=partial(_look_at, desk.dump, summary.rows),
+    )
+    _conflicts(desk, summary)
+    with st.container(horizontal=True, vertical_alignment="center", key="decide_files"):
+        _downloads(desk)
+        _open_files(analysis)
+    for text in session.kept(DECISION_FILES_SAID):
+        st.markdown(markdown_escaped(text))
+    if len(desk.decisions):
+        with st.container(key="decide_effect"):
+            _effect(analysis, desk.decisions)
+        with st.expander(_("Apply them in Python"), icon=":material/code:"):
+            _snippet(analysis, desk.decisions)
+
+
+def _desk(summary: DumpSummary) -> Desk:
+    """What is decided about this dump; empty for one that this session has not seen."""
+    dump, desk = fingerprint(summary), session.kept(DESK)
+    if desk is None or desk.dump != dump:
+        desk = Desk(dump)
+        session.keep(DESK, desk)
+        session.keep(CARDS, ())
+        session.keep(DECISION_FILES_SAID, ())
+    return desk
+
+
+def _class(summary: DumpSummary, index: int) -> str:
+    return shown_text(summary.name_of(index), MAX_NAME)
+
+
+def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> list[list[Any]]:
+    """What the browser knows of each row: its number, label, suggested class, name, and why it is here in a line."""
+    columns = (suspects.row, suspects.target, suspects.suggested, suspects.prob, suspects.margin)
+    names = [None] * len(suspects) if suspects.ids is None else suspects.ids.tolist()
+    found = []
+    for row, label, suggested, prob, margin, rank, name in zip(
+        *(column.tolist() for column in columns), ranks, names, strict=True
+    ):
+        facts = [_("label {share}").format(share=_percent(prob)), _("rank {rank}").format(rank=rank)]
+        # p of the suggested class is p·e^−margin; where p is too small for a float, it is not known from these
+        if suggested != label and prob > 0 and math.isfinite(margin):
+            other = _("suggested {share}").format(share=_percent(prob * math.exp(-margin)))
+            facts.insert(0, other)
+        title = _("row {row}").format(row=row)
+        title += "" if name is None else f" · {shown_text(str(name), MAX_NAME)}"
+        found.append([row, label, suggested, title, " · ".join(facts)])
+    return found
+
+
+def _percent(share: float) -> str:
+    """A probability for a card, to a hundredth of a percent; the whole story has all digits."""
+    return "< 0.01 %" if 0 < share < LEAST_SHARE else f"{100 * share:.2f} %"
+
+
+def _cards(analysis: DumpAnalysis, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Pictures and texts of these rows, if the dump has any."""
+    if not rows or not analysis.summary.reading.shows_examples:
+        return {row: {} for row in rows}
+    try:
+        size = 0 if analysis.has_shown(rows) else analysis.size_bytes
+        work = partial(analysis.show, rows)
+        examples = job_progress.run_and_wait(work, size_bytes=size, reads_upload=size > 0)
+    except (InvalidDump, OSError) as error:
+        st.error(_("The examples cannot be read again: {error}").format(error=markdown_escaped(str(error))))
+        return {row: {} for row in rows}
+    cards = {}
+    for one in examples:
+        image = "" if one.image is None else f"data:image/png;base64,{b64encode(one.image).decode()}"
+        written = [*([one.text] if one.text else []), *(f"{name}: {value}" for name, value in one.columns.items())]
+        cards[one.row] = {"image": image, "text": " · ".join(written), "problem": one.problem}
+    return cards
+
+
+def _take(analysis: DumpAnalysis) -> None:
+    """Takes what the browser has sent; rows on the cards are known, others are looked up in the table of scores."""
+    summary, desk, state = analysis.summary, session.kept(DESK), session.kept(GALLERY)
+    if desk is None or not state:
+        return
+    suspects = analysis.selection(choice_of(summary), session.kept(rank_by_entry(summary))).suspects
+    labels = dict(zip(suspects.row.tolist(), suspects.target.tolist(), strict=True))
+    ids = {} if suspects.ids is None else dict(zip(suspects.row.tolist(), suspects.ids.tolist(), strict=True))
+    labels |= {one.row: one.old for one in desk.decisions}
+    ids |= {one.row: one.id for one in desk.decisions}
+
+    def find(rows: set[int]) -> FoundRows:
+        return FoundRows(labels, ids, None) if rows <= labels.keys() else analysis.find_rows(rows)
+
+    session.keep(DESK, taken(desk, state.get("decided"), find, summary.classes))
+
+
+def _take_page(dump: str) -> None:
+    """Which cards the browser wants; `_decide` shows those that are among the suspects."""
+    message: Any = (session.kept(GALLERY) or {}).get("page")
+    try:
+        rows = [row for row in message["rows"][: 2 * PAGE_CARDS] if type(row) is int]
+        is_ours = message["dump"] == dump
+    except (KeyError, TypeError):
+        return
+    if is_ours:
+        session.keep(CARDS, tuple(dict.fromkeys(rows)))
+
+
+def _look_at(dump: str, rows: int) -> None:
+    """Shows the whole story of a row."""
+    message = (session.kept(GALLERY) or {}).get("asked")
+    row = message.get("row") if isinstance(message, dict) and message.get("dump") == dump else None
+    if type(row) is int and 0 <= row < rows:
+        session.keep(ROW, row)
+        st.rerun()  # all of the page: the story lies outside the fragment
+
+
+def _downloads(desk: Desk) -> None:
+    count = len(desk.decisions)
+    for kind, write, mime in (("CSV", to_csv, "text/csv"), ("JSON", to_json, "application/json")):
+        st.download_button(
+            _("{count} decisions as {kind}").format(count=count, kind=kind),
+            partial(_file_of, write, desk.decisions),
+            file_name=f"decisions.{kind.lower()}",
+            mime=mime,
+            icon=":material/download:",
+            on_click="ignore",
+            disabled=not count,
+            key=f"decisions_{kind.lower()}",
+        )
+
+
+def _file_of(write: Callable[[Decisions], str], decisions: Decisions) -> bytes:
+    """A lone surrogate, which no file can hold, becomes what one can read."""
+    return write(decisions).encode("utf-8", "backslashreplace")
+
+
+def _open_files(analysis: DumpAnalysis) -> None:
+    with st.popover(_("Open or merge decisions"), icon=":material/merge:"):
+        files = Kept[Any](f"decision_files_{session.kept(DECISION_FILES_OPENED)}", None)
+        st.file_uploader(
+            _("Files of decisions, yours or another person's: CSV, JSON"),
+            type=["csv", "json"],
+            max_upload_size=UPLOAD_MB,
+            accept_multiple_files=True,
+            key=files.name,
+            on_change=partial(_take_files, analysis, files),
+            help=_("Matched by the names of the rows, else by their numbers. Where two people differ, you choose."),
+        )
+
+
+def _take_files(analysis: DumpAnalysis, files: Kept[Any]) -> None:
+    """Joins the decisions of the files with what is decided; a file that cannot be read changes nothing."""
+    desk, summary = session.kept(DESK), analysis.summary
+    if desk is None:
+        return
+    said = []
+    for file in session.kept(files) or ():
+        name = shown_text(file.name, MAX_NAME)
+        try:
+            decisions = decisions_from_file(file.getvalue())
+            rows, ids = {one.row for one in decisions}, {one.id for one in decisions if one.id}
+            known = analysis.find_rows(rows, ids)
+            found = match(decisions, rows_of_ids=known.rows_of_ids, labels=known.labels, classes=summary.classes)
+            before = desk
+            desk = joined_by(desk, found)
+        except InvalidDecisions as error:
+            said.append(f"{name}: {error}")
+            continue
+        said.append(f"{name}: {_said_of(found, len(decisions), len(desk.conflicts) - len(before.conflicts))}")
+    session.keep(DESK, desk)
+    session.keep(DECISION_FILES_SAID, tuple(said))
+    session.keep(DECISION_FILES_OPENED, session.kept(DECISION_FILES_OPENED) + 1)
+
+
+def _said_of(found: Match, count: int, conflicts: int) -> str:
+    """What became of the decisions of a file, each kind that was left out with its first row."""
+    parts = [_("{count} of {all} decisions taken.").format(count=len(found.decisions), all=count)]
+    if found.by_row:
+        parts.append(_("{count} were matched by the number of the row.").format(count=found.by_row))
+    reasons = (
+        (found.missing, _("are about rows that are not in this dump, or are ignored")),
+        (found.other_label, _("are about another label than the row has here")),
+        (found.no_class, _("name a class that this dump does not have")),
+    )
+    for left_out, reason in reasons:
+        if left_out:
+            first = shown_text(left_out[0].id, MAX_NAME) or left_out[0].row
+            parts.append(
+                _("{count} {reason}, the first of them {first}: left out.").format(
+                    count=len(left_out), reason=reason, first=first
+                )
+            )
+    if conflicts > 0:
+        parts.append(_("{count} differ from yours: choose below the cards.").format(count=conflicts))
+    return " ".join(parts)
+
+
+def _conflicts(desk: Desk, summary: DumpSummary) -> None:
+    """The rows about which two people differ, and the choice between them."""
+    if not desk.conflicts:
+        return
+    with st.container(border=True, key="decide_conflicts"):
+        words = _("Two people differ about {count} rows; yours stands until you choose.")
+        st.markdown(f"**{words.format(count=len(desk.conflicts))}**")
+        every = {one.row for one in desk.conflicts}
+        with st.container(horizontal=True):
+            st.button(_("All mine"), key="conflicts_mine", on_click=_resolve, args=(every, False))
+            st.button(_("All theirs"), key="conflicts_theirs", on_click=_resolve, args=(every, True))
+        for one in desk.conflicts[:SHOWN_CONFLICTS]:
+            label = _class(summary, one.mine.old)
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(
+                    markdown_escaped(_("row {row}, label {label}:").format(row=one.row, label=label)), width="content"
+                )
+                for side, words, takes_theirs in (
+                    (one.mine, _("mine: {decision}"), False),
+                    (one.theirs, _("theirs: {decision}"), True),
+                ):
+                    st.button(
+                        markdown_escaped(words.format(decision=_words_of(side, summary))),
+                        key=f"conflict_{one.row}_{'theirs' if takes_theirs else 'mine'}",
+                        on_click=_resolve,
+                        args=({one.row}, takes_theirs),
+                    )
+        if len(desk.conflicts) > SHOWN_CONFLICTS:
+            st.caption(_("The first {count} are shown.").format(count=SHOWN_CONFLICTS))
+
+
+def _resolve(rows: set[int], takes_theirs: bool) -> None:
+    desk = session.kept(DESK)
+    if desk is not None:
+        session.keep(DESK, resolved(desk, rows, takes_theirs))
+
+
+def _words_of(decision: Decision, summary: DumpSummary) -> str:
+    if decision.new is not None:
+        return _("relabel as {name}").format(name=_class(summary, decision.new))
+    return {"keep": _("keep"), "drop": _("drop"), "unsure": _("unsure")}[decision.decision]
+
+
+def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
+    """Loss, accuracy and gradient shares, before and after; of a large dump when it is asked for."""
+    summary = analysis.summary
+    changing = Decisions(tuple(one for one in decisions if one.decision in ("relabel", "drop")))
+    is_quick = not analysis.size_bytes and summary.seconds < QUICK_SECONDS
+    st.markdown(f"**{_('What your decisions change')}**")
+    if not len(changing):
+        st.caption(_("Nothing yet: only a relabelled or dropped row does."))
+        return
+    if not is_quick and session.kept(EFFECT_OF) != changing:
+        st.button(
+            _("Count what {count} decisions change").format(count=len(changing)),
+            icon=":material/calculate:",
+            help=_("Reads these rows of the dump again."),
+            key="decide_count",
+            on_click=session.keep,
+            args=(EFFECT_OF, changing),
+        )
+        return
+    try:
+        # a packed file is read from its beginning
+        size = 0 if is_quick else max(analysis.size_bytes, job_progress.LARGE_BYTES)
+        work = partial(analysis.effect, changing)
+        found = job_progress.run_and_wait(work, size_bytes=size, reads_upload=analysis.size_bytes > 0)
+    except (InvalidDump, OSError) as error:
+        st.error(_("The rows cannot be read again: {error}").format(error=markdown_escaped(str(error))))
+        return
+    before, after, digits = found.before, found.after, decimals()
+    st.caption(
+        _(
+            "Relabelled: {relabelled}, dropped: {dropped}. Loss {loss} → {new_loss}, accuracy {right} → {new_right}."
+        ).format(
+            relabelled=found.relabelled,
+            dropped=found.dropped,
+            loss=number(before.loss, digits),
+            new_loss=number(after.loss, digits),
+            right=f"{before.accuracy:.2%}",
+            new_right=f"{after.accuracy:.2%}",
+        )
+    )
+    with st.container(horizontal=True, gap="medium"):
+        st.metric(
+            _("rows counted"),
+            str(after.rows),
+            delta=_change(after.rows - before.rows, 0),
+            delta_color="off",
+            width="content",
+        )
+        st.metric(
+            _("loss after (nats)"),
+            number(after.loss, digits),
+            delta=_change(after.loss - before.loss, digits),
+            delta_color="inverse",
+            width="content",
+        )
+        st.metric(
+            _("accuracy after"),
+            f"{after.accuracy:.2%}",
+            delta=_change(100 * (after.accuracy - before.accuracy), 2),
+            width="content",
+        )
+    _shares(summary, before, after)
+
+
+def _change(value: float, digits: int) -> str | None:
+    """The difference for a metric, whose arrow looks for a plain minus; None where there is none."""
+    if not value or math.isnan(value):
+        return None
+    return f"{value:+d}" if isinstance(value, int) else number(value, digits, sign=True).replace("−", "-")
+
+
+def _shares(summary: DumpSummary, before: Whole, after: Whole) -> None:
+    """The classes whose share of the gradient changes most, before and after."""
+    change = pd.Series(after.class_share - before.class_share)
+    most = change.abs().sort_values(ascending=False, kind="stable").index[:SHOWN_SHARES]
+    with st.expander(_("Share of the gradient by label, before and after"), icon=":material/bar_chart:"):
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    _("label"): [_class(summary, c) for c in most],
+                    _("before, %"): 100 * before.class_share[most],
+                    _("after, %"): 100 * after.class_share[most],
+                }
+            ),
+            hide_index=True,
+            key="decide_shares",
+            alt=_("Shares of the gradient by label, the largest change first"),
+        )
+
+
+def _snippet(analysis: DumpAnalysis, decisions: Decisions) -> None:
+    """Lines that apply the file of decisions to the file of the labels, as far as its kind and its names are known."""
+    summary, request = analysis.summary, analysis.request
+    given = request.logits if request.target is None else request.target
+    first = given[0] if isinstance(given, list) else given
+    file = first if isinstance(first, str) else str(first.name)  # the folder of the example is nobody's business
+    is_array = file.lower().endswith((".npz", ".npy"))
+    is_table = file.lower().removesuffix(".gz").endswith((".csv", ".parquet", ".pq"))
+    kinds = {name: name for name in SNIPPETS}
+    suited = replace(SNIPPET_KIND, default="NumPy" if is_array else SNIPPET_KIND.default)
+    kind = segmented_choice(_("With"), kinds, suited)
+    is_numpy = kind == "NumPy"
+    labels = file if (is_array if is_numpy else is_table) else "labels.npy" if is_numpy else "labels.csv"
+    column = summary.reading.target[0] if len(summary.reading.target) == 1 else "label"
+    classes = sorted({c for one in decisions for c in (one.old, one.new) if c is not None})
+    names = {c: summary.class_names[c] for c in classes} if summary.class_names else None
+    st.caption(_("Save the decisions as CSV beside it. Rows are counted from 0, as in the file of the labels."))
+    st.code(snippet(kind, labels=labels, column=column, names=names), language="python")

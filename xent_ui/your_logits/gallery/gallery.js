@@ -1,0 +1,457 @@
+// The gallery: cards of suspects, on which one decides. A click or key is drawn at once and kept in this browser tab;
+// the server is told meanwhile. One message is in flight; what is decided by then goes with the next.
+//
+// A message carries every change that the server has not confirmed, so that a lost one loses nothing.
+
+const LOST_MS = 5000 // without an answer until the changes are sent again
+const KEY = "cross-entropy-explorer-decisions"
+const CHOICES = ["keep", "relabel", "drop", "unsure"]
+const KEYS = { k: "keep", r: "relabel", d: "drop", u: "unsure" }
+const MOST_UNDO = 1000
+const galleries = new WeakMap()
+
+export default function ({ parentElement, data, setStateValue, setTriggerValue }) {
+  const root = parentElement.querySelector(".xent-gallery")
+  if (!galleries.has(root)) galleries.set(root, new Gallery(root))
+  const gallery = galleries.get(root)
+  Object.assign(gallery, { setStateValue, setTriggerValue })
+  gallery.open(data)
+  // what the server answers is seen as soon as it is on the page
+  const frame = document.querySelector(".st-key-gallery_frame") ?? document.body
+  const shown = new Set()
+  const show = () => {
+    const texts = [...frame.querySelectorAll("p[hidden]")].map(one => one.textContent)
+    for (const text of texts) if (!shown.has(text)) gallery.hear(text)
+    shown.clear()
+    texts.forEach(text => shown.add(text))
+  }
+  const observer = new MutationObserver(show)
+  observer.observe(frame, { childList: true, characterData: true, subtree: true })
+  show()
+  return () => {
+    observer.disconnect()
+    clearTimeout(gallery.lost)
+  }
+}
+
+class Gallery {
+  constructor(root) {
+    Object.assign(this, { root, cards: {}, filter: "all", page: 0, at: 0, sequence: 0, flies: 0, undone: [], nodes: [] })
+    this.unconfirmed = new Map() // row → the number of the message that first told of it
+    this.find = selector => root.querySelector(selector)
+    root.addEventListener("keydown", event => this.key(event))
+    this.find(".undo").onclick = () => this.undo()
+    this.find(".skip").onclick = () => this.nextUndecided()
+    this.find(".previous").onclick = () => this.turn(this.page - 1)
+    this.find(".next").onclick = () => this.turn(this.page + 1)
+  }
+
+  // What the server says.
+
+  open(data) {
+    const isNew = data.generation !== this.data?.generation || data.dump !== this.data?.dump
+    const rows = JSON.stringify(data.rows)
+    const areOthers = rows !== this.rows || data.dump !== this.data?.dump
+    this.data = data
+    this.rows = rows
+    if (isNew) this.adopt(data)
+    if (areOthers) {
+      this.places = new Map(data.rows.map((one, place) => [one[0], place]))
+      this.list = this.filtered()
+      this.page = this.at = 0
+      this.cards = {}
+    }
+    if (isNew || areOthers) this.label()
+    this.draw()
+    this.want()
+  }
+
+  // A set of decisions: what this tab has kept, or what the server has put in its place.
+  adopt(data) {
+    const before = this.decided
+    const kept = read(data.dump)
+    const keeps = kept && (data.fresh || kept.generation === data.generation)
+    this.decided = new Map((keeps ? kept.entries : data.entries).map(one => [one[0], one.slice(1)]))
+    this.undone = before && this.dump === data.dump && !keeps ? [...this.undone, before] : []
+    this.dump = data.dump
+    this.flies = 0
+    this.unconfirmed.clear()
+    this.store()
+    if (this.decided.size || !data.fresh) {
+      this.tellsAll = true
+      this.send()
+    }
+  }
+
+  hear(text) {
+    const { answer, cards } = JSON.parse(text)
+    if (answer && answer.generation === this.data.generation) {
+      if (this.flies && answer.sequence >= this.flies) {
+        clearTimeout(this.lost)
+        for (const [row, number] of this.unconfirmed) if (number <= this.flies) this.unconfirmed.delete(row)
+        this.flies = 0
+        setTimeout(() => this.send())
+      }
+    }
+    if (cards) {
+      this.cards = cards
+      this.draw()
+    }
+  }
+
+  // Decisions.
+
+  decide(row, choice, label = null) {
+    const [, old, suggested] = this.data.rows[this.places.get(row)]
+    if (choice === "relabel" && label === null) {
+      if (suggested === old) return this.focusOther()
+      label = suggested
+    }
+    if (choice === "relabel" && label === old) return this.decide(row, "keep")
+    if (!this.decided.has(row) && this.decided.size >= this.data.most) {
+      return this.say(this.data.words.full.replace("{most}", this.data.most))
+    }
+    this.undone = [...this.undone, [row, this.decided.get(row)]].slice(-MOST_UNDO)
+    this.change(row, [choice, choice === "relabel" ? label : null, new Date().toISOString().slice(0, 19) + "Z"])
+  }
+
+  change(row, value) {
+    if (value) this.decided.set(row, value)
+    else this.decided.delete(row)
+    this.unconfirmed.set(row, Infinity)
+    this.send()
+    this.store()
+    this.draw()
+  }
+
+  undo() {
+    const last = this.undone.at(-1)
+    if (!last) return
+    this.undone = this.undone.slice(0, -1)
+    if (last instanceof Map) {
+      this.decided = last
+      this.tellsAll = true
+      this.send()
+      this.store()
+      this.draw()
+      return
+    }
+    const [row, value] = last
+    const place = this.list.indexOf(row)
+    if (place >= 0) this.goTo(place)
+    this.change(row, value)
+  }
+
+  send() {
+    if (this.flies || (!this.unconfirmed.size && !this.tellsAll)) return
+    // a new page of the app begins where an older one may have ended
+    this.sequence = Math.max(this.sequence + 1, Date.now())
+    this.flies = this.sequence
+    const all = !!this.tellsAll
+    this.tellsAll = false
+    const rows = all ? [...this.decided.keys()] : [...this.unconfirmed.keys()]
+    for (const row of this.unconfirmed.keys()) this.unconfirmed.set(row, this.sequence)
+    this.setStateValue("decided", {
+      dump: this.data.dump, generation: this.data.generation, sequence: this.sequence, all,
+      changes: rows.map(row => [row, ...(this.decided.get(row) ?? ["", null, ""])]),
+    })
+    this.lost = setTimeout(() => {
+      this.flies = 0
+      this.tellsAll ||= all
+      this.send()
+    }, LOST_MS)
+  }
+
+  store() {
+    const entries = [...this.decided].map(([row, value]) => [row, ...value])
+    const kept = { generation: this.data.generation, entries }
+    try {
+      window.sessionStorage.setItem(`${KEY} ${this.data.dump}`, JSON.stringify(kept))
+    } catch {
+      this.say(this.data.words.unsaved)
+    }
+  }
+
+  say(text) {
+    write(this.find(".note"), text)
+    this.find(".note").hidden = !text
+  }
+
+  // Where one is.
+
+  filtered() {
+    const wanted = { all: () => true, decided: row => this.decided.has(row), undecided: row => !this.decided.has(row) }
+    return this.data.rows.map(one => one[0]).filter(wanted[this.filter])
+  }
+
+  choose(filter) {
+    this.filter = filter
+    this.list = this.filtered()
+    this.page = this.at = 0
+    this.draw()
+    this.want()
+  }
+
+  turn(page, at = page * this.data.page_cards) {
+    if (page < 0 || page * this.data.page_cards >= this.list.length) return
+    this.page = page
+    this.at = at
+    this.draw()
+    this.want()
+  }
+
+  goTo(place, focuses = true) {
+    if (place < 0 || place >= this.list.length) return
+    const page = Math.floor(place / this.data.page_cards)
+    if (page !== this.page) this.turn(page, place)
+    this.at = place
+    this.draw()
+    if (focuses) this.nodes[place - page * this.data.page_cards]?.card.focus()
+  }
+
+  nextUndecided() {
+    const { list, at } = this
+    for (let step = 1; step <= list.length; step++) {
+      const place = (at + step) % list.length
+      if (!this.decided.has(list[place])) return this.goTo(place)
+    }
+  }
+
+  // Asks for the cards of this page and the next, unless they are there.
+  want() {
+    const { page_cards } = this.data
+    const rows = this.list.slice(this.page * page_cards, (this.page + 2) * page_cards)
+    if (rows.every(row => row in this.cards)) return
+    const wanted = JSON.stringify([this.data.dump, rows])
+    if (wanted === this.wanted) return
+    this.wanted = wanted
+    this.setStateValue("page", { dump: this.data.dump, rows })
+  }
+
+  key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return
+    const { target } = event
+    if (target.matches("select, input")) {
+      event.stopPropagation()
+      if (event.key === "Escape") this.goTo(this.at)
+      return
+    }
+    const card = target.closest(".card")
+    const name = event.key.length === 1 ? event.key.toLowerCase() : event.key
+    const columns = Math.max(1, getComputedStyle(this.find(".cards")).gridTemplateColumns.split(" ").length)
+    const steps = { ArrowRight: 1, j: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }
+    const row = this.list[this.at]
+    if (name === "z") this.undo()
+    else if (name === "n") this.nextUndecided()
+    else if (!card || row === undefined) return
+    else if (name in steps) this.goTo(this.at + steps[name])
+    else if (name === "Enter" && target === card) this.ask(row)
+    else if (name === "o") this.focusOther()
+    else if (name in KEYS) {
+      if (event.repeat) return
+      const was = this.decided.get(row)
+      this.decide(row, KEYS[name])
+      if (this.decided.get(row) !== was) this.goTo(Math.min(this.at + 1, this.list.length - 1))
+    } else return
+    event.preventDefault()
+    event.stopPropagation() // R alone would run the page again
+  }
+
+  ask(row) {
+    this.setTriggerValue("asked", { dump: this.data.dump, row })
+    document.querySelector(".st-key-why")?.scrollIntoView({ block: "nearest" })
+  }
+
+  focusOther() {
+    this.nodes[this.at - this.page * this.data.page_cards]?.other.focus()
+  }
+
+  // Drawing.
+
+  label() {
+    const { words, colours } = this.data
+    this.root.setAttribute("aria-label", words.title)
+    for (const [name, colour] of Object.entries(colours)) this.root.style.setProperty(`--${name}`, colour)
+    const filters = this.find(".filters")
+    filters.setAttribute("aria-label", words.filter)
+    filters.replaceChildren(
+      ...["all", "undecided", "decided"].map(name => {
+        const button = document.createElement("button")
+        button.type = "button"
+        button.dataset.filter = name
+        button.textContent = words[name]
+        button.onclick = () => this.choose(name)
+        return button
+      }),
+    )
+    keyed(this.find(".undo"), words.undo, "Z")
+    keyed(this.find(".skip"), words.next_undecided, "N")
+    write(this.find(".keys"), words.keys)
+    write(this.find(".none"), words.none)
+    this.find(".previous").setAttribute("aria-label", words.previous)
+    this.find(".next").setAttribute("aria-label", words.next)
+    this.nodes = []
+    this.find(".cards").replaceChildren()
+  }
+
+  nameOf(label) {
+    return this.data.names[label] ?? String(label)
+  }
+
+  draw() {
+    const { words, page_cards, rows } = this.data
+    const done = rows.filter(one => this.decided.has(one[0])).length
+    write(this.find(".done"), words.done.replace("{done}", done).replace("{all}", rows.length))
+    this.find(".meter i").style.width = `${(100 * done) / Math.max(rows.length, 1)}%`
+    this.find(".undo").disabled = !this.undone.length
+    this.find(".skip").disabled = done === rows.length
+    for (const button of this.root.querySelectorAll("[data-filter]")) {
+      button.setAttribute("aria-pressed", button.dataset.filter === this.filter)
+    }
+    const first = this.page * page_cards
+    const onPage = this.list.slice(first, first + page_cards)
+    while (this.nodes.length > onPage.length) this.nodes.pop().card.remove()
+    while (this.nodes.length < onPage.length) this.nodes.push(this.build(this.nodes.length))
+    onPage.forEach((row, i) => this.drawCard(this.nodes[i], row, first + i))
+    this.find(".none").hidden = onPage.length > 0
+    const pages = Math.max(1, Math.ceil(this.list.length / page_cards))
+    write(this.find(".page"), words.page.replace("{page}", this.page + 1).replace("{pages}", pages))
+    this.find(".previous").disabled = this.page === 0
+    this.find(".next").disabled = this.page + 1 >= pages
+  }
+
+  build(i) {
+    const { words } = this.data
+    const card = this.find("template").content.firstElementChild.cloneNode(true)
+    const part = selector => card.querySelector(selector)
+    const row = () => this.list[this.page * this.data.page_cards + i]
+    const here = () => {
+      this.at = this.page * this.data.page_cards + i
+    }
+    card.addEventListener("focusin", () => {
+      if (this.at === this.page * this.data.page_cards + i) return
+      here()
+      this.draw()
+    })
+    card.onclick = event => {
+      here()
+      if (!event.target.closest("button, select, input")) card.focus()
+      this.draw()
+    }
+    part(".story").onclick = () => this.ask(row())
+    for (const choice of CHOICES) {
+      const button = part(`[data-choice=${choice}]`)
+      keyed(button, words[choice], choice[0].toUpperCase())
+      button.style.setProperty("--own", `var(--${choice})`)
+      button.onclick = () => {
+        here()
+        this.decide(row(), choice)
+      }
+    }
+    const other = this.data.all_names ? this.select(row) : this.numberField(row)
+    part(".other").append(other)
+    this.find(".cards").append(card)
+    return { card, part, other }
+  }
+
+  // All classes, the suggested first, put in only when somebody looks.
+  select(row) {
+    const select = document.createElement("select")
+    select.append(new Option(this.data.words.other, ""))
+    const fill = () => {
+      const [, old, suggested] = this.data.rows[this.places.get(row())]
+      const labels = this.data.names.map((_name, label) => label).filter(label => label !== old && label !== suggested)
+      if (suggested !== old) labels.unshift(suggested)
+      const value = select.value
+      select.replaceChildren(
+        new Option(this.data.words.other, ""),
+        ...labels.map(label => new Option(this.nameOf(label), String(label))),
+      )
+      select.value = value
+    }
+    select.addEventListener("pointerdown", fill)
+    select.addEventListener("focus", fill)
+    select.onchange = () => {
+      if (select.value !== "") this.decide(row(), "relabel", Number(select.value))
+    }
+    return select
+  }
+
+  numberField(row) {
+    const field = Object.assign(document.createElement("input"), {
+      type: "number", min: 0, max: this.data.classes - 1, step: 1, placeholder: this.data.words.class_number,
+    })
+    field.onchange = () => {
+      const label = Number(field.value)
+      if (field.value !== "" && Number.isInteger(label) && label >= 0 && label < this.data.classes) {
+        this.decide(row(), "relabel", label)
+      }
+    }
+    return field
+  }
+
+  drawCard({ card, part, other }, row, place) {
+    const { data } = this
+    const { words } = data
+    const [, old, suggested, id, facts] = data.rows[this.places.get(row)]
+    const isCurrent = place === this.at
+    const [choice, label] = this.decided.get(row) ?? []
+    const said = !choice ? words.nothing : choice === "relabel" ? words.relabel_as.replace("{name}", () => this.nameOf(label)) : words[choice]
+    const spoken = (suggested === old ? words.card_same : words.card)
+      .replace("{row}", row).replace("{place}", place + 1).replace("{all}", this.list.length)
+      .replace("{label}", () => this.nameOf(old)).replace("{suggested}", () => this.nameOf(suggested)).replace("{decision}", () => said)
+    card.dataset.row = row
+    card.dataset.decision = choice ?? ""
+    card.setAttribute("aria-label", spoken)
+    card.setAttribute("aria-current", isCurrent)
+    card.classList.toggle("current", isCurrent)
+    card.tabIndex = isCurrent ? 0 : -1
+    card.style.setProperty("--decision", choice ? `var(--${choice})` : "var(--st-border-color)")
+    for (const one of card.querySelectorAll("button, select, input")) one.tabIndex = isCurrent ? 0 : -1
+    write(part(".name"), id)
+    part(".name").title = id
+    write(part(".old"), this.nameOf(old))
+    part(".change").title = `${this.nameOf(old)} → ${this.nameOf(suggested)}`
+    write(part(".suggested"), suggested === old ? "" : this.nameOf(suggested))
+    part(".arrow").hidden = suggested === old
+    write(part(".facts"), facts)
+    const shown = this.cards[row] ?? {}
+    const image = part("img")
+    image.hidden = !shown.image
+    if (shown.image && image.getAttribute("src") !== shown.image) image.src = shown.image
+    if (!shown.image) image.removeAttribute("src")
+    const text = shown.image ? "" : [shown.text, shown.problem].filter(Boolean).join(" ") || words.why_short
+    write(part(".text"), text)
+    part(".story").classList.toggle("written", !shown.image && !!shown.text)
+    part(".story").title = shown.text || words.why
+    part(".story").setAttribute("aria-label", `${words.why}: ${row}`)
+    for (const one of CHOICES) part(`[data-choice=${one}]`).setAttribute("aria-pressed", one === choice)
+    other.setAttribute("aria-label", words.other_of.replace("{row}", row))
+    const value = choice === "relabel" ? String(label) : ""
+    if (other.localName === "select" && value && ![...other.options].some(one => one.value === value)) {
+      other.append(new Option(this.nameOf(label), value))
+    }
+    if (document.activeElement !== other || other.localName === "select") other.value = value
+  }
+}
+
+const read = dump => {
+  try {
+    const kept = JSON.parse(window.sessionStorage.getItem(`${KEY} ${dump}`))
+    return Array.isArray(kept?.entries) ? kept : null
+  } catch {
+    return null // storage is switched off, or holds something else
+  }
+}
+
+const keyed = (button, text, key) => {
+  const hint = document.createElement("kbd")
+  hint.textContent = key
+  hint.setAttribute("aria-hidden", "true")
+  button.replaceChildren(text, hint)
+  button.setAttribute("aria-keyshortcuts", key)
+}
+
+const write = (node, text) => {
+  if (node.textContent !== text) node.textContent = text
+}
