@@ -317,6 +317,14 @@ class _Decision:
         groups = _groups(plain)
         if groups and (len(groups) > 1 or len(groups[0]) < len(plain)):
             raise self._unclear([*groups, plain])
+        if not plain and len(free) == 1:
+            raise UnclearColumns(
+                _("{file} has one column of numbers for its classes, {name}").format(
+                    file=self._file, name=free[0][:80]
+                ),
+                _("a column of numbers for each class"),
+                _("For two classes and one logit z write a column of zeros before it: their softmax is its sigmoid."),
+            )
         if len(surely) < len(odd) or not plain:
             raise self._unclear([plain, free] if plain else [free])
         self._is_assumed = not groups
