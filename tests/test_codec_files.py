@@ -4,6 +4,7 @@ import resource
 import struct
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -491,3 +492,14 @@ def test_memory_is_given_back_also_where_no_table_was_ever_read(monkeypatch):
     release_memory()
 
     assert "pyarrow" not in sys.modules
+
+
+def test_the_program_that_is_printed_for_a_pickle_converts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"logits": np.ones((2, 3), np.float32), "target": [1, 2], "run": Path("x")}, "your_file.pt")
+    _sentence, *program = refusal("your_file.pt", Path("your_file.pt").read_bytes()).fix.splitlines()
+
+    exec("\n".join(program), {})
+
+    problem = read_file("batch.safetensors", Path("batch.safetensors").read_bytes()).problem
+    assert (problem.logits.tolist(), problem.target.tolist()) == ([[1.0] * 3] * 2, [1, 2])

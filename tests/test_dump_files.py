@@ -9,7 +9,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from xent_core.cli.problem_commands import document_of
 from xent_core.dump import InvalidDump, analyse, sources
 
 FILES = Path(__file__).parent / "data" / "dumps"
@@ -43,7 +45,7 @@ CASES = {
     "polars_names.arrow": PREFIXED,
     "polars_names.ndjson": PREFIXED,
     "polars_names.tsv": PREFIXED,
-    "datasets_saved": "4 classes: logits; label: label; not used: text",
+    "datasets_saved": "4 classes: logits; label: label; not used: text; 2 files",
     "samples_animals.jsonl": ("4 classes: filtered_resps; label: target; ids: doc_id; log-likelihoods of the choices"),
 }
 SINGLE = [name for name in CASES if name != "datasets_saved"]
@@ -141,3 +143,13 @@ def test_of_several_datasets_one_is_asked_for() -> None:
     summary = analyse(FILES / "datasets_splits" / "test", text="text", fit_temperature=False)
     assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
     assert summary.reading.text == "text"
+
+
+@pytest.mark.parametrize(
+    "name", ["pandas_names.feather", "polars_names.ndjson", "pandas_names.csv.gz", "polars_names.tsv"]
+)
+def test_show_reads_what_analyse_reads(name: str) -> None:
+    problem = document_of(str(FILES / name)).problem
+
+    loss = torch.nn.functional.cross_entropy(problem.logits.double(), problem.target)
+    assert float(loss) == pytest.approx(EXPECTED["loss"], rel=1e-6)

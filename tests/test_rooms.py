@@ -44,6 +44,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "a rule for columns, and how a text is laid out and read, are seen in the tables that are read by them",
         (
             "xent_core/cli/column_options.py",
+            "xent_core/column_names.py",
             "xent_core/column_rule.py",
             "xent_core/csv_layout.py",
             "xent_core/dump/formats/spool.py",

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import csv
 import fnmatch
-import re
 from collections.abc import Callable, Collection, Sequence
 
+from xent_core.column_names import (
+    ID,
+    KEY,
+    NO_CLASS,
+    PLAIN,
+    SCORE_STEMS,
+    families_of,
+    is_no_class,
+    plain_name,
+    prefixes_of,
+    score_groups,
+    stem_of,
+)
 from xent_core.columns import (
     MARK,
-    ROLES,
     TARGET_MARK,
     Column,
     ColumnChoices,
@@ -22,27 +33,7 @@ from xent_core.columns import (
 )
 from xent_core.language import _
 
-_PARTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
-_KEY = re.compile(r"(.*(file|path|id|key|url))|fname|(file|image|img|sample)name|name|idx|index")
 ROWS_THAT_TELL = 16  # in fewer, whole numbers say nothing about what a column is
-
-_ID = re.compile(r"(.*[_\s.-])?(id|ids)|.*[a-z](Id|ID|Ids)", re.ASCII)
-_NUMBERED = re.compile(r"(.*?)(\d{1,7})", re.DOTALL | re.ASCII)
-_SCORE_STEMS = re.compile(
-    r"|c|p|z|class|cls|(.*[^a-z])?(logits?|probs?|proba|probability|scores?|outputs?|out|pred|preds|prediction)"
-)
-_SCORE_WORD = re.compile(r"logits?|logprobs?|probs?|proba|probability|probabilities|scores?|outputs?|softmax|pred|p")
-_FEATURE_STEM = re.compile(r"(feature|feat|f|embedding|emb|hidden|h|x)s?")  # of columns that are numbered
-_NO_CLASS = re.compile(
-    r"fold|folds|epoch|epochs|step|steps|iter|iteration|split|seed|batch|rank|loss|time|timestamp|weight|confidence"
-    r"|correct|entropy|margin|pred|preds|predicted|prediction|predictions|ypred|yhat|argmax|accuracy|acc|"
-    r"(pred|predicted|prediction|true|actual)(class|label|index|id|target)s?|length|len|count|fname|file|path|"
-    r"label|labels|target|targets|ytrue|labelids|uncertainty|nll|energy|msp|variance|var|std|stdev|ece|score|brier|logprob"
-    r"|perplexity|ppl|difficulty|forgetting|el2n|gradnorm|grad|norm|temperature|lr|duration|runtime|latency|conf|certainty"
-    r"|(max|maximum|top|top1|min|mean|sum|predicted|own|self)(logit|softmax|prob|proba|probability|score|conf|confidence)"
-    r"|mutualinformation|bald|aum|quality|labelquality|labelscore|issue|islabelissue|crossentropy|xent|ce|mse|mae|reward"
-    r"|(is)?correct|wrong|error|count|total|sum|mean|median|max|min|logit|prob|proba|probability|weights"
-)
 
 
 def decide(
@@ -125,8 +116,8 @@ class _Decision:
         )
 
     def _may_be_key(self, name: str) -> bool:
-        is_odd = _is_no_class(name) or _plain(name) in _PLAIN["target"]
-        return self._kind[name] in ("integer", "text") and (not is_odd or bool(_KEY.fullmatch(_plain(name))))
+        is_odd = is_no_class(name) or plain_name(name) in PLAIN["target"]
+        return self._kind[name] in ("integer", "text") and (not is_odd or bool(KEY.fullmatch(plain_name(name))))
 
     # what is chosen
 
@@ -181,7 +172,7 @@ class _Decision:
                 _("Choose others by --classes."),
             )
         is_pattern = isinstance(choice, str) and choice not in self._kind and "," not in choice
-        families = _families(found) if is_pattern else []
+        families = families_of(found) if is_pattern else []
         return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
 
     # the labels and the names of the rows
@@ -196,10 +187,12 @@ class _Decision:
         found = [
             name
             for name in self._free()
-            if _plain(name) in _PLAIN["target"] and self._kind[name] in ("integer", "text", "list", "empty")
+            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "text", "list", "empty")
         ]
         if not found and not marked:  # a fraction is told to be none where the labels are read
-            found = [name for name in self._free() if _plain(name) in _PLAIN["target"] and self._kind[name] != "list"]
+            found = [
+                name for name in self._free() if plain_name(name) in PLAIN["target"] and self._kind[name] != "list"
+            ]
         if marked and not found:
             return marked
         if len(found) + bool(marked) > 1:
@@ -212,19 +205,21 @@ class _Decision:
             )
         if found:
             return found
-        one_hot = [names for stem, names in _families(self._free()) if _plain(stem) in _PLAIN["target"]]
+        one_hot = [names for stem, names in families_of(self._free()) if plain_name(stem) in PLAIN["target"]]
         return one_hot[0] if len(one_hot) == 1 else []
 
     def _by_name(self, role: str) -> str | None:
         kinds = ("list",) if role == "features" else ("integer", "number")
-        return next((name for name in self._free() if _plain(name) in _PLAIN[role] and self._kind[name] in kinds), None)
+        return next(
+            (name for name in self._free() if plain_name(name) in PLAIN[role] and self._kind[name] in kinds), None
+        )
 
     def _ids(self) -> str | None:
         if self._choices.ids is not None:
             return None
         named = [name for name in self._free() if self._kind[name] in ("integer", "text")]
-        exact = [name for name in named if _plain(name) in _PLAIN["ids"]]
-        return next(iter(exact or [name for name in named if _ID.fullmatch(name)]), None)
+        exact = [name for name in named if plain_name(name) in PLAIN["ids"]]
+        return next(iter(exact or [name for name in named if ID.fullmatch(name)]), None)
 
     def _free(self) -> list[str]:
         return [name for name in self._names if name not in self._taken and not name.startswith(MARK)]
@@ -249,18 +244,18 @@ class _Decision:
             return named
         families = [
             (stem, names)
-            for stem, names in _families([*free, *texts])  # a bad cell is told where it is read
+            for stem, names in families_of([*free, *texts])  # a bad cell is told where it is read
             if any(name in free for name in names)
-            and not (_NO_CLASS.fullmatch(_plain(stem)) and not _SCORE_STEMS.fullmatch(_stem(stem)))
-            and _plain(stem) not in _PLAIN["features"] | _PLAIN["target"]
+            and not (NO_CLASS.fullmatch(plain_name(stem)) and not SCORE_STEMS.fullmatch(stem_of(stem)))
+            and plain_name(stem) not in PLAIN["features"] | PLAIN["target"]
         ]
         if len(families) > 1:
-            raise self._unclear([names for _stem, names in families])
+            raise self._unclear([names for stem_of, names in families])
         if families:
             stem, names = families[0]
             members, odd = set(names), self._odd(free)
             others = [name for name in free if name not in members and name not in odd]
-            if not _SCORE_STEMS.fullmatch(_stem(stem)):
+            if not SCORE_STEMS.fullmatch(stem_of(stem)):
                 if others:
                     raise self._unclear([names, others if len(others) > 1 else [*names, *others]])
                 self._is_assumed = True
@@ -269,8 +264,8 @@ class _Decision:
 
     def _lists(self) -> list[str]:
         free = [name for name in self._free() if self._kind[name] == "list"]
-        named = [name for name in free if _plain(name) in _PLAIN["logits"]]
-        ours = [name for name in named if _plain(name) in ("logits", "logit")]
+        named = [name for name in free if plain_name(name) in PLAIN["logits"]]
+        ours = [name for name in named if plain_name(name) in ("logits", "logit")]
         found = ours or named or free
         if len(found) > 1:
             raise self._unclear([[name] for name in found])
@@ -285,7 +280,7 @@ class _Decision:
         if not labels:
             return None
         readings = []
-        for prefix in _prefixes(free, labels):
+        for prefix in prefixes_of(free, labels):
             bare = {name.removeprefix(prefix): name for name in free if name.startswith(prefix)}
             if labels <= set(bare):
                 readings.append((prefix, bare))
@@ -298,7 +293,7 @@ class _Decision:
         [(prefix, bare)] = readings
         odd = self._odd(free)
         if prefix:
-            sure = [name for name in bare if name in labels or not _is_no_class(name)]
+            sure = [name for name in bare if name in labels or not is_no_class(name)]
             if len(sure) < len(bare):
                 raise self._unclear([[bare[name] for name in sure], list(bare.values())])
             return list(bare.values()), list(bare)
@@ -320,10 +315,18 @@ class _Decision:
             )
         odd = self._odd(free)
         plain = [name for name in free if name not in odd]
-        surely = {name for name in odd if _is_no_class(name) and name in self._whole_among_fractions(free)}
-        groups = _groups(plain)
+        surely = {name for name in odd if is_no_class(name) and name in self._whole_among_fractions(free)}
+        groups = score_groups(plain)
         if groups and (len(groups) > 1 or len(groups[0]) < len(plain)):
             raise self._unclear([*groups, plain])
+        if not plain and len(free) == 1:
+            raise UnclearColumns(
+                _("{file} has one column of numbers for its classes, {name}").format(
+                    file=self._file, name=free[0][:80]
+                ),
+                _("a column of numbers for each class"),
+                _("For two classes and one logit z write a column of zeros before it: their softmax is its sigmoid."),
+            )
         if len(surely) < len(odd) or not plain:
             raise self._unclear([plain, free] if plain else [free])
         self._is_assumed = not groups
@@ -331,8 +334,8 @@ class _Decision:
 
     def _odd(self, free: list[str]) -> set[str]:
         """Those that are hardly classes: by name, because they are empty, or whole where others have fractions."""
-        together = {name for group in _groups(free) for name in group}
-        odd = {name for name in free if name not in together and _is_no_class(name)}
+        together = {name for group in score_groups(free) for name in group}
+        odd = {name for name in free if name not in together and is_no_class(name)}
         odd |= {name for name in free if self._kinds_tell and self._kind[name] == "empty"}
         return odd | self._whole_among_fractions(free)
 
@@ -345,7 +348,7 @@ class _Decision:
         """Of the classes; none where they are numbered from 0 on."""
         if self._kind[classes[0]] == "list":
             return ()
-        families = _families(classes)
+        families = families_of(classes)
         if len(families) == 1 and len(families[0][1]) == len(classes):
             stem = families[0][0]
             numbers = [name.removeprefix(stem) for name in classes]
@@ -353,7 +356,7 @@ class _Decision:
         if len(target) == 1 and self._kind[target[0]] == "text":
             labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
             prefixes = [
-                prefix for prefix in _prefixes(classes, labels) if all(name.startswith(prefix) for name in classes)
+                prefix for prefix in prefixes_of(classes, labels) if all(name.startswith(prefix) for name in classes)
             ]
             bare = [[name.removeprefix(prefix) for name in classes] for prefix in prefixes]
             if bare:
@@ -390,7 +393,7 @@ def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:
         return None
     if len(classes) != reading.count:  # lists
         return _asked([classes], names, file, are_lists=True, highest=highest)
-    likely = [group for group in _groups(classes) if len(group) == count]
+    likely = [group for group in score_groups(classes) if len(group) == count]
     if not likely and count > 1:
         likely = [classes[:count], classes[-count:]]
     return _asked([*likely[:2], classes], names, file, highest=highest)
@@ -421,7 +424,7 @@ def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
     """What --classes takes for these columns: a name, a pattern that means no other column, or a list of names."""
     if len(names) == 1:
         return names[0] if names[0] != "--" else "[-]-"  # which no option can have for its value
-    families = _families(list(names))
+    families = families_of(list(names))
     if len(families) == 1 and families[0][0]:
         pattern = families[0][0] + "*"
         found = [name for name in among if fnmatch.fnmatchcase(name, pattern)]
@@ -435,72 +438,3 @@ def _quoted(name: str) -> str:
     """A name in a list: between quotes where it could be taken for several, or for another one."""
     is_plain = name and name == name.strip() and not {",", '"'} & set(name)
     return name if is_plain else '"' + name.replace('"', '""') + '"'
-
-
-def _families(names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Columns of one prefix with the numbers 0 … C − 1 or 1 … C, in the order of their numbers."""
-    groups: dict[str, dict[int, str]] = {}
-    spelt_twice = set()
-    for name in names:
-        if found := _NUMBERED.fullmatch(name):
-            numbers = groups.setdefault(found[1], {})
-            if int(found[2]) in numbers:
-                spelt_twice.add(found[1])
-            numbers[int(found[2])] = name
-    families = []
-    for stem, numbers in groups.items():
-        first = min(numbers)
-        if len(numbers) > 1 and first <= 1 and max(numbers) - first + 1 == len(numbers) and stem not in spelt_twice:
-            families.append((stem, [numbers[number] for number in sorted(numbers)]))
-    return families
-
-
-def _prefixes(names: Sequence[str], labels: Collection[str]) -> list[str]:
-    """What stands before a label in a column's name, such as prob_ of prob_cat; none first."""
-    label = max(labels, key=len, default="")
-    found = {name.removesuffix(label) for name in names if label and name.endswith(label)}
-    return ["", *sorted(found - {""})]
-
-
-def _groups(names: Sequence[str]) -> list[list[str]]:
-    """Two columns or more that begin, or that end, with one word for a score: prob_cat and prob_dog, cat_prob …"""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for name in names:
-        word, rest = _score_word(name)
-        if word and not _is_no_class(rest):
-            groups.setdefault(word, []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _score_word(name: str) -> tuple[tuple[str, ...], str]:
-    """The word for a score with which a name begins, or with which it ends, and what is left; () if there is none."""
-    parts = _PARTS.split(name)
-    if len(parts) > 1 and _SCORE_WORD.fullmatch(parts[0].lower()):
-        return ("first", parts[0]), name[len(parts[0]) + 1 :]
-    if len(parts) > 1 and _SCORE_WORD.fullmatch(parts[-1].lower()):
-        return ("last", parts[-1]), name[: -len(parts[-1]) - 1]
-    return (), name
-
-
-def _is_no_class(name: str) -> bool:
-    plain = _plain(name)
-    last = _PARTS.split(name)[-1].lower()
-    stem = _stem(found[1]) if (found := _NUMBERED.fullmatch(name)) else ""
-    return (
-        any(_NO_CLASS.fullmatch(one) for one in (plain, last, _plain(stem)) if one)
-        or plain in _PLAIN["ids"]
-        or bool(_ID.fullmatch(name))
-        or bool(_FEATURE_STEM.fullmatch(stem))
-    )
-
-
-def _plain(name: str) -> str:
-    """A name without what writers differ in."""
-    return re.sub(r"[\s_.-]+", "", name).lower()
-
-
-def _stem(name: str) -> str:
-    return name.rstrip(" \t_.:-").lower()
-
-
-_PLAIN = {role: {_plain(name) for name in names} for role, names in ROLES.items()}

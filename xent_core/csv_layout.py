@@ -20,6 +20,7 @@ MISSING = frozenset(
 _SEPARATOR = re.compile(r'"?sep=([\t;,| ])"?')
 _SPACES = re.compile(r"[ \t]+")
 _LINE_ENDS = re.compile(r" ?\r?\n ?")
+_DRESSED = re.compile(r"[+-]?[$€£]? ?\d{1,3}([,' ]\d{3})+([.,]\d+)?|[+-]?\d+([.,]\d+)? ?%", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 
@@ -141,7 +142,9 @@ def kind_of(cells: Sequence[str], decimal: str = ".") -> str:
         if text.lower() in MISSING:
             continue
         if number_of(text, decimal) is None:
-            texts += 1
+            texts += _DRESSED.fullmatch(text) is None
+            numbers += _DRESSED.fullmatch(text) is not None  # where it is read, it is told to be none
+            kind = "number"
             continue
         numbers += 1
         if kind != "number":

@@ -13,10 +13,13 @@ from xent_core.language import _
 
 MAX_FILE_BYTES = 16 * 2**20
 NOTHING_SAID = ColumnChoices()
+KINDS = (".json", ".csv", ".tsv", ".txt", ".npz", ".safetensors")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".dill")
 
-_CONVERT = """batch = torch.load("your_file.pt", weights_only=True)
-safetensors.torch.save_file({"logits": batch["logits"], "target": batch["target"]}, "batch.safetensors")"""
+_CONVERT = """import safetensors.torch, torch
+batch = torch.load("your_file.pt", weights_only=False)
+parts = {name: torch.as_tensor(batch[name]).detach().contiguous() for name in ("logits", "target")}
+safetensors.torch.save_file(parts, "batch.safetensors")"""
 
 
 def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID) -> Document:
@@ -40,7 +43,7 @@ def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID) -> 
             _("logits and target in one file"),
             _("Save both: np.savez('batch.npz', logits=logits, target=target)."),
         )
-    if kind not in (".json", ".csv", ".npz", ".safetensors"):
+    if kind not in KINDS:
         raise InvalidFile(
             _("a file of the kind {kind}").format(kind=shown(kind)),
             _(".json, .csv, .npz or .safetensors"),

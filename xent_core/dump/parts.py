@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fnmatch import fnmatchcase
 
 from xent_core.columns import SHOWN, ColumnChoices, Reading, choices_of, is_index
@@ -41,7 +42,13 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
         features=keys["features"],
         unused=tuple(key for key in file.arrays if key not in used),
         count=file.arrays[logits].shape[-1],
+        is_assumed=choices.classes is None and _is_named_otherwise(logits),
     )
+
+
+def _is_named_otherwise(key: str) -> bool:
+    """Whether somebody called this array by a name, and not by one of logits."""
+    return re.fullmatch(r"(arr_)?\d*", key) is None and key.rpartition(".")[2].lower() not in ROLES["logits"]
 
 
 def part_of(file: OpenFile, reading: Reading, role: str) -> Array | None:

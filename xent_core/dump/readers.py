@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -279,6 +279,9 @@ def open_dump(
         _check_labels(dump, parts["target"], ignore_index)
         if logits_are is None:
             _ask_about_probabilities(dump)
+        if _is_sorted(dump):
+            notes = (*reading.notes, _("every row falls from its first class to its last, as if it were sorted"))
+            dump.reading = replace(reading, notes=notes)
     except BaseException:
         for file in files:
             file.close()
@@ -340,6 +343,12 @@ def _ask_about_probabilities(dump: Dump) -> None:
                 "If they are logits, say so: --logits-are logits (in Python, logits_are='logits')."
             ),
         )
+
+
+def _is_sorted(dump: Dump) -> bool:
+    """Whether each row falls from class to class: then it is rather the best few, in the order of their scores."""
+    rows = dump.read(0, min(ROWS_LOOKED_AT, dump.rows)).logits.double()
+    return len(rows) >= ROWS_THAT_TELL and dump.classes > 2 and bool((rows.diff(dim=1) < 0).all())
 
 
 def _rounding(rows: torch.Tensor) -> float:

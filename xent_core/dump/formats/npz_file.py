@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 
+from xent_core.columns import ROLES
 from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_MEMBERS, InvalidDump, check_ratio
 from xent_core.dump.formats.npy_file import npy_array
@@ -44,6 +45,7 @@ def open_npz(raw: RawFile) -> OpenFile:
     if len(members) > MAX_MEMBERS:
         raise too_many(len(members))
     arrays: dict[str, Array] = {}
+    unfit: list[InvalidDump] = []
     for member in members:
         if not member.filename.endswith(".npy"):
             continue
@@ -59,5 +61,12 @@ def open_npz(raw: RawFile) -> OpenFile:
                 _("Write it again."),
             ) from error
         is_packed = member.compress_type != zipfile.ZIP_STORED
-        arrays[key] = npy_array(f"{name}: {key}", stream, member.file_size, is_packed=is_packed)
+        try:
+            arrays[key] = npy_array(f"{name}: {key}", stream, member.file_size, is_packed=is_packed)
+        except InvalidDump as error:
+            if error.code not in ("dtype", "shape") or key.lower() in (*ROLES["logits"], *ROLES["target"]):
+                raise
+            unfit.append(error)  # such as pictures beside the logits
+    if unfit and not arrays:
+        raise unfit[0]
     return OpenFile(name, arrays, close=file.close)

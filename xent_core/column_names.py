@@ -1,0 +1,98 @@
+"""What the name of a column says of it: a class, a score, a measure, a name of rows, or one of a numbered family."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from xent_core.columns import ROLES
+
+_PARTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
+KEY = re.compile(r"(.*(file|path|id|key|url))|fname|(file|image|img|sample)name|name|idx|index")
+
+ID = re.compile(r"(.*[_\s.-])?(id|ids)|.*[a-z](Id|ID|Ids)", re.ASCII)
+_NUMBERED = re.compile(r"(.*?)(\d{1,7})", re.DOTALL | re.ASCII)
+SCORE_STEMS = re.compile(
+    r"|c|p|z|class|cls|(.*[^a-z])?(logits?|probs?|proba|probability|scores?|outputs?|out|pred|preds|prediction)"
+)
+_SCORE_WORD = re.compile(r"logits?|logprobs?|probs?|proba|probability|probabilities|scores?|outputs?|softmax|pred|p")
+_FEATURE_STEM = re.compile(r"(feature|feat|f|embedding|emb|hidden|h|x)s?")  # of columns that are numbered
+NO_CLASS = re.compile(
+    r"fold|folds|epoch|epochs|step|steps|iter|iteration|split|seed|batch|rank|loss|time|timestamp|weight|confidence"
+    r"|correct|entropy|margin|pred|preds|predicted|prediction|predictions|ypred|yhat|argmax|accuracy|acc|"
+    r"(pred|predicted|prediction|true|actual)(class|label|index|id|target)s?|length|len|count|fname|file|path|"
+    r"label|labels|target|targets|ytrue|labelids|uncertainty|nll|energy|msp|variance|var|std|stdev|ece|score|brier|logprob"
+    r"|perplexity|ppl|difficulty|forgetting|el2n|gradnorm|grad|norm|temperature|lr|duration|runtime|latency|conf|certainty"
+    r"|(max|maximum|top|top1|min|mean|sum|predicted|own|self)(logit|softmax|prob|proba|probability|score|conf|confidence)"
+    r"|mutualinformation|bald|aum|quality|labelquality|labelscore|issue|islabelissue|crossentropy|xent|ce|mse|mae|reward"
+    r"|(is)?correct|wrong|error|count|total|sum|mean|median|max|min|logit|prob|proba|probability|weights"
+)
+
+
+def families_of(names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Columns of one prefix with the numbers 0 … C − 1 or 1 … C, in the order of their numbers."""
+    groups: dict[str, dict[int, str]] = {}
+    spelt_twice = set()
+    for name in names:
+        if found := _NUMBERED.fullmatch(name):
+            numbers = groups.setdefault(found[1], {})
+            if int(found[2]) in numbers:
+                spelt_twice.add(found[1])
+            numbers[int(found[2])] = name
+    families = []
+    for stem, numbers in groups.items():
+        first = min(numbers)
+        if len(numbers) > 1 and first <= 1 and max(numbers) - first + 1 == len(numbers) and stem not in spelt_twice:
+            families.append((stem, [numbers[number] for number in sorted(numbers)]))
+    return families
+
+
+def prefixes_of(names: Sequence[str], labels: Collection[str]) -> list[str]:
+    """What stands before a label in a column's name, such as prob_ of prob_cat; none first."""
+    label = max(labels, key=len, default="")
+    found = {name.removesuffix(label) for name in names if label and name.endswith(label)}
+    return ["", *sorted(found - {""})]
+
+
+def score_groups(names: Sequence[str]) -> list[list[str]]:
+    """Two columns or more that begin, or that end, with one word for a score: prob_cat and prob_dog, cat_prob …"""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        word, rest = _score_word(name)
+        if word and not is_no_class(rest):
+            groups.setdefault(word, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _score_word(name: str) -> tuple[tuple[str, ...], str]:
+    """The word for a score with which a name begins, or with which it ends, and what is left; () if there is none."""
+    parts = _PARTS.split(name)
+    if len(parts) > 1 and _SCORE_WORD.fullmatch(parts[0].lower()):
+        return ("first", parts[0]), name[len(parts[0]) + 1 :]
+    if len(parts) > 1 and _SCORE_WORD.fullmatch(parts[-1].lower()):
+        return ("last", parts[-1]), name[: -len(parts[-1]) - 1]
+    return (), name
+
+
+def is_no_class(name: str) -> bool:
+    plain = plain_name(name)
+    last = _PARTS.split(name)[-1].lower()
+    stem = stem_of(found[1]) if (found := _NUMBERED.fullmatch(name)) else ""
+    return (
+        any(NO_CLASS.fullmatch(one) for one in (plain, last, plain_name(stem)) if one)
+        or plain in PLAIN["ids"]
+        or bool(ID.fullmatch(name))
+        or bool(_FEATURE_STEM.fullmatch(stem))
+    )
+
+
+def plain_name(name: str) -> str:
+    """A name without what writers differ in."""
+    return re.sub(r"[\s_.-]+", "", name).lower()
+
+
+def stem_of(name: str) -> str:
+    return name.rstrip(" \t_.:-").lower()
+
+
+PLAIN = {role: {plain_name(name) for name in names} for role, names in ROLES.items()}
