@@ -90,6 +90,7 @@ class Gallery {
         clearTimeout(this.lost)
         for (const [row, number] of this.unconfirmed) if (number <= this.flies) this.unconfirmed.delete(row)
         this.flies = 0
+        this.tidies = this.toldAll
         setTimeout(() => this.send())
       }
     }
@@ -143,12 +144,14 @@ class Gallery {
   }
 
   send() {
-    if (this.flies || (!this.unconfirmed.size && !this.tellsAll)) return
+    // what was sent last goes with every later message of the page: a long one is followed by an empty one
+    if (this.flies || (!this.unconfirmed.size && !this.tellsAll && !this.tidies)) return
     // a new page of the app begins where an older one may have ended
     this.sequence = Math.max(this.sequence + 1, Date.now())
     this.flies = this.sequence
     const all = !!this.tellsAll
-    this.tellsAll = false
+    this.tellsAll = this.tidies = false
+    this.toldAll = all
     const rows = all ? [...this.decided.keys()] : [...this.unconfirmed.keys()]
     for (const row of this.unconfirmed.keys()) this.unconfirmed.set(row, this.sequence)
     this.setStateValue("decided", {
