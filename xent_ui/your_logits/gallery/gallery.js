@@ -416,16 +416,18 @@ class Gallery {
     write(part(".old"), this.nameOf(old))
     part(".change").title = `${this.nameOf(old)} → ${this.nameOf(suggested)}`
     write(part(".suggested"), suggested === old ? "" : this.nameOf(suggested))
-    part(".arrow").hidden = suggested === old
+    part(".to").hidden = suggested === old
     write(part(".facts"), facts)
     const shown = this.cards[row] ?? {}
     const image = part("img")
     image.hidden = !shown.image
     if (shown.image && image.getAttribute("src") !== shown.image) image.src = shown.image
     if (!shown.image) image.removeAttribute("src")
-    const text = shown.image ? "" : [shown.text, shown.problem].filter(Boolean).join(" ") || words.why_short
+    const isKnown = row in this.cards
+    const text = shown.image || !isKnown ? "" : [shown.text, shown.problem].filter(Boolean).join(" ") || words.why_short
     write(part(".text"), text)
     part(".story").classList.toggle("written", !shown.image && !!shown.text)
+    part(".story").classList.toggle("bare", isKnown && !shown.image && !shown.text && !shown.problem)
     part(".story").title = shown.text || words.why
     part(".story").setAttribute("aria-label", `${words.why}: ${row}`)
     for (const one of CHOICES) part(`[data-choice=${one}]`).setAttribute("aria-pressed", one === choice)
