@@ -137,7 +137,7 @@ def test_bytes_that_are_no_text_and_files_without_end_are_refused() -> None:
     with pytest.raises(InvalidDecisions, match="bytes, expected at most"):
         decisions_from_file(b" " * 20_000_000)
     many = "id,row,old,new,decision,time\n" + "".join(f",{row},1,,keep,\n" for row in range(MAX_DECISIONS + 1))
-    with pytest.raises(InvalidDecisions, match="more than 20000 decisions"):
+    with pytest.raises(InvalidDecisions, match="more than 5000 decisions"):
         decisions_from_file(many.encode())
 
 

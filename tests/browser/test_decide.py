@@ -29,7 +29,7 @@ def done(gallery: Locator) -> Locator:
 
 def saved(page: Page, count: int) -> list[dict[str, str]]:
     """The decisions of the CSV file, once the server knows so many."""
-    button = page.get_by_role("button", name=f"{count} decisions as CSV")
+    button = page.get_by_role("button", name=f"Save as CSV ({count})")
     expect(button).to_be_enabled(timeout=IDLE_MS)
     with page.expect_download() as download:
         button.click()
@@ -63,7 +63,7 @@ def test_ten_decisions_by_mouse_are_saved_and_applied_by_the_snippet(
     code = page.locator(".st-key-decide [data-testid=stCode] code").inner_text()
     shutil.copy(DIGITS, tmp_path)
     with page.expect_download() as download:
-        page.get_by_role("button", name="10 decisions as CSV").click()
+        page.get_by_role("button", name="Save as CSV (10)").click()
     download.value.save_as(tmp_path / "decisions.csv")
     names: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +98,7 @@ def test_the_same_by_keys_alone_and_a_reload_keeps_them(page: Page, app_url: str
     expect(gallery.locator(".card:focus")).to_have_attribute("data-row", str(rows[11]))
     page.keyboard.press("n")
     expect(gallery.locator(".card:focus")).to_have_attribute("data-row", str(rows[12]))
-    expect(page.get_by_role("button", name="12 decisions as CSV")).to_be_enabled(timeout=IDLE_MS)
+    expect(page.get_by_role("button", name="Save as CSV (12)")).to_be_enabled(timeout=IDLE_MS)
 
     page.reload()
     gallery = page.locator(".xent-gallery")

@@ -370,7 +370,7 @@ def pair_detail(
     gradient = torch.zeros((len(labels), len(logits)), dtype=torch.float64)
     confusion = torch.zeros((len(labels), len(logits)), dtype=torch.int64)
     support = torch.zeros(len(labels), dtype=torch.int64)
-    for batch in dump.batches():
+    for batch in dump.batches(is_written=False):
         wanted = ((batch.target >= labels.start) & (batch.target < labels.stop)).nonzero().squeeze(1)
         if len(wanted):
             scores = score(_only(batch, wanted), options)

@@ -108,7 +108,7 @@ def count(
     labels = None if work.labels is None else work.labels.to(work.device)
     scratch: dict[str, torch.Tensor] = {}
     try:
-        for batch in dump.batches(work.batch_rows, start, stop):
+        for batch in dump.batches(work.batch_rows, start, stop, is_written=write is not None):
             scores = score(on_device(batch, work.device), work.options, labels, scratch=scratch)
             statistics.update(len(batch.rows), scores)
             if write is not None:
@@ -131,7 +131,7 @@ def labels_between(
     """What is counted of the classes over rows start … stop − 1."""
     gaps = gaps.to(work.device)
     total = LabelCounts.zero(dump.classes, work.device)
-    for batch in dump.batches(work.batch_rows, start, stop):
+    for batch in dump.batches(work.batch_rows, start, stop, is_written=False):
         total += labels_of(on_device(batch, work.device), work.options, gaps)
         if on_progress is not None:
             on_progress(int(batch.rows[-1]) + 1)
@@ -149,7 +149,7 @@ def slope_between(
 ) -> Slope:
     """The sums for the temperature over rows start … stop − 1."""
     total = Slope()
-    for batch in dump.batches(work.batch_rows, start, stop):
+    for batch in dump.batches(work.batch_rows, start, stop, is_written=False):
         total += slope_of(on_device(batch, work.device), work.options, beta)
         if on_progress is not None:
             on_progress(int(batch.rows[-1]) + 1)

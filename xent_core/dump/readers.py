@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -97,8 +98,8 @@ class Dump:
         elements = BATCH_ELEMENTS if device == "cpu" else ACCELERATOR_ELEMENTS
         return max(elements // self.classes, 1)
 
-    def read(self, start: int, stop: int) -> Batch:
-        """Rows start … stop − 1."""
+    def read(self, start: int, stop: int, *, is_written: bool = True) -> Batch:
+        """Rows start … stop − 1; without their names, texts and paths where what is written of them is not needed."""
         logits = self._parts["logits"].tensor(start, stop)
         if not logits.is_floating_point():
             logits = logits.to(torch.float32)
@@ -108,9 +109,10 @@ class Dump:
         weights = self._parts.get("sample_weight")
 
         def texts(role: str) -> tuple[str, ...] | None:
-            part = self._parts.get(role)
-            is_written = part is not None and len(part.shape) == 1
-            return None if part is None or not is_written else tuple(str(value) for value in part.values(start, stop))
+            part = self._parts.get(role) if is_written else None
+            if part is None or len(part.shape) > 1:
+                return None
+            return tuple(str(value) for value in part.values(start, stop))
 
         return Batch(
             torch.arange(start, stop),
@@ -140,12 +142,14 @@ class Dump:
                     _("Choose one of the rows of the dump."),
                 )
 
-    def batches(self, batch_rows: int | None = None, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
-        """All rows from start to stop − 1, so many at a time."""
+    def batches(
+        self, batch_rows: int | None = None, start: int = 0, stop: int | None = None, *, is_written: bool = True
+    ) -> Iterator[Batch]:
+        """All rows from start to stop − 1, so many at a time, as `read` gives them."""
         step = batch_rows or self.default_batch_rows()
         stop = self.rows if stop is None else stop
         for first in range(start, stop, step):
-            yield self.read(first, min(first + step, stop))
+            yield self.read(first, min(first + step, stop), is_written=is_written)
 
     def rest(self) -> None:
         """Lets go of what only reading needs, such as a process; the next reading takes it up again."""
@@ -362,7 +366,7 @@ def _rounding(rows: torch.Tensor) -> float:
 
 def sampled_rows(dump: Dump, count: int, read: Callable[[int, int], Batch] | None = None) -> Batch:
     """At most `count` rows, evenly spread in runs over the whole dump: the same rows however it is split."""
-    read = read or dump.read
+    read = read or partial(dump.read, is_written=False)
     runs = 16
     length = count // runs
     if dump.rows <= count:

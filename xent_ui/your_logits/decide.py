@@ -215,7 +215,7 @@ def _downloads(desk: Desk) -> None:
     count = len(desk.decisions)
     for kind, write, mime in (("CSV", to_csv, "text/csv"), ("JSON", to_json, "application/json")):
         st.download_button(
-            _("{count} decisions as {kind}").format(count=count, kind=kind),
+            _("Save as {kind} ({count})").format(count=count, kind=kind),
             partial(_file_of, write, desk.decisions),
             file_name=f"decisions.{kind.lower()}",
             mime=mime,
@@ -346,7 +346,7 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
         return
     if not is_quick and session.kept(EFFECT_OF) != changing:
         st.button(
-            _("Count what {count} decisions change").format(count=len(changing)),
+            _("Count it"),
             icon=":material/calculate:",
             help=_("Reads these rows of the dump again."),
             key="decide_count",

@@ -9,7 +9,7 @@ from functools import cached_property
 from xent_core.language import _
 
 DECISIONS = ("keep", "relabel", "drop", "unsure")
-MAX_DECISIONS = 20_000  # what a browser's tab keeps with ease
+MAX_DECISIONS = 5_000  # what a browser's tab keeps, and sends at once after a reload
 MAX_ROW = 2**53 - 1  # that JavaScript counts exactly
 MAX_CLASS = 2**31 - 1
 MAX_ID_CHARACTERS = 4096

@@ -156,7 +156,9 @@ def _texts(column: Any) -> np.ndarray:
     found = np.empty(len(column), dtype=object)
     start = 0
     for chunk in column.chunks:
-        if pa.types.is_dictionary(chunk.type):
+        if pa.types.is_dictionary(chunk.type) and len(chunk) < len(chunk.dictionary):
+            texts = chunk.dictionary_decode().to_pylist()  # a few of many
+        elif pa.types.is_dictionary(chunk.type):
             once = [*chunk.dictionary.to_pylist(), None]
             codes = chunk.indices.fill_null(len(once) - 1).to_numpy(zero_copy_only=False)
             texts = [once[code] for code in codes.tolist()]

@@ -65,7 +65,7 @@ def _words() -> dict[str, str]:
         "drop": _("Drop"),
         "unsure": _("Unsure"),
         "other": _("another class …"),
-        "other_of": _("Relabel row {row} as"),
+        "other_of": _("Another class for row {row}"),
         "class_number": _("class, by its number"),
         "why": _("The whole story"),
         "why_short": _("Why?"),

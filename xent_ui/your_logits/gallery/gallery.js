@@ -90,6 +90,7 @@ class Gallery {
         clearTimeout(this.lost)
         for (const [row, number] of this.unconfirmed) if (number <= this.flies) this.unconfirmed.delete(row)
         this.flies = 0
+        this.tidies = this.toldAll
         setTimeout(() => this.send())
       }
     }
@@ -143,12 +144,14 @@ class Gallery {
   }
 
   send() {
-    if (this.flies || (!this.unconfirmed.size && !this.tellsAll)) return
+    // what was sent last goes with every later message of the page: a long one is followed by an empty one
+    if (this.flies || (!this.unconfirmed.size && !this.tellsAll && !this.tidies)) return
     // a new page of the app begins where an older one may have ended
     this.sequence = Math.max(this.sequence + 1, Date.now())
     this.flies = this.sequence
     const all = !!this.tellsAll
-    this.tellsAll = false
+    this.tellsAll = this.tidies = false
+    this.toldAll = all
     const rows = all ? [...this.decided.keys()] : [...this.unconfirmed.keys()]
     for (const row of this.unconfirmed.keys()) this.unconfirmed.set(row, this.sequence)
     this.setStateValue("decided", {
@@ -413,16 +416,18 @@ class Gallery {
     write(part(".old"), this.nameOf(old))
     part(".change").title = `${this.nameOf(old)} → ${this.nameOf(suggested)}`
     write(part(".suggested"), suggested === old ? "" : this.nameOf(suggested))
-    part(".arrow").hidden = suggested === old
+    part(".to").hidden = suggested === old
     write(part(".facts"), facts)
     const shown = this.cards[row] ?? {}
     const image = part("img")
     image.hidden = !shown.image
     if (shown.image && image.getAttribute("src") !== shown.image) image.src = shown.image
     if (!shown.image) image.removeAttribute("src")
-    const text = shown.image ? "" : [shown.text, shown.problem].filter(Boolean).join(" ") || words.why_short
+    const isKnown = row in this.cards
+    const text = shown.image || !isKnown ? "" : [shown.text, shown.problem].filter(Boolean).join(" ") || words.why_short
     write(part(".text"), text)
     part(".story").classList.toggle("written", !shown.image && !!shown.text)
+    part(".story").classList.toggle("bare", isKnown && !shown.image && !shown.text && !shown.problem)
     part(".story").title = shown.text || words.why
     part(".story").setAttribute("aria-label", `${words.why}: ${row}`)
     for (const one of CHOICES) part(`[data-choice=${one}]`).setAttribute("aria-pressed", one === choice)
