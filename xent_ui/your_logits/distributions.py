@@ -76,7 +76,7 @@ def histograms_and_calibration(analysis: DumpAnalysis, row: int) -> None:
     )
     why = why_calibration_errors_differ(summary)
     if why:
-        st.markdown(markdown_escaped(_("Calibration: {why}").format(why=why)))
+        st.markdown(markdown_escaped(_("Calibration error: {why}").format(why=why)))
     opened = st.expander(_("The numbers, as tables"), key="dump_tables", on_change="rerun")
     if opened.open:
         with opened:
