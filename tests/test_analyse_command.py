@@ -249,9 +249,11 @@ def test_the_report_says_what_one_percent_carries_and_how_confidence_meets_accur
         ("25.0%", "26.5%"),
         ("50.0%", "51.0%"),
     ]
-    bins = re.findall(r"<tr><td>(\d.\d\d … \d.\d\d)</td><td>(\d+)</td><td>(.+?)</td><td>(.+?)</td></tr>", page)
-    assert [(place, int(rows), float(p), float(right)) for place, rows, p, right in bins] == [
-        ("0.73 … 0.80", 100, 0.75, 0.99)
+    bins = re.findall(
+        r"<tr><td>(\d.\d\d … \d.\d\d)</td><td>(\d+)</td><td>(.+?)</td><td>(.+?)</td><td>(.+?)</td></tr>", page
+    )
+    assert [(place, int(rows), float(p), float(right), within) for place, rows, p, right, within in bins] == [
+        ("0.73 … 0.80", 100, 0.75, 0.99, "0.9564 … 0.9978")  # Wilson's, as scipy.stats.binomtest has it
     ]
 
 
@@ -270,13 +272,22 @@ def test_the_lines_of_text_say_what_the_numbers_are() -> None:
     target = np.array([0] * 101 + [-100])
     text = summary_text(analyse(logits, target, fit_temperature=False))
 
-    *texts, words = text.splitlines()
+    *texts, why, words = text.splitlines()
+    assert why.startswith("Equal widths put 100% of the rows into one bin")
     assert words.startswith("Estimate: about 1 of 101 labels are wrong, 0 to 3.")
     lines = dict(re.split("  +", line) for line in texts)
     quantiles = {lines.pop(f"loss below which {share} of the rows lie") for share in ("50.0%", "90.0%")}
     assert [float(one) for one in quantiles] == [pytest.approx(math.log(4 / 3), rel=0.05)] * len(quantiles)
     assert float(lines.pop("loss below which 99.9% of the rows lie")) == pytest.approx(math.log(4), rel=0.05)
-    del lines["loss below which 99.0% of the rows lie"], lines["expected calibration error"]
+    del lines["loss below which 99.0% of the rows lie"]
+    # every row says 0.75; one of 100 is wrong
+    widths = lines.pop("expected calibration error")
+    assert widths.startswith("0.24, 9 times in 10 within 0.2")
+    assert lines.pop("the same, bins of as many rows each") == widths
+    # the wrong one is the only row of its prediction: 0.99 · 0.25 + 0.01 · 0.75
+    assert lines.pop("the same, by predicted class").startswith("0.255, ")
+    assert lines.pop("the same, class by class").startswith("0.255, ")
+    assert float(lines.pop("Brier score")) == pytest.approx(2 * (0.99 * 0.25**2 + 0.01 * 0.75**2), abs=1e-4)
     assert lines == {
         "read": "2 classes; label: target",
         "rows": "102",

@@ -202,7 +202,7 @@ def test_calibration_is_that_of_a_plain_loop_over_fifteen_bins() -> None:
     summary = analyse(logits, target, fit_temperature=False)
 
     assert summary.expected_calibration_error == pytest.approx(error, rel=1e-9)
-    assert int(summary.reliability.counts.sum()) == 900
+    assert int(summary.calibration.reliability.counts.sum()) == 900
 
 
 @pytest.mark.parametrize("scale", [0.3, 2.0, 9.0])

@@ -35,6 +35,8 @@ def assert_same(actual: DumpSummary, expected: DumpSummary) -> None:
     np.testing.assert_array_equal(actual.suspects.row, expected.suspects.row)
     for name in ("loss", "net_push", "mean_gradient", "pair_share", "best_temperature", "expected_calibration_error"):
         np.testing.assert_allclose(getattr(actual, name), getattr(expected, name), rtol=1e-9, atol=1e-12)
+    values = [[error.value for error in one.calibration.errors] for one in (actual, expected)]
+    np.testing.assert_allclose(*values, rtol=1e-9)
 
 
 @pytest.mark.long

@@ -17,8 +17,8 @@ from streamlit.testing.v1 import AppTest
 from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
 from xent_core.dump import analysis as core_analysis
+from xent_core.dump.histogram import histogram_of
 from xent_core.dump.report import wrong_labels_words
-from xent_core.dump.statistics import histogram_of
 from xent_core.loss_options import LossOptions
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
@@ -153,7 +153,7 @@ def test_the_bar_says_which_part_of_the_rows_is_read(
 
 def test_a_picture_of_shares_goes_from_0_to_1_with_room_for_whole_marks() -> None:
     summary = analyse(*draw(40, 3), fit_temperature=False)
-    figure = reliability(summary.reliability, confidence="p", accuracy="right")
+    figure = reliability(summary.calibration.reliability, confidence="p", accuracy="right")
 
     for low, high in (figure.layout.xaxis.range, figure.layout.yaxis.range):
         assert -0.1 < low < 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -19,7 +20,13 @@ from xent_core.cli.column_options import add_columns
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.ranking import RANKINGS
-from xent_core.dump.report import SHOWN_SUSPECTS, report_html, wrong_labels_words
+from xent_core.dump.report import (
+    SHOWN_SUSPECTS,
+    report_html,
+    value_of,
+    why_calibration_errors_differ,
+    wrong_labels_words,
+)
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
 from xent_core.problem import REDUCTIONS
@@ -134,8 +141,22 @@ def summary_text(summary: DumpSummary) -> str:
         (_("classes"), f"{summary.classes}"),
         (_("loss"), f"{summary.loss:.6g}"),
         (_("accuracy"), f"{summary.accuracy:.4f}"),
-        (_("expected calibration error"), f"{summary.expected_calibration_error:.4f}"),
     ]
+    calibration = summary.calibration
+    shown = {
+        "equal_width": _("expected calibration error"),
+        "equal_mass": _("the same, bins of as many rows each"),
+        "top_label": _("the same, by predicted class"),
+        "class_wise": _("the same, class by class"),
+    }
+    for error in calibration.errors:
+        if error.name in shown and not math.isnan(error.value):
+            words = _("{value}, 9 times in 10 within {low:.4f} … {high:.4f}").format(
+                value=value_of(error), low=error.low, high=error.high
+            )
+            lines.append((shown[error.name], words))
+    if calibration.brier is not None:
+        lines.append((_("Brier score"), f"{calibration.brier.score:.4f}"))
     wrong = summary.wrong_labels
     if wrong is not None:
         count = _("about {expected:.0f}, between {low:.0f} and {high:.0f}").format(
@@ -167,7 +188,8 @@ def summary_text(summary: DumpSummary) -> str:
     if summary.nonfinite:
         lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
     width = max(len(name) for name, _value in lines)
-    return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), wrong_labels_words(summary)])
+    sentences = [why_calibration_errors_differ(summary), wrong_labels_words(summary)]
+    return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *filter(None, sentences)])
 
 
 class _ProgressAndInterrupt:

@@ -109,7 +109,14 @@ def count(
     scratch: dict[str, torch.Tensor] = {}
     try:
         for batch in dump.batches(work.batch_rows, start, stop, is_written=write is not None):
-            scores = score(on_device(batch, work.device), work.options, labels, scratch=scratch)
+            scores = score(
+                on_device(batch, work.device),
+                work.options,
+                labels,
+                scratch=scratch,
+                calibration=statistics.bins_by_class,
+                keep_probabilities=statistics.keeps_probabilities,
+            )
             statistics.update(len(batch.rows), scores)
             if write is not None:
                 write(columns_of(scores))

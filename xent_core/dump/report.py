@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from xent_core.dump.calibration import CalibrationError
 from xent_core.dump.examples import shown_text
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
@@ -71,6 +73,7 @@ def _numbers(summary: DumpSummary) -> str:
         (_("loss"), _number(summary.loss)),
         (_("accuracy"), f"{summary.accuracy:.2%}"),
         (_("calibration error"), _number(summary.expected_calibration_error)),
+        *(() if summary.calibration.brier is None else ((_("Brier score"), _number(summary.calibration.brier.score)),)),
         (_("rows without a finite gradient"), f"{summary.nonfinite}"),
     ]
     wrong = summary.wrong_labels
@@ -127,14 +130,18 @@ def _histogram(summary: DumpSummary, name: str) -> str:
 
 
 def _calibration(summary: DumpSummary) -> str:
-    reliability = summary.reliability
+    reliability = summary.calibration.reliability
     marks, rows = [], []
     for i, count in enumerate(reliability.counts.tolist()):
         low, high = reliability.edges[i], reliability.edges[i + 1]
         confidence, accuracy = reliability.confidence[i], reliability.accuracy[i]
         if count:
+            x, ends = f"{30 + 200 * confidence:.1f}", (reliability.low[i], reliability.high[i])
+            upright = " ".join(f"{x},{210 - 200 * end:.1f}" for end in ends)
+            marks.append(f'<polyline points="{upright}"/>')
             marks.append(f'<circle cx="{30 + 200 * confidence:.1f}" cy="{210 - 200 * accuracy:.1f}" r="4"/>')
-            rows.append((f"{low:.2f} … {high:.2f}", f"{count}", _number(confidence), _number(accuracy)))
+            between = " … ".join(_number(end) for end in ends)
+            rows.append((f"{low:.2f} … {high:.2f}", f"{count}", _number(confidence), _number(accuracy), between))
     drawing = (
         f'<svg viewBox="0 0 240 235" width="320" role="img" aria-label="{html.escape(_("reliability diagram"))}">'
         f'<polyline class="even" points="30,210 230,10"/>{"".join(marks)}'
@@ -142,9 +149,71 @@ def _calibration(summary: DumpSummary) -> str:
     )
     return (
         _tag("h2", _("Calibration"))
+        + _tag("p", why_calibration_errors_differ(summary))
         + drawing
-        + _table([_("confidence"), _("rows"), _("mean confidence"), _("accuracy")], rows)
+        + _table([_("confidence"), _("rows"), _("mean confidence"), _("accuracy"), _("9 times in 10 within")], rows)
+        + _table(
+            [_("calibration error"), _("value"), _("9 times in 10 within")],
+            [
+                (calibration_error_name(error), value_of(error), f"{_number(error.low)} … {_number(error.high)}")
+                for error in summary.calibration.errors
+            ],
+        )
+        + _table([_("Brier score and its parts"), ""], [(name, _number(value)) for name, value in brier_parts(summary)])
     )
+
+
+def calibration_error_name(error: CalibrationError) -> str:
+    """What a newcomer reads of one way to make bins."""
+    names = {
+        "equal_width": _("15 bins of equal width, (a, b] as scikit-learn"),
+        "equal_width_torchmetrics": _("the same, [a, b) and 1 by itself, as torchmetrics"),
+        "equal_width_netcal": _("the same, [a, b) and 1 in the last, as netcal"),
+        "average": _("the same, every bin counts alike (ACE of netcal)"),
+        "equal_mass": _("15 bins of as many rows each"),
+        "top_label": _("bins for each predicted class (top label)"),
+        "class_wise": _("every class's probability, mean over the classes (class-wise)"),
+        "adaptive": _("every class's probability, bins of as many rows each (adaptive)"),
+    }
+    return names[error.name]
+
+
+def value_of(error: CalibrationError) -> str:
+    """The value, and how far it is off at most."""
+    return _number(error.value) if not error.off_by else f"{_number(error.value)} ± {_number(error.off_by)}"
+
+
+def why_calibration_errors_differ(summary: DumpSummary) -> str:
+    """Why the ways differ, in the numbers of this dump; empty without rows."""
+    found = summary.calibration
+    width, mass = found.error("equal_width"), found.error("equal_mass")
+    if width is None or mass is None or math.isnan(width.value):
+        return ""
+    words = _(
+        "Equal widths put {share:.0%} of the rows into one bin, where too high and too low can cancel: {width:.4f}; "
+        "bins of as many rows each share them out: {mass:.4f}."
+    ).format(share=found.largest_bin, width=width.value, mass=mass.value)
+    by_class = found.error("class_wise")
+    if by_class is None:
+        return words
+    return words[:-1] + _(
+        "; class by class {small:.0%} of the probabilities are below 1/15, and count as much as the rest: {value:.4f}."
+    ).format(small=found.small_probabilities, value=by_class.value)
+
+
+def brier_parts(summary: DumpSummary) -> list[tuple[str, float]]:
+    """The Brier score and what it is the sum of; empty if it is not known."""
+    brier = summary.calibration.brier
+    if brier is None:
+        return []
+    return [
+        (_("Brier score"), brier.score),
+        (_("+ reliability: said against seen"), brier.reliability),
+        (_("− resolution: told apart"), brier.resolution),
+        (_("+ uncertainty: of the labels themselves"), brier.uncertainty),
+        (_("+ spread of the probabilities within the bins"), brier.within_variance),
+        (_("− what of that spread was right"), brier.within_covariance),
+    ]
 
 
 def _classes(summary: DumpSummary) -> str:
@@ -237,7 +306,9 @@ def wrong_labels_words(summary: DumpSummary) -> str:
         return _("How many labels are wrong cannot be told: there are too few rows, or the model is wrong in most.")
     return _(
         "Estimate: about {expected:.0f} of {rows} labels are wrong, {low:.0f} to {high:.0f}. Honest doubt is counted "
-        "too: where classes overlap, no label need be wrong. On test sets the range held the true number 7 times in 10."
+        "too: where classes overlap, no label need be wrong. On test sets the range held the true number 7 times in "
+        "10, and 4 in 10 where wrong labels lie between two classes. Of labels said to be wrong with 90 % or more, "
+        "86 % were on real data, and 68 % where classes overlap."
     ).format(expected=wrong.expected, rows=summary.kept, low=wrong.low, high=wrong.high)
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.dump.calibration import ClassProbabilities, class_probabilities
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.label_model import NO_PREDICTION, LabelModel, largest_class
 from xent_core.dump.readers import Batch
@@ -40,6 +41,7 @@ class Scores:
       layer_norm: ‖∂ℓ_i/∂(W, b)‖ = grad_norm·√(‖h_i‖² + 1) for features h, or None.
       mass: what the row adds to the denominator of "mean", float64.
       grad: ∂ℓ_i/∂z_i, float64, shape (n, C); scratch that the next batch overwrites.
+      class_probabilities: what calibration asks of the probabilities, or None if it was not asked for.
       ids, text, image: of the examples, as in `Batch`, or None.
     """
 
@@ -59,6 +61,7 @@ class Scores:
     layer_norm: Tensor | None
     mass: Tensor
     grad: Tensor
+    class_probabilities: ClassProbabilities | None
     ids: tuple[str, ...] | None = None
     text: tuple[str, ...] | None = None
     image: tuple[str, ...] | None = None
@@ -101,7 +104,13 @@ def kept_rows(batch: Batch, ignore_index: int) -> Batch:
 
 
 def score(
-    batch: Batch, options: LossOptions, labels: LabelModel | None = None, *, scratch: dict[str, Tensor] | None = None
+    batch: Batch,
+    options: LossOptions,
+    labels: LabelModel | None = None,
+    *,
+    scratch: dict[str, Tensor] | None = None,
+    calibration: bool = False,
+    keep_probabilities: bool = False,
 ) -> Scores:
     """Scores of the rows that are not ignored: one log_softmax, one softmax, and what follows from them.
 
@@ -110,6 +119,8 @@ def score(
       options: of the loss.
       labels: what is known of the classes, if the suspicion is wanted.
       scratch: keep it from batch to batch, and large memory is not asked for anew.
+      calibration: whether to look at the probabilities for it.
+      keep_probabilities: and keep all of them.
 
     Raises: InvalidDump if sample weights are not finite.
     """
@@ -135,6 +146,9 @@ def score(
     prediction, margin = _prediction(logits, label)
     chosen = prediction.clamp(min=0).unsqueeze(1)
     confidence = probs.gather(1, chosen).squeeze(1).where(prediction >= 0, torch.nan)
+    seen = None
+    if calibration:
+        seen = class_probabilities(probs, _in_scratch(probs, scratch), confidence.isfinite(), keep_probabilities)
 
     error = probs.scatter_(1, label, (prob - 1).unsqueeze(1))  # p − y; the probabilities are not needed any more
     grad = _in_scratch(error, scratch)
@@ -166,6 +180,7 @@ def score(
         layer_norm,
         mass,
         grad,
+        seen,
         batch.ids,
         batch.text,
         batch.image,

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from xent_core.dump.formats import InvalidDump
+from xent_core.dump.histogram import Histogram, histogram_of
 from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, ranking_key
 from xent_core.dump.scores_table import ROWS_PER_GROUP
-from xent_core.dump.statistics import ClassGroups, Histogram, histogram_of
+from xent_core.dump.statistics import ClassGroups
 from xent_core.language import _
 
 Range = tuple[float, float]

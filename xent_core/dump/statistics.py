@@ -9,96 +9,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.dump.calibration import (
+    BINS,
+    CELLS,
+    DOUBT_BINS,
+    KEPT_CONFIDENCES,
+    KEPT_PROBABILITIES,
+    Calibration,
+    Kept,
+    bin_of,
+    calibration_of,
+    cell_of,
+    doubt_bin,
+)
+from xent_core.dump.histogram import HISTOGRAM_BINS, Histogram, add_to_bins, wider
 from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, probability_wrong, ranking_key
 from xent_core.dump.scores import Scores
 from xent_core.dump.wrong_labels import SUSPICION_BINS, WrongLabels, suspicion_bins, wrong_labels
 from xent_core.loss_options import LossOptions
 
-RELIABILITY_BINS = 15
 MAX_MATRIX_CLASSES = 2_000
 GROUPS_AIMED_AT = 1_000
-
-# a bin for each of 128 steps within every power of two from 2^−64 to 2^24: 0.8 % wide or less
-STEPS_PER_OCTAVE = 128
-LOWEST_OCTAVE, HIGHEST_OCTAVE = -64, 24
-HISTOGRAM_BINS = (HIGHEST_OCTAVE - LOWEST_OCTAVE) * STEPS_PER_OCTAVE
-_MANTISSA_SHIFT = 52 - 7
-_FIRST_BIN = (1023 + LOWEST_OCTAVE) * STEPS_PER_OCTAVE
-
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """Counts in fixed bins that grow by 0.8 %, so that histograms add up exactly, and the sum of each bin.
-
-    Attributes:
-      counts: int64, shape (bins + 2,): the values below the first edge, in each bin, and from the last edge on.
-      sums: of the finite values of each bin, float64.
-      nan: how many values are NaN; they are in no bin.
-      smallest, largest: of all values that are not NaN; NaN if there are none.
-    """
-
-    counts: np.ndarray
-    sums: np.ndarray
-    nan: int
-    smallest: float
-    largest: float
-
-    @property
-    def total(self) -> int:
-        """How many values there are, without NaN."""
-        return int(self.counts.sum())
-
-    @property
-    def edges(self) -> np.ndarray:
-        """The edges between the bins, from 2^−64 to 2^24; shape (bins + 1,)."""
-        octave, step = np.divmod(np.arange(HISTOGRAM_BINS + 1), STEPS_PER_OCTAVE)
-        edges: np.ndarray = np.ldexp(1 + step / STEPS_PER_OCTAVE, octave + LOWEST_OCTAVE)
-        return edges
-
-    def quantile(self, share: float) -> float:
-        """The value below which this share of the values lies, to 0.4 %; NaN if there are none."""
-        if not self.total:
-            return math.nan
-        reached = np.cumsum(self.counts)
-        # the value of the given rank, as numpy.quantile(..., method="inverted_cdf") has it
-        bin_index = int(np.searchsorted(reached, max(math.ceil(share * self.total), 1)))
-        low, high = self._edges_of(bin_index)
-        middle = (low + high) / 2 if math.isfinite(high) else self.largest
-        return float(min(max(middle, self.smallest), self.largest))
-
-    def _edges_of(self, bin_index: int) -> tuple[float, float]:
-        edges = self.edges
-        low = float(edges[bin_index - 1]) if bin_index else min(self.smallest, 0.0)
-        return low, float(edges[bin_index]) if bin_index <= HISTOGRAM_BINS else math.inf
-
-    def merged(self, other: Histogram) -> Histogram:
-        """Both together."""
-        extremes = [self.smallest, other.smallest, self.largest, other.largest]
-        known = [value for value in extremes if not math.isnan(value)] or [math.nan]
-        return Histogram(
-            self.counts + other.counts, self.sums + other.sums, self.nan + other.nan, min(known), max(known)
-        )
-
-    def coarser(self, bins: int = 40, *, like: Histogram | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Edges and counts of at most `bins` bins for a picture, equally wide in the logarithm, around what there is.
-
-        Each holds whole fine bins.
-        Values below 2^−64 go to the first bin, values from 2^24 on and infinity to the last.
-
-        Args: like: the histogram whose bins are used, if not its own.
-        """
-        used = np.flatnonzero((like or self).counts)
-        if not used.size:
-            return np.array([0.0, 1.0]), np.zeros(1, np.int64)
-        # a million-fold range is what a picture can show; what lies below joins the first bin
-        last = min(max(int(used[-1]), 1), HISTOGRAM_BINS)
-        first = max(int(used[0]), 1, last - 20 * STEPS_PER_OCTAVE)
-        width = max(math.ceil((last - first + 1) / bins), 1)
-        count = math.ceil((last - first + 1) / width)
-        bin_index = np.clip((np.arange(len(self.counts)) - first) // width, 0, count - 1)
-        counts = np.bincount(bin_index, weights=self.counts, minlength=count).astype(np.int64)
-        at = np.minimum(first - 1 + width * np.arange(count + 1), HISTOGRAM_BINS)
-        return self.edges[at], counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,28 +47,6 @@ class LorenzCurve:
     def carried_by(self, share: float) -> float:
         """The share of the gradient that this share of the examples carries, the largest first."""
         return float(np.interp(share, self.examples, self.gradient))
-
-
-@dataclass(frozen=True, eq=False)
-class Reliability:
-    """Confidence against accuracy in equal bins (0, 1/15], …, (14/15, 1] of the confidence.
-
-    Attributes:
-      counts: rows in each bin.
-      confidence: mean of the largest probability in each bin; NaN in empty ones.
-      accuracy: share of right predictions in each bin; NaN in empty ones.
-      expected_calibration_error: Σ_b n_b/N·|accuracy_b − confidence_b|; NaN without rows.
-    """
-
-    counts: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
-    expected_calibration_error: float
-
-    @property
-    def edges(self) -> np.ndarray:
-        """The edges of the bins."""
-        return np.linspace(0, 1, RELIABILITY_BINS + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,9 +96,20 @@ class _Sums:
     confusion: Tensor  # (G, G) rows by label and prediction
     pair_norm: Tensor  # (G, G) Σ‖g_i‖ by label and prediction
     finite_support: Tensor  # (C,) rows behind class_norm and gradient
-    bin_rows: Tensor  # (15,)
-    bin_confidence: Tensor  # (15,)
-    bin_correct: Tensor  # (15,)
+    cell_rows: Tensor  # (31,) by confidence: rows, Σ confidence, and how many are right; so too what follows
+    cell_confidence: Tensor
+    cell_correct: Tensor
+    doubt_rows: Tensor  # by fine bins of 1 − confidence
+    doubt_confidence: Tensor
+    doubt_correct: Tensor
+    top_rows: Tensor  # (C, 15) by prediction and confidence; empty beyond 2000 classes, as what follows
+    top_confidence: Tensor
+    top_correct: Tensor
+    class_bin_rows: Tensor  # (C, 15) by class and its probability
+    class_bin_prob: Tensor
+    class_bin_correct: Tensor
+    brier: Tensor  # () Σ Σ_k (p_k − y_k)², over the rows in which all is finite
+    own_prob: Tensor  # () Σ p_y
     suspicion_rows: Tensor  # rows by the bin of their suspicion
     pretended_rows: Tensor  # the same for pretended labels
     loss_counts: Tensor  # (bins + 2,)
@@ -218,11 +138,15 @@ class Statistics:
         by_class = ("support", "correct", "predicted", "class_norm", "class_loss", "push", "finite_support")
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(by_class, (classes,))
         shapes |= dict.fromkeys(("gradient", "confusion", "pair_norm"), (groups, groups))
-        shapes |= dict.fromkeys(("bin_rows", "bin_confidence", "bin_correct"), (RELIABILITY_BINS,))
+        shapes |= dict.fromkeys(_calibration("cell"), (CELLS,)) | dict.fromkeys(_calibration("doubt"), (DOUBT_BINS,))
+        self.bins_by_class = classes <= MAX_MATRIX_CLASSES
+        of_classes = (*_calibration("top"), "class_bin_rows", "class_bin_prob", "class_bin_correct")
+        shapes |= dict.fromkeys(of_classes, (classes if self.bins_by_class else 0, BINS))
         shapes |= dict.fromkeys(("suspicion_rows", "pretended_rows"), (SUSPICION_BINS,))
         shapes |= dict.fromkeys(("loss_counts", "loss_sums", "norm_counts", "norm_sums"), (HISTOGRAM_BINS + 2,))
-        floating = {"loss", "mass", "class_norm", "class_loss", "push", "gradient", "pair_norm", "bin_confidence"}
-        floating |= {"loss_sums", "norm_sums"}
+        floating = {"loss", "mass", "class_norm", "class_loss", "push", "gradient", "pair_norm"}
+        floating |= {"cell_confidence", "doubt_confidence", "top_confidence", "class_bin_prob"}
+        floating |= {"loss_sums", "norm_sums", "brier", "own_prob"}
         self.sums = _Sums(
             **{
                 field.name: torch.zeros(
@@ -234,6 +158,8 @@ class Statistics:
             }
         )
         self.extremes = {"loss": (math.inf, -math.inf), "norm": (math.inf, -math.inf)}
+        self.kept_confidences = Kept(KEPT_CONFIDENCES)
+        self.kept_probabilities = Kept(KEPT_PROBABILITIES // classes if self.bins_by_class else 0)
         self._suspects: dict[str, Tensor] = {}
 
     def update(self, rows: int, scores: Scores) -> None:
@@ -254,10 +180,10 @@ class Statistics:
         sums.support.index_add_(0, target, one)
         sums.correct.index_add_(0, target, right)
         sums.class_loss.index_add_(0, target, scores.loss)
-        _add_to_bins(scores.loss, sums.loss_counts, sums.loss_sums, sums.loss_nan)
-        _add_to_bins(norm, sums.norm_counts, sums.norm_sums, sums.norm_nan)
-        self.extremes["loss"] = _wider(self.extremes["loss"], scores.loss)
-        self.extremes["norm"] = _wider(self.extremes["norm"], norm)
+        add_to_bins(scores.loss, sums.loss_counts, sums.loss_sums, sums.loss_nan)
+        add_to_bins(norm, sums.norm_counts, sums.norm_sums, sums.norm_nan)
+        self.extremes["loss"] = wider(self.extremes["loss"], scores.loss)
+        self.extremes["norm"] = wider(self.extremes["norm"], norm)
 
         for counts, values in (
             (sums.suspicion_rows, scores.suspicion),
@@ -278,10 +204,8 @@ class Statistics:
         sums.confusion.view(-1).index_add_(0, pair, one)
         # a row with an infinite logit has a prediction and no probabilities
         certain = confidence.isfinite()
-        bins = _reliability_bin(confidence[certain])
-        sums.bin_rows.index_add_(0, bins, one[certain])
-        sums.bin_confidence.index_add_(0, bins, confidence[certain].double())
-        sums.bin_correct.index_add_(0, bins, right[certain])
+        self._add_confidences(known[certain], confidence[certain].double(), right[certain])
+        self._add_probabilities(scores)
 
         finite = norm.isfinite()
         grad, label = scores.grad, target
@@ -301,8 +225,52 @@ class Statistics:
         columns = {name: getattr(scores, name) for name in SUSPECT_FIELDS}
         self._keep_suspects({name: column for name, column in columns.items() if column is not None})
 
+    def _add_confidences(self, prediction: Tensor, confidence: Tensor, right: Tensor) -> None:
+        """How sure the model is of its predictions, and whether they are right."""
+        sums, one = self.sums, torch.ones_like(right)
+        places = {"cell": cell_of(confidence), "doubt": doubt_bin(confidence)}
+        if self.bins_by_class:
+            places["top"] = prediction * BINS + bin_of(confidence)
+        for name, place in places.items():
+            for field, values in zip(_calibration(name), (one, confidence, right), strict=True):
+                getattr(sums, field).view(-1).index_add_(0, place, values)
+        self.kept_confidences.add(confidence, right)
+
+    def _add_probabilities(self, scores: Scores) -> None:
+        """The probabilities of all classes; those below the first edge are the rest of each class."""
+        found, sums = scores.class_probabilities, self.sums
+        if found is None or not self.bins_by_class:
+            return
+        target, certain = scores.target[found.certain], int(found.certain.sum())
+        own = target[found.rows] == found.classes
+        place = found.classes * BINS + bin_of(found.probs)
+        rows, prob = torch.zeros_like(sums.class_bin_rows), torch.zeros_like(sums.class_bin_prob)
+        right = torch.zeros_like(rows)
+        rows.view(-1).index_add_(0, place, torch.ones_like(place))
+        prob.view(-1).index_add_(0, place, found.probs)
+        right.view(-1).index_add_(0, place, own.long())
+        rows[:, 0] += certain - rows.sum(1)
+        prob[:, 0] += found.sums - prob.sum(1)
+        right[:, 0] += torch.bincount(target, minlength=self.groups.classes) - right.sum(1)
+        sums.class_bin_rows += rows
+        sums.class_bin_prob += prob
+        sums.class_bin_correct += right
+        sums.brier += scores.el2n[found.certain].double().square().sum()
+        sums.own_prob += scores.prob[found.certain].double().sum()
+        if found.kept is None:
+            self.kept_probabilities.parts = None
+        else:
+            self.kept_probabilities.add(found.kept, target)
+
+    @property
+    def keeps_probabilities(self) -> bool:
+        """Whether there is still room for the probabilities of a batch."""
+        return self.kept_probabilities.parts is not None
+
     def merge(self, other: Statistics) -> Statistics:
         """Adds the other's rows to these, and gives these back."""
+        self.kept_confidences.merge(other.kept_confidences)
+        self.kept_probabilities.merge(other.kept_probabilities)
         for field in fields(_Sums):
             mine = getattr(self.sums, field.name)
             mine += getattr(other.sums, field.name).to(mine.device)
@@ -346,11 +314,8 @@ class Statistics:
         mean = options.reduction == "mean"
         denominator = float(host["mass"]) if mean else 1.0
         total = float(host["class_norm"].sum())
-        counts = host["bin_rows"]
         wrong = self.wrong_labels()
         with np.errstate(divide="ignore", invalid="ignore"):
-            confidence, accuracy = host["bin_confidence"] / counts, host["bin_correct"] / counts
-            gap = np.abs(host["bin_correct"] - host["bin_confidence"]).sum()
             grouped_support = _grouped(host["finite_support"], self.groups)
             return Computed(
                 rows=rows,
@@ -373,10 +338,24 @@ class Statistics:
                 loss_histogram=self._histogram(host, "loss"),
                 grad_norm_histogram=self._histogram(host, "norm"),
                 lorenz=_lorenz(host["norm_counts"], host["norm_sums"]),
-                reliability=Reliability(counts, confidence, accuracy, float(gap / np.float64(counts.sum()))),
+                calibration=self._calibration(host),
                 wrong_labels=wrong,
                 suspects=self._suspects_with(wrong),
             )
+
+    def _calibration(self, host: dict[str, np.ndarray]) -> Calibration:
+        def of(fields: tuple[str, str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            return host[fields[0]], host[fields[1]], host[fields[2]]
+
+        return calibration_of(
+            of(_calibration("cell")),
+            of(_calibration("top")),
+            of(("class_bin_rows", "class_bin_prob", "class_bin_correct")),
+            of(_calibration("doubt")),
+            (float(host["brier"]), float(host["own_prob"])),
+            self.kept_confidences,
+            self.kept_probabilities,
+        )
 
     def _suspects_with(self, wrong: WrongLabels | None) -> Suspects:
         if not self._suspects:
@@ -421,46 +400,14 @@ class Computed:
     loss_histogram: Histogram
     grad_norm_histogram: Histogram
     lorenz: LorenzCurve
-    reliability: Reliability
+    calibration: Calibration
     wrong_labels: WrongLabels | None
     suspects: Suspects
 
 
-def histogram_of(values: Tensor) -> Histogram:
-    """The histogram of these values alone."""
-    counts = torch.zeros(HISTOGRAM_BINS + 2, dtype=torch.int64)
-    sums = torch.zeros(HISTOGRAM_BINS + 2, dtype=torch.float64)
-    nan = torch.zeros((), dtype=torch.int64)
-    _add_to_bins(values, counts, sums, nan)
-    low, high = _wider((math.inf, -math.inf), values)
-    return Histogram(counts.numpy(), sums.numpy(), int(nan), *((low, high) if low <= high else (math.nan, math.nan)))
-
-
-def _add_to_bins(values: Tensor, counts: Tensor, sums: Tensor, nan: Tensor) -> None:
-    values = values.double()
-    is_nan = values.isnan()
-    if bool(is_nan.any()):
-        nan += int(is_nan.sum())
-        values = values[~is_nan]
-    # the leading bits of a float64 are its logarithm in steps: no logarithm is rounded, and bins nest exactly
-    bin_index = (values.clamp(min=0.0).view(torch.int64) >> _MANTISSA_SHIFT) - (_FIRST_BIN - 1)
-    bin_index = bin_index.clamp(0, HISTOGRAM_BINS + 1)
-    counts.index_add_(0, bin_index, torch.ones_like(bin_index))
-    sums.index_add_(0, bin_index, values.where(values.isfinite(), 0.0))
-
-
-def _wider(extremes: tuple[float, float], values: Tensor) -> tuple[float, float]:
-    values = values[~values.isnan()]
-    if not len(values):
-        return extremes
-    low, high = values.aminmax()
-    return min(extremes[0], float(low)), max(extremes[1], float(high))
-
-
-def _reliability_bin(confidence: Tensor) -> Tensor:
-    # (0, 1/15] is bin 0
-    inner = torch.linspace(0, 1, RELIABILITY_BINS + 1, dtype=torch.float64, device=confidence.device)[1:-1]
-    return torch.bucketize(confidence.double(), inner)
+def _calibration(name: str) -> tuple[str, str, str]:
+    """The fields that hold rows, Σ confidence, and how many are right."""
+    return f"{name}_rows", f"{name}_confidence", f"{name}_correct"
 
 
 def _as_kept(column: Tensor) -> Tensor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from xent_core.columns import Reading
+from xent_core.dump.calibration import Calibration, CalibrationError
 from xent_core.dump.examples import ShownExample
 from xent_core.dump.statistics import Computed
 from xent_core.dump.temperature import BestTemperature
@@ -42,7 +43,7 @@ class DumpSummary(Computed):
       pair_share: share of Σ‖g_i‖ by label and prediction, (G, G).
       loss_histogram, grad_norm_histogram: fixed bins, with quantiles.
       lorenz: which share of the gradient the largest examples carry.
-      reliability: confidence against accuracy, and the expected calibration error.
+      calibration: confidence against accuracy, calibration errors, and the Brier score.
       wrong_labels: how many labels are wrong, with an interval, and how likely each is; None if it is not known,
         as where it was not looked for.
       suspects: the first thousand rows of the ranking.
@@ -77,7 +78,7 @@ class DumpSummary(Computed):
     @property
     def expected_calibration_error(self) -> float:
         """Σ_b n_b/N·|accuracy_b − confidence_b| over 15 equal bins of the confidence."""
-        return self.reliability.expected_calibration_error
+        return self.calibration.reliability.expected_calibration_error
 
     @property
     def best_temperature(self) -> float:
@@ -127,6 +128,7 @@ class DumpSummary(Computed):
             "denominator": self.denominator,
             "accuracy": self.accuracy,
             "expected_calibration_error": self.expected_calibration_error,
+            "calibration": _calibration_numbers(self.calibration),
             "best_temperature": self.best_temperature if self.best else None,
             "best_temperature_at_bound": self.best.at_bound if self.best else None,
             "temperature_gain": self.temperature_gain if self.best else None,
@@ -150,6 +152,22 @@ class DumpSummary(Computed):
             "seconds": round(self.seconds, 3),
         }
         return json.dumps(_without_nan(numbers), ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _calibration_numbers(found: Calibration) -> dict[str, Any]:
+    bins, brier = found.reliability, found.brier
+    columns = (bins.edges[:-1], bins.edges[1:], bins.counts, bins.confidence, bins.accuracy, bins.low, bins.high)
+    names = ("from", "to", "rows", "confidence", "accuracy", "low", "high")
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {
+        "errors": {error.name: _numbers(error) for error in found.errors},
+        "brier": None if brier is None else asdict(brier),
+        "reliability": [dict(zip(names, row, strict=True)) for row in rows],
+    }
+
+
+def _numbers(error: CalibrationError) -> dict[str, float]:
+    return {"value": error.value, "low": error.low, "high": error.high, "off_by": error.off_by}
 
 
 def _without_nan(value: Any) -> Any:

@@ -10,8 +10,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from xent_core.dump import DumpSummary, Histogram
+from xent_core.dump.report import brier_parts, calibration_error_name, why_calibration_errors_differ
 from xent_ui.state import session
-from xent_ui.text import _
+from xent_ui.text import _, markdown_escaped
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis
@@ -61,7 +62,7 @@ def histograms_and_calibration(analysis: DumpAnalysis, row: int) -> None:
             alt=alt,
         )
     calibration.plotly_chart(
-        dump_figures.reliability(summary.reliability, confidence=_("confidence"), accuracy=_("accuracy")),
+        dump_figures.reliability(summary.calibration.reliability, confidence=_("confidence"), accuracy=_("accuracy")),
         key="reliability",
         config=CHART_CONFIG,
         alt=_("Accuracy by confidence; on the dashed line they agree"),
@@ -69,9 +70,13 @@ def histograms_and_calibration(analysis: DumpAnalysis, row: int) -> None:
     st.caption(
         _(
             "Drag over a histogram to choose a range: table and matrix follow. "
-            "Strong colour: the chosen rows. Dashed: the row that is looked at."
+            "Strong colour: the chosen rows. Dashed: the row that is looked at. "
+            "Upright lines: where the accuracy of all such examples lies, 9 times in 10."
         )
     )
+    why = why_calibration_errors_differ(summary)
+    if why:
+        st.markdown(markdown_escaped(_("Calibration error: {why}").format(why=why)))
     opened = st.expander(_("The numbers, as tables"), key="dump_tables", on_change="rerun")
     if opened.open:
         with opened:
@@ -113,7 +118,27 @@ def _tables(summary: DumpSummary) -> None:
     )
     _histogram_table(loss, summary.loss_histogram)
     _histogram_table(norm, summary.grad_norm_histogram)
-    bins = summary.reliability
+    bins = summary.calibration.reliability
+    found = summary.calibration
+    calibration.dataframe(
+        pd.DataFrame(
+            {
+                _("calibration error"): [calibration_error_name(error) for error in found.errors],
+                _("value"): [error.value for error in found.errors],
+                _("at least"): [error.low for error in found.errors],
+                _("at most"): [error.high for error in found.errors],
+                _("bins off by at most"): [error.off_by for error in found.errors],
+            }
+        ),
+        hide_index=True,
+        alt=_("The calibration error by every way of making bins, and between what it lies 9 times in 10"),
+    )
+    if found.brier is not None:
+        calibration.dataframe(
+            pd.DataFrame(brier_parts(summary), columns=[_("Brier score and its parts"), _("value")]),
+            hide_index=True,
+            alt=_("The Brier score and the parts that sum to it"),
+        )
     calibration.dataframe(
         pd.DataFrame(
             {
@@ -122,10 +147,12 @@ def _tables(summary: DumpSummary) -> None:
                 _("rows"): bins.counts,
                 _("confidence"): bins.confidence,
                 _("accuracy"): bins.accuracy,
+                _("at least"): bins.low,
+                _("at most"): bins.high,
             }
         ),
         hide_index=True,
-        alt=_("Rows, confidence and accuracy of every bin"),
+        alt=_("Rows, confidence, accuracy and its interval of every bin"),
     )
 
 

@@ -121,18 +121,27 @@ def bars(values: Histogram) -> list[tuple[float, float, int]]:
 
 
 def reliability(bins: Reliability, *, confidence: str, accuracy: str) -> go.Figure:
-    """The accuracy of every bin of the confidence; the more rows in it, the larger its mark."""
+    """The accuracy of every bin of the confidence and its interval; the more rows in it, the larger its mark."""
     used = np.flatnonzero(bins.counts)
     size = MIN_MARK + (MAX_MARK - MIN_MARK) * np.sqrt(bins.counts[used] / max(int(bins.counts.max(initial=1)), 1))
     marks: Trace = {
         "type": "scatter",
         "x": bins.confidence[used].tolist(),
         "y": bins.accuracy[used].tolist(),
+        "error_y": {
+            "symmetric": False,
+            "array": (bins.high - bins.accuracy)[used].tolist(),
+            "arrayminus": (bins.accuracy - bins.low)[used].tolist(),
+            "color": OUTLINE,
+            "thickness": 1,
+            "width": 3,
+        },
         "mode": "lines+markers",
         "marker": {"size": size.tolist(), "color": OUTLINE, "symbol": "diamond"},
         "line": {"color": OUTLINE, "width": 1},
-        "customdata": bins.counts[used].tolist(),
-        "hovertemplate": "%{x:.3f}, %{y:.3f}: %{customdata}<extra></extra>",
+        "customdata": np.column_stack([bins.counts, bins.low, bins.high])[used].tolist(),
+        "hovertemplate": "%{x:.3f}, %{y:.3f} (%{customdata[1]:.3f} … %{customdata[2]:.3f}): %{customdata[0]:d}"
+        "<extra></extra>",
     }
     shares = {**SHARES, "range": WIDER_THAN_SHARES}
     return figure([_diagonal(), marks], _layout(xaxis=_titled(confidence, **shares), yaxis=_titled(accuracy, **shares)))
