@@ -26,7 +26,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.count("\n") == 1
+    assert captured.err.count("\n") == 1 or "import pickle" in captured.err  # then a program to paste stands below
     return captured.err
 
 
@@ -112,7 +112,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.Ca
 
     assert "There is no file 'none.csv'" in refused(capsys, "show", "none.csv")
     assert "the link is cut off" in refused(capsys, "script", to_token(BATCH)[:-3])
-    assert "may run code" in refused(capsys, "show", str(bad))
+    assert "may run any code" in refused(capsys, "show", str(bad))
     assert "characters" in refused(capsys, "show", "1" * 10_000)
 
 
