@@ -27,7 +27,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .3rem 0; }
 th, td { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
-td.words { text-align: left; } td.words div { min-width: min(14rem, 60vw); max-height: 6lh; overflow: auto; }
+th.words, td.words { text-align: left; }
+td.words div { width: max-content; max-width: min(20rem, 60vw); max-height: 6lh; overflow: auto; }
 td img { display: block; max-height: 4.5rem; max-width: 6rem; }
 .scroll { overflow-x: auto; }
 .matrix td { min-width: 2.6rem; padding: .15rem .3rem; border: 1px solid var(--line); font-size: .75rem; }
@@ -354,7 +355,7 @@ def _suspects(summary: DumpSummary) -> str:
         for i in range(count)
     ]
     columns = [
-        *(_("rank"), _("row"), *examples, _("label"), _("suggested"), _("loss"), _("gradient norm")),
+        *(_("rank"), _("row"), *map(Words, examples), _("label"), _("suggested"), _("loss"), _("gradient norm")),
         *(() if p_wrong is None else (_("label wrong, estimated"),)),
         *(_("margin"), "p"),
     ]
@@ -372,7 +373,10 @@ def _thinned(x: np.ndarray, y: np.ndarray, points: int = 200) -> tuple[list[floa
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, caption: str = "") -> str:
-    head = "".join(_tag("th", column) for column in columns)
+    head = "".join(
+        f'<th class="words">{html.escape(column)}</th>' if isinstance(column, Words) else _tag("th", column)
+        for column in columns
+    )
     body = "".join("<tr>" + "".join(_table_cell(cell) for cell in row) + "</tr>" for row in rows)
     return (
         f'<div class="scroll"><table>{_tag("caption", caption) if caption else ""}<tr>{head}</tr>{body}</table></div>'
