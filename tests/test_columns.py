@@ -525,6 +525,7 @@ KEYS = {
     "whole numbers": ("customer", "customer", list(range(7, 7 * ROWS + 7, 7))),
     "file names": ("file", "file", [f"{row}.png" for row in range(ROWS)]),
     "ids": ("image_id", "image_id", list(range(ROWS))),
+    "ids by another name": ("image_id", "id", [f"image {row}" for row in range(ROWS)]),
 }
 
 
@@ -673,3 +674,9 @@ def test_pictures_and_objects_beside_the_logits_do_no_harm(tmp_path: Path) -> No
     np.savez(tmp_path / "d.npz", logits=LOGITS, labels=TARGET, images=np.zeros((ROWS, 1, 2, 2)), files=files)
 
     assert analyse(tmp_path / "d.npz", fit_temperature=False).loss == pytest.approx(LOSS, rel=1e-6)
+
+
+def test_names_behind_a_number_sign_are_no_comment(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(table({**scores("#{}"), "label": LABELS}))
+
+    assert analyse(tmp_path / "t.csv", fit_temperature=False).reading.classes == ("#0", "#1", "#2")

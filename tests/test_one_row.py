@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -215,11 +215,16 @@ def test_odd_shares_become_probabilities(odd: list[float]) -> None:
 
 
 @given(SEEDS, st.floats(0, 1), st.integers(2, 64))
+@example(25, 0.99999, 24)  # 23 classes share ten millionths
 def test_shares_add_up_to_one_and_have_six_decimals(seed: int, share: float, num_classes: int) -> None:
     probs = torch.rand(num_classes, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    label = seed % num_classes
 
-    shares = with_share(probs / probs.sum(), seed % num_classes, share)
+    shares = with_share(probs / probs.sum(), label, share)
 
+    others = torch.arange(num_classes) != label
+    expected = probs[others] * (1 - share) / probs[others].sum()
+    assert torch.allclose(shares[others], expected, rtol=0, atol=1.6e-6)
     assert float(shares.sum()) == pytest.approx(1, abs=1e-12)
     assert bool((shares >= 0).all())
     assert all(len(repr(round(value, 6))) >= len(repr(value)) for value in shares.tolist())

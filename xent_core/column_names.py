@@ -7,9 +7,8 @@ from collections.abc import Collection, Sequence
 
 from xent_core.columns import ROLES
 
+_KEYS = {"fname", "filename", "imagename", "imgname", "samplename", "name", "idx", "index"}
 _PARTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
-KEY = re.compile(r"(.*(file|path|id|key|url))|fname|(file|image|img|sample)name|name|idx|index")
-
 ID = re.compile(r"(.*[_\s.-])?(id|ids)|.*[a-z](Id|ID|Ids)", re.ASCII)
 _NUMBERED = re.compile(r"(.*?)(\d{1,7})", re.DOTALL | re.ASCII)
 SCORE_STEMS = re.compile(
@@ -80,10 +79,20 @@ def is_no_class(name: str) -> bool:
     stem = stem_of(found[1]) if (found := _NUMBERED.fullmatch(name)) else ""
     return (
         any(NO_CLASS.fullmatch(one) for one in (plain, last, plain_name(stem)) if one)
-        or plain in PLAIN["ids"]
-        or bool(ID.fullmatch(name))
+        or is_id(name)
         or bool(_FEATURE_STEM.fullmatch(stem))
     )
+
+
+def is_id(name: str) -> bool:
+    """Whether this is the name of a column of names of rows."""
+    return plain_name(name) in PLAIN["ids"] or bool(ID.fullmatch(name))
+
+
+def is_key(name: str) -> bool:
+    """Whether rows may be told by what is in a column of this name, such as a file or an address."""
+    plain = plain_name(name)
+    return plain.endswith(("file", "path", "id", "key", "url")) or plain in _KEYS
 
 
 def plain_name(name: str) -> str:

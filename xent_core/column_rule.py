@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Sequence
 
 from xent_core.column_names import (
     ID,
-    KEY,
     NO_CLASS,
     PLAIN,
     SCORE_STEMS,
     families_of,
+    is_key,
     is_no_class,
     plain_name,
     prefixes_of,
@@ -117,7 +117,7 @@ class _Decision:
 
     def _may_be_key(self, name: str) -> bool:
         is_odd = is_no_class(name) or plain_name(name) in PLAIN["target"]
-        return self._kind[name] in ("integer", "text") and (not is_odd or bool(KEY.fullmatch(plain_name(name))))
+        return self._kind[name] in ("integer", "text") and (not is_odd or is_key(name))
 
     # what is chosen
 

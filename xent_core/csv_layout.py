@@ -20,6 +20,7 @@ MISSING = frozenset(
 _SEPARATOR = re.compile(r'"?sep=([\t;,| ])"?')
 _SPACES = re.compile(r"[ \t]+")
 _LINE_ENDS = re.compile(r" ?\r?\n ?")
+_NAME_AFTER = re.compile(r"[,;\t] ?#")
 _DRESSED = re.compile(r"[+-]?[$€£]? ?\d{1,3}([,' ]\d{3})+([.,]\d+)?|[+-]?\d+([.,]\d+)? ?%", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
@@ -112,7 +113,8 @@ def _without_preamble(sample: str) -> tuple[str, int, str, str]:
     place, delimiter, comment = start, "", ""
     if lines and (told := _SEPARATOR.fullmatch(lines[place].strip("\r\n "))):
         place, delimiter = place + 1, told[1]
-    while place < len(lines) - 1 and lines[place].startswith("#"):
+    # #1,#2,#3 is no comment
+    while place < len(lines) - 1 and lines[place].startswith("#") and _NAME_AFTER.search(lines[place]) is None:
         comment = lines[place][1:].strip("\r\n")
         place += 1
     if place == start:

@@ -14,6 +14,8 @@ from torch import Tensor
 from xent_core.cross_entropy import evaluate
 from xent_core.problem import InvalidProblem, Problem
 
+MILLION = 1_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class IfLabelWere:
@@ -185,7 +187,7 @@ def simplex_field(problem: Problem, probs: Tensor, row: int = 0) -> SimplexField
 def with_share(probs: Tensor, label: int, share: float) -> Tensor:
     """Probabilities in which one class has this share and the others keep their proportions; shape (C,), float64.
 
-    To six decimals, and adding up to 1: the largest of the others takes what rounding leaves over.
+    In whole millionths that add up to 1: those of the others that lose most by rounding down get one more.
     Where the others had nothing, or no numbers, they share alike.
 
     Example:
@@ -199,11 +201,15 @@ def with_share(probs: Tensor, label: int, share: float) -> Tensor:
     if not (others.sum() > 0 and bool((others >= 0).all()) and bool(others.isfinite().all())):
         others = torch.ones_like(others)
         others[label] = 0.0
-    result = (others * ((1 - share) / others.sum())).round(decimals=6)
-    result[label] = round(share, 6)
-    largest = int(others.argmax())
-    result[largest] += 1 - result.sum()
-    return result.round(decimals=6)
+    own = round(share * MILLION)
+    wanted = others * ((MILLION - own) / others.sum())
+    millionths = wanted.floor()
+    lost = wanted - millionths
+    lost[label] = -1.0
+    left_over = MILLION - own - int(millionths.sum())
+    millionths[lost.argsort(descending=True, stable=True)[:left_over]] += 1
+    millionths[label] = own
+    return millionths / MILLION
 
 
 def _repeated(alone: Problem, logits: Tensor) -> Problem:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.column_names import is_id
 from xent_core.columns import MARK, SHOWN, ColumnChoices, Reading, few, is_index, whole_number
 from xent_core.dump.folders import files_of_folder, natural_order
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
@@ -236,10 +237,13 @@ def _check_order(opened: list[OpenFile], reading: Reading, others: list[OpenFile
     pairs = [(name, name) for name in own if name in theirs]
     if not indices[0] & indices[1] and all(len(found) == 1 for found in indices):
         pairs.append((indices[0].pop(), indices[1].pop()))
+    if reading.ids is not None and reading.ids not in theirs:
+        pairs += [(reading.ids, other) for other in theirs if is_id(other)]
     for name, other in pairs:
         key, their = own[name], joined_arrays([file.arrays[other] for file in others])
         if key is not None and key.shape == their.shape:
-            _check_same(key, their, name, others[0].name, is_strict=name == reading.ids)
+            strict = None if name != other else name == reading.ids
+            _check_same(key, their, name, others[0].name, is_strict=strict)
 
 
 def _key(opened: list[OpenFile], name: str, reading: Reading) -> Array | None:
@@ -250,7 +254,11 @@ def _key(opened: list[OpenFile], name: str, reading: Reading) -> Array | None:
     return joined_arrays(found) if len(found) == len(opened) else None
 
 
-def _check_same(own: Array, theirs: Array, column: str, file: str, *, is_strict: bool) -> None:
+def _check_same(own: Array, theirs: Array, column: str, file: str, *, is_strict: bool | None) -> None:
+    """Raises: InvalidDump for the same values in another order; for texts, or all if that is strict, for any others.
+
+    Args: is_strict: None for columns of two names, which may well hold other values.
+    """
     first: tuple[int, str, str] | None = None
     difference = 0  # of the sums of hashes, which are the same for the same values in another order
     are_numbers = True
@@ -267,7 +275,7 @@ def _check_same(own: Array, theirs: Array, column: str, file: str, *, is_strict:
             difference += hash(values[0]) * hash((values[0], 1)) - hash(values[1]) * hash((values[1], 1))
             if values[0] != values[1] and first is None:
                 first = row, keys[0], keys[1]
-    if first is not None and (is_strict or not are_numbers or not difference):
+    if first is not None and (not difference or (is_strict is not None and (is_strict or not are_numbers))):
         row, mine, other = first
         raise InvalidDump(
             "order",
@@ -275,7 +283,7 @@ def _check_same(own: Array, theirs: Array, column: str, file: str, *, is_strict:
                 row=row, own=mine[:80], name=own.name, other=other[:80], file=file, column=few([column])
             ),
             _("the same rows in the same order in both files"),
-            _("Sort both by that column, or join them into one table."),
+            _("Sort both by that column; or remove it from one of them, if the rows are in one order all the same."),
         )
 
 

@@ -237,7 +237,8 @@ def open_reading(
     named |= {KEY_MARK + column: column for column in reading.keys}
     for role, column in named.items():
         columns = [column] if isinstance(column, str) else list(column or ())
-        if columns and (array := _array(f"{name}: {role}", table, schema, columns, role)) is not None:
+        label = name if role.startswith(KEY_MARK) else f"{name}: {role}"
+        if columns and (array := _array(label, table, schema, columns, role)) is not None:
             arrays[role] = array
     return OpenFile(name, arrays, close=close, rest=rest, reading=reading)
 
