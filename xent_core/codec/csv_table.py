@@ -156,7 +156,7 @@ def _check_targets(header: Sequence[str]) -> None:
 
 
 def _is_read_so(columns: Sequence[Sequence[str]], before: int, after: int) -> bool:
-    """Whether a reader takes just the columns from `before` to `after` for the classes."""
+    """Whether a reader takes just the columns from `before` to `after` for the classes, and calls them so."""
     kinds = [Column(cells[0], kind_of(cells[1 : ROWS_LOOKED_AT + 1])) for cells in columns]
     seen = min(len(columns[0]) - 1, ROWS_LOOKED_AT)
     try:
@@ -165,6 +165,8 @@ def _is_read_so(columns: Sequence[Sequence[str]], before: int, after: int) -> bo
         return False
     classes = tuple(cells[0] for cells in columns[before:after])
     label = tuple(cells[0] for cells in columns[after:])
+    if reading.class_names and reading.class_names != tuple(map(_unquote, classes)):
+        return False
     return (reading.classes, reading.target, reading.ids is not None) == (classes, label, before > 0)
 
 
