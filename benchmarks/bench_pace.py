@@ -22,7 +22,7 @@ from harness.ratios import Result
 ARROW_PAUSES_MS = (20, 100, 200, 350, 600, 1000)
 PAUSES_MS = (200, 350)  # of the other ways to step: about the moment at which what follows is asked for
 LONGEST_MS = 2500
-STEPS = 12
+STEPS, STEPS_AT_REST = 12, 9  # no call of a step begins where the last one ended
 DASH_STEPS, DASH_PAUSE_MS = 8, 350  # Dash too is asked by a hand that pauses, before and after the others
 AIM, LIMIT = 1.2, 6.0
 AIM_DASH, LIMIT_DASH = 0.9, 4.5
@@ -56,7 +56,7 @@ def measure() -> list[Result]:
             wait_idle(page)
             step = prepare(page)
             _steps(page, step, event, 300, 4)
-            rested = _steps(page, step, event, LONGEST_MS, STEPS)
+            rested = _steps(page, step, event, LONGEST_MS, STEPS_AT_REST)
             taken = {pause: _steps(page, step, event, pause, STEPS) for pause in pauses}
             page.context.close()
             results += [result for pause in pauses for result in _results(name, pause, taken[pause], rested)]
@@ -144,9 +144,9 @@ def _smoothing(page: Page) -> Step:
 
 
 def _labels(page: Page) -> Step:
-    labels, clicks = page.locator(".st-key-live .name"), itertools.count(1)
+    labels, clicks = page.locator(".st-key-live .name"), itertools.count(2)  # 1 is its label
     return lambda _: labels.nth(next(clicks) % 3).click()
 
 
 def _to_and_fro(i: int) -> str:
-    return "ArrowLeft" if i // 8 % 2 else "ArrowRight"
+    return "ArrowLeft" if i // 2 % 2 else "ArrowRight"  # back where it was after four

@@ -102,6 +102,14 @@ def test_a_conflict_leaves_mine_until_it_is_resolved() -> None:
     assert not kept.conflicts
 
 
+@pytest.mark.parametrize("row", [-1, 2**70])
+def test_a_row_that_no_table_can_hold_is_not_looked_up(row: int) -> None:
+    desk, asked = Desk("d"), set[int]()
+    taken(desk, message(desk, [row, "keep", None, TIME]), lambda rows: asked.update(rows) or KNOWN, 10)
+
+    assert not asked
+
+
 def test_the_same_dump_has_the_same_fingerprint_and_another_one_has_not() -> None:
     chance = np.random.default_rng(0)
     logits, target = chance.normal(size=(30, 3)), chance.integers(0, 3, 30)

@@ -21,7 +21,7 @@ from xent_core.dump.decisions import (
     Match,
     merge,
 )
-from xent_core.dump.decisions.decision import MAX_ID_CHARACTERS
+from xent_core.dump.decisions.decision import MAX_ID_CHARACTERS, MAX_ROW
 
 NOTHING_DECIDED = Decisions()
 Finder = Callable[[set[int]], FoundRows]
@@ -74,7 +74,7 @@ def taken(desk: Desk, message: Any, find: Finder, classes: int) -> Desk:
     if not is_ours or not isinstance(sequence, int) or not isinstance(changes, list):
         return desk
     made = [one for one in changes if one[1]]
-    known = find({one[0] for one in made})
+    known = find({one[0] for one in made if 0 <= one[0] <= MAX_ROW})
     decided = [one for one in (_decision(change, known, classes) for change in made) if one is not None]
     base = Decisions() if message.get("all") is True else desk.decisions
     try:
