@@ -13,7 +13,7 @@ BINS = 15
 CELLS = 2 * BINS + 1  # every edge by itself, and what lies between two
 NORMAL_QUANTILE = 1.645  # of 90 % intervals
 SURE = 4.0  # standard errors by which a gap is surely on one side
-KEPT_CONFIDENCES = 2**20  # rows up to which bins of equal rows are exact
+KEPT_CONFIDENCES = 2**18  # rows up to which bins of equal rows are exact
 KEPT_PROBABILITIES = 2**22  # rows times classes up to which the adaptive error is known
 LIKELY = 0.066  # a little below the first edge: at most 15 classes of a row are more probable
 
@@ -154,11 +154,10 @@ def class_probabilities(probs: Tensor, doubled: Tensor, certain: Tensor, keep: b
     """
     if not bool(certain.all()):
         probs, doubled = probs[certain], doubled[certain]
-    likely = probs > LIKELY
-    if likely.device.type == "cpu":  # NumPy finds them three times as fast
-        places = torch.from_numpy(np.flatnonzero(likely.numpy()))
+    if probs.device.type == "cpu" and probs.dtype != torch.bfloat16:  # NumPy finds them five times as fast
+        places = torch.from_numpy(np.flatnonzero(probs.numpy() > LIKELY))
     else:
-        places = likely.view(-1).nonzero().squeeze(1)
+        places = (probs > LIKELY).view(-1).nonzero().squeeze(1)
     rows, classes = torch.div(places, probs.shape[1], rounding_mode="floor"), places % probs.shape[1]
     return ClassProbabilities(
         rows,

@@ -146,12 +146,10 @@ def score(
     prediction, margin = _prediction(logits, label)
     chosen = prediction.clamp(min=0).unsqueeze(1)
     confidence = probs.gather(1, chosen).squeeze(1).where(prediction >= 0, torch.nan)
-    seen = None
-    if calibration:
-        seen = class_probabilities(probs, _in_scratch(probs, scratch), confidence.isfinite(), keep_probabilities)
+    doubled = _in_scratch(probs, scratch)
+    seen = class_probabilities(probs, doubled, confidence.isfinite(), keep_probabilities) if calibration else None
 
-    error = probs.scatter_(1, label, (prob - 1).unsqueeze(1))  # p − y; the probabilities are not needed any more
-    grad = _in_scratch(error, scratch)
+    grad = doubled.scatter_(1, label, (prob.double() - 1).unsqueeze(1))  # p − y, in the place of the probabilities
     el2n = torch.linalg.vector_norm(grad, dim=1)
     if options.smoothing == 0:
         grad_norm = el2n * (mass.abs() / options.temperature)
