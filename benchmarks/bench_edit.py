@@ -16,7 +16,7 @@ from harness.ratios import Result, alternate, p95
 from xent_core import Problem
 from xent_core.codec import to_token
 
-EDITS = 20
+EDITS = 16
 VISITS = 5
 AIMS = {3: 0.3, 10: 0.3, 30: 0.35, 64: 0.45}  # the median of an edit over the bare app's, by rows and classes
 AIM_OF_SLOWEST = 0.8  # of the p95
