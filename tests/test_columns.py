@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -680,3 +681,17 @@ def test_names_behind_a_number_sign_are_no_comment(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(table({**scores("#{}"), "label": LABELS}))
 
     assert analyse(tmp_path / "t.csv", fit_temperature=False).reading.classes == ("#0", "#1", "#2")
+
+
+@pytest.mark.parametrize("choice", ["logit_*", ("logit_*",), ["logit_*"]])
+def test_the_classes_of_a_pattern_stand_in_the_order_of_their_numbers(tmp_path: Path, choice: Any) -> None:
+    """Sorted as texts, logit_10 would be class 2."""
+    generator = np.random.default_rng(0)
+    logits, target = generator.normal(size=(40, 12)), generator.integers(0, 12, 40)
+    columns = {f"logit_{c}": logits[:, c].tolist() for c in sorted(range(12), key=str)}
+    (tmp_path / "t.csv").write_bytes(table({**columns, "label": target.tolist()}))
+
+    summary = analyse(tmp_path / "t.csv", classes=choice, fit_temperature=False)
+
+    assert summary.reading.classes == tuple(f"logit_{c}" for c in range(12))
+    assert summary.loss == pytest.approx(F.cross_entropy(torch.tensor(logits), torch.tensor(target)).item(), rel=1e-6)

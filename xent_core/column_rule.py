@@ -163,7 +163,7 @@ class _Decision:
 
     def _classes_chosen(self, choice: str | tuple[str, ...]) -> list[str]:
         parts = [choice] if isinstance(choice, str) else list(choice)
-        found = list(dict.fromkeys(name for part in parts for name in self._matching(part, "classes")))
+        found = list(dict.fromkeys(name for part in parts for name in self._in_order(part)))
         odd = [name for name in found if self._kind[name] in ("text", "empty")]
         if odd:
             raise UnclearColumns(
@@ -171,7 +171,12 @@ class _Decision:
                 _("a column of numbers for each class"),
                 _("Choose others by --classes."),
             )
-        is_pattern = isinstance(choice, str) and choice not in self._kind and "," not in choice
+        return found
+
+    def _in_order(self, choice: str) -> list[str]:
+        """The columns of one choice; those of a pattern in the order of their numbers, if they have all of them."""
+        found = self._matching(choice, "classes")
+        is_pattern = choice not in self._kind and "," not in choice
         families = families_of(found) if is_pattern else []
         return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
 

@@ -165,7 +165,7 @@ def _is_read_so(columns: Sequence[Sequence[str]], before: int, after: int) -> bo
         return False
     classes = tuple(cells[0] for cells in columns[before:after])
     label = tuple(cells[0] for cells in columns[after:])
-    if reading.class_names and reading.class_names != tuple(map(_unquote, classes)):
+    if reading.class_names not in ((), classes, tuple(map(_unquote, classes))):
         return False
     return (reading.classes, reading.target, reading.ids is not None) == (classes, label, before > 0)
 
