@@ -496,7 +496,7 @@ def test_memory_is_given_back_also_where_no_table_was_ever_read(monkeypatch):
 
 def test_the_program_that_is_printed_for_a_pickle_converts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save({"logits": np.ones((2, 3), np.float32), "target": [1, 2], "run": Path("x")}, "your_file.pt")
+    torch.save({"logits": torch.ones(2, 3, requires_grad=True), "target": [1, 2], "epoch": 3}, "your_file.pt")
     _sentence, *program = refusal("your_file.pt", Path("your_file.pt").read_bytes()).fix.splitlines()
 
     exec("\n".join(program), {})

@@ -79,6 +79,10 @@ READ = {
         {"file": [f"{row}.png" for row in range(ROWS)], **named(), "label": LABELS},
         "3 classes: cat, dog, bird; label: label; not used: file",
     ),
+    "texts": (
+        {"text": [f"a review, the {row}th".replace(",", ";") for row in range(ROWS)], **named(), "label": LABELS},
+        "3 classes: cat, dog, bird; label: label; text: text",
+    ),
     "labels by name": (
         {**named(), "age": FOLD, "label": WORDS},
         "3 classes: cat, dog, bird; label: label; not used: age",

@@ -45,7 +45,7 @@ CASES = {
     "polars_names.arrow": PREFIXED,
     "polars_names.ndjson": PREFIXED,
     "polars_names.tsv": PREFIXED,
-    "datasets_saved": "4 classes: logits; label: label; not used: text; 2 files",
+    "datasets_saved": "4 classes: logits; label: label; text: text; 2 files",
     "samples_animals.jsonl": ("4 classes: filtered_resps; label: target; ids: doc_id; log-likelihoods of the choices"),
 }
 SINGLE = [name for name in CASES if name != "datasets_saved"]

@@ -489,6 +489,7 @@ def test_the_program_that_is_printed_for_a_pickle_converts_it(
         assert main(["analyse", name]) == 2
         _sentence, *program = capsys.readouterr().err.splitlines()
 
+    assert ("weights_only=True" in program[1]) == (name == "model.bin")
     exec("\n".join(program), {})
 
     with open_dump("dump.npz") as dump:

@@ -26,7 +26,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.count("\n") == 1 or "import pickle" in captured.err  # then a program to paste stands below
+    assert captured.err.count("\n") == 1 or "\nimport " in captured.err  # then a program to paste stands below
     return captured.err
 
 

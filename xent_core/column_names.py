@@ -74,6 +74,7 @@ def _score_word(name: str) -> tuple[tuple[str, ...], str]:
 
 
 def is_no_class(name: str) -> bool:
+    """Whether this is the name of a measure, a feature, a name of rows, or a setting, and hardly that of a class."""
     plain = plain_name(name)
     last = _PARTS.split(name)[-1].lower()
     stem = stem_of(found[1]) if (found := _NUMBERED.fullmatch(name)) else ""
@@ -101,6 +102,7 @@ def plain_name(name: str) -> str:
 
 
 def stem_of(name: str) -> str:
+    """What stands before the number of a column, without what parts them."""
     return name.rstrip(" \t_.:-").lower()
 
 

@@ -87,8 +87,11 @@ class _Decision:
         self._taken.update(target)
         given = {role: self._one(getattr(choices, role), role) for role in ("ids", "text", "image")}
         self._taken.update(name for name in given.values() if name is not None)
+        if given["text"] is None:
+            given["text"] = self._named("text", ("text",))
         shown = self._shown()
-        named = {role: self._by_name(role) for role in ("sample_weight", "features")}
+        numbers = {"sample_weight": ("integer", "number"), "features": ("list",)}
+        named = {role: self._named(role, kinds) for role, kinds in numbers.items()}
         self._taken.update(name for name in named.values() if name is not None)
         if given["ids"] is None:
             given["ids"] = found = self._ids()
@@ -213,8 +216,8 @@ class _Decision:
         one_hot = [names for stem, names in families_of(self._free()) if plain_name(stem) in PLAIN["target"]]
         return one_hot[0] if len(one_hot) == 1 else []
 
-    def _by_name(self, role: str) -> str | None:
-        kinds = ("list",) if role == "features" else ("integer", "number")
+    def _named(self, role: str, kinds: Collection[str]) -> str | None:
+        """The column of one of these kinds that is called as this part of a dump is."""
         return next(
             (name for name in self._free() if plain_name(name) in PLAIN[role] and self._kind[name] in kinds), None
         )
@@ -255,7 +258,7 @@ class _Decision:
             and plain_name(stem) not in PLAIN["features"] | PLAIN["target"]
         ]
         if len(families) > 1:
-            raise self._unclear([names for stem_of, names in families])
+            raise self._unclear([names for _stem, names in families])
         if families:
             stem, names = families[0]
             members, odd = set(names), self._odd(free)

@@ -14,10 +14,11 @@ from xent_core.language import _
 MAX_FILE_BYTES = 16 * 2**20
 NOTHING_SAID = ColumnChoices()
 KINDS = (".json", ".csv", ".tsv", ".txt", ".npz", ".safetensors")
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".dill")
+OF_TORCH = (".pt", ".pth", ".bin", ".ckpt")
+PICKLES = (*OF_TORCH, ".pkl", ".pickle", ".joblib", ".dill")
 
 _CONVERT = """import safetensors.torch, torch
-batch = torch.load("your_file.pt", weights_only=False)
+batch = torch.load("your_file.pt", weights_only=True)
 parts = {name: torch.as_tensor(batch[name]).detach().contiguous() for name in ("logits", "target")}
 safetensors.torch.save_file(parts, "batch.safetensors")"""
 
@@ -32,10 +33,16 @@ def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID) -> 
     """
     kind = PurePath(name).suffix.lower()
     if kind in PICKLES:
+        advice = (
+            _("On your own computer this saves the numbers, and runs nothing that is in the file:") + f"\n{_CONVERT}"
+        )
+        if kind not in OF_TORCH:
+            advice = _("Load it where you trust whoever wrote it, and save the numbers:")
+            advice += " np.savez('batch.npz', logits=logits, target=target)"
         raise InvalidFile(
             _("a file of the kind {kind}, which may run code when it is opened").format(kind=kind),
             _("numbers alone: .json, .csv, .npz or .safetensors"),
-            _("Convert it where you trust it:\n{code}").format(code=_CONVERT),
+            advice,
         )
     if kind == ".npy":
         raise InvalidFile(

@@ -19,7 +19,7 @@ from xent_core.dump.formats.npz_file import PickleFound, open_npz
 from xent_core.dump.formats.parquet_file import open_parquet
 from xent_core.dump.formats.safetensors_file import open_safetensors
 from xent_core.dump.formats.text_stream import PACKED, TextStream
-from xent_core.dump.formats.torch_file import open_torch
+from xent_core.dump.formats.torch_file import may_look, open_torch
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
@@ -187,9 +187,8 @@ def _recognised(raw: RawFile) -> OpenFile:
     )
 
 
-def converting_program(path: str, *, is_of_torch: bool) -> str:
+def _converting_program(load: str) -> str:
     """A program that saves the logits and labels of a pickle as numbers."""
-    load = f"torch.load({path!r}, weights_only=False)" if is_of_torch else f"pickle.load(open({path!r}, 'rb'))"
     return f"""import pickle, numpy as np, torch
 dump = {load}
 arrays = {{name: torch.as_tensor(dump[name]).detach().cpu() for name in ("logits", "target")}}
@@ -201,11 +200,16 @@ def _open_pickle(raw: RawFile, *, is_of_torch: bool) -> OpenFile:
     opened = open_torch(raw)
     if opened is not None:
         return opened
+    path = raw.path or raw.name
+    if is_of_torch and not may_look(raw):  # most such files hold tensors alone, and need nobody's trust
+        advice = _("On your own computer this saves the numbers, and runs nothing that is in the file:")
+        load = f"torch.load({path!r}, weights_only=True)"
+    else:
+        advice = _("If you trust whoever wrote it, let Python run what is in it, and save the numbers:")
+        load = f"torch.load({path!r}, weights_only=False)" if is_of_torch else f"pickle.load(open({path!r}, 'rb'))"
     raise InvalidDump(
         "file-pickle",
         _("{name} is a file of torch.save or pickle, which may run any code when it is loaded").format(name=raw.name),
         _("numbers only, as in {formats}").format(formats=", ".join(FORMATS)),
-        _("If you trust whoever wrote it, let Python run what is in it, and save the numbers:")
-        + "\n"
-        + converting_program(raw.path or raw.name, is_of_torch=is_of_torch),
+        f"{advice}\n{_converting_program(load)}",
     )

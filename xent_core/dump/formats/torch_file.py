@@ -12,9 +12,14 @@ from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.safetensors_file import open_safetensors
 
 
+def may_look(raw: RawFile) -> bool:
+    """Whether the file may be opened here: it is the user's own, and a process can be given limits."""
+    return raw.limits is None and sys.platform != "win32"
+
+
 def open_torch(raw: RawFile) -> OpenFile | None:
     """The tensors in the file by their names; None if it holds anything else, or is a stranger's."""
-    if raw.limits is not None or sys.platform == "win32":  # which knows no limits for a process
+    if not may_look(raw):
         return None
     from xent_core.dump.formats.torch_process import convert
 
