@@ -695,3 +695,13 @@ def test_a_click_chooses_a_cell_that_there_is_and_no_other(chosen: object, cell:
 
     assert ("selected_cell" in at.session_state) == (cell is not None)
     assert cell is None or at.session_state["selected_cell"] == cell
+
+
+@pytest.mark.parametrize(("typed", "is_coincidence"), [("1", True), ("1.5", False)])
+def test_a_loss_that_smoothing_does_not_move_is_called_a_coincidence(typed: str, is_coincidence: bool) -> None:
+    """Over the three labels of the worked batch the mean loss is that of a uniform target, so that no ε moves it."""
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), label_smoothing=0.2)
+    sheet = sheet.with_logits(((typed, "2", "3"), *sheet.logits[1:]))
+    found = " ".join(notes(sheet, evaluate(sheet.to_problem())))
+
+    assert ("coincidence" in found) == is_coincidence

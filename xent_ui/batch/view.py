@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
+import torch
 
-from xent_core import Evaluation, gradient_check
+from xent_core import Evaluation, evaluate, gradient_check
 from xent_core.cross_entropy import GradientCheck
 from xent_core.distance import largest_finite
 from xent_core.parse import parse_number
@@ -260,12 +262,28 @@ def findings(evaluation: Evaluation, sheet: Sheet) -> None:
     doctor_warnings.warnings_line(evaluation.problem)
 
 
+def _smoothing_moves_no_loss(evaluation: Evaluation) -> bool:
+    problem = evaluation.problem
+    if problem.smoothing == 0 or problem.num_classes == 1:
+        return False
+    plain = float(evaluate(replace(problem, label_smoothing=0.0)).loss.sum())
+    loss = float(evaluation.loss.sum())
+    return math.isfinite(loss) and abs(loss - plain) <= 4 * torch.finfo(problem.logits.dtype).eps * abs(plain)
+
+
 def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
     """What the options in use do to the loss, where it may surprise."""
     problem = evaluation.problem
     found = []
     if words := option_words(sheet):
         found.append(_("In use: {options}.").format(options=", ".join(words)))
+    if _smoothing_moves_no_loss(evaluation):
+        found.append(
+            _(
+                "By coincidence smoothing leaves the loss of this batch at {loss}, whatever ε is: what some rows lose "
+                "by it, others gain. The row losses and the gradient do change. Edit a logit, and the loss moves too."
+            ).format(loss=number(float(evaluation.loss.sum())))
+        )
     # of a mean that divides by 0 the doctor warns
     divides = problem.reduction == "mean" and float(evaluation.denominator) != 0
     if divides and (problem.weight is not None or problem.has_probabilities):

@@ -13,7 +13,7 @@ from xent_core.one_row import if_label_were, loss_along, simplex_field, simplex_
 from xent_ui.figures import heatmap, html, theme
 from xent_ui.figures.drawn_matrix import MAX_NUMBERED
 from xent_ui.figures.heatmap import Cell
-from xent_ui.one_example import figures, live, row_draft
+from xent_ui.one_example import figures, label_experiments, live, row_draft
 from xent_ui.one_example.row_draft import Draft
 from xent_ui.one_example.state import (
     CURVE_CLASS,
@@ -34,6 +34,7 @@ from xent_ui.widgets.matrices import CHART_CONFIG, one_matrix
 from xent_ui.widgets.number_tables import text_table
 from xent_ui.widgets.row_chooser import FRESH, FROM_BATCH, SOURCE
 
+EXPERIMENTS = "experiments_part"  # the key of the fragment
 CURVE_POINTS = 121
 FIELD_POINTS = 9
 SIDE_BY_SIDE = 3  # classes whose labels have room beside each other
@@ -131,7 +132,7 @@ def _take_rest() -> None:
         label = rested.get("label")
         if type(label) is int and 0 <= label < current.sheet.num_classes:
             session.keep(CURVE_CLASS, label)
-    run_again(REST)
+    run_again(REST, EXPERIMENTS)
 
 
 def tools() -> None:
@@ -200,6 +201,17 @@ def _restart() -> None:
 def rested_part() -> None:
     """All that follows from the row, drawn anew once the hand rests."""
     rest(_rested, component=LIVE_ROW)
+
+
+def experiments_part() -> None:
+    """What labels do to the row as it is now: a part of its own, so that its widgets draw nothing else anew."""
+
+    def part() -> None:
+        st.markdown(f"#### {_('What labels do')}")
+        with st.container(key="experiments"):
+            label_experiments.section(draft(session.visit().sheet).sheet)
+
+    st.fragment(part, key=EXPERIMENTS)()
 
 
 def _rested() -> None:
