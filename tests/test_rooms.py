@@ -17,7 +17,7 @@ MAX_FLOORS = 7
 MAX_LINES = 500
 FLOORS = (
     ("text", "streamlit_internals"),
-    ("page_internals",),
+    ("page_internals", "glossary"),
     ("server",),
     ("state", "figures"),
     ("table",),

@@ -151,6 +151,12 @@ def open_sheet(sheet: Sheet) -> None:
     put(sheet)
 
 
+def was_changed() -> bool:
+    """Whether the visitor has changed anything on the table."""
+    current = visit()
+    return bool(current.undo) or current.sheet != current.start
+
+
 def editor_key(editor: str) -> str:
     """The widget key of an editor in its present revision."""
     return f"{editor}_editor_{visit().revision[editor]}"
