@@ -628,7 +628,10 @@ def test_of_many_labels_that_go_with_their_class_five_are_named() -> None:
     ("options", "said"),
     [
         ({}, []),
-        ({"label_smoothing": 0.25, "temperature": 2.0}, ["In use: label_smoothing=0.25, temperature=2."]),
+        (
+            {"label_smoothing": 0.25, "temperature": 2.0},
+            ["In use: label_smoothing=0.25, temperature=2.", "By coincidence"],
+        ),
         ({"dtype": "float64", "ignore_index": 7}, ["In use: ignore_index=7, dtype=float64."]),
         ({"reduction": "sum", "weight": ("1", "2", "4")}, []),
         ({"weight": ("1", "2", "4")}, ["Mean divides by Σw = 7"]),
@@ -787,7 +790,10 @@ def test_why_begins_with_the_reason_in_a_sentence() -> None:
         "The model gives class 0 a probability of 0.09, and class 0 is the label of row 2: that is too little, "
         "so the gradient pulls its logit up, by 0.91/3."
     ) in label
-    assert "class 1 is not the label of row 0: that is too much, so the gradient pulls its logit down, by 0.2447/3." in other
+    assert (
+        "class 1 is not the label of row 0: that is too much, so the gradient pulls its logit down, by 0.2447/3."
+        in other
+    )
 
 
 def test_why_answers_for_a_row_loss_and_for_the_loss() -> None:

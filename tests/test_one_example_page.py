@@ -66,7 +66,7 @@ def test_a_row_of_the_worked_batch_has_its_own_loss(row: int) -> None:
     app = open_page(row=row)
 
     assert frame(app)["loss"] == ["0.4076", "1.4076", "2.4076"][row]
-    assert "with D = 3" in " ".join(caption.value for caption in app.caption)
+    assert "divided by 3" in " ".join(caption.value for caption in app.caption)
 
 
 def test_the_numbers_stand_in_a_plain_table_too() -> None:

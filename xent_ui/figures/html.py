@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from xent_ui.figures.theme import BLUE, GREEN, GRID, LINE, NEGATIVE, ORANGE, OUTLINE, POSITIVE, RED, TRANSPARENT, USED
+from xent_ui.figures.theme import BLUE, GREEN, GREY, GRID, LINE, NEGATIVE, OUTLINE, POSITIVE, RED, TRANSPARENT, USED
 from xent_ui.text import number
 
 
@@ -128,7 +128,7 @@ _TONES = {
     "right": _MIXED.format(GREEN),
     "wrong": _MIXED.format(RED),
     "made": _GROUND.format(BLUE),
-    "used": _GROUND.format(ORANGE),
+    "used": _GROUND.format(GREY),
     "pale": "opacity:.6",
 }
 

@@ -20,9 +20,9 @@ from xent_ui.figures.theme import (
     GRID,
     LINE,
     MADE,
-    OUTLINE,
     PURPLE,
     RED,
+    SELECTION,
     TRANSPARENT,
     USED,
     ZERO_LINE,
@@ -37,7 +37,8 @@ from xent_ui.text import number, plotly_escaped
 HEIGHT = 320
 ARROW = 0.1  # of the simplex, the longest arrow of the field
 # each line has its colour, dash and a name at its end, so that colour is never the only signal
-COLOURS = (BLUE, OUTLINE, PURPLE, GREEN, RED, GREY)
+# none of them is orange, which marks the label
+COLOURS = (BLUE, GREEN, PURPLE, RED, GREY, SELECTION)
 DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot", "dot")
 SWEEP_HEIGHT = 300
 MAX_NAME = 14
@@ -56,7 +57,7 @@ def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
         {
             **lines,
             "y": as_array(curve.tangent).tolist(),
-            "line": {"color": USED, "width": 2, "dash": "dash"},
+            "line": {"color": PURPLE, "width": 2, "dash": "dash"},
             "name": f"slope ∂ℓ/∂z = {number(slope, decimals, sign=True)}",
         },
         {
@@ -64,7 +65,7 @@ def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
             "mode": "markers",
             "x": [here_x],
             "y": [here_y],
-            "marker": {"color": USED, "size": 12, "symbol": "diamond"},
+            "marker": {"color": PURPLE, "size": 12, "symbol": "diamond"},
             "name": f"z = {number(here_x, decimals)}, ℓ = {number(here_y, decimals)}",
         },
     ]
@@ -190,7 +191,7 @@ def sweep_lines(
         )
     shapes = []
     if here is not None:
-        mark = {"color": OUTLINE, "width": 1.5, "dash": "dash"}
+        mark = {"color": LINE, "width": 1.5, "dash": "dash"}
         shapes.append({"type": "line", "x0": here, "x1": here, "y0": 0, "y1": 1, "yref": "paper", "line": mark})
     grid = axis(gridcolor=GRID, zerolinecolor=ZERO_LINE)
     return figure(

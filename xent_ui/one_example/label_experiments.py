@@ -19,6 +19,7 @@ from xent_core.experiments import (
     sweep_temperature,
     sweep_weight,
 )
+from xent_ui import glossary
 from xent_ui.figures import heatmap, theme
 from xent_ui.one_example import figures
 from xent_ui.one_example.figures import Line
@@ -75,7 +76,8 @@ def _smoothing(sheet: Sheet, problem: Problem) -> None:
                 epsilon=short(epsilon), gap=number(gap, decimals())
             )
         )
-        st.latex(r"z_y - z_c = T\,\ln\left(1 + \frac{(1 - \varepsilon)\,C}{\varepsilon}\right)")
+        formula = r"z_y - z_c = T\,\ln\left(1 + \frac{(1 - \varepsilon)\,C}{\varepsilon}\right)"
+        st.latex(formula, help=glossary.explained_letters(formula))
     loss = [Line(_("loss"), _floats(sweep.loss.tolist())), Line(_("floor"), _floats(sweep.floor.tolist()))]
     _show(sweep, sheet, x_name="ε", here=problem.smoothing, loss=loss)
 

@@ -26,6 +26,7 @@ LINE_NAMES = {
     "row_loss": f"ℓ = {MINUS}sum of t",
     "contribution": "c = ℓ/D",
 }
+LETTERS = {name: line.split(" = ")[0] for name, line in LINE_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,31 @@ def title_of(step: Step) -> str:
         "log_softmax": _("log_softmax"),
         "weighted": _("times the target"),
         "row_loss": _("loss of the row"),
-        "contribution": _("its share of the loss"),
+        "contribution": _("share of the loss"),
     }[step.name]
+
+
+def quantity_of(step: Step) -> str:
+    """What the numbers of a step are."""
+    return {
+        "logits": _("logits"),
+        "scaled": _("scaled logits"),
+        "max": _("largest"),
+        "shifted": _("shifted logits"),
+        "exp": _("exponentials"),
+        "sum": _("sum"),
+        "softmax": _("probabilities"),
+        "log": _("log-probabilities"),
+        "log_softmax": _("log-probabilities"),
+        "weighted": _("target times log p"),
+        "row_loss": _("row loss"),
+        "contribution": _("share of the loss"),
+    }[step.name]
+
+
+def gradient_title(step: Step) -> str:
+    """What a step on the way back is called: "∂L/∂a, how the loss moves with the scaled logits"."""
+    return _("∂L/∂{letter}, how the loss moves with: {name}").format(letter=LETTERS[step.name], name=quantity_of(step))
 
 
 def shown_classes(trace: Trace) -> list[int]:
