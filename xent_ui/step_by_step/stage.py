@@ -80,6 +80,11 @@ def title_of(step: Step) -> str:
     }[step.name]
 
 
+def symbol_of(step: Step) -> str:
+    """The letter of a step: "a" of "a = z/T"."""
+    return LINE_NAMES[step.name].partition(" = ")[0]
+
+
 def shown_classes(trace: Trace) -> list[int]:
     """The classes that have room: all of a few; of many the label and the most probable ones."""
     probs = trace["softmax"].value.double().nan_to_num(0.0)
