@@ -17,6 +17,7 @@ __all__ = [
     "markdown_escaped",
     "number",
     "plotly_escaped",
+    "plotly_indexed",
     "power_of_ten",
     "short",
     "use_catalogue",
@@ -91,6 +92,17 @@ def markdown_escaped(text: str) -> str:
 def plotly_escaped(text: str) -> str:
     """Text that Plotly shows as it is; its labels know a little HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def plotly_indexed(symbol: str, name: str) -> str:
+    """A quantity of one class in a picture: the class is its index, as in formulas; in a sentence it is "p of class 2".
+
+    Args: name: as `plotly_escaped` gives it.
+    Example:
+      >>> plotly_indexed("p", "2")
+      'p<sub>2</sub>'
+    """
+    return f"{symbol}<sub>{name}</sub>"
 
 
 def short_names(names: Sequence[str]) -> list[str]:

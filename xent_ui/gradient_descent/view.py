@@ -218,13 +218,13 @@ def _largest_gap(logits: Tensor) -> float:
 
 def player(path: Descent, sheet: Sheet) -> None:
     """The whole path in one figure that the browser plays."""
-    points = player_figure.frame_points(path.steps, sheet.num_rows, sheet.num_classes)
+    points = player_figure.frame_points(path.loss.tolist(), sheet.num_rows, sheet.num_classes)
     limit, start = limit_of(path.problem), evaluate(path.problem)
     values = PathValues(
         points,
         path.probs_at(points),
         path.grad_logits[points],
-        path.probs_at(player_figure.line_points(path.steps, sheet.num_rows)),
+        path.probs_at(player_figure.line_points(points, sheet.num_rows)),
         path.loss.tolist(),
         path.grad_norm.tolist(),
         path.actual_change.tolist(),
@@ -247,9 +247,10 @@ def player(path: Descent, sheet: Sheet) -> None:
     )
     if len(points) <= path.steps:
         st.caption(
-            _("Played: {shown} of {all} points, evenly spread. The curves and the tables have them all.").format(
-                shown=len(points), all=path.steps + 1
-            )
+            _(
+                "Played: {shown} of {all} points, closest where the loss moves most. "
+                "The curves and the tables have them all."
+            ).format(shown=len(points), all=path.steps + 1)
         )
 
 

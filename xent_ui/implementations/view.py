@@ -55,9 +55,9 @@ def verdict(entries: Sequence[Entry], problem: Problem) -> None:
 
 
 def overview(entries: Sequence[Entry], sheet: Sheet) -> None:
-    """A line for every route, whether it agrees, its loss and how far off it is; beside it why not."""
+    """A line for every route, whether it agrees, its loss and how far off it is; beside it, where some do not, why."""
     differing = [entry for entry in entries if not entry.agrees]
-    lines, why = st.columns([5, 4], gap="medium") if differing else (st.container(), st.container())
+    lines, why = st.columns([5, 4], gap="medium")  # also where all agree, so that the table keeps its width
     with lines, st.container(key="routes"):
         text_table(
             [name_of(entry) for entry in entries],

@@ -14,7 +14,6 @@ from xent_core.one_row import LossCurve, SimplexField
 from xent_ui.figures.heatmap import as_array, cut_name
 from xent_ui.figures.theme import (
     BLUE,
-    FONT,
     GREEN,
     GREY,
     GRID,
@@ -28,6 +27,7 @@ from xent_ui.figures.theme import (
     ZERO_LINE,
     Trace,
     axis,
+    corner_axis,
     figure,
     layout,
     legend_below,
@@ -124,15 +124,7 @@ def simplex(
                 "cliponaxis": False,
             }
         )
-    axes = {
-        f"{letter}axis": {
-            "title": {"text": f"p({name})", "font": FONT},
-            "showticklabels": False,
-            "showgrid": False,
-            "ticks": "",
-        }
-        for letter, name in zip("abc", names, strict=True)
-    }
+    axes = {f"{letter}axis": corner_axis(name, showgrid=False) for letter, name in zip("abc", names, strict=True)}
     drawn = layout(
         HEIGHT, left=36, right=36, top=30, bottom=30, showlegend=False, ternary={"bgcolor": TRANSPARENT, **axes}
     )

@@ -26,7 +26,6 @@ LINE_NAMES = {
     "row_loss": f"ℓ = {MINUS}sum of t",
     "contribution": "c = ℓ/D",
 }
-LETTERS = {name: line.split(" = ")[0] for name, line in LINE_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,10 @@ def quantity_of(step: Step) -> str:
     return {
         "logits": _("logits"),
         "scaled": _("scaled logits"),
-        "max": _("largest"),
+        "max": _("the largest"),
         "shifted": _("shifted logits"),
         "exp": _("exponentials"),
-        "sum": _("sum"),
+        "sum": _("their sum"),
         "softmax": _("probabilities"),
         "log": _("log-probabilities"),
         "log_softmax": _("log-probabilities"),
@@ -100,8 +99,13 @@ def quantity_of(step: Step) -> str:
 
 
 def gradient_title(step: Step) -> str:
-    """What a step on the way back is called: "∂L/∂a, how the loss moves with the scaled logits"."""
-    return _("∂L/∂{letter}, how the loss moves with: {name}").format(letter=LETTERS[step.name], name=quantity_of(step))
+    """What a step on the way back is called: "∂L/∂a: gradient by scaled logits"."""
+    return _("∂L/∂{letter}: gradient by {name}").format(letter=symbol_of(step), name=quantity_of(step))
+
+
+def symbol_of(step: Step) -> str:
+    """The letter of a step: "a" of "a = z/T"."""
+    return LINE_NAMES[step.name].partition(" = ")[0]
 
 
 def shown_classes(trace: Trace) -> list[int]:

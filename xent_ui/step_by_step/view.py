@@ -17,7 +17,6 @@ from xent_ui.state.sheet import Sheet
 from xent_ui.step_by_step import figures
 from xent_ui.step_by_step.stage import (
     FUSED,
-    LETTERS,
     LINE_NAMES,
     MAX_SHOWN,
     Stage,
@@ -26,6 +25,8 @@ from xent_ui.step_by_step.stage import (
     gradient_title,
     headers,
     shown_classes,
+    stage_at,
+    symbol_of,
     title_of,
 )
 from xent_ui.step_by_step.state import CHOSEN_BAR, CLASS_BOX
@@ -38,7 +39,7 @@ from xent_ui.widgets.row_chooser import CLASS
 
 MAX_BESIDE = 3  # classes whose values and gradients fit beside the step
 MAX_EXPONENTIALS = 4  # named in a sentence
-STRUT = r"\rule[-1.1em]{0em}{2.5em}"  # a formula's upper edge would be cut off, and its height would vary
+STRUT = r"\rule[-1.4em]{0em}{3em}"  # a formula's upper edge would be cut off, and its height would vary
 
 
 def current_step(trace: Trace, stage: Stage, sheet: Sheet) -> None:
@@ -51,14 +52,15 @@ def current_step(trace: Trace, stage: Stage, sheet: Sheet) -> None:
         title = gradient_title(step) if stage.backward else title_of(step)
         letters = glossary.explained_letters(step.gradient_formula if stage.backward else step.formula)
         st.markdown(f"{badge} **{stage.index % len(trace) + 1} · {title}**", help=letters or None)
-        st.caption(_(step.rule) if stage.backward else _forward_words(trace, stage))
+        stages = [stage_at(trace, index) for index in range(2 * len(trace))]
+        st.html(html.one_of([_words(trace, one) for one in stages], stage.index))
         formula = step.gradient_formula if stage.backward else step.formula
         with_numbers = step_formula(trace, step, k, backward=stage.backward)
         st.latex(rf"\begin{{gathered}}{STRUT}{formula}\\[0.6em]{STRUT}{with_numbers}\end{{gathered}}")
     with picture:
         _bars(trace, stage, sheet, k)
-        if not step.is_scalar and len(trace.target) > 1:
-            _class_chooser(sheet, k)
+        if len(trace.target) > 1:
+            _class_chooser(sheet, k, disabled=step.is_scalar)
 
 
 def fits_beside(sheet: Sheet) -> bool:
@@ -71,9 +73,10 @@ def _bars(trace: Trace, stage: Stage, sheet: Sheet, k: int) -> None:
     names = short_names(sheet.class_names)
     if stage.step.is_scalar:
         st.metric(
-            LINE_NAMES[stage.step.name] if not stage.backward else f"∂L/∂{LETTERS[stage.step.name]}",
+            f"∂L/∂{symbol_of(stage.step)}" if stage.backward else LINE_NAMES[stage.step.name],
             number(stage.numbers[0], decimals(), sign=stage.backward),
             border=True,
+            height=bars.BAR_HEIGHT,
         )
         return
     st.plotly_chart(
@@ -98,7 +101,7 @@ def _take_bar(shown: Sequence[int]) -> None:
         session.keep(CLASS, shown[int(points[0]["x"])])
 
 
-def _class_chooser(sheet: Sheet, k: int) -> None:
+def _class_chooser(sheet: Sheet, k: int, *, disabled: bool) -> None:
     session.keep(CLASS_BOX, k)
     st.selectbox(
         _("class k in the formula"),
@@ -107,7 +110,12 @@ def _class_chooser(sheet: Sheet, k: int) -> None:
         key=CLASS_BOX.name,
         help=_("k in the formula is this class, the one outlined above; a sum over j goes over all classes."),
         on_change=lambda: session.keep(CLASS, session.kept(CLASS_BOX)),
+        disabled=disabled,
     )
+
+
+def _words(trace: Trace, stage: Stage) -> str:
+    return _(stage.step.rule) if stage.backward else _forward_words(trace, stage)
 
 
 def _forward_words(trace: Trace, stage: Stage) -> str:

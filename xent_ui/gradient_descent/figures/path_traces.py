@@ -23,6 +23,8 @@ from xent_ui.text import number, plotly_escaped
 SIMPLEX_CLASSES = 3
 LOSS_AXIS, CHANGE_AXIS, NORM_AXIS = "3", "4", "5"  # of the curves
 MAX_NAMED_POINTS = 8
+# probabilities: how far apart points are that have one text, and from where on the upper corner's name is near
+ONE_PLACE, UPPER_CORNER = 0.06, 0.8
 POINT_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "x", "pentagon")
 # a heatmap without colours that prints a text in each cell
 TEXT_HEATMAP = {
@@ -106,23 +108,23 @@ class SimplexTraces:
                 }
             )
         named = n <= MAX_NAMED_POINTS
+        moved = [_ternary(point) | (_names_at(point, names) if named else {}) for point in points]
         self.traces.append(
             {
-                **_ternary(points[0]),
+                **moved[0],
                 "mode": "markers+text" if named else "markers",
                 "marker": {
                     "size": 10,
                     "color": OUTLINE,
                     "symbol": [POINT_SYMBOLS[row % len(POINT_SYMBOLS)] for row in range(n)],
                 },
-                "text": names,
-                "textposition": "top center",
+                "customdata": names,
                 "cliponaxis": False,
-                "hovertemplate": "%{text}<br>%{a:.4f}, %{b:.4f}, %{c:.4f}<extra></extra>",
+                "hovertemplate": "%{customdata}<br>%{a:.4f}, %{b:.4f}, %{c:.4f}<extra></extra>",
             }
         )
         self.moving_indices = [len(self.traces) - 1]
-        self.frames = [[_ternary(point)] for point in points]
+        self.frames = [[one] for one in moved]
 
 
 class CurveTraces:
@@ -157,6 +159,17 @@ def _non_finite(z: np.ndarray) -> dict[str, Any]:
 def _ternary(points: np.ndarray) -> dict[str, Any]:
     a, b, c = map(typed_array, points.T.astype(np.float32))
     return {"type": "scatterternary", "a": a, "b": b, "c": c}
+
+
+def _names_at(points: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """The names of the rows at their points, one text for those at one place; at the upper corner below its name."""
+    texts = [""] * len(names)
+    for row, point in enumerate(points):
+        near = np.abs(points[: row + 1] - point).max(axis=1) < ONE_PLACE
+        first = int(near.argmax()) if near.any() else row  # NaN is near to nothing
+        texts[first] += f", {names[row]}" if texts[first] else names[row]
+    above, below = "top center", "bottom center"
+    return {"text": texts, "textposition": [below if up > UPPER_CORNER else above for up in points[:, 0]]}
 
 
 def _line(

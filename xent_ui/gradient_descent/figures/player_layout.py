@@ -20,7 +20,7 @@ PLAY_MS, MAX_FRAME_MS = 7000, 500  # of all frames, of which there are at most 5
 CONTROLS, TITLE, NAMES, GAP, BOTTOM = 84, 24, 20, 14, 40
 MAX_MATRIX, MIN_MATRIX = 420, 60
 CURVE_HEIGHTS = (96, 84, 72)
-MIN_SIMPLEX, BELOW_SIMPLEX = 250, 14
+MIN_SIMPLEX, BELOW_SIMPLEX = 260, 26
 LEFT, RIGHT = 64, 12
 # shares of the width: of the matrices beside the simplex, of the simplex, of two matrices beside each other
 BESIDE_SIMPLEX, SIMPLEX = (0.0, 0.42), (0.56, 0.97)
@@ -89,14 +89,7 @@ class PlayerLayout:
                     "y": self._domain(TITLE + NAMES, self.top - TITLE - NAMES - BELOW_SIMPLEX),
                 },
                 **{
-                    f"{letter}axis": {
-                        "title": {"text": name, "font": FONT},
-                        "showticklabels": False,
-                        "ticks": "",
-                        "gridcolor": GRID_OF_SIMPLEX,
-                        "linecolor": GREY,
-                        "min": 0,
-                    }
+                    f"{letter}axis": theme.corner_axis(name, gridcolor=GRID_OF_SIMPLEX, linecolor=GREY, min=0)
                     for letter, name in zip("abc", _cut(constants.class_names), strict=True)
                 },
             }

@@ -25,6 +25,7 @@ from xent_ui.one_example.state import LIVE_ROW
 from xent_ui.state import rest
 from xent_ui.state.sheet import ONE_HOT, PROBABILITIES, number_text
 from xent_ui.text import _, number, short
+from xent_ui.widgets.formulas import row_sum_words
 
 FRAME_KEY = "live_frame"  # of the container whose text the script reads
 SUM_TOLERANCE = 1e-6  # of the shares of a soft label
@@ -68,7 +69,7 @@ def frame(draft: Draft, *, decimals: int = 4) -> dict[str, Any]:
         "direction": [_direction(value) for value in grad.tolist()],
         "gauge": _gauge(evaluation),
         "colours": {"prob": MADE, "target": USED, "rise": NEGATIVE, "fall": POSITIVE},
-        "words": _words(is_soft=not draft.sheet.has_boxes),
+        "words": _words(is_soft=not draft.sheet.has_boxes) | {"sum": row_sum_words(evaluation)},
         "tips": _tips(),
     }
 
