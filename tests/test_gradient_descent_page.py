@@ -90,6 +90,40 @@ def on_curve(frame: dict[str, Any], axis: str) -> dict[str, Any]:
     return next(note for note in frame["layout"]["annotations"] if note.get("yref") == axis)
 
 
+def test_the_logits_are_shown_at_every_step() -> None:
+    """With momentum 0 and rate 1 each step is z − (p − y)/3."""
+    frames = spec(ask(open_page(), steps=2))["frames"]
+    logits, target = torch.tensor([[1.0, 2.0, 3.0]] * 3), torch.eye(3)[[2, 1, 0]]
+
+    for frame in frames:
+        np.testing.assert_allclose(array(frame["data"][2]["z"]), logits, atol=1e-6)
+        assert frame["data"][2]["text"][0][0] == number(float(logits[0, 0]))
+        logits = logits - (logits.softmax(1) - target) / 3
+
+
+def test_rows_are_called_otherwise_than_classes() -> None:
+    figure = spec(open_page())
+    rows, classes = (figure["layout"][axis]["ticktext"] for axis in ("yaxis", "xaxis"))
+
+    assert rows == ["row 0", "row 1", "row 2"]
+    assert classes == ["class 0", "class 1", "class 2"]
+
+
+def test_what_one_points_at_names_itself_without_markup() -> None:
+    hovers = [trace["hovertemplate"] for trace in spec(open_page())["data"] if "hovertemplate" in trace]
+
+    assert any(hover.startswith("gradient norm<br>") for hover in hovers)
+    assert not any("<b>" in hover or "&lt;" in hover for hover in hovers)
+
+
+def test_actual_and_predicted_stand_above_their_curve() -> None:
+    for frame in spec(open_page())["frames"][:-1]:
+        (note,) = [
+            note for note in frame["layout"]["annotations"] if "predicted" in note.get("text", "") and "x" in note
+        ]
+        assert (note["yref"], note["y"], note["yanchor"]) == ("y4 domain", 1, "top")
+
+
 @pytest.mark.parametrize("optimizer", ["SGD", "momentum", "Adam"])
 def test_every_frame_holds_what_torch_optim_gives(optimizer: str) -> None:
     app = ask(open_page(), optimizer=optimizer, learning_rate=0.7, steps=20)
@@ -278,8 +312,8 @@ def test_rows_at_one_place_of_the_simplex_have_one_text_that_is_clear_of_the_cor
     figure = spec(ask(open_page(), learning_rate=1.0, steps=60))
     first, *_between, last = (frame["data"][-1] for frame in figure["frames"])
 
-    assert first["text"] == ["0, 1, 2", "", ""]
-    assert last["text"] == ["0", "1", "2"]
+    assert first["text"] == ["row 0, row 1, row 2", "", ""]
+    assert last["text"] == ["row 0", "row 1", "row 2"]
     assert last["textposition"] == ["top center", "top center", "bottom center"]
     assert [figure["layout"]["ternary"][f"{letter}axis"]["title"]["text"] for letter in "abc"] == [
         f"p<sub>{k}</sub>" for k in range(3)

@@ -2,11 +2,16 @@
 
 import streamlit as st
 
+from xent_ui import glossary
 from xent_ui.doctor import state, view
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
 
-st.subheader(_("What is wrong with my loss?"), anchor=False)
+st.subheader(
+    _("What is wrong with my loss?"),
+    anchor=False,
+    help=glossary.explained("loss", "nats"),
+)
 source = view.source_chooser()
 with st.container(key="source"):
     if source == state.MESSAGE:

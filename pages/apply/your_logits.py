@@ -2,11 +2,16 @@
 
 import streamlit as st
 
+from xent_ui import glossary
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
 from xent_ui.your_logits import decide, distributions, pairs, suspects, view
 
-st.subheader(_("Which examples carry the gradient of your model?"), anchor=False)
+st.subheader(
+    _("Which examples carry the gradient of your model?"),
+    anchor=False,
+    help=glossary.explained("probability", "temperature", "nats", "accuracy", "gradient norm"),
+)
 st.markdown(_("Its logits and labels in; its gradient budget, suspects, confusions and calibration out."))
 with st.container(key="source"):
     request = view.dump_and_loss()

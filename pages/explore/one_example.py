@@ -9,7 +9,11 @@ from xent_ui.table import options
 from xent_ui.text import _
 
 title, source = st.columns([1.4, 1], vertical_alignment="bottom")
-title.subheader(_("One example, live"), anchor=False)
+title.subheader(
+    _("One example, live"),
+    anchor=False,
+    help=_("A row to try out: drag a logit or choose another label, and every number of it follows. The batch stays."),
+)
 sheet = session.visit().sheet
 with source:
     view.source_chooser(sheet)

@@ -3,13 +3,18 @@
 import streamlit as st
 
 from xent_core import compare
+from xent_ui import glossary
 from xent_ui.implementations import view
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.table import options
 from xent_ui.text import _
 
-st.subheader(_("One loss, many ways to write it"), anchor=False)
+st.subheader(
+    _("One loss, many ways to write it"),
+    anchor=False,
+    help=glossary.explained("logit", "probability", "target"),
+)
 with st.container(key="options"):
     options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet

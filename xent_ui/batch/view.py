@@ -183,7 +183,7 @@ def frame(evaluation: Evaluation, sheet: Sheet, *, asked: int, changed: bool) ->
                 outlines=outlines,
                 hover=hover_texts(evaluation, sheet, quantity),
                 decimals=decimals(),
-                note=row_sum_words(evaluation) if quantity == "gradient" else "",
+                note=_gradient_note(evaluation) if quantity == "gradient" else "",
             )
             for quantity, (values, scale, bound, name) in quantities.items()
         },
@@ -194,6 +194,13 @@ def frame(evaluation: Evaluation, sheet: Sheet, *, asked: int, changed: bool) ->
         asked=asked,
         changed=changed,
     )
+
+
+def _gradient_note(evaluation: Evaluation) -> str:
+    words = row_sum_words(evaluation)
+    if evaluation.problem.num_classes > heatmap.MAX_SIGNED_CLASSES:
+        words += " " + _("Numbers without a sign are above 0.")
+    return words
 
 
 def matrix(quantity: str, *, on_chosen: Callable[[], None]) -> None:

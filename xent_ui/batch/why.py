@@ -8,6 +8,7 @@ import streamlit as st
 
 from xent_core import Evaluation
 from xent_core.cell import CellArithmetic, cell_arithmetic
+from xent_ui import glossary
 from xent_ui.batch.fragments import ANSWER, WHY
 from xent_ui.batch.state import CLASS, CLICKS, QUANTITY, ROW, SELECTED
 from xent_ui.figures.heatmap import Cell
@@ -66,7 +67,10 @@ def explanation(evaluation: Evaluation, sheet: Sheet) -> None:
     """Why a number is what it is: the reason in a sentence, what its letters are, and the formula with its numbers."""
     quantity, cell = selected_cell(evaluation)
     _fill_boxes(quantity, cell)
-    st.markdown(f"**{_('Why this number?')}** " + _("Click a cell of a heatmap, or choose any number here."))
+    st.markdown(
+        f"**{_('Why this number?')}** " + _("Click a cell of a heatmap, or choose any number here."),
+        help=glossary.explained("pull"),
+    )
     choices = st.columns([1.2, 1, 1, 2.4])
     names = {
         "gradient": _("gradient"),

@@ -63,14 +63,19 @@ class Figure(go.Figure):  # type: ignore[misc]  # Plotly has no types
 
 @dataclass(frozen=True)
 class Scale:
-    """Colours for one kind of number; symmetric scales reach from −bound to bound, others from 0 to bound."""
+    """Colours for one kind of number; symmetric scales reach from −bound to bound, others from 0 to bound.
+
+    Attributes: signed: whether a number above 0 bears a plus sign where it has room.
+    """
 
     colours: str
     symmetric: bool
+    signed: bool = False
 
 
 PROBABILITY = Scale("Blues", symmetric=False)
-GRADIENT = Scale("RdBu_r", symmetric=True)
+GRADIENT = Scale("RdBu_r", symmetric=True, signed=True)
+LOGIT = Scale("PRGn", symmetric=True)
 # one colour for a number that a step makes, one for what it uses, and one for each sign of a gradient
 MADE = sample_colorscale(PROBABILITY.colours, 0.7)[0]
 USED = OUTLINE

@@ -34,6 +34,7 @@ MAX_FRAME_BYTES = 1_500_000
 # what a cell takes in the page: a float32 in base 64, and its printed number
 CELL_BYTES, TEXT_BYTES = 16 / 3, 10
 EVEN_SHARE = 0.25  # of the frames
+NUM_MATRICES = 3
 DOT = 6  # Plotly's arrowhead
 
 
@@ -47,7 +48,7 @@ def frame_points(loss: Sequence[float], num_rows: int, num_classes: int) -> list
     """
     steps = len(loss) - 1
     cell_bytes = CELL_BYTES + (TEXT_BYTES if heatmap.prints_numbers(num_rows, num_classes) else 0)
-    room = int(MAX_FRAME_BYTES / (2 * num_rows * num_classes * cell_bytes))
+    room = int(MAX_FRAME_BYTES / (NUM_MATRICES * num_rows * num_classes * cell_bytes))
     count = min(steps, MAX_FRAMES - 1, max(1, room - 1))
     if count == steps:
         return list(range(steps + 1))
@@ -123,11 +124,23 @@ def _current_step_marks(path: PathValues, point: int, labels: Labels, decimals: 
         )
     values = [
         (LOSS_AXIS, path.loss[point], number(path.loss[point], decimals)),
-        (CHANGE_AXIS, path.actual[point] if has_change else math.nan, change),
+        (CHANGE_AXIS, path.actual[point] if has_change else math.nan, ""),
         (NORM_AXIS, path.grad_norm[point], number(path.grad_norm[point], decimals)),
     ]
     is_left = point <= len(path.loss) / 2
-    return [
+    # above its curve, which may run through the place beside the dot
+    beside = {
+        "x": point,
+        "xref": f"x{CHANGE_AXIS}",
+        "y": 1,
+        "yref": f"y{CHANGE_AXIS} domain",
+        "xanchor": "left" if is_left else "right",
+        "yanchor": "top",
+        "text": change,
+        "visible": has_change,
+        "showarrow": False,
+    }
+    marks: list[dict[str, Any]] = [
         {
             "x": point,
             # what is no number is still marked on the axis of steps
@@ -135,7 +148,7 @@ def _current_step_marks(path: PathValues, point: int, labels: Labels, decimals: 
             "xref": f"x{axis}",
             "yref": f"y{axis}",
             "text": text,
-            "visible": bool(text),
+            "visible": axis != CHANGE_AXIS or has_change,
             "showarrow": True,
             "arrowhead": DOT,
             "arrowsize": 1.5,
@@ -148,3 +161,4 @@ def _current_step_marks(path: PathValues, point: int, labels: Labels, decimals: 
         }
         for axis, value, text in values
     ]
+    return [*marks, beside]
