@@ -34,8 +34,8 @@ MAX_FLOOR_ROWS = 6  # that are named
 def guide() -> str:
     """What the page is, and what to do on it, in a sentence."""
     return _(
-        "Each row is one example: softmax turns its logits into probabilities, and the loss is small where the ticked "
-        "class gets most of them. Type another logit or tick another class, and every number follows."
+        "Each row is one example: softmax turns its logits into probabilities, the loss is small where the ticked "
+        "class gets most of them, and every number follows when you type another logit or tick another class."
     )
 
 
