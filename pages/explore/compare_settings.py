@@ -36,7 +36,7 @@ def two_settings() -> None:
     with st.container(key="pulls"):
         two_gradients.by_row_and_class(result.gradients, sheet, (result.a.row_loss, result.b.row_loss))
     with st.container(key="sweep"):
-        view.sweep(result)
+        view.sweep(result, sheet)
     with st.container(key="numbers"):
         two_gradients.numbers(result.gradients, sheet)
 
