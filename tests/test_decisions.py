@@ -27,6 +27,7 @@ from xent_core.dump.decisions import (
     find_rows,
     match,
     merge,
+    merge_all,
     snippet,
     to_csv,
     to_json,
@@ -73,6 +74,36 @@ def test_no_cell_of_the_csv_is_a_formula(decisions: Decisions) -> None:
     cells = [cell for row in csv.reader(io.StringIO(to_csv(decisions), newline="")) for cell in row]
 
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+@given(some_decisions(), st.lists(some_decisions(), max_size=4))
+def test_a_merge_of_all_loses_no_opinion(mine: Decisions, others: list[Decisions]) -> None:
+    named = {f"{place}.csv": decisions for place, decisions in enumerate(others)}
+    together = merge_all(mine, named)
+    agreed = {one.row: one for one in together.decisions}
+    disputed = {one.row: one for one in together.disputes}
+
+    assert not agreed.keys() & disputed.keys()
+    for name, decisions in {"": mine, **named}.items():
+        for one in decisions:
+            if one.row in agreed:
+                assert agreed[one.row].says == one.says
+                assert agreed[one.row].time >= one.time
+            else:
+                dispute = disputed[one.row]
+                assert (dispute.others[name] if name else dispute.mine) == one
+    for dispute in disputed.values():
+        opinions = [*dispute.others.values(), *([dispute.mine] if dispute.mine else [])]
+        assert len({one.says for one in opinions}) > 1
+        assert len(opinions) == sum(one.of_row(dispute.row) is not None for one in (mine, *others))
+
+
+@given(some_decisions(), some_decisions())
+def test_a_merge_of_all_with_one_other_is_the_merge_of_two(mine: Decisions, theirs: Decisions) -> None:
+    two, together = merge(mine, theirs), merge_all(mine, {"b": theirs})
+
+    assert together.decisions == two.decisions
+    assert [(one.mine, one.others["b"]) for one in together.disputes] == [(c.mine, c.theirs) for c in two.conflicts]
 
 
 @given(some_decisions(), some_decisions())

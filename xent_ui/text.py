@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from xent_core.language import N_, _, use_catalogue, use_language
+from xent_core.language import N_, _, ngettext, use_catalogue, use_language
 
 __all__ = [
     "MINUS",
@@ -15,6 +15,7 @@ __all__ = [
     "_",
     "latex",
     "markdown_escaped",
+    "ngettext",
     "number",
     "plotly_escaped",
     "power_of_ten",
