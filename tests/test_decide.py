@@ -237,9 +237,9 @@ def test_three_people_differ_and_each_is_shown_by_the_name_of_the_file() -> None
     app = upload(open_page(), ("mine.csv", file("keep", "keep", "keep")))
     app = upload(app, ("bo*b.csv", file("drop", "drop", "keep")), ("carol.csv", file("unsure", "keep", "unsure")))
     words = said(app)
-    assert "Not all say the same about 3 rows." in words
-    assert "bo*b.csv: 0 of 3 decisions taken. About 3 rows not all say the same" in words
-    assert "carol.csv: 0 of 3 decisions taken. About 3 rows not all say the same" in words
+    assert "The decisions about 3 rows differ." in words
+    assert "bo*b.csv: 0 of 3 decisions taken. 3 differ from yours or from another file's" in words
+    assert "carol.csv: 0 of 3 decisions taken. 3 differ from yours or from another file's" in words
     labels = [button.label.replace("\\", "") for button in app.button]
     for label in ("mine: keep", "bo*b.csv: drop", "carol.csv: unsure", "carol.csv: keep", "bo*b.csv: keep"):
         assert label in labels
@@ -249,7 +249,7 @@ def test_three_people_differ_and_each_is_shown_by_the_name_of_the_file() -> None
 
     app.button(key="dispute_3_file_1").click()
     app = run(app)
-    assert "Not all say the same about 2 rows." in said(app)
+    assert "The decisions about 2 rows differ." in said(app)
     app.button(key="disputes_file_0").click()
     app = run(app)
     desk = app.session_state["dump_desk"]

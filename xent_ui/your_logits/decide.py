@@ -287,8 +287,8 @@ def _said_of(found: Match, count: int, disputed: int) -> str:
     parts = [taken_words.format(count=len(found.decisions) - disputed, all=count)]
     if disputed:
         words = ngettext(
-            "About {count} row not all say the same: choose below the cards.",
-            "About {count} rows not all say the same: choose below the cards.",
+            "{count} differs from yours or from another file's: choose below the cards.",
+            "{count} differ from yours or from another file's: choose below the cards.",
             disputed,
         )
         parts.append(words.format(count=disputed))
@@ -323,8 +323,8 @@ def _disputes(analysis: DumpAnalysis, desk: Desk) -> None:
         return
     with st.container(border=True, key="decide_disputes"):
         words = ngettext(
-            "Not all say the same about {count} row. Until you choose, what you decided stands.",
-            "Not all say the same about {count} rows. Until you choose, what you decided stands.",
+            "The decisions about {count} row differ. Until you choose, yours stands.",
+            "The decisions about {count} rows differ. Until you choose, yours stands.",
             len(disputes),
         )
         st.markdown(f"**{words.format(count=len(disputes))}**")
