@@ -576,6 +576,44 @@ def test_several_uploaded_shards_are_read_in_the_order_of_their_names() -> None:
     assert value(app, "loss") == f"{float(own):.4f}"
 
 
+def upload_all(*files: tuple[str, bytes]) -> AppTest:
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    for name, data in files:
+        app.file_uploader[0].upload(name, data)
+    return run(app)
+
+
+def test_several_files_are_said_to_be_parts_of_one_dump_and_in_which_order() -> None:
+    parts = [draw(20, 3, seed=seed) for seed in (1, 2)]
+    files = [npz(logits=logits, target=target) for logits, target in parts]
+    app = upload_all(("part-10.npz", files[1]), ("part-9*.npz", files[0]))
+
+    assert "Read as parts of one dump, one below the other: part-9*.npz, part-10.npz." in said(app)
+    assert value(app, "rows") == "40"
+
+
+def test_a_file_of_another_dump_is_named_and_what_to_do_in_the_words_of_the_upload() -> None:
+    first, second = (npz(logits=draw(20, classes)[0], target=draw(20, 3)[1]) for classes in (3, 4))
+    app = upload_all(("new.npz", first), ("and.npz", second))
+    [words] = [error.value.replace("\\", "") for error in app.error]
+
+    assert "new.npz: logits has shape (…, 3) and dtype float32, expected the same as and.npz: logits has:" in words
+    assert "and.npz came last. Remove what is of another dump (×)." in words
+    assert "shard" not in words
+
+
+def test_a_file_that_is_there_twice_is_refused_before_its_rows_count_twice() -> None:
+    logits, target = draw(20, 3)
+    data = npz(logits=logits, target=target)
+    app = upload_all(("a.npz", data), ("copy.npz", data))
+    [words] = [error.value.replace("\\", "") for error in app.error]
+
+    assert words.startswith("copy.npz holds the same as a.npz")
+    assert not app.metric
+
+
 def test_the_fields_choose_among_all_rows_not_among_the_first_suspects() -> None:
     """Rows that are right have the largest margins: the last of 4000, of which a thousand are kept as suspects."""
     logits, target = draw(4000, 4)

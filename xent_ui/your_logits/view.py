@@ -13,7 +13,7 @@ import streamlit as st
 import torch
 
 import xent_core
-from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order
+from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
 from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.server.limits import limits
@@ -46,6 +46,8 @@ from xent_ui.your_logits.state import (
 )
 
 MAX_LABEL = 60  # characters of a button
+SHOWN_FILES = 20
+END_BYTES = 4096  # in which files that differ mostly do
 
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
 
@@ -140,7 +142,7 @@ def _of_upload() -> AnalysisRequest | None:
         _("Logits, with or without labels: {formats}").format(formats=", ".join(FORMATS)),
         max_upload_size=limits().upload_mb,
         accept_multiple_files=True,
-        help=_("Several files are shards, in the order of their names."),
+        help=_("Several files are read as parts of one dump, in the order of their names."),
         key="dump_logits_file",
     )
     target = right.file_uploader(
@@ -151,9 +153,34 @@ def _of_upload() -> AnalysisRequest | None:
     )
     if not logits:
         return None
+    newest = logits[-1].name
     logits, target = (sorted(files, key=lambda file: natural_order(file.name)) for files in (logits, target))
+    if not _says_parts(logits):
+        return None
     identity = (UPLOAD, *(file.file_id for file in logits), "", *(file.file_id for file in target))
-    return _request(logits[0].name, identity, logits, target or None)
+    return replace(_request(logits[0].name, identity, logits, target or None), newest=newest)
+
+
+def _says_parts(files: list[Any]) -> bool:
+    """Says of several files in which order they are read; whether none of them is there twice."""
+    if len(files) == 1:
+        return True
+    names = [markdown_escaped(shown_text(file.name, MAX_LABEL)) for file in files]
+    seen: dict[tuple[int, bytes], int] = {}
+    for place, file in enumerate(files):
+        data = file.getbuffer()
+        first = seen.setdefault((file.size, bytes(data[-END_BYTES:])), place)
+        if first < place and data == files[first].getbuffer():
+            words = _("{name} holds the same as {first}: its rows would count twice. Remove one of the two (×).")
+            st.error(words.format(name=names[place], first=names[first]), icon=":material/error:")
+            return False
+    listed = ", ".join(names[:SHOWN_FILES]) + (" …" if len(names) > SHOWN_FILES else "")
+    st.caption(
+        _("Read as parts of one dump, one below the other: {files}. To look at another dump, remove these (×).").format(
+            files=listed
+        )
+    )
+    return True
 
 
 def _of_path() -> AnalysisRequest | None:
@@ -282,7 +309,12 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
                     words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
                     st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
         return
-    first, _newline, code = str(error).partition("\n")
+    words = str(error)
+    if error.code == "shards-differ" and request.newest:
+        fix = _("Files uploaded together are parts of one dump; {name} came last. Remove what is of another dump (×).")
+        words = f"{_('{came}, expected {expected}.').format(came=error.came, expected=error.expected)} "
+        words += fix.format(name=shown_text(request.newest, MAX_LABEL))
+    first, _newline, code = words.partition("\n")
     st.error(markdown_escaped(first), icon=":material/error:")
     if code:
         st.code(code)
