@@ -1,5 +1,6 @@
 """Decide on the page: what the browser sends is checked, files of decisions are joined, disputes are resolved."""
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,12 @@ def test_a_file_of_decisions_is_opened_and_its_effect_is_pytorchs() -> None:
     assert metrics["loss after (nats)"] == f"{float(F.cross_entropy(z[keep], new[keep])):.4f}"
     assert metrics["accuracy after"] == f"{float((z.argmax(1) == new)[keep].double().mean()):.2%}"
     assert metrics["rows counted"] == "1796"
+    before = float((z.argmax(1) == y).double().mean())
+    printed = Decimal(f"{100 * float((z.argmax(1) == new)[keep].double().mean()):.2f}") - Decimal(f"{100 * before:.2f}")
+    [change] = [metric.delta for metric in app.metric if metric.label == "accuracy after"]
+    assert Decimal(change) == printed != 0
+    assert "The class whose share changes most stands first." in said(app)
+    assert [button.proto.label for button in app.get("download_button")][-1] == "Save the example, digits_dump.npz"
     assert "mine.json: 2 of 2 decisions taken." in said(app)
     assert any("np.load" in code.value for code in app.code)
 

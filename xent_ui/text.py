@@ -13,6 +13,7 @@ __all__ = [
     "N_",
     "WORD_JOINER",
     "_",
+    "difference",
     "latex",
     "markdown_escaped",
     "ngettext",
@@ -45,6 +46,17 @@ def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
     elif float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", MINUS)
+
+
+def difference(before: float, after: float, decimals: int = 4) -> str:
+    """By how much a number changes, as the two of `number` differ; where those look alike, the true difference.
+
+    Example:
+      >>> difference(85.643, 85.906, 2), difference(0.5, 0.500003)
+      ('+0.27', '+3.0e−06')
+    """
+    shown = round(after, decimals) - round(before, decimals) if math.isfinite(after - before) else after - before
+    return number(shown or after - before, decimals, sign=True)
 
 
 def short(value: float, decimals: int = 4) -> str:

@@ -103,6 +103,9 @@ def test_the_same_by_keys_alone_and_a_reload_keeps_them(page: Page, app_url: str
     page.reload()
     gallery = page.locator(".xent-gallery")
     expect(done(gallery)).to_have_text("12 of 1000 decided", timeout=IDLE_MS)
+    expect(gallery.locator(".page")).to_have_text("page 2 of 84")
+    expect(gallery.locator(".card.current")).to_have_attribute("data-row", str(rows[12]))
+    expect(gallery.locator(".card").first.locator("img")).to_be_visible(timeout=IDLE_MS)
     decisions = [one["decision"] for one in saved(page, 12)]
     assert decisions == [*["relabel", "keep", "drop", "unsure"] * 2, "relabel", "drop", "keep", "keep"]
     gallery.get_by_role("button", name="Undecided", exact=True).click()
@@ -178,4 +181,17 @@ def test_relabel_of_a_card_without_a_suggestion_opens_the_list(page: Page, app_u
     page.keyboard.press("Enter")
     expect(done(gallery)).to_have_text("1 of 1000 decided")
     expect(card.locator(".change")).to_have_text(f"digit {suspects.target[place]}→ digit {chosen}")
+    journal.assert_quiet()
+
+
+def test_from_the_top_of_the_page_a_few_tabs_lead_to_the_cards(page: Page, app_url: str, journal: Journal) -> None:
+    gallery = open_gallery(page, app_url)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # Streamlit's own: skip to the main content
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the cards of the suspects")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(gallery.locator(".card").first).to_be_focused()
+    page.keyboard.press("d")
+    expect(done(gallery)).to_have_text("1 of 1000 decided")
     journal.assert_quiet()

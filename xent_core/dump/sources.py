@@ -31,7 +31,7 @@ from xent_core.dump.parts import (
     pick,
     reading_of,
 )
-from xent_core.language import _
+from xent_core.language import _, ngettext
 
 NOTHING_SAID = ColumnChoices()
 IDS_AT_A_TIME = 2**16
@@ -306,7 +306,9 @@ def _checked_names(names: tuple[str, ...] | None, classes: int) -> tuple[str, ..
     if len(names) != classes:
         raise InvalidDump(
             "class-names",
-            _("there are {count} class names").format(count=len(names)),
+            ngettext("there is {count} class name", "there are {count} class names", len(names)).format(
+                count=len(names)
+            ),
             _("{classes}, one for each class").format(classes=classes),
             _("Give them in the order of the columns of logits."),
         )

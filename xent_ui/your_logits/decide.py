@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -35,19 +36,20 @@ from xent_core.dump.ranking import SUSPECTS
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, ngettext, number
+from xent_ui.text import MINUS, _, difference, markdown_escaped, ngettext, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_of
 from xent_ui.your_logits.desk import Desk, fingerprint, joined_by, open_disputes, resolved, taken, told_apart
-from xent_ui.your_logits.gallery import PAGE_CARDS, gallery
+from xent_ui.your_logits.gallery import CARDS_ID, PAGE_CARDS, gallery
 from xent_ui.your_logits.state import (
     CARDS,
     DECISION_FILES_OPENED,
     DECISION_FILES_SAID,
     DESK,
     EFFECT_OF,
+    EXAMPLE,
     GALLERY,
     ROW,
     SNIPPET_KIND,
@@ -67,6 +69,11 @@ UPLOAD_MB = MAX_FILE_BYTES // 2**20
 def decide(analysis: DumpAnalysis) -> None:
     """The cards, and what follows from them; runs again by itself, so that a decision waits for nothing else."""
     st.fragment(_decide)(analysis)
+
+
+def link_to_cards() -> None:
+    """A way past all that stands before the cards, for those who go by keys."""
+    st.markdown(f"[{_('To the cards of the suspects')}](#{CARDS_ID})")
 
 
 def _decide(analysis: DumpAnalysis) -> None:
@@ -432,31 +439,31 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
         st.metric(
             _("rows counted"),
             str(after.rows),
-            delta=_change(after.rows - before.rows, 0),
+            delta=_change(before.rows, after.rows, 0),
             delta_color="off",
             width="content",
         )
         st.metric(
             _("loss after (nats)"),
             number(after.loss, digits),
-            delta=_change(after.loss - before.loss, digits),
+            delta=_change(before.loss, after.loss, digits),
             delta_color="inverse",
             width="content",
         )
         st.metric(
             _("accuracy after"),
             f"{after.accuracy:.2%}",
-            delta=_change(100 * (after.accuracy - before.accuracy), 2),
+            delta=_change(100 * before.accuracy, 100 * after.accuracy, 2),
             width="content",
         )
     _shares(summary, before, after)
 
 
-def _change(value: float, digits: int) -> str | None:
+def _change(before: float, after: float, digits: int) -> str | None:
     """The difference for a metric, whose arrow looks for a plain minus; None where there is none."""
-    if not value or math.isnan(value):
+    if before == after or math.isnan(after - before):
         return None
-    return f"{value:+d}" if isinstance(value, int) else number(value, digits, sign=True).replace("−", "-")
+    return difference(before, after, digits).replace(MINUS, "-")
 
 
 def _shares(summary: DumpSummary, before: Whole, after: Whole) -> None:
@@ -464,6 +471,10 @@ def _shares(summary: DumpSummary, before: Whole, after: Whole) -> None:
     change = pd.Series(after.class_share - before.class_share)
     most = change.abs().sort_values(ascending=False, kind="stable").index[:SHOWN_SHARES]
     with st.expander(_("Share of the gradient by label, before and after"), icon=":material/bar_chart:"):
+        caption = _("The class whose share changes most stands first.")
+        if len(most) < len(change):
+            caption += " " + _("The first {shown} of {all} classes.").format(shown=len(most), all=len(change))
+        st.caption(caption)
         st.dataframe(
             pd.DataFrame(
                 {
@@ -494,5 +505,20 @@ def _snippet(analysis: DumpAnalysis, decisions: Decisions) -> None:
     column = summary.reading.target[0] if len(summary.reading.target) == 1 else "label"
     classes = sorted({c for one in decisions for c in (one.old, one.new) if c is not None})
     names = {c: summary.class_names[c] for c in classes} if summary.class_names else None
-    st.caption(_("Save the decisions as CSV beside it. Rows are counted from 0, as in the file of the labels."))
+    st.caption(
+        _(
+            "Save the decisions as CSV beside it. Rows are counted from 0, as in the file of the labels. "
+            "The result goes into a file of its own; yours stays as it is."
+        )
+    )
+    if request.identity[0] == EXAMPLE:
+        st.download_button(
+            _("Save the example, {name}").format(name=file),
+            Path(request.logits).read_bytes,
+            file_name=file,
+            mime="application/octet-stream",
+            icon=":material/download:",
+            on_click="ignore",
+            key="decide_example",
+        )
     st.code(snippet(kind, labels=labels, column=column, names=names), language="python")

@@ -20,7 +20,7 @@ from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.text import _, markdown_escaped, ngettext, number, short
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.segments import segmented_choice
@@ -112,7 +112,7 @@ def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
                 key=COLUMN_FIELDS[name].name,
                 max_chars=MAX_COLUMN_CHARACTERS,
                 persist_state="session",
-                placeholder=placeholder,
+                placeholder=_("such as {example}").format(example=placeholder),
                 help=shown_help.get(name, columns_help),
             )
             if (text or "").strip():
@@ -192,7 +192,7 @@ def _of_path() -> AnalysisRequest | None:
         key=LOGITS_PATH.name,
         max_chars=MAX_PATH_CHARACTERS,
         persist_state="session",
-        placeholder="dump.npz, logits-*.npy",
+        placeholder=_("such as {example}").format(example="dump.npz, logits-*.npy"),
         help=_("Read piece by piece, of any size; a pattern or a folder stands for several shards."),
     )
     target = right.text_input(
@@ -222,7 +222,7 @@ def _options() -> LossOptions | None:
             temperature = form.temperature()
         with fourth:
             ignore_index = form.ignore_index()
-        text = form.weight(_("weight per class"), placeholder="1, 2, 0.5")
+        text = form.weight(_("weight per class"), placeholder=_("such as {example}").format(example="1, 2, 0.5"))
         try:
             weights = weights_of(text)
         except InvalidText as error:
@@ -264,7 +264,12 @@ def analysis_of(request: AnalysisRequest | None) -> DumpAnalysis | None:
     if summary is None:
         return None
     if not summary.kept:
-        st.warning(_("All {rows} rows are ignored, so there is nothing to count.").format(rows=summary.rows))
+        words = ngettext(
+            "The only row is ignored, so there is nothing to count.",
+            "All {rows} rows are ignored, so there is nothing to count.",
+            summary.rows,
+        )
+        st.warning(words.format(rows=summary.rows))
         return None
     return analysis
 
@@ -363,11 +368,12 @@ def budget(analysis: DumpAnalysis) -> None:
             )
         )
         if summary.nonfinite:
-            st.warning(
-                _("The gradient of {count} rows is not finite; they are left out of its sums.").format(
-                    count=summary.nonfinite
-                )
+            unlike = ngettext(
+                "The gradient of {count} row is not finite; it is left out of its sums.",
+                "The gradient of {count} rows is not finite; they are left out of its sums.",
+                summary.nonfinite,
             )
+            st.warning(unlike.format(count=summary.nonfinite))
     with curve:
         st.plotly_chart(
             dump_figures.lorenz(

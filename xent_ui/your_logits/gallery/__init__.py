@@ -18,6 +18,7 @@ from xent_ui.your_logits.state import GALLERY
 
 FRAME_KEY = "gallery_frame"  # of the container whose texts the script reads
 PAGE_CARDS = 12
+CARDS_ID = "cards-to-decide"  # in gallery.html
 _FOLDER = Path(__file__).parent
 _HTML, _CSS, _SCRIPT = ((_FOLDER / f"gallery.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
 

@@ -5,6 +5,7 @@
 
 const LOST_MS = 5000 // without an answer until the changes are sent again
 const KEY = "cross-entropy-explorer-decisions"
+const PLACE_KEY = "cross-entropy-explorer-decisions-place"
 const CHOICES = ["keep", "relabel", "drop", "unsure"]
 const KEYS = { k: "keep", r: "relabel", d: "drop", u: "unsure" }
 const MOST_UNDO = 1000
@@ -40,6 +41,7 @@ class Gallery {
     this.unconfirmed = new Map() // row → the number of the message that first told of it
     this.find = selector => root.querySelector(selector)
     root.addEventListener("keydown", event => this.key(event))
+    this.find(".cards").onfocus = () => this.goTo(this.at) // by the link at the top of the page
     this.find(".undo").onclick = () => this.undo()
     this.find(".skip").onclick = () => this.nextUndecided()
     this.find(".previous").onclick = () => this.turn(this.page - 1)
@@ -54,12 +56,14 @@ class Gallery {
     const areOthers = rows !== this.rows || data.dump !== this.data?.dump
     this.data = data
     this.rows = rows
+    const isFirst = data.dump !== this.dump
     if (isNew) this.adopt(data)
     if (areOthers) {
       this.places = new Map(data.rows.map((one, place) => [one[0], place]))
       this.list = this.filtered()
       this.page = this.at = 0
       this.cards = {}
+      if (isFirst) this.goBack()
     }
     if (isNew || areOthers) this.label()
     this.draw()
@@ -163,6 +167,26 @@ class Gallery {
       this.tellsAll ||= all
       this.send()
     }, LOST_MS)
+  }
+
+  // Where this tab was before a reload.
+  goBack() {
+    const { filter, row } = parsed(`${PLACE_KEY} ${this.dump}`) ?? {}
+    if (["all", "decided", "undecided"].includes(filter)) this.filter = filter
+    this.list = this.filtered()
+    this.at = Math.max(0, this.list.indexOf(row))
+    this.page = Math.floor(this.at / this.data.page_cards)
+  }
+
+  keepPlace() {
+    const place = JSON.stringify({ filter: this.filter, row: this.list[this.at] })
+    if (place === this.place) return
+    this.place = place
+    try {
+      window.sessionStorage.setItem(`${PLACE_KEY} ${this.dump}`, place)
+    } catch {
+      // a reload begins at the first card
+    }
   }
 
   store() {
@@ -346,6 +370,7 @@ class Gallery {
     write(this.find(".page"), words.page.replace("{page}", this.page + 1).replace("{pages}", pages))
     this.find(".previous").disabled = this.page === 0
     this.find(".next").disabled = this.page + 1 >= pages
+    this.keepPlace()
   }
 
   build(i) {
@@ -486,9 +511,13 @@ class Gallery {
 }
 
 const read = dump => {
+  const kept = parsed(`${KEY} ${dump}`)
+  return Array.isArray(kept?.entries) ? kept : null
+}
+
+const parsed = key => {
   try {
-    const kept = JSON.parse(window.sessionStorage.getItem(`${KEY} ${dump}`))
-    return Array.isArray(kept?.entries) ? kept : null
+    return JSON.parse(window.sessionStorage.getItem(key))
   } catch {
     return null // storage is switched off, or holds something else
   }
