@@ -526,6 +526,20 @@ def test_what_does_not_fit_together_is_refused(logits: object, target: object, c
     assert caught.value.code == code
 
 
+def test_of_several_files_the_one_that_most_others_do_not_go_with_is_named(tmp_path: Path) -> None:
+    for name, logits in (("a", LOGITS[:, :3]), ("b", LOGITS), ("c", LOGITS)):
+        np.save(tmp_path / f"{name}.npy", logits)
+    words = r"a\.npy has shape \(…, 3\) and dtype float32, expected the same as b\.npy has: shape \(…, 4\)"
+    with pytest.raises(InvalidDump, match=words):
+        analyse([tmp_path / f"{name}.npy" for name in "abc"], np.tile(TARGET, 3))
+    for name, table in (("x", "p_0,p_1,y\n.5,.5,0\n"), ("y", "q_0,q_1,y\n.5,.5,0\n"), ("z", "q_0,q_1,y\n.5,.5,1\n")):
+        (tmp_path / f"{name}.csv").write_text(table)
+    with pytest.raises(
+        InvalidDump, match=r"x\.csv has 2 classes: p_0.*expected the same as y\.csv has: 2 classes: q_0"
+    ):
+        analyse([tmp_path / f"{name}.csv" for name in "xyz"])
+
+
 def test_labels_out_of_range_get_the_doctors_words() -> None:
     with pytest.raises(InvalidDump, match=r"The labels look like 1…C: use target - 1\."):
         analyse(LOGITS, TARGET + 1)

@@ -139,7 +139,14 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "one contract: decisions travel, are merged, and change what PyTorch says they change",
         tuple(
             f"xent_core/dump/decisions/{name}.py"
-            for name in ("decision", "decision_effect", "decision_files", "decision_snippet", "lookup")
+            for name in (
+                "decision",
+                "decision_effect",
+                "decision_files",
+                "decision_merge",
+                "decision_snippet",
+                "lookup",
+            )
         ),
     ),
     "tests/test_decide.py": (

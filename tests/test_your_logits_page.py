@@ -1,6 +1,7 @@
 """The page about a model's logits, driven through AppTest: its numbers are PyTorch's, and bad files get one message."""
 
 import io
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -106,7 +107,9 @@ def test_the_page_says_how_many_labels_are_likely_wrong_and_how_likely_each_is()
     assert wrong is not None
 
     low, high = round(wrong.low), round(wrong.high)
-    assert f"Estimate: about {wrong.expected:.0f} of 1797 labels are wrong, {low} to {high}. Honest doubt" in said(app)
+    assert f"Wrong labels, estimated: about {wrong.expected:.0f} of 1797, from {low} to {high}. Honest doubt" in said(
+        app
+    )
     assert value(app, "wrong labels, estimated") == f"{low} – {high}"
     table = app.dataframe[0].value
     assert table["label wrong"].is_monotonic_decreasing
@@ -129,7 +132,7 @@ def test_the_page_says_what_one_and_ten_percent_carry_and_which_rows_carry_nothi
     app = upload(npz(logits=logits, target=np.zeros(101, np.int64)))
 
     assert "1 % of the examples carry 3 % of the gradient, 10 % carry 12 %." in said(app)  # 3/102, 12/102
-    assert "The gradient of 1 rows is not finite" in said(app)
+    assert "The gradient of 1 row is not finite" in said(app)
     assert value(app, "rows") == "101"
     assert value(app, "accuracy") == "98.02%"  # 99 of 101
 
@@ -574,6 +577,76 @@ def test_several_uploaded_shards_are_read_in_the_order_of_their_names() -> None:
     assert value(app, "loss (nats)") == f"{float(expected):.4f}"
     own = F.cross_entropy(torch.tensor(logits[30:31]).double(), torch.tensor(target[30:31]))
     assert value(app, "loss") == f"{float(own):.4f}"
+
+
+def upload_all(*files: tuple[str, bytes]) -> AppTest:
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    for name, data in files:
+        app.file_uploader[0].upload(name, data)
+    return run(app)
+
+
+def test_several_files_are_said_to_be_parts_of_one_dump_and_in_which_order() -> None:
+    parts = [draw(20, 3, seed=seed) for seed in (1, 2)]
+    files = [npz(logits=logits, target=target) for logits, target in parts]
+    app = upload_all(("part-10.npz", files[1]), ("part-9*.npz", files[0]))
+
+    assert "Read as parts of one dump, one below the other: part-9*.npz, part-10.npz." in said(app)
+    assert value(app, "rows") == "40"
+
+
+def test_a_file_of_another_dump_is_named_and_what_to_do_in_the_words_of_the_upload() -> None:
+    first, second = (npz(logits=draw(20, classes)[0], target=draw(20, 3)[1]) for classes in (3, 4))
+    app = upload_all(("new.npz", first), ("and.npz", second))
+    [words] = [error.value.replace("\\", "") for error in app.error]
+
+    assert "new.npz: logits has shape (…, 3) and dtype float32, expected the same as and.npz: logits has:" in words
+    assert "and.npz came last. Remove what is of another dump (×)." in words
+    assert "shard" not in words
+
+
+def test_a_file_that_is_there_twice_is_refused_before_its_rows_count_twice() -> None:
+    logits, target = draw(20, 3)
+    data = npz(logits=logits, target=target)
+    app = upload_all(("a.npz", data), ("copy.npz", data))
+    [words] = [error.value.replace("\\", "") for error in app.error]
+
+    assert words.startswith("copy.npz holds the same as a.npz")
+    assert not app.metric
+
+
+def test_of_one_row_one_speaks_of_one() -> None:
+    logits, _target = draw(8, 3)
+    app = upload(npz(logits=logits, target=np.array([0, 0, 0, 2, 0, 0, 0, 0])))
+    app.selectbox(key="dump_label").set_value(2)
+    app = run(app)
+    assert "1 of 8 rows is chosen; it carries" in said(app)
+    assert app.button(key="dump_open_batch").label == "Open the first row in Batch"
+
+    app = upload(npz(logits=logits[:1], target=np.array([-100])))
+    assert "The only row is ignored" in said(app)
+    logits[3] = np.nan
+    app = upload(npz(logits=logits, target=np.zeros(8, np.int64)))
+    assert "The gradient of 1 row is not finite; it is left out of its sums." in said(app)
+
+
+def test_no_field_looks_as_if_it_were_filled_in() -> None:
+    logits, target = draw(8, 3)
+    app = upload(npz(logits=logits, target=target))
+    placeholders = [field.placeholder for field in app.text_input if field.placeholder]
+
+    assert len(placeholders) > 5
+    assert [text for text in placeholders if not text.startswith("such as ")] == []
+
+
+def test_the_chance_of_a_wrong_label_is_written_in_percent() -> None:
+    [table] = [table for table in open_page().dataframe if "label wrong" in table.value]
+    columns = json.loads(table.proto.columns)
+
+    assert columns["label wrong"]["type_config"]["format"] == "percent"
+    assert columns["label wrong"]["help"] == "The estimated probability that the label is wrong"
 
 
 def test_the_fields_choose_among_all_rows_not_among_the_first_suspects() -> None:

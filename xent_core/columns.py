@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from xent_core.errors import InvalidInput
-from xent_core.language import _
+from xent_core.language import _, ngettext
 
 # the names under which the parts of a dump are looked for, the first of them ours
 ROLES = {
@@ -150,9 +150,9 @@ class Reading:
     def sentence(self) -> str:
         """As one line: 10 classes: prob_0 … prob_9; label: target; not used: fold."""
         count = self.count or len(self.classes)
-        said = [_("{count} classes").format(count=count)]
-        if any(self.classes):  # the array of a .npy file has no name
-            said = [_("{count} classes: {names}").format(count=count, names=few(self.classes))]
+        classes = ngettext("{count} class", "{count} classes", count).format(count=count)
+        # the array of a .npy file has no name
+        said = [f"{classes}: {few(self.classes)}" if any(self.classes) else classes]
         named = (
             (_("label"), self.label),
             (_("ids"), self.ids or self.ids_file),

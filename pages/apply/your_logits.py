@@ -13,11 +13,14 @@ st.subheader(
     help=glossary.explained("probability", "temperature", "nats", "accuracy", "gradient norm"),
 )
 st.markdown(_("Its logits and labels in; its gradient budget, suspects, confusions and calibration out."))
+to_the_cards = st.container()
 with st.container(key="source"):
     request = view.dump_and_loss()
 with st.container(key="analysis"):
     analysis = view.analysis_of(request)
 if analysis is not None:
+    with to_the_cards:
+        decide.link_to_cards()
     with st.container(key="budget"):
         view.budget(analysis)
     st.markdown(f"#### {_('Suspects')}")

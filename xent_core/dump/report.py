@@ -306,10 +306,10 @@ def wrong_labels_words(summary: DumpSummary) -> str:
     if wrong is None:
         return _("How many labels are wrong cannot be told: there are too few rows, or the model is wrong in most.")
     return _(
-        "Estimate: about {expected:.0f} of {rows} labels are wrong, {low:.0f} to {high:.0f}. Honest doubt is counted "
-        "too: where classes overlap, no label need be wrong. On test sets the range held the true number 7 times in "
-        "10, and 4 in 10 where wrong labels lie between two classes. Of labels said to be wrong with 90 % or more, "
-        "86 % were on real data, and 68 % where classes overlap."
+        "Wrong labels, estimated: about {expected:.0f} of {rows}, from {low:.0f} to {high:.0f}. Honest doubt is "
+        "counted too: where classes overlap, no label need be wrong. On test sets the range held the true number 7 "
+        "times in 10, and 4 in 10 where wrong labels lie between two classes. Of labels said to be wrong with 90 % or "
+        "more, 86 % were on real data, and 68 % where classes overlap."
     ).format(expected=wrong.expected, rows=summary.kept, low=wrong.low, high=wrong.high)
 
 
@@ -348,7 +348,7 @@ def _suspects(summary: DumpSummary) -> str:
             summary.name_of(int(suspects.suggested[i])),
             _number(suspects.loss[i]),
             _number(suspects.grad_norm[i]),
-            *(() if p_wrong is None else (_number(p_wrong[i]),)),
+            *(() if p_wrong is None else (f"{p_wrong[i]:.2%}",)),
             _number(suspects.margin[i]),
             _number(suspects.prob[i]),
         )
