@@ -1,5 +1,6 @@
 """The page about a model's logits, driven through AppTest: its numbers are PyTorch's, and bad files get one message."""
 
+import base64
 import io
 import json
 from dataclasses import replace
@@ -18,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
 from xent_core.dump import analysis as core_analysis
+from xent_core.dump.calibration_words import calibration_verdict, main_calibration_numbers
 from xent_core.dump.histogram import histogram_of
 from xent_core.dump.report import wrong_labels_words
 from xent_core.loss_options import LossOptions
@@ -771,3 +773,30 @@ def test_columns_can_be_named_in_the_fields() -> None:
     app = run(app)
 
     assert app.session_state["dump_run"].summary.reading.classes == ("a_0", "a_1", "a_2")
+
+
+def test_the_noise_matrices_of_this_project_and_of_cleanlab_stand_side_by_side() -> None:
+    app = open_page()
+    app.session_state["dump_noise"] = True
+    app = run(app)
+    summary = analyse(your_logits.DIGITS)
+
+    figures = [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
+    drawn = [_array(trace["z"]) for figure in figures for trace in figure if trace["type"] == "heatmap"]
+    for expected in (summary.noise_matrix, summary.cleanlab_noise_matrix):
+        assert expected is not None
+        assert any(np.allclose(shown, 100 * expected.ravel(), atol=1e-9) for shown in drawn)
+    assert "overlap counts as noise" in said(app)
+
+
+def _array(value: dict[str, str]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]).newbyteorder("<"))
+
+
+def test_the_verdict_on_calibration_comes_before_its_numbers() -> None:
+    app = open_page()
+    summary = analyse(your_logits.DIGITS)
+
+    assert calibration_verdict(summary) in said(app)
+    table = app.table[0].value
+    assert table["value"].tolist() == [value for _name, value, _within in main_calibration_numbers(summary)]

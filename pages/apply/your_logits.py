@@ -5,7 +5,7 @@ import streamlit as st
 from xent_ui import glossary
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
-from xent_ui.your_logits import decide, distributions, pairs, suspects, view
+from xent_ui.your_logits import decide, distributions, noise, pairs, suspects, view
 
 st.subheader(
     _("Which examples carry the gradient of your model?"),
@@ -34,6 +34,7 @@ if analysis is not None:
     st.markdown(f"#### {_('Classes and pairs')}")
     with st.container(key="pairs"):
         pairs.matrix_and_table(analysis)
+        noise.matrices(analysis.summary)
     st.markdown(f"#### {_('Loss, gradient norm and calibration')}")
     with st.container(key="distributions"):
         distributions.histograms_and_calibration(analysis, row)

@@ -18,13 +18,12 @@ from typing import Any, TextIO
 
 from xent_core.cli.column_options import add_columns
 from xent_core.dump.analysis import Progress, analyse
+from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import (
     SHOWN_SUSPECTS,
     report_html,
-    value_of,
-    why_calibration_errors_differ,
     wrong_labels_words,
 )
 from xent_core.dump.summary import QUANTILES, DumpSummary
@@ -188,7 +187,7 @@ def summary_text(summary: DumpSummary) -> str:
     if summary.nonfinite:
         lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
     width = max(len(name) for name, _value in lines)
-    sentences = [why_calibration_errors_differ(summary), wrong_labels_words(summary)]
+    sentences = [calibration_verdict(summary), why_calibration_errors_differ(summary), wrong_labels_words(summary)]
     return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *filter(None, sentences)])
 
 

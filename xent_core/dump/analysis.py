@@ -307,6 +307,7 @@ class _Analysis:
             seconds=seconds,
             best=best,
             noise_matrix=None if matrix is None else matrix.cpu().numpy(),
+            cleanlab_noise_matrix=statistics.cleanlab_noise_matrix(),
         )
 
 

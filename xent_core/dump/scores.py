@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.dump.calibration import ClassProbabilities, class_probabilities
+from xent_core.dump.confident_joint import confident_class
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.label_model import NO_PREDICTION, LabelModel, largest_class
 from xent_core.dump.readers import Batch
@@ -37,6 +38,8 @@ class Scores:
       pretended: the suspicion of some rows with a wrong label put on them, shape (m,), or None.
       entropy: −Σ_c p_ic ln p_ic.
       confidence: p_i of the prediction.
+      confident: the class whose threshold of the confident joint the row reaches, C if it reaches none,
+        −1 where a probability is NaN; None without the thresholds.
       suggested: the most probable class, which is the label itself where nothing is more probable.
       layer_norm: ‖∂ℓ_i/∂(W, b)‖ = grad_norm·√(‖h_i‖² + 1) for features h, or None.
       mass: what the row adds to the denominator of "mean", float64.
@@ -57,6 +60,7 @@ class Scores:
     pretended: Tensor | None
     entropy: Tensor
     confidence: Tensor
+    confident: Tensor | None
     suggested: Tensor
     layer_norm: Tensor | None
     mass: Tensor
@@ -147,6 +151,9 @@ def score(
     chosen = prediction.clamp(min=0).unsqueeze(1)
     confidence = probs.gather(1, chosen).squeeze(1).where(prediction >= 0, torch.nan)
     doubled = _in_scratch(probs, scratch)
+    confident = None
+    if labels is not None and labels.thresholds is not None:
+        confident = confident_class(doubled, prediction, labels.thresholds).where(confidence.isfinite(), NO_PREDICTION)
     seen = class_probabilities(probs, doubled, confidence.isfinite(), keep_probabilities) if calibration else None
 
     grad = doubled.scatter_(1, label, (prob.double() - 1).unsqueeze(1))  # p − y, in the place of the probabilities
@@ -174,6 +181,7 @@ def score(
         pretended,
         entropy,
         confidence,
+        confident,
         prediction.where((prediction >= 0) & (margin < 0), target),
         layer_norm,
         mass,
