@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -30,6 +30,7 @@ from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossKeywords, LossOptions
 from xent_core.validation import as_loss_options, check_options
+from xent_core.values import Value
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ class Progress:
     rows: int
     total_rows: int
     seconds: float
-    summary: Callable[[], DumpSummary]
+    summary: Callable[[], DumpSummary] = field(compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # elsewhere the rows go no further, so that the summary is the one of now
+        known = partial(_itself, self.summary())
+        return Progress, (self.stage, self.rows, self.total_rows, self.seconds, known)
 
     @property
     def rate(self) -> float:
@@ -59,6 +65,10 @@ class Progress:
     def seconds_left(self) -> float:
         """At this rate."""
         return (self.total_rows - self.rows) / self.rate if self.rows else math.nan
+
+
+def _itself(summary: DumpSummary) -> DumpSummary:
+    return summary
 
 
 ProgressCallback = Callable[[Progress], object]
@@ -362,7 +372,7 @@ def scores_of_rows(dump: Dump, rows: list[int], options: LossOptions) -> Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class PairDetail:
+class PairDetail(Value):
     """One block of the matrices by single classes, read from the dump again; made by `pair_detail`.
 
     Attributes:

@@ -13,6 +13,7 @@ from torch import Tensor
 from xent_core.dump.readers import Batch
 from xent_core.dump.scores import kept_rows, label_weight
 from xent_core.loss_options import LossOptions
+from xent_core.values import Value
 
 LOWEST, HIGHEST = 0.01, 100.0
 # Newton's step at this size leaves an error of about its square; 1 % was asked for
@@ -43,8 +44,8 @@ class Slope:
         )
 
 
-@dataclass(frozen=True)
-class BestTemperature:
+@dataclass(frozen=True, eq=False)
+class BestTemperature(Value):
     """Where the loss is least.
 
     Attributes:

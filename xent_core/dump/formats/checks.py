@@ -37,10 +37,6 @@ class InvalidDump(InvalidInput):
         super().__init__(came, expected, fix)
         self.code, self.answers = code, tuple(answers)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # it travels between processes
-        return InvalidDump, (self.code, self.came, self.expected, self.fix, self.answers)
-
 
 @contextmanager
 def asked() -> Iterator[None]:
