@@ -51,6 +51,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/formats/text_stream.py",
         ),
     ),
+    "tests/test_outputs.py": (
+        "what is read is told from what is written",
+        ("xent_core/dump/input_files.py",),
+    ),
     "tests/test_examples.py": (
         "its lines are the texts of examples",
         ("xent_core/dump/formats/lines_file.py",),

@@ -15,6 +15,7 @@ from xent_core.cross_entropy import evaluate
 from xent_core.language import _
 from xent_core.problem import InvalidProblem, Problem
 from xent_core.reference_losses import reference_losses
+from xent_core.values import Value
 
 MOMENTUM = 0.9
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -29,7 +30,7 @@ STEPS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Descent:
+class Descent(Value):
     r"""The path of a gradient descent on the logits, its start included; made by `descend`.
 
     K is the number of steps taken; point k is where step k starts, and point K where the last one ends.

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.values import same_bits
+
 REDUCTIONS = ("none", "mean", "sum")
 
 
@@ -79,16 +81,3 @@ class LossOptions:
 
     def __hash__(self) -> int:
         return hash(self._scalars())
-
-
-def same_bits(mine: Tensor | None, theirs: Tensor | None) -> bool:
-    """Whether dtype, shape and bits are the same, NaN being equal to NaN; None is the same as None."""
-    if mine is None or theirs is None:
-        return mine is theirs
-    if mine.dtype != theirs.dtype or mine.shape != theirs.shape:
-        return False
-    if not mine.is_floating_point():
-        return torch.equal(mine, theirs)
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[mine.element_size()]
-    same = mine.contiguous().view(bits) == theirs.contiguous().view(bits)
-    return bool((same | (mine.isnan() & theirs.isnan())).all())

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.errors import InvalidProblem
-from xent_core.language import _
+from xent_core.language import N_, _
 from xent_core.loss_options import REDUCTIONS, LossKeywords, LossOptions
 
 # what people fill unlabelled rows with when they do not know PyTorch's −100: Caffe and segmentation masks, scikit-learn
@@ -26,6 +26,7 @@ DTYPES = {
     "float16": torch.float16,
 }
 FLOATING_DTYPES = tuple(DTYPES.values())
+_NO_OPTIONS = LossOptions()
 
 
 def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator[InvalidProblem]:
@@ -33,6 +34,8 @@ def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator
 
     Later checks are left out where an earlier mistake makes them meaningless.
     """
+    if _are_usual(logits, target, options):
+        return
     option_errors = list(_option_violations(options))
     yield from option_errors
     if not _is_int64(options.ignore_index):
@@ -60,6 +63,18 @@ def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator
         yield from _weight_violations(logits, target, options.weight, options, checked=not target_errors)
     if logits.numel() == 0 and not target_errors and not option_errors:
         yield from _empty_violations(logits, target, options)
+
+
+def _are_usual(logits: Tensor, target: Tensor, options: LossOptions) -> bool:
+    """Whether this is the usual case, rows of logits with a class each and no options, of which all is well."""
+    if not (logits.dtype in FLOATING_DTYPES and target.dtype == torch.int64 and logits.layout == torch.strided):
+        return False
+    if not (logits.dim() == 2 and target.layout == torch.strided and target.shape == logits.shape[:1] != (0,)):
+        return False
+    if options.weight is not None or options != _NO_OPTIONS:
+        return False
+    least, most = target.aminmax()  # no mask of the size of the target
+    return int(least) >= 0 and int(most) < logits.shape[1]
 
 
 def check_options(options: LossOptions, num_classes: int) -> None:
@@ -91,12 +106,12 @@ def as_weight(data: Any, dtype: torch.dtype) -> Tensor:
 
 def as_ignore_index(value: Any) -> int:
     """An integer, but no bool."""
-    return int(_as_number(value, "ignore_index", operator.index, _("an integer")))
+    return int(_as_number(value, "ignore_index", operator.index, N_("an integer")))
 
 
 def as_label_smoothing(value: Any) -> float:
     """A number as a float."""
-    return float(_as_number(value, "label_smoothing", float, _("a number in 0…1")))
+    return float(_as_number(value, "label_smoothing", float, N_("a number in 0…1")))
 
 
 def as_loss_options(keywords: LossKeywords, dtype: torch.dtype) -> LossOptions:
@@ -107,12 +122,15 @@ def as_loss_options(keywords: LossKeywords, dtype: torch.dtype) -> LossOptions:
         ignore_index=as_ignore_index(keywords.get("ignore_index", -100)),
         reduction=keywords.get("reduction", "mean"),
         label_smoothing=as_label_smoothing(keywords.get("label_smoothing", 0.0)),
-        temperature=_as_number(keywords.get("temperature", 1.0), "temperature", float, _("a finite number above 0")),
+        temperature=_as_number(keywords.get("temperature", 1.0), "temperature", float, N_("a finite number above 0")),
     )
 
 
 def _as_tensor(data: Any, name: str, *, fractions: torch.dtype, integers: torch.dtype | None = None) -> Tensor:
     """A copy on the CPU: tensors as they are, fractions in lists and integers anywhere else in these dtypes."""
+    if _is_plain(data):
+        copied: Tensor = data.clone()
+        return copied
     try:
         # an inference tensor could not take part in backward(); a copy made outside inference mode can
         with torch.inference_mode(False):
@@ -138,7 +156,19 @@ def _as_tensor(data: Any, name: str, *, fractions: torch.dtype, integers: torch.
         ) from error
 
 
+def _is_plain(data: Any) -> bool:
+    """Whether `clone` gives what a Problem keeps, as of most tensors."""
+    return (
+        type(data) is Tensor
+        and data.is_cpu
+        and data.layout == torch.strided
+        and not (data.requires_grad or data.is_nested or torch.is_inference_mode_enabled())
+    )
+
+
 def _as_number(value: Any, name: str, convert: Any, expected: str) -> Any:
+    if type(value) is (int if convert is operator.index else float):
+        return value
     try:
         if isinstance(value, str | bytes) or (isinstance(value, bool) and convert is operator.index):
             raise TypeError
@@ -147,8 +177,8 @@ def _as_number(value: Any, name: str, convert: Any, expected: str) -> Any:
         raise InvalidProblem(
             name.replace("_", "-"),
             _("{name} is {value}").format(name=name, value=_shown(value)),
-            expected,
-            _("Pass {expected}.").format(expected=expected),
+            _(expected),
+            _("Pass {expected}.").format(expected=_(expected)),
         ) from error
 
 

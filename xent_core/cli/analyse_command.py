@@ -1,6 +1,6 @@
 """python -m xent_core analyse: which rows, classes and pairs of a file of logits carry the gradient.
 
-It shows a progress bar; Ctrl-C ends it with the result of the rows read so far.
+It shows a progress bar; Ctrl-C and SIGTERM end it with the result of what has been done, and exit code 130 or 143.
 """
 
 from __future__ import annotations
@@ -8,31 +8,42 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from types import FrameType
+from typing import TextIO
 
 from xent_core.cli.column_options import add_columns
+from xent_core.cli.terminal import complain
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
-from xent_core.dump.formats import InvalidDump
+from xent_core.dump.input_files import input_files
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import (
     SHOWN_SUSPECTS,
     report_html,
     wrong_labels_words,
 )
+from xent_core.dump.scores_table import UnwrittenScores
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
+from xent_core.outputs import checked_output, partial_name, written_whole
 from xent_core.problem import REDUCTIONS
 
 BAR_WIDTH = 24
 SECONDS_BETWEEN = 0.2
 SHOWN_MISTAKES = 3
+INPUTS = (
+    *("logits", "target", "features", "sample_weight", "ids", "class_names"),
+    *("classes", "target_column", "text", "image"),
+)
+REPORT_SUFFIXES = (".html", ".htm")
+
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
     parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
     parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
+    parser.add_argument(
+        "--force", action="store_true", help=_("let --scores and --report replace a file that is none of ours")
+    )
     parser.add_argument(
         "--rank-by",
         choices=RANKINGS,
@@ -71,69 +85,106 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cluster", metavar="ADDRESS", help=_("count on the workers of a Dask scheduler"))
 
 
-def run(arguments: argparse.Namespace) -> str:
-    """The summary as text or JSON; writes the scores and the report. Raises: InvalidDump."""
-    report = None if arguments.report is None else Path(arguments.report)
-    if report is not None and not report.parent.is_dir():
-        raise InvalidDump(
-            "report-path",
-            _("the folder of {path} does not exist").format(path=report),
-            _("an existing folder"),
-            _("Make it, or choose another path."),
-        )
+def run(arguments: argparse.Namespace) -> tuple[str, int]:
+    """The summary as text or JSON; writes the scores and the report. Raises: InvalidDump, InvalidOutput.
+
+    The exit code is 0; 2 if a file could not be written; 130 after Ctrl-C and 143 after SIGTERM, whose result is
+    that of what had been done.
+    """
+    report = _report_path(arguments)
+    failures: list[OSError] = []
     with _ProgressAndInterrupt(sys.stderr) as progress:
-        summary = analyse(
-            arguments.logits,
-            arguments.target,
-            weight=arguments.weight,
-            ignore_index=arguments.ignore_index,
-            reduction=arguments.reduction,
-            label_smoothing=arguments.label_smoothing,
-            temperature=arguments.temperature,
-            features=arguments.features,
-            sample_weight=arguments.sample_weight,
-            ids=arguments.ids,
-            class_names=arguments.class_names,
-            logits_are=arguments.logits_are,
-            classes=arguments.classes,
-            target_column=arguments.target_column,
-            text=arguments.text,
-            image=arguments.image,
-            show=arguments.show,
-            no_header=arguments.no_header,
-            labels_are=arguments.labels_are,
-            scores=arguments.scores,
-            rank_by=arguments.rank_by,
-            shown_suspects=0 if report is None else SHOWN_SUSPECTS,
-            fit_temperature=not arguments.no_temperature,
-            batch_rows=arguments.batch_rows,
-            device=arguments.device,
-            cluster=arguments.cluster,
-            progress=progress,
-        )
-    if not summary.complete:
-        stopped = _("Stopped: the result is of the first {rows} of {total} rows.").format(
-            rows=summary.rows, total=summary.total_rows
-        )
-        sys.stderr.write(stopped + "\n")
-    if report is not None:
-        _write_whole(report, report_html(summary, title=Path(str(arguments.logits)).name))
-    return summary.as_json() if arguments.json else summary_text(summary)
+        try:
+            summary = _analysed(arguments, 0 if report is None else SHOWN_SUSPECTS, progress)
+        except UnwrittenScores as error:
+            summary = error.summary
+            failures.append(error)
+        if summary.stopped is not None:
+            complain(_stopped_words(summary))
+        if report is not None:
+            failures += _write_report(summary, report, title=Path(str(arguments.logits)).name)
+    for failure in failures:
+        complain(_unwritten_words(failure))
+    text = summary.as_json() if arguments.json else summary_text(summary)
+    return text, progress.exit_code or (2 if failures else 0)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """The file appears whole or not at all. Raises: OSError."""
-    partial = path.with_name(path.name + ".partial")
+def _analysed(arguments: argparse.Namespace, shown_suspects: int, progress: Callable[[Progress], bool]) -> DumpSummary:
+    return analyse(
+        arguments.logits,
+        arguments.target,
+        weight=arguments.weight,
+        ignore_index=arguments.ignore_index,
+        reduction=arguments.reduction,
+        label_smoothing=arguments.label_smoothing,
+        temperature=arguments.temperature,
+        features=arguments.features,
+        sample_weight=arguments.sample_weight,
+        ids=arguments.ids,
+        class_names=arguments.class_names,
+        logits_are=arguments.logits_are,
+        classes=arguments.classes,
+        target_column=arguments.target_column,
+        text=arguments.text,
+        image=arguments.image,
+        show=arguments.show,
+        no_header=arguments.no_header,
+        labels_are=arguments.labels_are,
+        scores=arguments.scores,
+        overwrite=arguments.force,
+        rank_by=arguments.rank_by,
+        shown_suspects=shown_suspects,
+        fit_temperature=not arguments.no_temperature,
+        batch_rows=arguments.batch_rows,
+        device=arguments.device,
+        cluster=arguments.cluster,
+        progress=progress,
+    )
+
+
+def _report_path(arguments: argparse.Namespace) -> Path | None:
+    """Where the report goes. Raises: InvalidOutput."""
+    if arguments.report is None:
+        return None
+    inputs = input_files(getattr(arguments, name) for name in INPUTS)
+    return checked_output(arguments.report, "--report", REPORT_SUFFIXES, inputs=inputs, force=arguments.force)
+
+
+def _write_report(summary: DumpSummary, path: Path, *, title: str) -> list[OSError]:
+    """The report; of a run that was stopped under another name. Gives the error if the disk is full."""
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        with written_whole(path if summary.stopped is None else partial_name(path)) as file:
+            file.write_text(report_html(summary, title=title), encoding="utf-8")
+    except OSError as error:
+        return [error]
+    return []
+
+
+def partial_words(summary: DumpSummary) -> list[str]:
+    """What is missing of a result that somebody stopped."""
+    if summary.stopped is None:
+        return []
+    if summary.stopped == "temperature":
+        return [_("without the best temperature")]
+    return [_("the first {rows} of {total} rows").format(rows=summary.rows, total=summary.total_rows)]
+
+
+def _unwritten_words(error: OSError) -> str:
+    return _("{path} could not be written: {reason}").format(path=error.filename, reason=error.strerror)
+
+
+def _stopped_words(summary: DumpSummary) -> str:
+    if summary.stopped == "temperature":
+        return _("Stopped while the best temperature was looked for: it is missing, all else is of every row.")
+    return _("Stopped: the result is of the first {rows} of {total} rows.").format(
+        rows=summary.rows, total=summary.total_rows
+    )
 
 
 def summary_text(summary: DumpSummary) -> str:
     """The numbers of the whole, one a line."""
     lines = [
+        *((_("partial"), words) for words in partial_words(summary)),
         (_("read"), summary.reading.sentence()),
         (_("rows"), f"{summary.rows}"),
         (_("kept"), f"{summary.kept}"),
@@ -192,38 +243,52 @@ def summary_text(summary: DumpSummary) -> str:
 
 
 class _ProgressAndInterrupt:
-    """Writes a progress bar to a stream; the first Ctrl-C stops after this batch, the second one at once."""
+    """Writes a progress bar to a stream; the first Ctrl-C or SIGTERM stops after this batch, the second one at once.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._stop, self._shown_at = stream, False, 0.0
-        self._before: Any = None
-        self._is_terminal = stream.isatty()
+    Before the first batch there is nothing to keep, and the first one stops at once.
+    """
 
-    def __enter__(self) -> Callable[[Progress], bool]:
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream, self._shown_at, self._began = stream, 0.0, False
+        self._before: dict[int, Handler] = {}
+        self._is_terminal = stream is not None and stream.isatty()
+        self.exit_code = 0
+
+    def __enter__(self) -> _ProgressAndInterrupt:
         with contextlib.suppress(ValueError):  # not the main thread: whoever runs it stops it in a way of its own
-            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
-        return self._tell_progress
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+        return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-        if self._shown_at and self._is_terminal:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._shown_at and self._is_terminal and self._stream is not None:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
 
-    def _on_interrupt(self, _number: int, _frame: object) -> None:
-        self._stop = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if self.exit_code or not self._began:
+            raise SystemExit(128 + number)
+        self.exit_code = 128 + number
 
-    def _tell_progress(self, progress: Progress) -> bool:
+    def __call__(self, progress: Progress) -> bool:
+        self._began = True
+        if self._stream is not None:
+            self._show(progress, self._stream)
+        return self.exit_code != 0
+
+    def _show(self, progress: Progress, stream: TextIO) -> None:
         now = time.monotonic()
         # a log gets a line every ten seconds, a terminal a bar that moves
         if now - self._shown_at >= (SECONDS_BETWEEN if self._is_terminal else 50 * SECONDS_BETWEEN):
             self._shown_at = now
             text = bar(progress)
-            self._stream.write(f"\r{text}\x1b[K" if self._is_terminal else f"{text}\n")
-            self._stream.flush()
-        return self._stop
+            if self._is_terminal:
+                # a line that wraps could not be wiped
+                text = f"\r{text[: max(shutil.get_terminal_size().columns - 1, 1)]}\x1b[K"
+            stream.write(text if self._is_terminal else f"{text}\n")
+            stream.flush()
 
 
 def bar(progress: Progress) -> str:

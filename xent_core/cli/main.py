@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from xent_core.cli import analyse_command, doctor_command, problem_commands
+from xent_core.cli.terminal import program_name
 from xent_core.columns import options_of
 from xent_core.language import N_, _
 
@@ -55,7 +56,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or what the command says, or 2 for input that cannot be read."""
     parser = argparse.ArgumentParser(
-        prog="python -m xent_core", description=_("Softmax cross-entropy and its gradient, in a terminal.")
+        prog=program_name(), description=_("Softmax cross-entropy and its gradient, in a terminal.")
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
@@ -67,20 +68,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _cleaned_up_when_ended() -> Iterator[None]:
-    """SIGTERM ends the command as an error does, so that its temporary files are removed."""
+    """Ctrl-C and SIGTERM end the command as an error does, so that its temporary files are removed."""
 
     def end(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
     try:
-        before = signal.signal(signal.SIGTERM, end)
+        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread: whoever runs it ends it in a way of its own
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(arguments: argparse.Namespace, program: str, given: list[str]) -> int:

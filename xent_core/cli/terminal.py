@@ -1,9 +1,11 @@
-"""Text for a terminal: an Evaluation as aligned tables, findings of the doctor as paragraphs."""
+"""Text for a terminal: an Evaluation as aligned tables, findings of the doctor as paragraphs, what went wrong."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor
 
@@ -13,6 +15,17 @@ from xent_core.doctor.findings import Finding
 from xent_core.language import _, ngettext
 
 MAX_ROWS_SHOWN = 1_000
+
+
+def program_name() -> str:
+    """What the user typed to run this: xent, or python -m xent_core."""
+    return "xent" if Path(sys.argv[0]).stem == "xent" else "python -m xent_core"
+
+
+def complain(words: str) -> None:
+    """One line on stderr, if there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{program_name()}: {words}\n")
 
 
 def evaluation_text(document: Document) -> str:

@@ -13,6 +13,7 @@ from xent_core.dump.histogram import Histogram
 from xent_core.dump.ranking import RANKINGS, Suspects
 from xent_core.dump.readers import Batch, Dump, open_dump
 from xent_core.dump.scores import Scores, score
+from xent_core.dump.scores_table import UnwrittenScores
 from xent_core.dump.selection import Choice, Selection, select
 from xent_core.dump.statistics import ClassGroups, LorenzCurve, Statistics
 from xent_core.dump.summary import DumpSummary
@@ -44,6 +45,7 @@ __all__ = [
     "ShownExample",
     "Statistics",
     "Suspects",
+    "UnwrittenScores",
     "WrongLabels",
     "analyse",
     "natural_order",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -15,12 +16,13 @@ import torch
 from xent_core.dump.cluster import Cluster
 from xent_core.dump.examples import Examples
 from xent_core.dump.formats import DumpLimits, InvalidDump
+from xent_core.dump.input_files import input_files
 from xent_core.dump.label_model import LabelCounts, LabelModel, usual_gaps
 from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
 from xent_core.dump.scores import Scores, kept_rows, score
-from xent_core.dump.scores_table import ScoresFile
+from xent_core.dump.scores_table import ScoresFile, UnwrittenScores, scores_path
 from xent_core.dump.statistics import Computed, Statistics
 from xent_core.dump.summary import DumpSummary
 from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature
@@ -28,6 +30,7 @@ from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossKeywords, LossOptions
 from xent_core.validation import as_loss_options, check_options
+from xent_core.values import Value
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Progress:
 
     Attributes:
       stage: "labels" while a large dump is read for what is known of its classes; "rows" while it is counted;
-        "temperature" while it is read again for that.
+        "temperature" while that is looked for, first in a sample and then in the whole.
       rows, total_rows: of this stage; the later passes of the temperature start anew.
       seconds: since the stage began.
       summary: gives the summary of the rows so far.
@@ -46,7 +49,12 @@ class Progress:
     rows: int
     total_rows: int
     seconds: float
-    summary: Callable[[], DumpSummary]
+    summary: Callable[[], DumpSummary] = field(compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # elsewhere the rows go no further, so that the summary is the one of now
+        known = partial(_itself, self.summary())
+        return Progress, (self.stage, self.rows, self.total_rows, self.seconds, known)
 
     @property
     def rate(self) -> float:
@@ -57,6 +65,10 @@ class Progress:
     def seconds_left(self) -> float:
         """At this rate."""
         return (self.total_rows - self.rows) / self.rate if self.rows else math.nan
+
+
+def _itself(summary: DumpSummary) -> DumpSummary:
+    return summary
 
 
 ProgressCallback = Callable[[Progress], object]
@@ -80,6 +92,7 @@ def analyse(
     no_header: bool = False,
     labels_are: str | None = None,
     scores: Any = None,
+    overwrite: bool = False,
     rank_by: str | None = None,
     shown_suspects: int = 0,
     fit_temperature: bool = True,
@@ -98,7 +111,9 @@ def analyse(
       classes, target_column, text, image, show, no_header, labels_are: as in `open_dump`.
       options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
-      scores: a .parquet or .csv file for the table of scores of the kept rows.
+      scores: a .parquet or .csv file for the table of scores of the kept rows; if the pass is stopped, those of its
+        first rows lie beside it, in `NAME.partial.parquet`. `scores` of the summary says where.
+      overwrite: whether `scores` may replace a file that is no earlier table of scores; one that is read, never.
       rank_by: what the suspects and the ranks in the table go by: "suspicion", that is, how likely the label is wrong;
         "margin", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the largest first.
         By default the suspicion, and the margin for more than 2^22 (about 4 million) logits. So large a dump is read
@@ -114,7 +129,8 @@ def analyse(
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
       keywords: weight, ignore_index, reduction, label_smoothing and temperature, as in Problem, in place of options.
 
-    Raises: InvalidDump for whatever cannot be read or used.
+    Raises: InvalidDump for whatever cannot be read or used; UnwrittenScores, an OSError with the summary in it, where
+      the table of scores does not fit the disk.
     It is called as in `analyse("logits.npy", "target.npy").accuracy`.
     """
     options = _options(options, keywords)
@@ -135,6 +151,10 @@ def analyse(
             _("an integer above 0"),
             _("Leave it out."),
         )
+    table = None
+    if scores is not None:
+        sources = (logits, target, features, sample_weight, ids, class_names, classes, target_column, text, image)
+        table = scores_path(scores, input_files(sources), overwrite=overwrite)
     with open_dump(
         logits,
         target,
@@ -159,13 +179,17 @@ def analyse(
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device, rank_by)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
         try:
-            summary = _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
+            analysis = _Analysis(dump, work, runner, progress)
+            summary = analysis.run(table, fit_temperature)
         finally:
             runner.close()
-        if not (shown_suspects and dump.reading.shows_examples):
-            return summary
-        rows = summary.suspects.row[:shown_suspects].tolist()
-        return replace(summary, shown=tuple(Examples(dump).show(rows)))
+        if shown_suspects and dump.reading.shows_examples and summary.stopped is None:
+            rows = summary.suspects.row[:shown_suspects].tolist()
+            summary = replace(summary, shown=tuple(Examples(dump).show(rows)))
+        if analysis.unwritten is not None:
+            failure = analysis.unwritten
+            raise UnwrittenScores(failure.errno, failure.strerror or "", str(table), summary)
+        return summary
 
 
 def _options(options: LossOptions | None, keywords: LossKeywords) -> LossOptions:
@@ -207,9 +231,11 @@ class _Analysis:
     def __init__(self, dump: Dump, work: Work, runner: Runner, progress: ProgressCallback | None) -> None:
         self._dump, self._work, self._runner, self._progress = dump, work, runner, progress
         self._label_counts: LabelCounts | None = None
+        self._scores: Path | None = None
+        self.unwritten: OSError | None = None
         self._looks_for_wrong_labels = work.rank_by == "suspicion" or _fits_sample(dump)
 
-    def run(self, scores: Any, fit_temperature: bool) -> DumpSummary:
+    def run(self, scores: Path | None, fit_temperature: bool) -> DumpSummary:
         """The summary; the table of scores is finished before the temperature is looked for."""
         table = None if scores is None else ScoresFile(scores, self._work.rank_by)
         try:
@@ -218,12 +244,14 @@ class _Analysis:
             if table is not None:
                 table.close()
         summary = self._summary(statistics, seconds)
-        if not (fit_temperature and summary.complete and summary.kept):
+        if not summary.complete:
+            return replace(summary, stopped="rows")
+        if not (fit_temperature and summary.kept):
             return summary
         try:
             best = self._best_temperature(summary)
         except Stopped:
-            return summary
+            return replace(summary, stopped="temperature")
         return self._summary(statistics, summary.seconds, best)
 
     def _counted(self, table: ScoresFile | None) -> tuple[Statistics, float]:
@@ -239,7 +267,9 @@ class _Analysis:
 
         statistics = self._runner.statistics(self._dump, work, None if table is None else table.write, on_progress)
         if table is not None:
-            table.finish(statistics.wrong_labels())
+            complete = int(statistics.sums.rows) == self._dump.rows
+            self._scores = table.finish(statistics.wrong_labels(), complete=complete)
+            self.unwritten = table.failure
         return statistics, time.perf_counter() - started
 
     @cached_property
@@ -280,7 +310,7 @@ class _Analysis:
             started = time.perf_counter()
             return self._runner.slope(dump, work, beta, on_progress)
 
-        return best_temperature(self._sample, work.options, None if _fits_sample(dump) else everything)
+        return best_temperature(self._sample, work.options, None if _fits_sample(dump) else everything, on_progress)
 
     def _tell_progress(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
         if self._progress is None:
@@ -305,6 +335,7 @@ class _Analysis:
             dtype=dump.dtype,
             options=options,
             seconds=seconds,
+            scores=self._scores,
             best=best,
             noise_matrix=None if matrix is None else matrix.cpu().numpy(),
             cleanlab_noise_matrix=statistics.cleanlab_noise_matrix(),
@@ -342,7 +373,7 @@ def scores_of_rows(dump: Dump, rows: list[int], options: LossOptions) -> Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class PairDetail:
+class PairDetail(Value):
     """One block of the matrices by single classes, read from the dump again; made by `pair_detail`.
 
     Attributes:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.values import Value
+
 BINS = 15
 CELLS = 2 * BINS + 1  # every edge by itself, and what lies between two
 NORMAL_QUANTILE = 1.645  # of 90 % intervals
@@ -25,7 +27,7 @@ _FIRST_DOUBT = (1023 - 53) * 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
+class Reliability(Value):
     """Confidence against accuracy in equal bins (0, 1/15], …, (14/15, 1] of the confidence.
 
     Attributes:
@@ -49,8 +51,8 @@ class Reliability:
         return np.linspace(0, 1, BINS + 1)
 
 
-@dataclass(frozen=True)
-class CalibrationError:
+@dataclass(frozen=True, eq=False)
+class CalibrationError(Value):
     """The mean gap between what is said and what is right, by one way of making bins.
 
     Attributes:
@@ -80,8 +82,8 @@ ERRORS = (
 )
 
 
-@dataclass(frozen=True)
-class BrierScore:
+@dataclass(frozen=True, eq=False)
+class BrierScore(Value):
     """The mean of Σ_k (p_k − y_k)², and its parts, over 15 equal bins [a, b) of every class's probability.
 
     score = reliability − resolution + uncertainty + within_variance − within_covariance
@@ -128,7 +130,7 @@ VERDICTS = ("over-confident", "under-confident", "uneven", "calibrated", "unknow
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Value):
     """What a dump says of a model's calibration; made by `calibration_of`.
 
     Attributes:
@@ -170,7 +172,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassProbabilities:
+class ClassProbabilities(Value):
     """What calibration asks of the probabilities of a batch; of the rows in which all are finite.
 
     Attributes:

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from xent_core.dump.wrong_labels import WrongLabels
+from xent_core.values import Value
 
 SUSPECTS = 1_000
 _LEAST = -float(np.finfo(np.float64).max)  # −∞ comes after NaN
@@ -32,7 +33,7 @@ SMALLEST_FIRST = ("margin",)
 
 
 @dataclass(frozen=True, eq=False)
-class Suspects:
+class Suspects(Value):
     """The first rows of the ranking, by default the largest suspicion; columns of equal length, and NumPy arrays.
 
     Attributes: the same as in Scores; all but the integers float64.

@@ -20,6 +20,7 @@ from xent_core.language import _
 from xent_core.loss_options import LossOptions
 from xent_core.probability_tolerances import SUM_TOLERANCE_TO_ASK
 from xent_core.validation import violations
+from xent_core.values import Value
 
 LOGITS_ARE = ("logits", "probabilities")
 LABELS_AT_A_TIME = 2**19
@@ -32,7 +33,7 @@ MOST_TOLERANCE_TO_ASK = 0.2  # of a sum, however few the decimals and many the c
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class Batch(Value):
     """Some rows of a dump, in its order.
 
     Attributes:

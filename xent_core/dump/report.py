@@ -19,6 +19,7 @@ from xent_core.dump.calibration_words import (
 from xent_core.dump.examples import shown_text
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
+from xent_core.outputs import GENERATOR
 
 SHOWN_SUSPECTS = 100
 SHOWN_PAIRS = 40
@@ -65,9 +66,11 @@ def report_html(summary: DumpSummary, *, title: str) -> str:
             "p",
             _("Stopped early: the first {rows} of {total} rows.").format(rows=summary.rows, total=summary.total_rows),
         )
+    elif summary.stopped is not None:
+        partial = _tag("p", _("Stopped early: the best temperature is missing, all else is of every row."))
     head = (
         '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"{_tag('title', title)}<style>{_STYLE}</style></head><body>"
+        f'<meta name="generator" content="{GENERATOR}">{_tag("title", title)}<style>{_STYLE}</style></head><body>'
     )
     return head + _tag("h1", title) + partial + "".join(parts) + "</body></html>\n"
 

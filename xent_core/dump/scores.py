@@ -14,10 +14,11 @@ from xent_core.dump.formats import InvalidDump
 from xent_core.dump.label_model import NO_PREDICTION, LabelModel, largest_class
 from xent_core.dump.readers import Batch
 from xent_core.loss_options import LossOptions
+from xent_core.values import Value
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class Scores(Value):
     r"""What the kept rows of one batch say; made by `score`. Every field has shape (n,) unless it says otherwise.
 
     With v = s_i·w ⊙ y' the effective target, s_i the sample's weight and S_i = Σ_c v_ic:

@@ -16,6 +16,7 @@ from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, ranking_k
 from xent_core.dump.scores_table import ROWS_PER_GROUP
 from xent_core.dump.statistics import ClassGroups
 from xent_core.language import _
+from xent_core.values import Value
 
 Range = tuple[float, float]
 RANGES = ("loss", "grad_norm", "margin")
@@ -43,7 +44,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(Value):
     """What the chosen rows say; made by `select`.
 
     Each picture is of the rows that all the other parts of the choice leave,

@@ -28,13 +28,14 @@ from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, probabili
 from xent_core.dump.scores import Scores
 from xent_core.dump.wrong_labels import SUSPICION_BINS, WrongLabels, suspicion_bins, wrong_labels
 from xent_core.loss_options import LossOptions
+from xent_core.values import Value
 
 MAX_MATRIX_CLASSES = 2_000
 GROUPS_AIMED_AT = 1_000
 
 
 @dataclass(frozen=True, eq=False)
-class LorenzCurve:
+class LorenzCurve(Value):
     """Which share of the gradient the largest examples carry: Σ of the largest norms over Σ of all.
 
     Attributes:
@@ -51,7 +52,7 @@ class LorenzCurve:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassGroups:
+class ClassGroups(Value):
     """Which classes share a row and a column of the matrices: `size` consecutive ones, or each its own.
 
     Attributes:
@@ -389,7 +390,7 @@ class Statistics:
 
 
 @dataclass(frozen=True, eq=False)
-class Computed:
+class Computed(Value):
     """What `Statistics.compute` gives; the attributes are those of DumpSummary, which explains them."""
 
     rows: int

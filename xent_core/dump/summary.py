@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,14 @@ class DumpSummary(Computed):
       rank_by: what the ranking goes by.
       looked_for_wrong_labels: whether what is known of the classes was; of a large dump only if asked.
       complete: whether every row was read.
+      stopped: the stage at which somebody ended it, "rows" or "temperature"; None if it came to its end.
       total_rows: of the dump.
       classes, class_names, dtype: of the logits.
       reading: which columns or arrays were read as what.
       options: of the loss.
       seconds: what reading and counting took, without the temperature.
       best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
+      scores: where the table of scores lies, or None.
       shown: the first suspects as a person looks at them, as many as `analyse` was asked to show.
       noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where fewer than 8 rows are predicted k,
         None if it is not known, as beyond 2000 classes.
@@ -75,6 +78,8 @@ class DumpSummary(Computed):
     best: BestTemperature | None
     noise_matrix: np.ndarray | None
     cleanlab_noise_matrix: np.ndarray | None
+    stopped: str | None = None
+    scores: Path | None = None
     shown: tuple[ShownExample, ...] = ()
 
     @property
@@ -125,6 +130,7 @@ class DumpSummary(Computed):
             "kept": self.kept,
             "classes": self.classes,
             "complete": self.complete,
+            "stopped": self.stopped,
             "total_rows": self.total_rows,
             "dtype": self.dtype,
             "loss": self.loss,

@@ -13,6 +13,7 @@ from torch import Tensor
 from xent_core.dump.readers import Batch
 from xent_core.dump.scores import kept_rows, label_weight
 from xent_core.loss_options import LossOptions
+from xent_core.values import Value
 
 LOWEST, HIGHEST = 0.01, 100.0
 # Newton's step at this size leaves an error of about its square; 1 % was asked for
@@ -43,8 +44,8 @@ class Slope:
         )
 
 
-@dataclass(frozen=True)
-class BestTemperature:
+@dataclass(frozen=True, eq=False)
+class BestTemperature(Value):
     """Where the loss is least.
 
     Attributes:
@@ -105,19 +106,27 @@ def _moments(probs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def best_temperature(
-    sample: Batch, options: LossOptions, everything: Callable[[float], Slope] | None
+    sample: Batch,
+    options: LossOptions,
+    everything: Callable[[float], Slope] | None,
+    on_progress: Callable[[int], None] = lambda rows: None,
 ) -> BestTemperature:
     """Minimises the loss, first over a sample in memory, then over the whole dump from there.
 
     Args:
       sample: some rows of the dump, or all of them.
       everything: the sums over the whole dump at β, which reads it once; None if the sample is the whole.
+      on_progress: is told how many rows of the sample have been summed; to end the search, it raises.
     """
 
     pieces = _pieces(sample)
 
     def of_sample(beta: float) -> Slope:
-        return sum((slope_of(piece, options, beta) for piece in pieces), Slope())
+        total, rows = Slope(), 0
+        for piece in pieces:
+            total, rows = total + slope_of(piece, options, beta), rows + len(piece.rows)
+            on_progress(rows)
+        return total
 
     beta = 1 / options.temperature
     # the loss is convex in β, so that its ends say whether it falls throughout; near 0 Newton's method would stall

@@ -103,6 +103,11 @@ class DumpAnalysis:
     def _scores(self) -> Path:
         return Path(self._folder.name) / "scores.parquet"
 
+    @property
+    def _written_scores(self) -> Path:
+        """The table, or that of the first rows if the run was stopped."""
+        return self.summary.scores or self._scores
+
     def _analyse(self, job: Job[DumpSummary]) -> DumpSummary:
         request = self.request
         summary = analyse(
@@ -137,13 +142,13 @@ class DumpAnalysis:
     def selection(self, choice: Choice, rank_by: str) -> Selection:
         """What these of its rows say, the suspects in this order."""
         if self._selection is None or self._selection[0] != (choice, rank_by):
-            found = select(self._scores, choice, self.summary.groups, rank_by=rank_by)
+            found = select(self._written_scores, choice, self.summary.groups, rank_by=rank_by)
             self._selection = (choice, rank_by), found
         return self._selection[1]
 
     def first_rows(self, choice: Choice, rank_by: str, count: int) -> Selection:
         """The selection with so many suspects, for a file."""
-        return select(self._scores, choice, self.summary.groups, first=count, rank_by=rank_by)
+        return select(self._written_scores, choice, self.summary.groups, first=count, rank_by=rank_by)
 
     @property
     def size_bytes(self) -> int:
@@ -182,7 +187,7 @@ class DumpAnalysis:
 
     def find_rows(self, rows: Collection[int], ids: Collection[str] = ()) -> FoundRows:
         """Labels and names of these rows out of the table of scores."""
-        return find_rows(self._scores, rows, ids)
+        return find_rows(self._written_scores, rows, ids)
 
     def effect(self, decisions: Decisions) -> Effect:
         """What the decisions change. Raises: InvalidDump, OSError."""

@@ -38,10 +38,6 @@ class InvalidDump(InvalidInput):
         super().__init__(came, expected, fix)
         self.code, self.answers = code, tuple(answers)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # it travels between processes
-        return InvalidDump, (self.code, self.came, self.expected, self.fix, self.answers)
-
 
 def shards_differ(names: Sequence[str], kinds: Sequence[Hashable], holding: Sequence[str]) -> InvalidDump:
     """The complaint about files that are no parts of one dump; of two kinds equally frequent the first is right.
