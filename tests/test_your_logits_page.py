@@ -404,6 +404,29 @@ def test_a_table_of_many_classes_keeps_the_loss() -> None:
     assert MAX_WIDE_ROWS == 32
 
 
+def test_rows_with_probabilities_as_labels_go_on_the_table_as_they_are() -> None:
+    logits, _target = draw(12, 4)
+    probs = np.random.default_rng(1).dirichlet(np.ones(4), 12)
+    summary = analyse(logits, probs, temperature=2.0)
+
+    with open_dump(logits, probs) as dump:
+        sheet, is_cut = sheet_of_rows(dump, list(range(12)), summary)
+        detail = row_detail(dump, 3, summary)
+
+    problem = sheet.to_problem()
+    shown = F.cross_entropy(problem.logits / problem.temperature, problem.target)
+    others = F.cross_entropy(torch.tensor(logits) / 2, torch.tensor(probs), reduction="none")[np.arange(12) != 3]
+    assert not is_cut
+    assert float(shown) == pytest.approx(summary.loss, rel=1e-6)
+    assert detail.whole_dropped == pytest.approx(float(others.mean()))
+    assert float(detail.scores.target_prob) == probs[3].max()
+    with (
+        open_dump(np.tile(logits, 30), np.tile(probs / 30, 30)) as wide,
+        pytest.raises(InvalidSheet, match="120 classes"),
+    ):
+        sheet_of_rows(wide, [0], analyse(np.tile(logits, 30), np.tile(probs / 30, 30), fit_temperature=False))
+
+
 def test_files_of_the_server_are_not_offered_to_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XENT_PUBLIC", "1")
     public = open_page().button_group(key="dump_source").options

@@ -44,6 +44,10 @@ ROLES = {
         "given_label",
         "gt",
         "targs",
+        "soft_labels",
+        "soft_label",
+        "soft_targets",
+        "soft_target",
     ),
     "features": ("features", "feature", "embeddings", "hidden", "h"),
     "sample_weight": ("sample_weight", "sample_weights"),
@@ -141,6 +145,11 @@ class Reading:
         """Whether an example is more than its name and its numbers."""
         shown = (self.text, self.text_file, self.image, self.image_file, *self.shown)
         return any(name is not None for name in shown)
+
+    @property
+    def columns_of_numbers(self) -> tuple[str, ...]:
+        """Those that hold a number for each class: of the logits, and of labels with a column for each class."""
+        return self.classes if len(self.target) < 2 else (*self.classes, *self.target)
 
     @property
     def label(self) -> str | None:

@@ -20,7 +20,7 @@ from xent_core.dump.folders import files_of_folder, natural_order
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.formats.checks import shards_differ
 from xent_core.dump.formats.table_columns import KEY_MARK
-from xent_core.dump.labels import as_indices
+from xent_core.dump.labels import labels_of
 from xent_core.dump.parts import (
     by_role,
     check_companion,
@@ -146,7 +146,7 @@ def gather(
     width = scores.shape[-1]
     names = _checked_names(class_names or reading.class_names or _names_beside(opened[0]), width)
     is_ours = reading.classes[0].startswith(MARK)
-    target = as_indices(
+    labels = labels_of(
         target,
         scores,
         names,
@@ -154,8 +154,12 @@ def gather(
         numbers=reading.class_names or names,
         labels_are="indices" if is_ours else source.labels_are,
     )
-    check_target_shape(scores, target)
-    rows = {"logits": scores.as_rows(1), "target": target.as_rows(0)}
+    check_target_shape(scores, labels.indices)
+    rows = {"logits": scores.as_rows(1), "target": labels.indices.as_rows(0)}
+    if labels.probs is not None:
+        rows["target_probs"] = labels.probs.as_rows(1)
+    if labels.note is not None:
+        reading = replace(reading, notes=(*reading.notes, labels.note))
     for role in COMPANIONS:
         part = found[role]
         if part is not None and role == "image":

@@ -264,7 +264,7 @@ class Statistics:
         sums.class_bin_rows += rows
         sums.class_bin_prob += prob
         sums.class_bin_correct += right
-        sums.brier += scores.el2n[found.certain].double().square().sum()
+        sums.brier += scores.brier[found.certain].sum()
         sums.own_prob += scores.prob[found.certain].double().sum()
         if found.kept is None:
             self.kept_probabilities.parts = None
