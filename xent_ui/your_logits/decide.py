@@ -285,7 +285,14 @@ def _take_files(analysis: DumpAnalysis, files: Kept[Any]) -> None:
 def _matched(analysis: DumpAnalysis, decisions: Decisions) -> Match:
     rows, ids = {one.row for one in decisions}, {one.id for one in decisions if one.id}
     known = analysis.find_rows(rows, ids)
-    return match(decisions, rows_of_ids=known.rows_of_ids, labels=known.labels, classes=analysis.summary.classes)
+    return match(
+        decisions,
+        rows_of_ids=known.rows_of_ids,
+        labels=known.labels,
+        classes=analysis.summary.classes,
+        repeated=known.repeated,
+        ids=known.ids,
+    )
 
 
 def _said_of(found: Match, count: int, disputed: int) -> str:
@@ -308,6 +315,7 @@ def _said_of(found: Match, count: int, disputed: int) -> str:
         parts.append(words.format(count=found.by_row))
     reasons = (
         (found.missing, _("the row is not in this dump, or is ignored")),
+        (found.ambiguous, _("several rows have its name, or an earlier decision is about its row")),
         (found.other_label, _("the row has another label here than was decided about")),
         (found.no_class, _("this dump does not have the new class")),
     )
@@ -404,15 +412,14 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
     if not len(changing):
         st.caption(_("Nothing yet: only a relabelled or dropped row does."))
         return
-    if not is_quick and session.kept(EFFECT_OF) != changing:
-        st.button(
-            _("Count it"),
-            icon=":material/calculate:",
-            help=_("Reads these rows of the dump again."),
-            key="decide_count",
-            on_click=session.keep,
-            args=(EFFECT_OF, changing),
-        )
+    if not is_quick and not job_progress.is_asked_for(
+        changing,
+        EFFECT_OF,
+        _("Count it"),
+        icon=":material/calculate:",
+        help=_("Reads these rows of the dump again."),
+        key="decide_count",
+    ):
         return
     try:
         # a packed file is read from its beginning
