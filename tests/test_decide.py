@@ -147,6 +147,7 @@ def test_files_of_one_name_are_told_apart_and_one_that_comes_again_is_the_same()
     desk = joined_by(Desk("d", decisions=Decisions((one(1, "keep"),))), named)
     assert told_apart(desk, [("decisions.csv", second)]) == {"decisions.csv (2)": second}
     assert list(told_apart(desk, [("decisions.csv", Decisions((one(1, "keep"),)))])) == ["decisions.csv (3)"]
+    assert list(told_apart(resolved(desk, {1}, None), [("decisions.csv", second)])) == ["decisions.csv"]
 
 
 def test_the_opinions_of_more_files_than_one_can_look_at_are_refused() -> None:
