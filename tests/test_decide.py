@@ -1,5 +1,6 @@
 """Decide on the page: what the browser sends is checked, files of decisions are joined, disputes are resolved."""
 
+import io
 from decimal import Decimal
 from typing import Any
 
@@ -146,6 +147,7 @@ def test_files_of_one_name_are_told_apart_and_one_that_comes_again_is_the_same()
     desk = joined_by(Desk("d", decisions=Decisions((one(1, "keep"),))), named)
     assert told_apart(desk, [("decisions.csv", second)]) == {"decisions.csv (2)": second}
     assert list(told_apart(desk, [("decisions.csv", Decisions((one(1, "keep"),)))])) == ["decisions.csv (3)"]
+    assert list(told_apart(resolved(desk, {1}, None), [("decisions.csv", second)])) == ["decisions.csv"]
 
 
 def test_the_opinions_of_more_files_than_one_can_look_at_are_refused() -> None:
@@ -262,6 +264,23 @@ def test_three_people_differ_and_each_is_shown_by_the_name_of_the_file() -> None
     desk = app.session_state["dump_desk"]
     assert {found.row: found.decision for found in desk.decisions} == {3: "unsure", 5: "drop", 7: "keep"}
     assert not desk.disputes
+
+
+def test_a_name_that_several_rows_have_is_said_to_be_ambiguous_and_not_to_be_missing() -> None:
+    chance = np.random.default_rng(0)
+    held = io.BytesIO()
+    np.savez(held, logits=chance.normal(size=(6, 3)), target=np.zeros(6, np.int64), ids=np.array(list("aabcde")))
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    app.file_uploader[0].upload("dump.npz", held.getvalue())
+    app = run(app)
+    entries = (Decision(4, "a", 0, None, "drop", TIME), Decision(0, "z", 0, None, "drop", TIME))
+    app = upload(app, ("theirs.csv", to_csv(Decisions(entries)).encode()))
+
+    assert "0 of 2 decisions taken." in said(app)
+    assert "1 left out, since several rows have its name, or an earlier decision is about its row: a." in said(app)
+    assert "1 left out, since the row is not in this dump, or is ignored: z." in said(app)
 
 
 def test_a_page_of_cards_is_sent_and_never_all() -> None:

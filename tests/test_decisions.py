@@ -207,6 +207,28 @@ def test_rows_are_found_in_the_table_of_scores_and_a_name_that_stands_twice_is_n
     assert 2 not in found.labels
     assert found.ids[1] == "b"
     assert found.rows_of_ids == {"a": 0}
+    assert found.repeated == {"twice"}
+    assert set(found.labels) == {0, 1, 3}, "what is kept grows with the rows that share a name"
+
+
+def test_a_name_of_several_rows_is_ambiguous_unless_the_number_of_the_row_tells_which() -> None:
+    decisions = Decisions((relabel(3, 1, 2, "twice"), relabel(7, 1, 2, "twice"), relabel(9, 1, 2, "gone")))
+    found = match(
+        decisions, rows_of_ids={}, labels={3: 1, 4: 1, 7: 1}, classes=9, repeated={"twice"}, ids={3: "twice", 7: "b"}
+    )
+
+    assert [one.row for one in found.decisions] == [3]
+    assert [one.row for one in found.ambiguous] == [7]
+    assert [one.row for one in found.missing] == [9]
+
+
+def test_of_two_decisions_that_come_to_one_row_the_second_is_ambiguous() -> None:
+    decisions = Decisions((relabel(3, 1, 2, "a"), drop(5, 1)))
+    found = match(decisions, rows_of_ids={"a": 5}, labels={5: 1}, classes=9)
+
+    assert [one.says for one in found.decisions] == [("relabel", 2)]
+    assert found.ambiguous == (drop(5, 1),)
+    assert not found.missing
 
 
 def oracle(z: torch.Tensor, y: torch.Tensor, options: dict[str, Any]) -> tuple[float, float, np.ndarray]:

@@ -155,7 +155,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "tests/test_decide.py": (
         "what a message of the browser does to the desk is seen on the page",
-        ("xent_ui/your_logits/desk.py",),
+        ("xent_ui/your_logits/desk.py", "xent_ui/your_logits/merging.py"),
     ),
     "tests/browser/test_decide.py": (
         "code that runs in a browser",

@@ -153,6 +153,9 @@ def test_another_class_is_looked_at_by_keys_and_decided_by_enter_alone(
     assert [(one["decision"], one["new"]) for one in saved(page, 2)] == [("relabel", str(chosen)), ("keep", "")]
 
     choosing(gallery, 2).focus()  # which fills it
+    page.keyboard.press("ArrowDown")
+    choosing(gallery, 2).dispatch_event("pointerdown")  # the list opens: what was looked at can be chosen there
+    expect(choosing(gallery, 2)).to_have_value("")
     choosing(gallery, 2).select_option(str(suspects.suggested[2]))  # by mouse: what is clicked is meant
     expect(done(gallery)).to_have_text("3 of 1000 decided")
     expect(gallery.locator(".card").nth(2)).to_be_focused()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,35 +16,26 @@ from xent_core.dump import DumpSummary, InvalidDump, Suspects
 from xent_core.dump.decisions import (
     MAX_DECISIONS,
     SNIPPETS,
-    Decision,
     Decisions,
-    Dispute,
     FoundRows,
-    InvalidDecisions,
-    Match,
     Whole,
-    decisions_from_file,
-    match,
     snippet,
-    to_csv,
-    to_json,
 )
-from xent_core.dump.decisions.decision_files import MAX_FILE_BYTES
 from xent_core.dump.examples import shown_text
 from xent_core.dump.ranking import SUSPECTS
 from xent_ui.state import session
-from xent_ui.state.kept import Kept
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, _, difference, markdown_escaped, ngettext, number
+from xent_ui.text import MINUS, _, difference, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.segments import segmented_choice
+from xent_ui.your_logits import merging
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_of
-from xent_ui.your_logits.desk import Desk, fingerprint, joined_by, open_disputes, resolved, taken, told_apart
+from xent_ui.your_logits.desk import Desk, fingerprint, taken
 from xent_ui.your_logits.gallery import CARDS_ID, PAGE_CARDS, gallery
+from xent_ui.your_logits.shown_examples import MAX_NAME, cards_of, class_name
 from xent_ui.your_logits.state import (
     CARDS,
-    DECISION_FILES_OPENED,
     DECISION_FILES_SAID,
     DESK,
     EFFECT_OF,
@@ -57,13 +47,9 @@ from xent_ui.your_logits.state import (
 )
 
 LISTED_CLASSES = 2_000  # more are chosen by their number
-MAX_NAME = 80  # characters of a class or an example on a card
 QUICK_SECONDS = 1.0  # what was counted within it is counted again at each decision
 LEAST_SHARE = 1e-4
-SHOWN_DISPUTES = 10
-DISPUTE_PICTURE = 48  # pixels
 SHOWN_SHARES = 12
-UPLOAD_MB = MAX_FILE_BYTES // 2**20
 
 
 def decide(analysis: DumpAnalysis) -> None:
@@ -96,9 +82,9 @@ def _decide(analysis: DumpAnalysis) -> None:
         "fresh": desk.is_fresh,
         "entries": [[one.row, one.decision, one.new, one.time] for one in desk.start],
         "rows": _rows(summary, suspects, found.rank.tolist()),
-        "names": [_class(summary, c) for c in range(summary.classes)]
+        "names": [class_name(summary, c) for c in range(summary.classes)]
         if listed
-        else {str(c): _class(summary, c) for c in sorted(mentioned)},
+        else {str(c): class_name(summary, c) for c in sorted(mentioned)},
         "all_names": listed,
         "classes": summary.classes,
         "most": MAX_DECISIONS,
@@ -106,15 +92,15 @@ def _decide(analysis: DumpAnalysis) -> None:
     gallery(
         data,
         answer={"generation": desk.generation, "sequence": desk.sequence},
-        cards=_cards(analysis, wanted),
+        cards=cards_of(analysis, wanted),
         on_decided=partial(_take, analysis),
         on_page=partial(_take_page, desk.dump),
         on_asked=partial(_look_at, desk.dump, summary.rows),
     )
-    _disputes(analysis, desk)
+    merging.disputes(analysis, desk)
     with st.container(horizontal=True, vertical_alignment="center", key="decide_files"):
-        _downloads(desk)
-        _open_files(analysis)
+        merging.downloads(desk)
+        merging.open_files(analysis)
     for text in session.kept(DECISION_FILES_SAID):
         st.markdown(markdown_escaped(text))
     if len(desk.decisions):
@@ -133,10 +119,6 @@ def _desk(summary: DumpSummary) -> Desk:
         session.keep(CARDS, ())
         session.keep(DECISION_FILES_SAID, ())
     return desk
-
-
-def _class(summary: DumpSummary, index: int) -> str:
-    return shown_text(summary.name_of(index), MAX_NAME)
 
 
 def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> list[list[Any]]:
@@ -161,25 +143,6 @@ def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> lis
 def _percent(share: float) -> str:
     """A probability for a card, to a hundredth of a percent; the whole story has all digits."""
     return "< 0.01 %" if 0 < share < LEAST_SHARE else f"{100 * share:.2f} %"
-
-
-def _cards(analysis: DumpAnalysis, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Pictures and texts of these rows, if the dump has any."""
-    if not rows or not analysis.summary.reading.shows_examples:
-        return {row: {} for row in rows}
-    try:
-        size = 0 if analysis.has_shown(rows) else analysis.size_bytes
-        work = partial(analysis.show, rows)
-        examples = job_progress.run_and_wait(work, size_bytes=size, reads_upload=size > 0)
-    except (InvalidDump, OSError) as error:
-        st.error(_("The examples cannot be read again: {error}").format(error=markdown_escaped(str(error))))
-        return {row: {} for row in rows}
-    cards = {}
-    for one in examples:
-        image = "" if one.image is None else f"data:image/png;base64,{b64encode(one.image).decode()}"
-        written = [*([one.text] if one.text else []), *(f"{name}: {value}" for name, value in one.columns.items())]
-        cards[one.row] = {"image": image, "text": " · ".join(written), "problem": one.problem}
-    return cards
 
 
 def _take(analysis: DumpAnalysis) -> None:
@@ -220,181 +183,6 @@ def _look_at(dump: str, rows: int) -> None:
         st.rerun()  # all of the page: the story lies outside the fragment
 
 
-def _downloads(desk: Desk) -> None:
-    count = len(desk.decisions)
-    for kind, write, mime in (("CSV", to_csv, "text/csv"), ("JSON", to_json, "application/json")):
-        st.download_button(
-            _("Save as {kind} ({count})").format(count=count, kind=kind),
-            partial(_file_of, write, desk.decisions),
-            file_name=f"decisions.{kind.lower()}",
-            mime=mime,
-            icon=":material/download:",
-            on_click="ignore",
-            disabled=not count,
-            key=f"decisions_{kind.lower()}",
-        )
-
-
-def _file_of(write: Callable[[Decisions], str], decisions: Decisions) -> bytes:
-    """A lone surrogate, which no file can hold, becomes what one can read."""
-    return write(decisions).encode("utf-8", "backslashreplace")
-
-
-def _open_files(analysis: DumpAnalysis) -> None:
-    with st.popover(_("Open or merge decisions"), icon=":material/merge:"):
-        files = Kept[Any](f"decision_files_{session.kept(DECISION_FILES_OPENED)}", None)
-        st.file_uploader(
-            _("Files of decisions, yours or another person's: CSV, JSON"),
-            type=["csv", "json"],
-            max_upload_size=UPLOAD_MB,
-            accept_multiple_files=True,
-            key=files.name,
-            on_change=partial(_take_files, analysis, files),
-            help=_("Matched by the names of the rows, else by their numbers. Where people differ, you choose."),
-        )
-
-
-def _take_files(analysis: DumpAnalysis, files: Kept[Any]) -> None:
-    """Joins the decisions of the files with what is decided; a file that cannot be read changes nothing."""
-    desk = session.kept(DESK)
-    if desk is None:
-        return
-    said: list[str] = []
-    read: list[tuple[str, Match, int]] = []
-    for file in session.kept(files) or ():
-        name = shown_text(file.name, MAX_NAME)
-        try:
-            decisions = decisions_from_file(file.getvalue())
-            read.append((name, _matched(analysis, decisions), len(decisions)))
-        except InvalidDecisions as error:
-            said.append(f"{name}: {error}")
-    named = told_apart(desk, [(name, found.decisions) for name, found, _count in read])
-    try:
-        desk = joined_by(desk, named)
-    except InvalidDecisions as error:
-        said.append(f"{', '.join(named)}: {error}")
-    else:
-        disputes = open_disputes(desk)
-        for name, (_name, found, count) in zip(named, read, strict=True):
-            said.append(f"{name}: {_said_of(found, count, sum(name in one.others for one in disputes))}")
-    session.keep(DESK, desk)
-    session.keep(DECISION_FILES_SAID, tuple(said))
-    session.keep(DECISION_FILES_OPENED, session.kept(DECISION_FILES_OPENED) + 1)
-
-
-def _matched(analysis: DumpAnalysis, decisions: Decisions) -> Match:
-    rows, ids = {one.row for one in decisions}, {one.id for one in decisions if one.id}
-    known = analysis.find_rows(rows, ids)
-    return match(decisions, rows_of_ids=known.rows_of_ids, labels=known.labels, classes=analysis.summary.classes)
-
-
-def _said_of(found: Match, count: int, disputed: int) -> str:
-    """What became of the decisions of a file, each kind that was left out with its first row."""
-    taken_words = ngettext("{count} of {all} decision taken.", "{count} of {all} decisions taken.", count)
-    parts = [taken_words.format(count=len(found.decisions) - disputed, all=count)]
-    if disputed:
-        words = ngettext(
-            "{count} differs from yours or from another file's: choose below the cards.",
-            "{count} differ from yours or from another file's: choose below the cards.",
-            disputed,
-        )
-        parts.append(words.format(count=disputed))
-    if found.by_row:
-        words = ngettext(
-            "{count} was matched by the number of the row.",
-            "{count} were matched by the number of the row.",
-            found.by_row,
-        )
-        parts.append(words.format(count=found.by_row))
-    reasons = (
-        (found.missing, _("the row is not in this dump, or is ignored")),
-        (found.other_label, _("the row has another label here than was decided about")),
-        (found.no_class, _("this dump does not have the new class")),
-    )
-    for left_out, reason in reasons:
-        if left_out:
-            words = ngettext(
-                "{count} left out, since {reason}: {first}.",
-                "{count} left out, since {reason}; the first of them: {first}.",
-                len(left_out),
-            )
-            first = shown_text(left_out[0].id, MAX_NAME) or _("row {row}").format(row=left_out[0].row)
-            parts.append(words.format(count=len(left_out), reason=reason, first=first))
-    return " ".join(parts)
-
-
-def _disputes(analysis: DumpAnalysis, desk: Desk) -> None:
-    """The rows on which not all say the same, with what each says, and the choice between them."""
-    disputes = open_disputes(desk)
-    if not disputes:
-        return
-    with st.container(border=True, key="decide_disputes"):
-        words = ngettext(
-            "The decisions about {count} row differ. Until you choose, yours stands.",
-            "The decisions about {count} rows differ. Until you choose, yours stands.",
-            len(disputes),
-        )
-        st.markdown(f"**{words.format(count=len(disputes))}**")
-        every = {one.row for one in disputes}
-        with st.container(horizontal=True):
-            st.button(_("All mine"), key="disputes_mine", on_click=_resolve, args=(every, None))
-            for place, name in enumerate(desk.files):
-                count = sum(name in one.others for one in disputes)
-                if count:
-                    st.button(
-                        markdown_escaped(_("All of {name} ({count})").format(name=name, count=count)),
-                        key=f"disputes_file_{place}",
-                        on_click=_resolve,
-                        args=(every, name),
-                    )
-        shown = disputes[:SHOWN_DISPUTES]
-        cards = _cards(analysis, [one.row for one in shown])
-        for one in shown:
-            _dispute(one, desk, analysis.summary, cards[one.row])
-        if len(disputes) > SHOWN_DISPUTES:
-            st.caption(_("The first {count} are shown.").format(count=SHOWN_DISPUTES))
-
-
-def _dispute(dispute: Dispute, desk: Desk, summary: DumpSummary, card: dict[str, Any]) -> None:
-    """A row on which not all say the same: what it is, and a button for each opinion."""
-    row = dispute.row
-    opinions: list[tuple[str, str | None, str, Decision | None]] = [("mine", None, _("mine"), dispute.mine)]
-    places = {name: place for place, name in enumerate(desk.files)}
-    opinions += [(f"file_{places[name]}", name, name, one) for name, one in dispute.others.items()]
-    label = next(one.old for *_rest, one in opinions if one is not None)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if card.get("image"):
-            st.image(card["image"], width=DISPUTE_PICTURE, alt=_("Picture of row {row}").format(row=row))
-        words = _("row {row}, label {label}:").format(row=row, label=_class(summary, label))
-        if card.get("text"):
-            words = f"{card['text']} · {words}"
-        st.markdown(markdown_escaped(words), width="content")
-        for key, name, who, decision in opinions:
-            said = _("undecided") if decision is None else _words_of(decision, summary)
-            st.button(
-                markdown_escaped(f"{who}: {said}"),
-                key=f"dispute_{row}_{key}",
-                on_click=_resolve,
-                args=({row}, name),
-            )
-
-
-def _resolve(rows: set[int], name: str | None) -> None:
-    desk = session.kept(DESK)
-    if desk is None:
-        return
-    try:
-        session.keep(DESK, resolved(desk, rows, name))
-    except InvalidDecisions as error:
-        session.keep(DECISION_FILES_SAID, (str(error),))
-
-
-def _words_of(decision: Decision, summary: DumpSummary) -> str:
-    if decision.new is not None:
-        return _("relabel as {name}").format(name=_class(summary, decision.new))
-    return {"keep": _("keep"), "drop": _("drop"), "unsure": _("unsure")}[decision.decision]
-
-
 def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
     """Loss, accuracy and gradient shares, before and after; of a large dump when it is asked for."""
     summary = analysis.summary
@@ -404,15 +192,14 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
     if not len(changing):
         st.caption(_("Nothing yet: only a relabelled or dropped row does."))
         return
-    if not is_quick and session.kept(EFFECT_OF) != changing:
-        st.button(
-            _("Count it"),
-            icon=":material/calculate:",
-            help=_("Reads these rows of the dump again."),
-            key="decide_count",
-            on_click=session.keep,
-            args=(EFFECT_OF, changing),
-        )
+    if not is_quick and not job_progress.is_asked_for(
+        changing,
+        EFFECT_OF,
+        _("Count it"),
+        icon=":material/calculate:",
+        help=_("Reads these rows of the dump again."),
+        key="decide_count",
+    ):
         return
     try:
         # a packed file is read from its beginning
@@ -478,7 +265,7 @@ def _shares(summary: DumpSummary, before: Whole, after: Whole) -> None:
         st.dataframe(
             pd.DataFrame(
                 {
-                    _("label"): [_class(summary, c) for c in most],
+                    _("label"): [class_name(summary, c) for c in most],
                     _("before, %"): 100 * before.class_share[most],
                     _("after, %"): 100 * after.class_share[most],
                 }

@@ -147,9 +147,11 @@ def resolved(desk: Desk, rows: Collection[int], name: str | None) -> Desk:
     meant = [one for one in desk.disputes if one.row in rows and (name is None or name in one.others)]
     chosen = {one.row for one in meant}
     left = tuple(one for one in desk.disputes if one.row not in chosen)
-    if name is None:
-        return replace(desk, disputes=left)
-    return put(desk, desk.decisions.having(one.others[name] for one in meant), left)
+    still = {other for dispute in left for other in dispute.others}
+    files = {other: decisions for other, decisions in desk.files.items() if other in still}
+    if name is not None:
+        desk = put(desk, desk.decisions.having(one.others[name] for one in meant))
+    return replace(desk, disputes=left, files=files)
 
 
 def put(desk: Desk, decisions: Decisions, disputes: tuple[Dispute, ...] = ()) -> Desk:

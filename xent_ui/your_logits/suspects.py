@@ -158,13 +158,13 @@ def _how_many(analysis: DumpAnalysis) -> None:
         st.caption(
             _("Wrong labels were not looked for, since that reads a dump of more than 4 million logits once more.")
         )
-        st.button(
+        job_progress.is_asked_for(
+            analysis.request.identity,
+            LOOK_FOR_WRONG_LABELS,
             _("Look for wrong labels"),
             icon=":material/search:",
             help=_("Counts the dump anew, and ranks by an estimate of how likely each label is wrong."),
             key="dump_look_for_wrong",
-            on_click=session.keep,
-            args=(LOOK_FOR_WRONG_LABELS, analysis.request.identity),
         )
         return
     explained = _(

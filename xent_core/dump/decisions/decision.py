@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from xent_core.language import _
 
@@ -155,10 +156,12 @@ class Match:
 
     Attributes:
       decisions: those that fit, with the rows of this dump.
-      missing: those whose id, or row, the dump does not have, or which share a row with an earlier one.
+      missing: those whose id, or row, the dump does not have.
       other_label: those whose row has another label here than the one that was decided about.
       no_class: those that name a class which the dump does not have.
       by_row: how many of those that fit were found by the number of their row, since they have no id.
+      ambiguous: those whose id several rows have, unless the row of that number is one of them; and those that share
+        a row with an earlier one.
     """
 
     decisions: Decisions
@@ -166,10 +169,17 @@ class Match:
     other_label: tuple[Decision, ...]
     no_class: tuple[Decision, ...]
     by_row: int
+    ambiguous: tuple[Decision, ...] = ()
 
 
 def match(
-    decisions: Decisions, *, rows_of_ids: Mapping[str, int] | None, labels: Mapping[int, int], classes: int
+    decisions: Decisions,
+    *,
+    rows_of_ids: Mapping[str, int] | None,
+    labels: Mapping[int, int],
+    classes: int,
+    repeated: Collection[str] = (),
+    ids: Mapping[int, str] = MappingProxyType({}),
 ) -> Match:
     """To which rows of a dump the decisions belong: by id, or else by the number of the row.
 
@@ -178,16 +188,22 @@ def match(
         None for a dump without ids.
       labels: of the rows that are kept, at least of those that may be meant.
       classes: C of the dump.
+      repeated: which of these ids several rows of the dump have.
+      ids: of the rows whose numbers the decisions name.
     """
     found: dict[int, Decision] = {}
     missing: list[Decision] = []
     other_label: list[Decision] = []
     no_class: list[Decision] = []
+    ambiguous: list[Decision] = []
     by_row = 0
     for one in decisions:
-        names_itself = bool(one.id) and rows_of_ids is not None
-        row = rows_of_ids.get(one.id) if names_itself and rows_of_ids is not None else one.row
-        if row is None or row not in labels or row in found:
+        by_id = rows_of_ids if one.id else None
+        is_repeated = by_id is not None and one.id in repeated
+        row = one.row if by_id is None or is_repeated else by_id.get(one.id)
+        if (is_repeated and ids.get(one.row) != one.id) or row in found:
+            ambiguous.append(one)
+        elif row is None or row not in labels:
             missing.append(one)
         elif one.new is not None and one.new >= classes:
             no_class.append(one)
@@ -195,5 +211,12 @@ def match(
             other_label.append(one)
         else:
             found[row] = Decision(row, one.id, one.old, one.new, one.decision, one.time)
-            by_row += not names_itself
-    return Match(Decisions(tuple(found.values())), tuple(missing), tuple(other_label), tuple(no_class), by_row)
+            by_row += by_id is None
+    return Match(
+        Decisions(tuple(found.values())),
+        tuple(missing),
+        tuple(other_label),
+        tuple(no_class),
+        by_row,
+        tuple(ambiguous),
+    )

@@ -406,10 +406,7 @@ class Gallery {
     const other = this.data.all_names ? this.select(row) : this.numberField()
     other.onkeydown = event => this.keyInOther(event, row(), other)
     other.oninput = () => (other.pending ||= other.localName === "input")
-    other.onblur = () => {
-      other.pending = false
-      other.value = this.newLabel(row())
-    }
+    other.onblur = () => this.leave(other, row())
     part(".other").append(other, Object.assign(document.createElement("p"), { textContent: words.other_keys }))
     this.find(".cards").append(card)
     return { card, part, other }
@@ -431,7 +428,7 @@ class Gallery {
       select.value = value
     }
     select.addEventListener("pointerdown", () => {
-      select.pending = false
+      this.leave(select, row())
       fill()
     })
     select.addEventListener("focus", fill)
@@ -455,11 +452,17 @@ class Gallery {
       event.preventDefault() // it would open the list
       if (this.take(row, other)) this.goOn()
     } else if (event.key === "Escape") {
-      other.pending = false
+      this.leave(other, row)
       this.say("")
       this.goTo(this.at)
-    } else if (!event.altKey && !event.ctrlKey && !event.metaKey) other.pending = !opens
-    else if (opens) other.pending = false
+    } else if (opens) this.leave(other, row)
+    else if (!event.altKey && !event.ctrlKey && !event.metaKey) other.pending = true
+  }
+
+  // What was only looked at is forgotten: whoever chooses it in the open list changes the value, and that is heard.
+  leave(other, row) {
+    other.pending = false
+    other.value = this.newLabel(row)
   }
 
   drawCard({ card, part, other }, row, place) {
