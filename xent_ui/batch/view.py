@@ -104,7 +104,7 @@ def frame(evaluation: Evaluation, sheet: Sheet, *, asked: int, changed: bool) ->
                 ),
                 bound=bound,
                 outlines=outlines,
-                hover=hover_texts(evaluation, sheet, quantity),
+                hover=hover_texts(evaluation, sheet, quantity, decimals()),
                 decimals=decimals(),
             )
             for quantity, (values, scale, bound, name) in quantities.items()
