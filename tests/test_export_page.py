@@ -1,6 +1,8 @@
 """The export page through AppTest: programs, files, pictures, and what is taken from a file."""
 
 import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -41,6 +43,26 @@ def test_the_script_is_that_of_the_table(preset: str) -> None:
 
     assert to_script(PRESETS[preset].problem).strip() in [code.value for code in at.code]
     assert len(at.get("download_button")) >= 6
+
+
+def test_files_are_made_in_a_thread_that_knows_of_no_visit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the decimals of the visit, and without a look at it: Streamlit would log that there is none."""
+    works: dict[str, Callable[[], str | bytes]] = {}
+    monkeypatch.setattr("streamlit.download_button", lambda label, work, **_options: works.update({label: work}))
+    missing = list[str]()  # the threads that looked for a visit
+    monkeypatch.setattr(
+        "streamlit.runtime.scriptrunner_utils.script_run_context._LOGGER.warning",
+        lambda _words, thread: missing.append(thread),
+    )
+    at = open_export(preset="worked-batch")
+    at.session_state["decimals"] = 2
+    run(at)
+    with ThreadPoolExecutor(1, thread_name_prefix="download") as thread:
+        made = {label: thread.submit(work).result() for label, work in works.items()}
+
+    assert ">1.41<" in made["The whole screen as HTML"]
+    assert len(made) >= 6
+    assert not [name for name in missing if name.startswith("download")]
 
 
 @pytest.mark.parametrize(

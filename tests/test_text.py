@@ -3,6 +3,8 @@
 import gettext
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from decimal import Decimal
 
 import pytest
@@ -13,6 +15,7 @@ from xent_ui.text import (
     WORD_JOINER,
     _,
     difference,
+    in_this_language,
     latex,
     markdown_escaped,
     number,
@@ -147,3 +150,16 @@ def test_a_catalogue_translates() -> None:
         assert _("Undo") == "Zurück"
     finally:
         use_language("en")
+
+
+def test_work_for_another_thread_speaks_the_language_of_this_one() -> None:
+    class Loud(gettext.NullTranslations):
+        def gettext(self, message: str) -> str:
+            return message.upper()
+
+    def asked() -> list[str]:
+        use_catalogue(Loud())
+        with ThreadPoolExecutor(1) as thread:
+            return [thread.submit(work).result() for work in (in_this_language(lambda: _("row")), lambda: _("row"))]
+
+    assert copy_context().run(asked) == ["ROW", "row"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import TypeVar
 
 from xent_core.language import N_, _, ngettext, use_catalogue, use_language
 
@@ -14,6 +16,7 @@ __all__ = [
     "WORD_JOINER",
     "_",
     "difference",
+    "in_this_language",
     "latex",
     "markdown_escaped",
     "ngettext",
@@ -26,8 +29,16 @@ __all__ = [
     "use_language",
 ]
 
+T = TypeVar("T")
+
 MINUS = "−"
 WORD_JOINER = "\u2060"
+
+
+def in_this_language(work: Callable[[], T]) -> Callable[[], T]:
+    """The same work for another thread to do, its sentences in the language of this one."""
+    context = copy_context()
+    return lambda: context.copy().run(work)
 
 
 def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:

@@ -32,7 +32,7 @@ from xent_ui.state import session
 from xent_ui.state.link import link_to
 from xent_ui.state.sheet import InvalidSheet, Sheet, number_text, sheet_of
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number
+from xent_ui.text import _, in_this_language, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.formulas import hover_texts
 from xent_ui.widgets.matrices import target_cells
@@ -75,9 +75,11 @@ def files(sheet: Sheet, evaluation: Evaluation) -> None:
     st.caption(
         _("JSON, NPZ and safetensors hold everything: numbers bit for bit, options and names. CSV has no options.")
     )
+    # asked for here: a file is made in a thread that knows of no visit
+    link, digits = _link_back(sheet), decimals()
     _download(
         _("The whole screen as HTML"),
-        lambda: html_page(evaluation, sheet, link=_link_back(sheet), decimals=decimals()),
+        lambda: html_page(evaluation, sheet, link=link, decimals=digits),
         "html",
         "text/html",
     )
@@ -94,7 +96,7 @@ def _link_back(sheet: Sheet) -> str:
 def _download(label: str, data: Callable[[], str | bytes], kind: str, mime: str, *, name: str = NAME) -> None:
     st.download_button(
         label,
-        data,
+        in_this_language(data),
         file_name=f"{name}.{kind}",
         mime=mime,
         icon=":material/download:",
@@ -123,7 +125,7 @@ def pictures(sheet: Sheet, evaluation: Evaluation) -> None:
                     sheet,
                     quantity,
                     outlines=target_cells(evaluation),
-                    hover=hover_texts(evaluation, sheet, quantity),
+                    hover=hover_texts(evaluation, sheet, quantity, decimals()),
                     decimals=decimals(),
                 ),
                 theme=None,
