@@ -6,7 +6,7 @@ from xent_ui.doctor import lookup, pitfalls, state, view
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
 
-st.subheader(_("What is wrong with my loss?"), anchor=False)
+st.title(_("What is wrong with my loss?"), anchor=False)
 with st.container(key="symptom"):
     lookup.symptom_lookup()
 source = view.source_chooser()

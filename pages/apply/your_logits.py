@@ -6,7 +6,7 @@ from xent_ui.shell import tab_storage
 from xent_ui.text import _
 from xent_ui.your_logits import decide, distributions, pairs, suspects, view
 
-st.subheader(_("Which examples carry the gradient of your model?"), anchor=False)
+st.title(_("Which examples carry the gradient of your model?"), anchor=False)
 st.markdown(_("Its logits and labels in; its gradient budget, suspects, confusions and calibration out."))
 with st.container(key="source"):
     request = view.dump_and_loss()

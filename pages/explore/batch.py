@@ -15,7 +15,7 @@ from xent_ui.widgets import formulas, pinned_settings
 
 title, tools = layout.title_and_tools()
 with title:
-    st.subheader(_("Softmax cross-entropy of a batch"), anchor=False)
+    st.title(_("Softmax cross-entropy of a batch"), anchor=False)
 option_row = st.container(key="options")
 
 

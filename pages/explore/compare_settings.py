@@ -8,7 +8,7 @@ from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.text import _
 
-st.subheader(_("Two settings, one batch"), anchor=False)
+st.title(_("Two settings, one batch"), anchor=False)
 with st.container(key="examples"):
     examples.example_buttons()
 shown = view.view_chooser()

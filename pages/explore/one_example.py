@@ -10,7 +10,7 @@ from xent_ui.text import _
 from xent_ui.widgets import row_chooser
 
 title, source = st.columns([1.4, 1], vertical_alignment="bottom")
-title.subheader(_("One example, live"), anchor=False)
+title.title(_("One example, live"), anchor=False)
 sheet = session.visit().sheet
 with source:
     view.source_chooser(sheet)

@@ -9,7 +9,7 @@ from xent_ui.state import session
 from xent_ui.table import options
 from xent_ui.text import _
 
-st.subheader(_("One loss, many ways to write it"), anchor=False)
+st.title(_("One loss, many ways to write it"), anchor=False)
 first = st.container(key="advice")
 with st.container(key="options"):
     options.folded_option_bar(_("Preset and options"))

@@ -11,7 +11,7 @@ from xent_ui.text import _
 from xent_ui.widgets import row_chooser
 
 title, row = st.columns([3, 1], vertical_alignment="bottom")
-title.subheader(_("The loss of one row, step by step"), anchor=False)
+title.title(_("The loss of one row, step by step"), anchor=False)
 sheet = session.visit().sheet
 with row:
     row_chooser.row_chooser(sheet)
