@@ -78,7 +78,7 @@ def test_a_page_speaks_the_language_of_a_catalogue(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(text, "use_language", lambda _locale: language.use_language("de"))
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
 
-    assert at.subheader[0].value == "Softmax-Kreuzentropie eines Stapels"
+    assert at.title[0].value == "Softmax-Kreuzentropie eines Stapels"
 
 
 def is_translated(word: str) -> bool:
@@ -116,7 +116,7 @@ def test_every_word_of_a_page_passes_through_the_catalogue(page: str) -> None:
     kinds = ("button", "selectbox", "number_input", "slider", "select_slider", "metric", "text_area", "text_input")
     kinds += ("expander", "checkbox", "toggle", "radio")
     words = [element.label for kind in kinds for element in getattr(at, kind)]
-    prose = (*at.subheader, *at.markdown, *at.caption, *at.info, *at.warning, *at.error, *at.success)
+    prose = (*at.title, *at.markdown, *at.caption, *at.info, *at.warning, *at.error, *at.success)
     words += [element.value for element in prose]
 
     assert not at.exception

@@ -7,7 +7,7 @@ from xent_ui.doctor import lookup, pitfalls, state, view
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
 
-st.subheader(
+st.title(
     _("What is wrong with my loss?"),
     anchor=False,
     help=glossary.explained("loss", "nats"),

@@ -7,7 +7,7 @@ from xent_ui.shell import tab_storage
 from xent_ui.text import _
 from xent_ui.your_logits import decide, distributions, noise, pairs, suspects, view
 
-st.subheader(
+st.title(
     _("Which examples carry the gradient of your model?"),
     anchor=False,
     help=glossary.explained("probability", "temperature", "nats", "accuracy", "gradient norm"),

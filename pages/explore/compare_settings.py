@@ -9,7 +9,7 @@ from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.text import _
 
-st.subheader(
+st.title(
     _("Two settings, one batch"),
     anchor=False,
     help=glossary.explained("smoothing", "temperature", "rows", "gradient", "pull"),

@@ -10,7 +10,7 @@ from xent_ui.state import session
 from xent_ui.table import options
 from xent_ui.text import _
 
-st.subheader(
+st.title(
     _("One loss, many ways to write it"),
     anchor=False,
     help=glossary.explained("logit", "probability", "target"),

@@ -187,11 +187,11 @@ def _preview(document: Document) -> None:
         for message in _losses(problem):
             st.warning(markdown_escaped(message), icon=":material/compress:")
         st.button(_("Open it"), icon=":material/input:", on_click=_open, args=(sheet,), key="import_open")
-        st.caption(_("It replaces the table. Undo on the page Batch brings the former back."))
+        st.caption(_("It replaces the table, which is offered back above."))
 
 
 def _open(sheet: Sheet) -> None:
-    session.open_sheet(sheet)
+    session.open_sheet(sheet, _("The file"))
     st.toast(_("The table is open: {n} rows, {c} classes.").format(n=sheet.num_rows, c=sheet.num_classes))
 
 

@@ -328,7 +328,7 @@ def _open(analysis: DumpAnalysis, rows: list[int], page: str) -> None:
     except (InvalidSheet, InvalidDump, OSError) as error:
         st.error(markdown_escaped(str(error)), icon=":material/error:")
         return
-    session.open_sheet(sheet)
+    session.open_sheet(sheet, _("From Your logits"))
     if is_cut:
         session.refuse(
             _("Of {classes} classes the most probable are shown; the last column stands for all others.").format(
