@@ -346,7 +346,9 @@ _WORDS = {
         symbol="m",
         formula=r"m = \max_j a_j",
         uses=("scaled",),
-        rule=N_("Taken off every class, so it gets minus the sum, which is 0: the shift changes no probability."),
+        rule=N_(
+            "Taken off every class, so it gets minus the sum: 0 but for rounding, as the shift changes no probability."
+        ),
         gradient_formula=_tex(r"<m> = -\sum_j <s_j> = 0"),
         gradient_uses=("shifted",),
     ),

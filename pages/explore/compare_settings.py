@@ -12,7 +12,7 @@ from xent_ui.text import _
 st.title(
     _("Two settings, one batch"),
     anchor=False,
-    help=glossary.explained("smoothing", "temperature", "rows", "gradient", "pull"),
+    help=glossary.explained("smoothing", "temperature", "weight", "rows", "gradient", "pull"),
 )
 with st.container(key="examples"):
     examples.example_buttons()

@@ -231,7 +231,7 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
     values = evaluation.effective_target
     largest = largest_finite(values)
     with picture:
-        st.markdown(f"**{_('effective target')}** v = {formula}")
+        heading(_("effective target"), f"v = {formula}", "row loss", "target sum", "divisor", "temperature")
         one_matrix(
             "effective_target",
             values,
