@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -96,6 +97,35 @@ def test_a_csv_file_opens() -> None:
     at = press(upload("a.csv", to_csv(PROBLEM, **NAMES)), "Open it")
 
     assert torch.equal(sheet(at).to_problem().logits, PROBLEM.logits)
+
+
+def parquet(**columns: object) -> bytes:
+    out = io.BytesIO()
+    pd.DataFrame(columns).to_parquet(out)
+    return out.getvalue()
+
+
+def test_a_file_of_another_program_opens_and_what_was_read_is_said() -> None:
+    logits = np.array([[0.5, 2.0], [1.0, -1.0]])
+    data = parquet(logits=logits.tolist(), label=[1, 0], loss=[0.1, 0.2])
+
+    at = upload("dump.parquet", data)
+    said = [caption.value.replace("\\", "") for caption in at.caption]
+    at = press(at, "Open it")
+
+    assert any("2 classes: logits; label: label; not used: loss" in text for text in said)
+    assert sheet(at).to_problem() == Problem(logits, [1, 0])
+
+
+@pytest.mark.parametrize("public", ["", "1"])
+def test_columns_that_can_be_read_in_two_ways_are_asked_about(monkeypatch: pytest.MonkeyPatch, public: str) -> None:
+    monkeypatch.setenv("XENT_PUBLIC", public)
+    at = upload("dump.parquet", parquet(a_0=[1.5, 2], a_1=[3.5, 4], b_0=[5.5, 6], b_1=[7.5, 8], label=[1, 0]))
+
+    assert "Which is meant?" in at.warning[0].value
+    at = press(press(at, "classes\\: b\\_\\*"), "Open it")
+
+    assert sheet(at).to_problem().logits.tolist() == [[5.5, 7.5], [6.0, 8.0]]
 
 
 def _npz_with_pickle() -> bytes:

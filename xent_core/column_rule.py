@@ -15,9 +15,13 @@ from xent_core.column_names import (
     families_of,
     is_key,
     is_no_class,
+    missing_number,
+    numbered_twice,
+    numbers_of,
     plain_name,
     prefixes_of,
     score_groups,
+    stem_before_number,
     stem_of,
 )
 from xent_core.columns import (
@@ -181,6 +185,14 @@ class _Decision:
         """The columns of one choice; those of a pattern in the order of their numbers, if they have all of them."""
         found = self._matching(choice, role)
         is_pattern = choice not in self._kind and "," not in choice
+        if is_pattern and (twice := numbered_twice(found)) is not None:
+            raise UnclearColumns(
+                _("{choice} stands for {one} and {other}, which give one class two columns").format(
+                    choice=choice[:80], one=repr(twice[0])[:80], other=repr(twice[1])[:80]
+                ),
+                _("one column for each class"),
+                _("Remove one of them, or name the columns between commas."),
+            )
         families = families_of(found) if is_pattern else []
         return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
 
@@ -259,6 +271,8 @@ class _Decision:
             and not (NO_CLASS.fullmatch(plain_name(stem)) and not SCORE_STEMS.fullmatch(stem_of(stem)))
             and plain_name(stem) not in PLAIN["features"] | PLAIN["target"]
         ]
+        stems = {plain_name(stem) for stem, _names in families}
+        self._check_numbers(free, stems)
         if len(families) > 1:
             raise self._unclear([names for _stem, names in families])
         if families:
@@ -271,6 +285,43 @@ class _Decision:
                 self._is_assumed = True
             return names, self._names_of(names, target)
         return self._everything([*free, *texts] if len(free) == 1 else free)
+
+    def _check_numbers(self, free: list[str], stems: set[str]) -> None:
+        """Raises: UnclearColumns where a class is numbered twice, or is missing among columns that are numbered.
+
+        Args: stems: of the columns that are numbered throughout; where there are some, others do not matter.
+        """
+        if stems:
+            names = [name for name in free if plain_name(stem_before_number(name)) in stems]
+        else:
+            names = [name for name in free if not is_no_class(name) or _is_score(name)]
+        if (twice := numbered_twice(names)) is not None:
+            readings = [[name for name in names if name != other] for other in reversed(twice)]
+            answers = [{"classes": pattern_of(reading, self._names)} for reading in readings]
+            raise UnclearColumns(
+                _("{file} has the columns {one} and {other}, which give one class two columns").format(
+                    file=self._file, one=repr(twice[0])[:80], other=repr(twice[1])[:80]
+                ),
+                _("one column for each class"),
+                _("Remove one of them, or say which columns are classes: {choices}.").format(
+                    choices=choices_of(answers)
+                ),
+                answers,
+            )
+        if not stems and (gap := missing_number(names)) is not None:
+            stem, number = gap
+            numbered = [name for name in names if name.startswith(stem) and name[len(stem) :].isdecimal()]
+            answers = [{"classes": pattern_of(numbered, self._names)}]
+            raise UnclearColumns(
+                _("the columns {names} of {file} are numbered, and {missing} is missing").format(
+                    names=few(numbered), file=self._file, missing=f"{stem}{number}"[:80]
+                ),
+                _("a column for each class"),
+                _("Add it; or say that these are all, called by their numbers: {choices}.").format(
+                    choices=choices_of(answers)
+                ),
+                answers,
+            )
 
     def _lists(self) -> list[str]:
         free = [name for name in self._free() if self._kind[name] == "list"]
@@ -358,10 +409,7 @@ class _Decision:
         """Of the classes; none where they are numbered from 0 on."""
         if self._kind[classes[0]] == "list":
             return ()
-        families = families_of(classes)
-        if len(families) == 1 and len(families[0][1]) == len(classes):
-            stem = families[0][0]
-            numbers = [name.removeprefix(stem) for name in classes]
+        if (numbers := numbers_of(classes)) is not None and (_is_score(classes[0]) or families_of(classes)):
             return () if [int(number) for number in numbers] == list(range(len(numbers))) else numbers
         if len(target) == 1 and self._kind[target[0]] == "text":
             labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
@@ -405,6 +453,12 @@ def _in_the_order_of_names(classes: list[str], target: list[str]) -> list[str] |
         return [bare[name] for name in names]
     families = families_of(target)
     return families[0][1] if len(families) == 1 and len(families[0][1]) == len(target) else None
+
+
+def _is_score(name: str) -> bool:
+    """Whether this is a word for a score with a number behind."""
+    stem = stem_before_number(name)
+    return stem != name and SCORE_STEMS.fullmatch(stem_of(stem)) is not None
 
 
 def _common_start(names: list[str]) -> str:

@@ -12,7 +12,9 @@ from xent_core.language import _
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The argument that names a file of arrays, valid or not."""
-    parser.add_argument("file", metavar="FILE", help=_("a .json, .csv, .npz or .safetensors file"))
+    parser.add_argument(
+        "file", metavar="FILE", help=_("a file of logits and labels, as Export writes it or as analyse reads it")
+    )
 
 
 def run(arguments: argparse.Namespace) -> tuple[str, int]:

@@ -69,6 +69,8 @@ def evaluation_text(document: Document) -> str:
             ]
         ),
     ]
+    if document.reading:
+        parts.insert(0, _("read  {reading}").format(reading=document.reading))
     return "\n\n".join(parts) + "\n"
 
 

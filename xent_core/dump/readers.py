@@ -256,6 +256,7 @@ def open_dump(
     labels_are: str | None = None,
     limits: DumpLimits | None = None,
     sandboxed: bool = False,
+    in_sandbox: bool = False,
 ) -> Dump:
     """Opens logits with their labels, and checks everything that can be checked before the logits are read.
 
@@ -284,6 +285,7 @@ def open_dump(
       sandboxed: read open files and uploads in a process with limits on memory and time, as a server for strangers
         must. Then texts for classes, target_column, ids, text and image name columns, and never a file or an address;
         paths of pictures are refused.
+      in_sandbox: this process is such a one already: as above, but it reads itself.
 
     Raises: InvalidDump.
     """
@@ -323,8 +325,11 @@ def open_dump(
     sandbox = SandboxedFiles(limits) if sandboxed else None
     try:
         opener = open_file if sandbox is None else sandbox.open_file
-        parts, names, reading = gather(source, files, limits, opener, is_strangers=sandboxed)
-        folder = None if sandboxed else folder_of_pictures(source, reading)
+        if in_sandbox:
+            opener = partial(open_file, limits=limits)
+        is_strangers = sandboxed or in_sandbox
+        parts, names, reading = gather(source, files, limits, opener, is_strangers=is_strangers)
+        folder = None if is_strangers else folder_of_pictures(source, reading)
         dump = Dump(source, files, parts, names, reading, folder)
         _check_labels(dump, parts["target"], ignore_index)
         if logits_are is None:

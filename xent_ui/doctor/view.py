@@ -122,7 +122,7 @@ def of_paste() -> list[Finding] | None:
 def of_file() -> list[Finding] | None:
     """The findings of a file; None while there is none, or it cannot be read."""
     upload = st.file_uploader(
-        _("Drop or choose a file with logits and labels, valid or not: JSON, CSV, NPZ or safetensors"),
+        _("Drop or choose a file with logits and labels, valid or not: of every kind that Your logits reads, or JSON"),
         max_upload_size=MAX_FILE_BYTES // 2**20,
         key="doctor_file",
     )

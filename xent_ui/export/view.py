@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -23,6 +25,7 @@ from xent_core.codec import (
     to_safetensors,
     to_script,
 )
+from xent_core.columns import ColumnChoices
 from xent_ui.export import figures
 from xent_ui.export.html_page import html_page
 from xent_ui.export.state import FIGURE_FORMAT, READ
@@ -38,6 +41,8 @@ from xent_ui.widgets.formulas import hover_texts
 from xent_ui.widgets.matrices import target_cells
 
 NAME = "cross-entropy"
+MAX_LABEL = 60
+NOTHING_SAID = ColumnChoices()
 PREVIEW_ROWS, PREVIEW_CLASSES = 8, 10
 FIGURE_FORMATS = ("png", "svg")
 
@@ -143,7 +148,7 @@ def pictures(sheet: Sheet, evaluation: Evaluation) -> None:
 def importer() -> None:
     """Take a file, show what is in it, and put it on the table if that is wanted."""
     upload = st.file_uploader(
-        _("Drop or choose a file with logits and labels: JSON, CSV, NPZ or safetensors"),
+        _("Drop or choose a file with logits and labels: of every kind that Your logits reads, or JSON"),
         max_upload_size=MAX_FILE_BYTES // 2**20,
         key="import_file",
         disabled=session.is_locked("tools"),
@@ -153,28 +158,53 @@ def importer() -> None:
         return
     read = session.kept(READ)
     if read is None or read[0] != upload.file_id:
-        work = partial(_read, upload.name, upload.getvalue())
-        read = (upload.file_id, job_progress.run_and_wait(work, size_bytes=upload.size, reads_upload=True))
-        session.keep(READ, read)
-    content = read[1]
-    if isinstance(content, str):
-        with st.container(key="import_error"):
-            st.error(markdown_escaped(content), icon=":material/error:")
-        return
-    _preview(content)
+        read = _read(upload, NOTHING_SAID)
+    _file_id, choices, content = read
+    if isinstance(content, Document):
+        _preview(content)
+    else:
+        _refusal(content, upload, choices)
 
 
-def _read(name: str, data: bytes) -> Document | str:
+def _read(upload: Any, choices: ColumnChoices) -> tuple[str, ColumnChoices, Document | InvalidFile]:
+    """The file, read by a job; kept for the next runs."""
+    work = partial(_content, upload.name, upload.getvalue(), choices)
+    content = job_progress.run_and_wait(work, size_bytes=upload.size, reads_upload=True)
+    read = (upload.file_id, choices, content)
+    session.keep(READ, read)
+    return read
+
+
+def _content(name: str, data: bytes, choices: ColumnChoices) -> Document | InvalidFile:
     try:
-        return read_upload(name, data)
+        return read_upload(name, data, choices)
     except InvalidFile as error:
-        return str(error)
+        return error
+
+
+def _refusal(error: InvalidFile, upload: Any, choices: ColumnChoices) -> None:
+    """Why there is nothing to open; where more than one reading is possible, the question which."""
+    with st.container(key="import_error"):
+        if not error.answers:
+            st.error(markdown_escaped(str(error)), icon=":material/error:")
+            return
+        st.warning(markdown_escaped(_("{came}. Which is meant?").format(came=error.came)))
+        with st.container(horizontal=True):
+            for index, answer in enumerate(error.answers):
+                said = ", ".join(f"{name}: {value}" if value else name for name, value in answer.items())
+                words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
+                told: dict[str, Any] = {name: value or True for name, value in answer.items()}
+                if st.button(words, key=f"import_columns_{index}"):
+                    _read(upload, replace(choices, **told))
+                    st.rerun()
 
 
 def _preview(document: Document) -> None:
     problem = document.problem
     with st.container(key="import_preview"):
         _summary(problem)
+        if document.reading:
+            st.caption(markdown_escaped(_("Read: {reading}").format(reading=document.reading)))
         _first_rows(document)
         try:
             sheet = sheet_of(problem, document.class_names, document.row_names)
