@@ -71,7 +71,7 @@ def _are_usual(logits: Tensor, target: Tensor, options: LossOptions) -> bool:
         return False
     if not (logits.dim() == 2 and target.layout == torch.strided and target.shape == logits.shape[:1] != (0,)):
         return False
-    if options.weight is not None or options != _NO_OPTIONS:
+    if options.weight is not None or type(options.reduction) is not str or options != _NO_OPTIONS:
         return False
     least, most = target.aminmax()  # no mask of the size of the target
     return int(least) >= 0 and int(most) < logits.shape[1]
