@@ -283,7 +283,7 @@ def test_the_lines_of_text_say_what_the_numbers_are() -> None:
 
     *texts, why, words = text.splitlines()
     assert why.startswith("Equal widths put 100% of the rows into one bin")
-    assert words.startswith("Estimate: about 1 of 101 labels are wrong, 0 to 3.")
+    assert words.startswith("Wrong labels, estimated: about 1 of 101, from 0 to 3.")
     lines = dict(re.split("  +", line) for line in texts)
     quantiles = {lines.pop(f"loss below which {share} of the rows lie") for share in ("50.0%", "90.0%")}
     assert [float(one) for one in quantiles] == [pytest.approx(math.log(4 / 3), rel=0.05)] * len(quantiles)

@@ -35,7 +35,7 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_list_of_sentences_is_up_to_date() -> None:
-    keywords = {"_": None, "N_": None}
+    keywords = {"_": None, "N_": None, "ngettext": (1, 2)}
     found = {message for _line, message, *_rest in extract_from_file("python", ROOT / "app.py", keywords=keywords)}
     for folder in ("pages", "xent_core", "xent_host", "xent_ui"):
         found |= {message for _file, _line, message, *_rest in extract_from_dir(ROOT / folder, keywords=keywords)}
@@ -95,6 +95,9 @@ class Marked(gettext.NullTranslations):
 
     def gettext(self, message: str) -> str:
         return f"⟦{message}⟧"
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        return f"⟦{one if count == 1 else many}⟧"
 
 
 @pytest.fixture

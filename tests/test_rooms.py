@@ -17,7 +17,7 @@ MAX_FLOORS = 7
 MAX_LINES = 500
 FLOORS = (
     ("text", "streamlit_internals"),
-    ("page_internals",),
+    ("page_internals", "glossary"),
     ("server",),
     ("state", "figures"),
     ("table",),
@@ -147,7 +147,14 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "one contract: decisions travel, are merged, and change what PyTorch says they change",
         tuple(
             f"xent_core/dump/decisions/{name}.py"
-            for name in ("decision", "decision_effect", "decision_files", "decision_snippet", "lookup")
+            for name in (
+                "decision",
+                "decision_effect",
+                "decision_files",
+                "decision_merge",
+                "decision_snippet",
+                "lookup",
+            )
         ),
     ),
     "tests/test_decide.py": (
@@ -277,9 +284,17 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "one contract for every error that says what came, what was expected and what to do",
         ("xent_core/codec/refusals.py",),
     ),
+    "tests/test_pitfall_search.py": (
+        "every mistake is looked for by what is seen of it",
+        ("xent_core/doctor/symptom_index.py",),
+    ),
+    "tests/test_doctor_page.py": (
+        "the boxes, their answers and the examples are tried on the page that draws them",
+        ("xent_ui/doctor/lookup.py", "xent_ui/doctor/pitfalls.py", "xent_ui/doctor/text_box.py"),
+    ),
     "tests/test_pitfalls.py": (
         "the list of cases that the tests run",
-        ("xent_core/doctor/pitfall_examples.py",),
+        ("xent_core/doctor/pitfall_examples.py", "xent_core/doctor/pitfall_variants.py"),
     ),
     "tests/test_symptoms.py": (
         "one table of cases for what raises a symptom and what comes near it",

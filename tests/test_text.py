@@ -3,14 +3,16 @@
 import gettext
 import math
 import re
+from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xent_ui.text import (
     WORD_JOINER,
     _,
+    difference,
     latex,
     markdown_escaped,
     number,
@@ -48,6 +50,19 @@ def test_what_is_not_zero_never_reads_as_zero(value: float, decimals: int) -> No
     text = number(value, decimals)
 
     assert (float(text.replace("−", "-")) == 0) == (value == 0)
+
+
+@given(st.floats(-999, 999), st.floats(-999, 999), st.integers(0, 4))
+@example(85.643, 85.906, 2)
+@example(0.5, 0.500003, 4)
+def test_a_difference_is_that_of_the_two_numbers_as_they_are_shown(before: float, after: float, decimals: int) -> None:
+    first, second = (Decimal(f"{value:.{decimals}f}") for value in (before, after))
+    found = Decimal(difference(before, after, decimals).replace("−", "-"))
+
+    if first != second:
+        assert found == second - first
+    else:
+        assert float(found) == pytest.approx(after - before, rel=0.06)
 
 
 @pytest.mark.parametrize(

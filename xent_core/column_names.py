@@ -15,6 +15,11 @@ SCORE_STEMS = re.compile(
     r"|c|p|z|class|cls|(.*[^a-z])?(logits?|probs?|proba|probability|scores?|outputs?|out|pred|preds|prediction)"
 )
 _SCORE_WORD = re.compile(r"logits?|logprobs?|probs?|proba|probability|probabilities|scores?|outputs?|softmax|pred|p")
+# of numbered columns that hold the probabilities of the labels: soft_0, target_prob_3, y_soft_1
+SOFT_STEMS = re.compile(
+    r"(y|true|gt)?soft((label|target)s?)?(prob|probs)?|(target|label|true|gt|ytrue)s?(prob|probs|proba|probability"
+    r"|probabilities|dist|distribution)"
+)
 _FEATURE_STEM = re.compile(r"(feature|feat|f|embedding|emb|hidden|h|x)s?")  # of columns that are numbered
 NO_CLASS = re.compile(
     r"fold|folds|epoch|epochs|step|steps|iter|iteration|split|seed|batch|rank|loss|time|timestamp|weight|confidence"

@@ -11,6 +11,7 @@ from xent_core.column_names import (
     NO_CLASS,
     PLAIN,
     SCORE_STEMS,
+    SOFT_STEMS,
     families_of,
     is_key,
     is_no_class,
@@ -166,7 +167,7 @@ class _Decision:
 
     def _classes_chosen(self, choice: str | tuple[str, ...]) -> list[str]:
         parts = [choice] if isinstance(choice, str) else list(choice)
-        found = list(dict.fromkeys(name for part in parts for name in self._in_order(part)))
+        found = list(dict.fromkeys(name for part in parts for name in self._in_order(part, "classes")))
         odd = [name for name in found if self._kind[name] in ("text", "empty")]
         if odd:
             raise UnclearColumns(
@@ -176,9 +177,9 @@ class _Decision:
             )
         return found
 
-    def _in_order(self, choice: str) -> list[str]:
+    def _in_order(self, choice: str, role: str) -> list[str]:
         """The columns of one choice; those of a pattern in the order of their numbers, if they have all of them."""
-        found = self._matching(choice, "classes")
+        found = self._matching(choice, role)
         is_pattern = choice not in self._kind and "," not in choice
         families = families_of(found) if is_pattern else []
         return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
@@ -188,7 +189,7 @@ class _Decision:
     def _target(self) -> list[str]:
         choice = self._choices.target
         if choice is not None:
-            return self._matching(choice, "target")
+            return self._in_order(choice, "target")
         if self._choices.has_target:
             return []
         marked = [name for name in self._names if name.startswith(TARGET_MARK)]
@@ -213,8 +214,9 @@ class _Decision:
             )
         if found:
             return found
-        one_hot = [names for stem, names in families_of(self._free()) if plain_name(stem) in PLAIN["target"]]
-        return one_hot[0] if len(one_hot) == 1 else []
+        families = [(plain_name(stem), names) for stem, names in families_of(self._free())]
+        by_class = [names for stem, names in families if stem in PLAIN["target"] or SOFT_STEMS.fullmatch(stem)]
+        return by_class[0] if len(by_class) == 1 else []
 
     def _named(self, role: str, kinds: Collection[str]) -> str | None:
         """The column of one of these kinds that is called as this part of a dump is."""
@@ -378,8 +380,10 @@ class _Decision:
             bare = [name.removeprefix(MARK).removeprefix("'") for name in classes]
             if set(by_class) == set(bare):
                 return [by_class[name] for name in bare]
-        elif len(target) == len(classes):
-            return target
+        elif self._kind[classes[0]] == "list" or len(target) == len(classes):
+            found = _in_the_order_of_names(classes, target)
+            if found is not None:
+                return found
         raise UnclearColumns(
             _("{file} has {count} columns of labels for {classes} classes").format(
                 file=self._file, count=len(target), classes=len(classes)
@@ -390,6 +394,23 @@ class _Decision:
 
     def _unclear(self, readings: list[list[str]]) -> UnclearColumns:
         return _asked(readings, self._names, self._file, are_lists=self._kind[readings[0][0]] == "list")
+
+
+def _in_the_order_of_names(classes: list[str], target: list[str]) -> list[str] | None:
+    """The columns of labels in the order of the classes, by the names behind a prefix of their own, or by number."""
+    prefixes = [_common_start(names) for names in (classes, target)]
+    bare = {name.removeprefix(prefixes[1]): name for name in target}
+    names = [name.removeprefix(prefixes[0]) for name in classes]
+    if set(bare) == set(names):
+        return [bare[name] for name in names]
+    families = families_of(target)
+    return families[0][1] if len(families) == 1 and len(families[0][1]) == len(target) else None
+
+
+def _common_start(names: list[str]) -> str:
+    first, last = min(names), max(names)
+    length = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+    return first[:length]
 
 
 def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:

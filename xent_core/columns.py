@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 from xent_core.errors import InvalidInput
-from xent_core.language import _
+from xent_core.language import _, ngettext
 
 # the names under which the parts of a dump are looked for, the first of them ours
 ROLES = {
@@ -44,6 +44,10 @@ ROLES = {
         "given_label",
         "gt",
         "targs",
+        "soft_labels",
+        "soft_label",
+        "soft_targets",
+        "soft_target",
     ),
     "features": ("features", "feature", "embeddings", "hidden", "h"),
     "sample_weight": ("sample_weight", "sample_weights"),
@@ -145,6 +149,11 @@ class Reading:
         return any(name is not None for name in shown)
 
     @property
+    def columns_of_numbers(self) -> tuple[str, ...]:
+        """Those that hold a number for each class: of the logits, and of labels with a column for each class."""
+        return self.classes if len(self.target) < 2 else (*self.classes, *self.target)
+
+    @property
     def label(self) -> str | None:
         """The column or file of the labels."""
         return self.target_file if not self.target else few(self.target)
@@ -152,9 +161,9 @@ class Reading:
     def sentence(self) -> str:
         """As one line: 10 classes: prob_0 … prob_9; label: target; not used: fold."""
         count = self.count or len(self.classes)
-        said = [_("{count} classes").format(count=count)]
-        if any(self.classes):  # the array of a .npy file has no name
-            said = [_("{count} classes: {names}").format(count=count, names=few(self.classes))]
+        classes = ngettext("{count} class", "{count} classes", count).format(count=count)
+        # the array of a .npy file has no name
+        said = [f"{classes}: {few(self.classes)}" if any(self.classes) else classes]
         named = (
             (_("label"), self.label),
             (_("ids"), self.ids or self.ids_file),

@@ -354,7 +354,9 @@ _WORDS = {
         symbol="s_k",
         formula=r"s_k = a_k - m",
         uses=("scaled", "max"),
-        rule=N_("The slope of exp is exp itself. The quotient is gone: p − y, weighted."),
+        rule=N_(
+            "The slope of exp is exp itself. What was divided by p is multiplied by it again: p − y is left, weighted."
+        ),
         gradient_formula=_tex(r"<s_k> = <e_k>\,e_k = \frac{S\,p_k - v_k}{D}"),
         gradient_uses=("exp",),
         gradient_values=("exp",),
@@ -372,7 +374,7 @@ _WORDS = {
         symbol=r"\Sigma",
         formula=r"\Sigma = \sum_j e_j",
         uses=("exp",),
-        rule=N_("Every probability divides by it, so all of them pull on it."),
+        rule=N_("Every probability divides by it, so the loss depends on it through all of them."),
         gradient_formula=_tex(r"<\Sigma> = -\sum_j <p_j>\,\frac{e_j}{\Sigma^2} = \frac{S}{D\,\Sigma}"),
         gradient_uses=("softmax",),
         gradient_values=("exp", "sum"),
@@ -381,7 +383,9 @@ _WORDS = {
         symbol="p_k",
         formula=r"p_k = \frac{e_k}{\Sigma}",
         uses=("exp", "sum"),
-        rule=N_("The slope of log is 1/p: the less probable the label, the harder the pull. Where v is 0, nothing."),
+        rule=N_(
+            "The slope of log is 1/p: the less probable the label, the larger the gradient. Where v is 0, nothing."
+        ),
         gradient_formula=_tex(r"<p_k> = \frac{1}{p_k}\,<\log p_k> = -\frac{v_k}{D\,p_k}"),
         gradient_uses=("log",),
         gradient_values=("softmax",),

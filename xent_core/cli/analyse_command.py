@@ -21,13 +21,12 @@ from xent_core.cli.column_options import add_columns
 from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import complain
 from xent_core.dump.analysis import Progress, analyse
+from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
 from xent_core.dump.input_files import input_files
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import (
     SHOWN_SUSPECTS,
     report_html,
-    value_of,
-    why_calibration_errors_differ,
     wrong_labels_words,
 )
 from xent_core.dump.scores_table import UnwrittenScores
@@ -250,7 +249,7 @@ def summary_text(summary: DumpSummary) -> str:
     if summary.nonfinite:
         lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
     width = max(len(name) for name, _value in lines)
-    sentences = [why_calibration_errors_differ(summary), wrong_labels_words(summary)]
+    sentences = [calibration_verdict(summary), why_calibration_errors_differ(summary), wrong_labels_words(summary)]
     return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *filter(None, sentences)])
 
 

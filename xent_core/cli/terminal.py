@@ -13,7 +13,7 @@ from torch import Tensor
 from xent_core.codec.document import Document
 from xent_core.cross_entropy import evaluate
 from xent_core.doctor.findings import Finding
-from xent_core.language import _
+from xent_core.language import _, ngettext
 
 MAX_ROWS_SHOWN = 1_000
 
@@ -132,5 +132,6 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[str], cells: Seque
     for name, row in shown:
         lines.append("  ".join([name.ljust(first), *(cell.rjust(w) for cell, w in zip(row, widths, strict=True))]))
     if len(rows) > len(shown):
-        lines.append(_("… and {count} more rows").format(count=len(rows) - len(shown)))
+        more = len(rows) - len(shown)
+        lines.append(ngettext("… and {count} more row", "… and {count} more rows", more).format(count=more))
     return "\n".join(lines)

@@ -128,7 +128,8 @@ def _batch(logits: Tensor, target: Tensor) -> str:
 def _range(logits: Tensor, target: Tensor, ignore_index: int) -> str:
     num_classes = logits.shape[class_axis_of(logits)]
     values = target.long()
-    kept = values[values != ignore_index]
+    is_int64 = -(2**63) <= ignore_index < 2**63  # another is an error of its own, and ignores no row
+    kept = values[values != ignore_index] if is_int64 else values
     ignores = kept.numel() < values.numel()
     if kept.numel() > 1 and kept.min() >= 1 and kept.max() == num_classes:
         return f"target = target.where(target == {ignore_index}, target - 1)" if ignores else "target = target - 1"

@@ -340,6 +340,7 @@ class _Analysis:
             scores=self._scores,
             best=best,
             noise_matrix=None if matrix is None else matrix.cpu().numpy(),
+            cleanlab_noise_matrix=statistics.cleanlab_noise_matrix(),
         )
 
 
@@ -406,7 +407,7 @@ def pair_detail(
     for batch in dump.batches(is_written=False):
         wanted = ((batch.target >= labels.start) & (batch.target < labels.stop)).nonzero().squeeze(1)
         if len(wanted):
-            scores = score(_only(batch, wanted), options)
+            scores = score(batch.at(wanted), options)
             finite = scores.grad_norm.isfinite()
             label = scores.target - labels.start
             support += torch.bincount(label[finite], minlength=len(labels))
@@ -419,16 +420,3 @@ def pair_detail(
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = gradient.numpy() / support.numpy()[:, None]
     return PairDetail(labels, logits, mean, confusion.numpy(), support.numpy())
-
-
-def _only(batch: Batch, positions: torch.Tensor) -> Batch:
-    def of(part: torch.Tensor | None) -> torch.Tensor | None:
-        return None if part is None else part[positions]
-
-    return Batch(
-        batch.rows[positions],
-        batch.logits[positions],
-        batch.target[positions],
-        of(batch.features),
-        of(batch.sample_weight),
-    )

@@ -165,19 +165,4 @@ def slope_between(
 
 def on_device(batch: Batch, device: str) -> Batch:
     """The batch where it is computed; its rows' numbers and names stay behind."""
-    if device == "cpu":
-        return batch
-
-    def moved(part: torch.Tensor | None) -> torch.Tensor | None:
-        return None if part is None else part.to(device)
-
-    return Batch(
-        batch.rows.to(device),
-        batch.logits.to(device),
-        batch.target.to(device),
-        moved(batch.features),
-        moved(batch.sample_weight),
-        batch.ids,
-        batch.text,
-        batch.image,
-    )
+    return batch if device == "cpu" else batch.with_tensors(lambda part: part.to(device))

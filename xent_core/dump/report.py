@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import html
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from xent_core.dump.calibration import CalibrationError
+from xent_core.dump.calibration_words import (
+    brier_parts,
+    calibration_error_name,
+    calibration_verdict,
+    main_calibration_numbers,
+    value_of,
+    why_calibration_errors_differ,
+)
 from xent_core.dump.examples import shown_text
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
@@ -153,7 +159,8 @@ def _calibration(summary: DumpSummary) -> str:
     )
     return (
         _tag("h2", _("Calibration"))
-        + _tag("p", why_calibration_errors_differ(summary))
+        + f"<p><b>{html.escape(calibration_verdict(summary))}</b></p>"
+        + _table(["", _("value"), _("9 times in 10 within")], main_calibration_numbers(summary))
         + drawing
         + _table([_("confidence"), _("rows"), _("mean confidence"), _("accuracy"), _("9 times in 10 within")], rows)
         + _table(
@@ -163,61 +170,9 @@ def _calibration(summary: DumpSummary) -> str:
                 for error in summary.calibration.errors
             ],
         )
+        + _tag("p", why_calibration_errors_differ(summary))
         + _table([_("Brier score and its parts"), ""], [(name, _number(value)) for name, value in brier_parts(summary)])
     )
-
-
-def calibration_error_name(error: CalibrationError) -> str:
-    """What a newcomer reads of one way to make bins."""
-    names = {
-        "equal_width": _("15 bins of equal width, (a, b] as scikit-learn"),
-        "equal_width_torchmetrics": _("the same, [a, b) and 1 by itself, as torchmetrics"),
-        "equal_width_netcal": _("the same, [a, b) and 1 in the last, as netcal"),
-        "average": _("the same, every bin counts alike (ACE of netcal)"),
-        "equal_mass": _("15 bins of as many rows each"),
-        "top_label": _("bins for each predicted class (top label)"),
-        "class_wise": _("every class's probability, mean over the classes (class-wise)"),
-        "adaptive": _("every class's probability, bins of as many rows each (adaptive)"),
-    }
-    return names[error.name]
-
-
-def value_of(error: CalibrationError) -> str:
-    """The value, and how far it is off at most."""
-    return _number(error.value) if not error.off_by else f"{_number(error.value)} ± {_number(error.off_by)}"
-
-
-def why_calibration_errors_differ(summary: DumpSummary) -> str:
-    """Why the ways differ, in the numbers of this dump; empty without rows."""
-    found = summary.calibration
-    width, mass = found.error("equal_width"), found.error("equal_mass")
-    if width is None or mass is None or math.isnan(width.value):
-        return ""
-    words = _(
-        "Equal widths put {share:.0%} of the rows into one bin, where too high and too low can cancel: {width:.4f}; "
-        "bins of as many rows each share them out: {mass:.4f}."
-    ).format(share=found.largest_bin, width=width.value, mass=mass.value)
-    by_class = found.error("class_wise")
-    if by_class is None:
-        return words
-    return words[:-1] + _(
-        "; class by class {small:.0%} of the probabilities are below 1/15, and count as much as the rest: {value:.4f}."
-    ).format(small=found.small_probabilities, value=by_class.value)
-
-
-def brier_parts(summary: DumpSummary) -> list[tuple[str, float]]:
-    """The Brier score and what it is the sum of; empty if it is not known."""
-    brier = summary.calibration.brier
-    if brier is None:
-        return []
-    return [
-        (_("Brier score"), brier.score),
-        (_("+ reliability: said against seen"), brier.reliability),
-        (_("− resolution: told apart"), brier.resolution),
-        (_("+ uncertainty: of the labels themselves"), brier.uncertainty),
-        (_("+ spread of the probabilities within the bins"), brier.within_variance),
-        (_("− what of that spread was right"), brier.within_covariance),
-    ]
 
 
 def _classes(summary: DumpSummary) -> str:
@@ -276,14 +231,42 @@ def _matrix(summary: DumpSummary) -> str:
 
 
 def _noise(summary: DumpSummary) -> str:
-    """How often each class is labelled as another, as a table, for as many classes as one can look at."""
-    matrix = summary.noise_matrix
-    if matrix is None or not 2 <= len(matrix) <= MATRIX_CLASSES:
+    """How often each class is labelled as another, as tables, for as many classes as one can look at."""
+    if not 2 <= summary.classes <= MATRIX_CLASSES:
         return ""
+    parts = [
+        _tag("h3", title) + _tag("p", words) + _noise_table(matrix, summary)
+        for title, words, matrix in noise_matrices(summary)
+    ]
+    return _tag("h2", _("Estimated label noise")) + _tag("p", noise_matrix_axes()) + "".join(parts) if parts else ""
+
+
+def _noise_table(matrix: np.ndarray, summary: DumpSummary) -> str:
     names = [summary.name_of(c) for c in range(len(matrix))]
     rows = [(name, *(f"{100 * share:.1f}" for share in row)) for name, row in zip(names, matrix.tolist(), strict=True)]
-    words = _("Row: the class that examples seem to be. Column: the label they have, in percent of the row.")
-    return _tag("h2", _("Estimated label noise")) + _tag("p", words) + _table(["", *names], rows)
+    return _table(["", *names], rows)
+
+
+def noise_matrix_axes() -> str:
+    """What the rows and columns of a noise matrix are."""
+    return _("Row: the class that examples seem to be. Column: the label they have, in percent of the row.")
+
+
+def noise_matrices(summary: DumpSummary) -> list[tuple[str, str, np.ndarray]]:
+    """The noise matrices that are known: whose it is, how it is counted in a line, and the matrix."""
+    found = [
+        (
+            _("Ours"),
+            _("Counts another label only in the half of the rows that looks least like it: overlap hardly counts."),
+            summary.noise_matrix,
+        ),
+        (
+            "cleanlab",
+            _("Counts every row as sure of a class as rows labelled so are on average: overlap counts as noise."),
+            summary.cleanlab_noise_matrix,
+        ),
+    ]
+    return [(title, words, matrix) for title, words, matrix in found if matrix is not None]
 
 
 def _cell(value: float, largest: float) -> str:
@@ -309,10 +292,10 @@ def wrong_labels_words(summary: DumpSummary) -> str:
     if wrong is None:
         return _("How many labels are wrong cannot be told: there are too few rows, or the model is wrong in most.")
     return _(
-        "Estimate: about {expected:.0f} of {rows} labels are wrong, {low:.0f} to {high:.0f}. Honest doubt is counted "
-        "too: where classes overlap, no label need be wrong. On test sets the range held the true number 7 times in "
-        "10, and 4 in 10 where wrong labels lie between two classes. Of labels said to be wrong with 90 % or more, "
-        "86 % were on real data, and 68 % where classes overlap."
+        "Wrong labels, estimated: about {expected:.0f} of {rows}, from {low:.0f} to {high:.0f}. Honest doubt is "
+        "counted too: where classes overlap, no label need be wrong. On test sets the range held the true number 7 "
+        "times in 10, and 4 in 10 where wrong labels lie between two classes. Of labels said to be wrong with 90 % or "
+        "more, 86 % were on real data, and 68 % where classes overlap."
     ).format(expected=wrong.expected, rows=summary.kept, low=wrong.low, high=wrong.high)
 
 
@@ -351,7 +334,7 @@ def _suspects(summary: DumpSummary) -> str:
             summary.name_of(int(suspects.suggested[i])),
             _number(suspects.loss[i]),
             _number(suspects.grad_norm[i]),
-            *(() if p_wrong is None else (_number(p_wrong[i]),)),
+            *(() if p_wrong is None else (f"{p_wrong[i]:.2%}",)),
             _number(suspects.margin[i]),
             _number(suspects.prob[i]),
         )

@@ -33,6 +33,8 @@ def columns_of(scores: Scores) -> dict[str, np.ndarray]:
     columns = {name: x.astype(np.int64 if x.dtype.kind == "i" else np.float64) for name, x in columns.items()}
     if scores.layer_norm is not None:
         columns["last_layer_norm"] = scores.layer_norm.cpu().numpy().astype(np.float64)
+    if scores.target_prob is not None:
+        columns["target_prob"] = scores.target_prob.cpu().numpy()
     texts = {"id": scores.ids, "text": scores.text, "image": scores.image}
     return columns | {name: np.array(given, dtype=object) for name, given in texts.items() if given is not None}
 

@@ -62,6 +62,7 @@ class DumpSummary(Computed):
       shown: the first suspects as a person looks at them, as many as `analyse` was asked to show.
       noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where fewer than 8 rows are predicted k,
         None if it is not known, as beyond 2000 classes.
+      cleanlab_noise_matrix: the same as cleanlab estimates it; None as there, and beyond 100 classes.
     """
 
     rank_by: str
@@ -76,6 +77,7 @@ class DumpSummary(Computed):
     seconds: float
     best: BestTemperature | None
     noise_matrix: np.ndarray | None
+    cleanlab_noise_matrix: np.ndarray | None
     stopped: str | None = None
     scores: Path | None = None
     shown: tuple[ShownExample, ...] = ()
@@ -122,6 +124,7 @@ class DumpSummary(Computed):
         """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings."""
         weight, wrong = self.options.weight, self.wrong_labels
         noise = self.noise_matrix if self.classes <= MAX_JSON_CLASSES else None
+        theirs = self.cleanlab_noise_matrix
         numbers = {
             "rows": self.rows,
             "kept": self.kept,
@@ -142,6 +145,7 @@ class DumpSummary(Computed):
             "wrong_labels": None if wrong is None else wrong.expected,
             "wrong_labels_interval": None if wrong is None else [wrong.low, wrong.high],
             "noise_matrix": None if noise is None else noise.tolist(),
+            "cleanlab_noise_matrix": None if theirs is None else theirs.tolist(),
             "unpredicted_rows": self.unpredicted,
             "nonfinite_rows": self.nonfinite,
             "loss_quantiles": {str(q): self.loss_histogram.quantile(q) for q in QUANTILES},
@@ -161,11 +165,13 @@ class DumpSummary(Computed):
 
 
 def _calibration_numbers(found: Calibration) -> dict[str, Any]:
-    bins, brier = found.reliability, found.brier
+    bins, brier, confidence = found.reliability, found.brier, found.confidence
     columns = (bins.edges[:-1], bins.edges[1:], bins.counts, bins.confidence, bins.accuracy, bins.low, bins.high)
     names = ("from", "to", "rows", "confidence", "accuracy", "low", "high")
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return {
+        "verdict": found.verdict,
+        "confidence": {**asdict(confidence), "gap": confidence.gap},
         "errors": {error.name: _numbers(error) for error in found.errors},
         "brier": None if brier is None else asdict(brier),
         "reliability": [dict(zip(names, row, strict=True)) for row in rows],

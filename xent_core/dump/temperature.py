@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.dump.readers import Batch
-from xent_core.dump.scores import kept_rows, label_weight
+from xent_core.dump.scores import effective_target, kept_rows, label_weight
 from xent_core.loss_options import LossOptions
 from xent_core.values import Value
 
@@ -74,6 +74,10 @@ def slope_of(batch: Batch, options: LossOptions, beta: float) -> Slope:
     probs = log_probs.exp()
     first, second = _moments(probs, shifted)
     mass = label_weight(batch, options)
+    if batch.target_probs is not None:
+        wanted = effective_target(batch, batch.target_probs, options)
+        total, linear, loss = wanted.sum(1), (wanted * shifted).sum(1), -(wanted * log_probs).sum(1)
+        return _slope(total, linear, loss, mass, first, second)
     own = shifted.gather(1, label).squeeze(1).double()
     own_log = log_probs.gather(1, label).squeeze(1).double()
     total, linear, loss = mass, mass * own, -mass * own_log
@@ -87,6 +91,11 @@ def slope_of(batch: Batch, options: LossOptions, beta: float) -> Slope:
         total = (1 - smoothing) * mass + spread * weight.double().sum()
         linear = (1 - smoothing) * linear + spread * (shifted * weight).sum(1, dtype=torch.float64)
         loss = (1 - smoothing) * loss - spread * (log_probs * weight).sum(1, dtype=torch.float64)
+    return _slope(total, linear, loss, mass, first, second)
+
+
+def _slope(total: Tensor, linear: Tensor, loss: Tensor, mass: Tensor, first: Tensor, second: Tensor) -> Slope:
+    """The sums of the rows whose loss is finite, out of S, Σ v·z, their loss, and E[z] and E[z²]."""
     slope = total * first - linear
     finite = loss.isfinite() & slope.isfinite()
     curvature = total * (second - first.square()).clamp(min=0.0)
@@ -145,12 +154,7 @@ def _pieces(batch: Batch) -> list[Batch]:
     """The batch in parts that fit the processor's cache; views of it."""
     rows, classes = batch.logits.shape
     step = max(PIECE_ELEMENTS // classes, 1)
-    parts = []
-    for start in range(0, rows, step):
-        part = slice(start, start + step)
-        weight = None if batch.sample_weight is None else batch.sample_weight[part]
-        parts.append(Batch(batch.rows[part], batch.logits[part], batch.target[part], sample_weight=weight))
-    return parts
+    return [batch.at(slice(start, start + step)) for start in range(0, rows, step)]
 
 
 def _minimise(

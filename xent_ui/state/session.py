@@ -151,6 +151,18 @@ def open_sheet(sheet: Sheet) -> None:
     put(sheet)
 
 
+def was_changed() -> bool:
+    """Whether the visitor has changed anything on the table."""
+    current = visit()
+    return bool(current.undo) or current.sheet != current.start
+
+
+def untouched_preset() -> str:
+    """The preset that is on the table as it was opened; "" if the visitor has changed it, or brought another table."""
+    current = visit()
+    return current.preset if current.sheet == current.start else ""
+
+
 def editor_key(editor: str) -> str:
     """The widget key of an editor in its present revision."""
     return f"{editor}_editor_{visit().revision[editor]}"

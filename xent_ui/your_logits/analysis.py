@@ -52,6 +52,7 @@ class AnalysisRequest:
       options: of the loss.
       columns: what is said of the columns: names of arguments of `open_dump`, and their values.
       rank_by: as in `analyse`.
+      newest: of several uploaded files, the name of the one that came last.
     """
 
     name: str
@@ -62,6 +63,7 @@ class AnalysisRequest:
     options: LossOptions
     columns: tuple[tuple[str, Any], ...] = ()
     rank_by: RankBy | None = None
+    newest: str = field(default="", compare=False)
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from xent_core.dump import Choice, DumpSummary, Selection
 from xent_core.dump.selection import RANGES
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
-from xent_ui.text import _, markdown_escaped, number
+from xent_ui.text import _, markdown_escaped, ngettext, number
 from xent_ui.your_logits.state import BOUNDS, ENDS, LABEL, PREDICTION, ROW, SUSPECT_PAGE
 
 
@@ -101,8 +101,10 @@ def chosen_rows(summary: DumpSummary, choice: Choice, found: Selection) -> None:
         if wanted is not None:
             parts.append(f"{title} {number(wanted[0])} … {number(wanted[1])}")
     with st.container(horizontal=True, vertical_alignment="center", key="dump_chosen"):
-        text = _("{count} of {kept} rows are chosen; they carry {share} of the gradient.").format(
-            count=found.rows, kept=summary.kept, share=f"{100 * share:.1f} %"
-        )
+        text = ngettext(
+            "{count} of {kept} rows is chosen; it carries {share} of the gradient.",
+            "{count} of {kept} rows are chosen; they carry {share} of the gradient.",
+            found.rows,
+        ).format(count=found.rows, kept=summary.kept, share=f"{100 * share:.1f} %")
         st.markdown(markdown_escaped(" · ".join([text, *parts])), width="content")
         st.button(_("All rows"), icon=":material/filter_alt_off:", key="dump_all_rows", on_click=_choose_all)

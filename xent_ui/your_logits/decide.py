@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from xent_core.dump.decisions import (
     SNIPPETS,
     Decision,
     Decisions,
+    Dispute,
     FoundRows,
     InvalidDecisions,
     Match,
@@ -34,19 +36,20 @@ from xent_core.dump.ranking import SUSPECTS
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number
+from xent_ui.text import MINUS, _, difference, markdown_escaped, ngettext, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_of
-from xent_ui.your_logits.desk import Desk, fingerprint, joined_by, resolved, taken
-from xent_ui.your_logits.gallery import PAGE_CARDS, gallery
+from xent_ui.your_logits.desk import Desk, fingerprint, joined_by, open_disputes, resolved, taken, told_apart
+from xent_ui.your_logits.gallery import CARDS_ID, PAGE_CARDS, gallery
 from xent_ui.your_logits.state import (
     CARDS,
     DECISION_FILES_OPENED,
     DECISION_FILES_SAID,
     DESK,
     EFFECT_OF,
+    EXAMPLE,
     GALLERY,
     ROW,
     SNIPPET_KIND,
@@ -57,7 +60,8 @@ LISTED_CLASSES = 2_000  # more are chosen by their number
 MAX_NAME = 80  # characters of a class or an example on a card
 QUICK_SECONDS = 1.0  # what was counted within it is counted again at each decision
 LEAST_SHARE = 1e-4
-SHOWN_CONFLICTS = 10
+SHOWN_DISPUTES = 10
+DISPUTE_PICTURE = 48  # pixels
 SHOWN_SHARES = 12
 UPLOAD_MB = MAX_FILE_BYTES // 2**20
 
@@ -65,6 +69,11 @@ UPLOAD_MB = MAX_FILE_BYTES // 2**20
 def decide(analysis: DumpAnalysis) -> None:
     """The cards, and what follows from them; runs again by itself, so that a decision waits for nothing else."""
     st.fragment(_decide)(analysis)
+
+
+def link_to_cards() -> None:
+    """A way past all that stands before the cards, for those who go by keys."""
+    st.markdown(f"[{_('To the cards of the suspects')}](#{CARDS_ID})")
 
 
 def _decide(analysis: DumpAnalysis) -> None:
@@ -102,7 +111,7 @@ def _decide(analysis: DumpAnalysis) -> None:
         on_page=partial(_take_page, desk.dump),
         on_asked=partial(_look_at, desk.dump, summary.rows),
     )
-    _conflicts(desk, summary)
+    _disputes(analysis, desk)
     with st.container(horizontal=True, vertical_alignment="center", key="decide_files"):
         _downloads(desk)
         _open_files(analysis)
@@ -241,92 +250,143 @@ def _open_files(analysis: DumpAnalysis) -> None:
             accept_multiple_files=True,
             key=files.name,
             on_change=partial(_take_files, analysis, files),
-            help=_("Matched by the names of the rows, else by their numbers. Where two people differ, you choose."),
+            help=_("Matched by the names of the rows, else by their numbers. Where people differ, you choose."),
         )
 
 
 def _take_files(analysis: DumpAnalysis, files: Kept[Any]) -> None:
     """Joins the decisions of the files with what is decided; a file that cannot be read changes nothing."""
-    desk, summary = session.kept(DESK), analysis.summary
+    desk = session.kept(DESK)
     if desk is None:
         return
-    said = []
+    said: list[str] = []
+    read: list[tuple[str, Match, int]] = []
     for file in session.kept(files) or ():
         name = shown_text(file.name, MAX_NAME)
         try:
             decisions = decisions_from_file(file.getvalue())
-            rows, ids = {one.row for one in decisions}, {one.id for one in decisions if one.id}
-            known = analysis.find_rows(rows, ids)
-            found = match(decisions, rows_of_ids=known.rows_of_ids, labels=known.labels, classes=summary.classes)
-            before = desk
-            desk = joined_by(desk, found)
+            read.append((name, _matched(analysis, decisions), len(decisions)))
         except InvalidDecisions as error:
             said.append(f"{name}: {error}")
-            continue
-        said.append(f"{name}: {_said_of(found, len(decisions), len(desk.conflicts) - len(before.conflicts))}")
+    named = told_apart(desk, [(name, found.decisions) for name, found, _count in read])
+    try:
+        desk = joined_by(desk, named)
+    except InvalidDecisions as error:
+        said.append(f"{', '.join(named)}: {error}")
+    else:
+        disputes = open_disputes(desk)
+        for name, (_name, found, count) in zip(named, read, strict=True):
+            said.append(f"{name}: {_said_of(found, count, sum(name in one.others for one in disputes))}")
     session.keep(DESK, desk)
     session.keep(DECISION_FILES_SAID, tuple(said))
     session.keep(DECISION_FILES_OPENED, session.kept(DECISION_FILES_OPENED) + 1)
 
 
-def _said_of(found: Match, count: int, conflicts: int) -> str:
+def _matched(analysis: DumpAnalysis, decisions: Decisions) -> Match:
+    rows, ids = {one.row for one in decisions}, {one.id for one in decisions if one.id}
+    known = analysis.find_rows(rows, ids)
+    return match(decisions, rows_of_ids=known.rows_of_ids, labels=known.labels, classes=analysis.summary.classes)
+
+
+def _said_of(found: Match, count: int, disputed: int) -> str:
     """What became of the decisions of a file, each kind that was left out with its first row."""
-    parts = [_("{count} of {all} decisions taken.").format(count=len(found.decisions), all=count)]
+    taken_words = ngettext("{count} of {all} decision taken.", "{count} of {all} decisions taken.", count)
+    parts = [taken_words.format(count=len(found.decisions) - disputed, all=count)]
+    if disputed:
+        words = ngettext(
+            "{count} differs from yours or from another file's: choose below the cards.",
+            "{count} differ from yours or from another file's: choose below the cards.",
+            disputed,
+        )
+        parts.append(words.format(count=disputed))
     if found.by_row:
-        parts.append(_("{count} were matched by the number of the row.").format(count=found.by_row))
+        words = ngettext(
+            "{count} was matched by the number of the row.",
+            "{count} were matched by the number of the row.",
+            found.by_row,
+        )
+        parts.append(words.format(count=found.by_row))
     reasons = (
-        (found.missing, _("are about rows that are not in this dump, or are ignored")),
-        (found.other_label, _("are about another label than the row has here")),
-        (found.no_class, _("name a class that this dump does not have")),
+        (found.missing, _("the row is not in this dump, or is ignored")),
+        (found.other_label, _("the row has another label here than was decided about")),
+        (found.no_class, _("this dump does not have the new class")),
     )
     for left_out, reason in reasons:
         if left_out:
-            first = shown_text(left_out[0].id, MAX_NAME) or left_out[0].row
-            parts.append(
-                _("{count} {reason}, the first of them {first}: left out.").format(
-                    count=len(left_out), reason=reason, first=first
-                )
+            words = ngettext(
+                "{count} left out, since {reason}: {first}.",
+                "{count} left out, since {reason}; the first of them: {first}.",
+                len(left_out),
             )
-    if conflicts > 0:
-        parts.append(_("{count} differ from yours: choose below the cards.").format(count=conflicts))
+            first = shown_text(left_out[0].id, MAX_NAME) or _("row {row}").format(row=left_out[0].row)
+            parts.append(words.format(count=len(left_out), reason=reason, first=first))
     return " ".join(parts)
 
 
-def _conflicts(desk: Desk, summary: DumpSummary) -> None:
-    """The rows about which two people differ, and the choice between them."""
-    if not desk.conflicts:
+def _disputes(analysis: DumpAnalysis, desk: Desk) -> None:
+    """The rows on which not all say the same, with what each says, and the choice between them."""
+    disputes = open_disputes(desk)
+    if not disputes:
         return
-    with st.container(border=True, key="decide_conflicts"):
-        words = _("Two people differ about {count} rows; yours stands until you choose.")
-        st.markdown(f"**{words.format(count=len(desk.conflicts))}**")
-        every = {one.row for one in desk.conflicts}
+    with st.container(border=True, key="decide_disputes"):
+        words = ngettext(
+            "The decisions about {count} row differ. Until you choose, yours stands.",
+            "The decisions about {count} rows differ. Until you choose, yours stands.",
+            len(disputes),
+        )
+        st.markdown(f"**{words.format(count=len(disputes))}**")
+        every = {one.row for one in disputes}
         with st.container(horizontal=True):
-            st.button(_("All mine"), key="conflicts_mine", on_click=_resolve, args=(every, False))
-            st.button(_("All theirs"), key="conflicts_theirs", on_click=_resolve, args=(every, True))
-        for one in desk.conflicts[:SHOWN_CONFLICTS]:
-            label = _class(summary, one.mine.old)
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(
-                    markdown_escaped(_("row {row}, label {label}:").format(row=one.row, label=label)), width="content"
-                )
-                for side, words, takes_theirs in (
-                    (one.mine, _("mine: {decision}"), False),
-                    (one.theirs, _("theirs: {decision}"), True),
-                ):
+            st.button(_("All mine"), key="disputes_mine", on_click=_resolve, args=(every, None))
+            for place, name in enumerate(desk.files):
+                count = sum(name in one.others for one in disputes)
+                if count:
                     st.button(
-                        markdown_escaped(words.format(decision=_words_of(side, summary))),
-                        key=f"conflict_{one.row}_{'theirs' if takes_theirs else 'mine'}",
+                        markdown_escaped(_("All of {name} ({count})").format(name=name, count=count)),
+                        key=f"disputes_file_{place}",
                         on_click=_resolve,
-                        args=({one.row}, takes_theirs),
+                        args=(every, name),
                     )
-        if len(desk.conflicts) > SHOWN_CONFLICTS:
-            st.caption(_("The first {count} are shown.").format(count=SHOWN_CONFLICTS))
+        shown = disputes[:SHOWN_DISPUTES]
+        cards = _cards(analysis, [one.row for one in shown])
+        for one in shown:
+            _dispute(one, desk, analysis.summary, cards[one.row])
+        if len(disputes) > SHOWN_DISPUTES:
+            st.caption(_("The first {count} are shown.").format(count=SHOWN_DISPUTES))
 
 
-def _resolve(rows: set[int], takes_theirs: bool) -> None:
+def _dispute(dispute: Dispute, desk: Desk, summary: DumpSummary, card: dict[str, Any]) -> None:
+    """A row on which not all say the same: what it is, and a button for each opinion."""
+    row = dispute.row
+    opinions: list[tuple[str, str | None, str, Decision | None]] = [("mine", None, _("mine"), dispute.mine)]
+    places = {name: place for place, name in enumerate(desk.files)}
+    opinions += [(f"file_{places[name]}", name, name, one) for name, one in dispute.others.items()]
+    label = next(one.old for *_rest, one in opinions if one is not None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if card.get("image"):
+            st.image(card["image"], width=DISPUTE_PICTURE, alt=_("Picture of row {row}").format(row=row))
+        words = _("row {row}, label {label}:").format(row=row, label=_class(summary, label))
+        if card.get("text"):
+            words = f"{card['text']} · {words}"
+        st.markdown(markdown_escaped(words), width="content")
+        for key, name, who, decision in opinions:
+            said = _("undecided") if decision is None else _words_of(decision, summary)
+            st.button(
+                markdown_escaped(f"{who}: {said}"),
+                key=f"dispute_{row}_{key}",
+                on_click=_resolve,
+                args=({row}, name),
+            )
+
+
+def _resolve(rows: set[int], name: str | None) -> None:
     desk = session.kept(DESK)
-    if desk is not None:
-        session.keep(DESK, resolved(desk, rows, takes_theirs))
+    if desk is None:
+        return
+    try:
+        session.keep(DESK, resolved(desk, rows, name))
+    except InvalidDecisions as error:
+        session.keep(DECISION_FILES_SAID, (str(error),))
 
 
 def _words_of(decision: Decision, summary: DumpSummary) -> str:
@@ -379,31 +439,31 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
         st.metric(
             _("rows counted"),
             str(after.rows),
-            delta=_change(after.rows - before.rows, 0),
+            delta=_change(before.rows, after.rows, 0),
             delta_color="off",
             width="content",
         )
         st.metric(
             _("loss after (nats)"),
             number(after.loss, digits),
-            delta=_change(after.loss - before.loss, digits),
+            delta=_change(before.loss, after.loss, digits),
             delta_color="inverse",
             width="content",
         )
         st.metric(
             _("accuracy after"),
             f"{after.accuracy:.2%}",
-            delta=_change(100 * (after.accuracy - before.accuracy), 2),
+            delta=_change(100 * before.accuracy, 100 * after.accuracy, 2),
             width="content",
         )
     _shares(summary, before, after)
 
 
-def _change(value: float, digits: int) -> str | None:
+def _change(before: float, after: float, digits: int) -> str | None:
     """The difference for a metric, whose arrow looks for a plain minus; None where there is none."""
-    if not value or math.isnan(value):
+    if before == after or math.isnan(after - before):
         return None
-    return f"{value:+d}" if isinstance(value, int) else number(value, digits, sign=True).replace("−", "-")
+    return difference(before, after, digits).replace(MINUS, "-")
 
 
 def _shares(summary: DumpSummary, before: Whole, after: Whole) -> None:
@@ -411,6 +471,10 @@ def _shares(summary: DumpSummary, before: Whole, after: Whole) -> None:
     change = pd.Series(after.class_share - before.class_share)
     most = change.abs().sort_values(ascending=False, kind="stable").index[:SHOWN_SHARES]
     with st.expander(_("Share of the gradient by label, before and after"), icon=":material/bar_chart:"):
+        caption = _("The class whose share changes most stands first.")
+        if len(most) < len(change):
+            caption += " " + _("The first {shown} of {all} classes.").format(shown=len(most), all=len(change))
+        st.caption(caption)
         st.dataframe(
             pd.DataFrame(
                 {
@@ -441,5 +505,20 @@ def _snippet(analysis: DumpAnalysis, decisions: Decisions) -> None:
     column = summary.reading.target[0] if len(summary.reading.target) == 1 else "label"
     classes = sorted({c for one in decisions for c in (one.old, one.new) if c is not None})
     names = {c: summary.class_names[c] for c in classes} if summary.class_names else None
-    st.caption(_("Save the decisions as CSV beside it. Rows are counted from 0, as in the file of the labels."))
+    st.caption(
+        _(
+            "Save the decisions as CSV beside it. Rows are counted from 0, as in the file of the labels. "
+            "The result goes into a file of its own; yours stays as it is."
+        )
+    )
+    if request.identity[0] == EXAMPLE:
+        st.download_button(
+            _("Save the example, {name}").format(name=file),
+            Path(request.logits).read_bytes,
+            file_name=file,
+            mime="application/octet-stream",
+            icon=":material/download:",
+            on_click="ignore",
+            key="decide_example",
+        )
     st.code(snippet(kind, labels=labels, column=column, names=names), language="python")

@@ -17,7 +17,7 @@ from xent_core.spreadsheets import harmless
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.text import _, difference, markdown_escaped, ngettext, number, short
 from xent_ui.widgets import job_progress, number_tables, row_chooser
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.segments import segmented_choice
@@ -41,9 +41,8 @@ ORDERS: dict[str, tuple[Callable[[], str], Callable[[], str]]] = {
     "suspicion": (
         lambda: _("Label wrong"),
         lambda: _(
-            "Ranked by an estimate of how likely the label is wrong, from 0 to 1; equal ones by how clearly the model "
-            "says so. It is too sure near 1: of labels at 0.99, 86 of 100 were wrong on test sets, 68 where classes "
-            "overlap."
+            "Ranked by an estimate of how likely the label is wrong; equal ones by how clearly the model says so. It "
+            "is too sure near 100 %: of labels at 99 %, 86 of 100 were wrong on test sets, 68 where classes overlap."
         ),
     ),
     "margin": (
@@ -86,9 +85,8 @@ def ranking(analysis: DumpAnalysis) -> int:
         )
         count = min(len(found.suspects), MAX_CLASSES if summary.classes <= MAX_CLASSES else MAX_WIDE_ROWS)
         rows = found.suspects.row[:count].tolist()
-        if rows and st.button(
-            _("Open the first {count} in Batch").format(count=count), icon=":material/grid_on:", key="dump_open_batch"
-        ):
+        words = ngettext("Open the first row in Batch", "Open the first {count} in Batch", count).format(count=count)
+        if rows and st.button(words, icon=":material/grid_on:", key="dump_open_batch"):
             _open(analysis, rows, "pages/explore/batch.py")
         st.download_button(
             _("These rows as CSV")
@@ -109,6 +107,9 @@ def _table(table: pd.DataFrame, rows: list[int], **look: Any) -> None:
     numbers = {
         name: st.column_config.NumberColumn(format="%.4g") for name in table.columns if table[name].dtype == np.float64
     }
+    if _("label wrong") in numbers:
+        estimated = _("The estimated probability that the label is wrong")
+        numbers[_("label wrong")] = st.column_config.NumberColumn(format="percent", help=estimated)
     st.dataframe(
         table,
         key=SUSPECT_TABLE.name,
@@ -142,8 +143,12 @@ def _examples_table(analysis: DumpAnalysis, found: Selection, page: slice) -> No
     problems = [example for example in examples if example.problem]
     if problems:
         first = _("row {row}: {problem}").format(row=problems[0].row, problem=problems[0].problem)
-        words = _("{count} pictures of this page cannot be shown; {first}").format(count=len(problems), first=first)
-        st.caption(markdown_escaped(words))
+        words = ngettext(
+            "{count} picture of this page cannot be shown; {first}",
+            "{count} pictures of this page cannot be shown; {first}",
+            len(problems),
+        )
+        st.caption(markdown_escaped(words.format(count=len(problems), first=first)))
 
 
 def _how_many(analysis: DumpAnalysis) -> None:
@@ -287,7 +292,7 @@ def _row_words(detail: RowDetail, summary: DumpSummary) -> None:
     if math.isfinite(now):
         for change, whole in changes:
             line = _("The loss of the whole, {change}: {value} ({difference}).").format(
-                change=change, value=number(whole, digits), difference=number(whole - now, digits, sign=True)
+                change=change, value=number(whole, digits), difference=difference(now, whole, digits)
             )
             st.markdown(markdown_escaped(line))
     else:

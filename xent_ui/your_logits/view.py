@@ -15,14 +15,14 @@ import torch
 import xent_core
 from xent_core.arrays import Reduction
 from xent_core.columns import LogitsAre
-from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order
+from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
 from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.text import _, markdown_escaped, ngettext, number, short
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.segments import segmented_choice
@@ -48,6 +48,8 @@ from xent_ui.your_logits.state import (
 )
 
 MAX_LABEL = 60  # characters of a button
+SHOWN_FILES = 20
+END_BYTES = 4096  # in which files that differ mostly do
 
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
 
@@ -112,7 +114,7 @@ def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
                 key=COLUMN_FIELDS[name].name,
                 max_chars=MAX_COLUMN_CHARACTERS,
                 persist_state="session",
-                placeholder=placeholder,
+                placeholder=_("such as {example}").format(example=placeholder),
                 help=shown_help.get(name, columns_help),
             )
             if (text or "").strip():
@@ -142,7 +144,7 @@ def _of_upload() -> AnalysisRequest | None:
         _("Logits, with or without labels: {formats}").format(formats=", ".join(FORMATS)),
         max_upload_size=limits().upload_mb,
         accept_multiple_files=True,
-        help=_("Several files are shards, in the order of their names."),
+        help=_("Several files are read as parts of one dump, in the order of their names."),
         key="dump_logits_file",
     )
     target = right.file_uploader(
@@ -153,9 +155,34 @@ def _of_upload() -> AnalysisRequest | None:
     )
     if not logits:
         return None
+    newest = logits[-1].name
     logits, target = (sorted(files, key=lambda file: natural_order(file.name)) for files in (logits, target))
+    if not _says_parts(logits):
+        return None
     identity = (UPLOAD, *(file.file_id for file in logits), "", *(file.file_id for file in target))
-    return _request(logits[0].name, identity, logits, target or None)
+    return replace(_request(logits[0].name, identity, logits, target or None), newest=newest)
+
+
+def _says_parts(files: list[Any]) -> bool:
+    """Says of several files in which order they are read; whether none of them is there twice."""
+    if len(files) == 1:
+        return True
+    names = [markdown_escaped(shown_text(file.name, MAX_LABEL)) for file in files]
+    seen: dict[tuple[int, bytes], int] = {}
+    for place, file in enumerate(files):
+        data = file.getbuffer()
+        first = seen.setdefault((file.size, bytes(data[-END_BYTES:])), place)
+        if first < place and data == files[first].getbuffer():
+            words = _("{name} holds the same as {first}: its rows would count twice. Remove one of the two (×).")
+            st.error(words.format(name=names[place], first=names[first]), icon=":material/error:")
+            return False
+    listed = ", ".join(names[:SHOWN_FILES]) + (" …" if len(names) > SHOWN_FILES else "")
+    st.caption(
+        _("Read as parts of one dump, one below the other: {files}. To look at another dump, remove these (×).").format(
+            files=listed
+        )
+    )
+    return True
 
 
 def _of_path() -> AnalysisRequest | None:
@@ -167,7 +194,7 @@ def _of_path() -> AnalysisRequest | None:
         key=LOGITS_PATH.name,
         max_chars=MAX_PATH_CHARACTERS,
         persist_state="session",
-        placeholder="dump.npz, logits-*.npy",
+        placeholder=_("such as {example}").format(example="dump.npz, logits-*.npy"),
         help=_("Read piece by piece, of any size; a pattern or a folder stands for several shards."),
     )
     target = right.text_input(
@@ -197,7 +224,7 @@ def _options() -> LossOptions | None:
             temperature = form.temperature()
         with fourth:
             ignore_index = form.ignore_index()
-        text = form.weight(_("weight per class"), placeholder="1, 2, 0.5")
+        text = form.weight(_("weight per class"), placeholder=_("such as {example}").format(example="1, 2, 0.5"))
         try:
             weights = weights_of(text)
         except InvalidText as error:
@@ -239,7 +266,12 @@ def analysis_of(request: AnalysisRequest | None) -> DumpAnalysis | None:
     if summary is None:
         return None
     if not summary.kept:
-        st.warning(_("All {rows} rows are ignored, so there is nothing to count.").format(rows=summary.rows))
+        words = ngettext(
+            "The only row is ignored, so there is nothing to count.",
+            "All {rows} rows are ignored, so there is nothing to count.",
+            summary.rows,
+        )
+        st.warning(words.format(rows=summary.rows))
         return None
     return analysis
 
@@ -284,7 +316,12 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
                     words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
                     st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
         return
-    first, _newline, code = str(error).partition("\n")
+    words = str(error)
+    if error.code == "shards-differ" and request.newest:
+        fix = _("Files uploaded together are parts of one dump; {name} came last. Remove what is of another dump (×).")
+        words = f"{_('{came}, expected {expected}.').format(came=error.came, expected=error.expected)} "
+        words += fix.format(name=shown_text(request.newest, MAX_LABEL))
+    first, _newline, code = words.partition("\n")
     st.error(markdown_escaped(first), icon=":material/error:")
     if code:
         st.code(code)
@@ -333,11 +370,12 @@ def budget(analysis: DumpAnalysis) -> None:
             )
         )
         if summary.nonfinite:
-            st.warning(
-                _("The gradient of {count} rows is not finite; they are left out of its sums.").format(
-                    count=summary.nonfinite
-                )
+            unlike = ngettext(
+                "The gradient of {count} row is not finite; it is left out of its sums.",
+                "The gradient of {count} rows is not finite; they are left out of its sums.",
+                summary.nonfinite,
             )
+            st.warning(unlike.format(count=summary.nonfinite))
     with curve:
         st.plotly_chart(
             dump_figures.lorenz(

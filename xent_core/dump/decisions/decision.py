@@ -1,4 +1,4 @@
-"""A decision about one row, all decisions about a dump, how two people's are merged, and to which rows they belong."""
+"""A decision about one row, all decisions about a dump, and to which of its rows they belong."""
 
 from __future__ import annotations
 
@@ -89,6 +89,16 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:80] + "…"
 
 
+def _first_twice(entries: Iterable[Decision]) -> int | None:
+    """The first row that was decided before."""
+    seen: set[int] = set()
+    for one in entries:
+        if one.row in seen:
+            return one.row
+        seen.add(one.row)
+    return None
+
+
 @dataclass(frozen=True)
 class Decisions:
     """What is decided about the rows of a dump, one decision a row, the first decided first.
@@ -107,10 +117,10 @@ class Decisions:
                 )
             )
         if len(self._by_row) < len(self.entries):
-            seen: set[int] = set()
-            twice = next(one.row for one in self.entries if one.row in seen or seen.add(one.row))  # type: ignore[func-returns-value]
             raise InvalidDecisions(
-                _("row {row} is decided twice, expected one decision a row. Leave one out.").format(row=twice)
+                _("row {row} is decided twice, expected one decision a row. Leave one out.").format(
+                    row=_first_twice(self.entries)
+                )
             )
 
     @cached_property
@@ -137,53 +147,6 @@ class Decisions:
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self.entries)
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Two decisions about one row that do not say the same."""
-
-    mine: Decision
-    theirs: Decision
-
-    @property
-    def row(self) -> int:
-        """The row that both are about."""
-        return self.mine.row
-
-
-@dataclass(frozen=True)
-class Merge:
-    """Two people's decisions about one dump; made by `merge`.
-
-    Attributes:
-      decisions: all that only one of them made, or both alike.
-      conflicts: the rows about which they disagree, by row; none of them is in `decisions`.
-    """
-
-    decisions: Decisions
-    conflicts: tuple[Conflict, ...]
-
-
-def merge(mine: Decisions, theirs: Decisions) -> Merge:
-    """Both together, by row; where both say the same the later time stands.
-
-    Merging with oneself or with nothing changes nothing but the order, which is that of the rows.
-    Who is who matters only for what each conflict calls mine and theirs.
-
-    Raises: InvalidDecisions if both together are more than MAX_DECISIONS.
-    """
-    merged: list[Decision] = []
-    conflicts: list[Conflict] = []
-    for row in sorted({one.row for one in (*mine, *theirs)}):
-        first, second = mine.of_row(row), theirs.of_row(row)
-        if first is None or second is None:
-            merged.append(first or second)  # type: ignore[arg-type]  # one of them is there
-        elif first.says == second.says:
-            merged.append(max(first, second, key=lambda one: (one.time, one.id, one.old)))
-        else:
-            conflicts.append(Conflict(first, second))
-    return Merge(Decisions(tuple(merged)), tuple(conflicts))
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,10 @@ class _CsvText:
         if reading is not None:
             texts = {reading.ids, reading.text, reading.image, *reading.shown, *reading.keys}
             texts -= {*reading.target, reading.sample_weight, reading.features}
-        classes = () if reading is None else reading.classes
+        numbers = () if reading is None else reading.columns_of_numbers
 
         def kind(column: str) -> Any:
-            if column in classes or (column not in whole and kinds[column] != "text" and column not in texts):
+            if column in numbers or (column not in whole and kinds[column] != "text" and column not in texts):
                 return pa.float64()
             is_whole = kinds[column] in ("integer", "empty") and column not in texts
             return pa.int64() if is_whole else pa.string()
