@@ -52,6 +52,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/formats/text_stream.py",
         ),
     ),
+    "tests/test_arrays.py": (
+        "its advice is followed there",
+        ("xent_core/advice.py",),
+    ),
     "tests/test_outputs.py": (
         "what is read is told from what is written",
         ("xent_core/dump/input_files.py",),

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from xent_core.errors import InvalidInput
 from xent_core.language import _, ngettext
@@ -60,7 +60,9 @@ MARK = "logit:"  # before the name of a class, where our own export could be rea
 TARGET_MARK = "target:"
 SHOWN = "shown:"  # before the name of a column that is only shown, among the parts of a dump
 NAMES_SHOWN = 4
-LABELS_ARE = ("names", "indices")
+LabelsAre = Literal["names", "indices"]
+LogitsAre = Literal["logits", "probabilities"]
+LABELS_ARE: tuple[LabelsAre, ...] = get_args(LabelsAre)
 
 _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{0,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 _INDEX = re.compile(r"|unnamed: ?\d+|index|level_\d+|__index_level_\d+__", re.IGNORECASE)
@@ -98,7 +100,7 @@ class ColumnChoices:
     no_header: bool = False
     class_names: tuple[str, ...] = ()
     has_target: bool = False
-    labels_are: str | None = None
+    labels_are: LabelsAre | None = None
     rows: int | None = None
 
 
@@ -245,7 +247,7 @@ def are_names(numbers: Collection[int], names: Sequence[str]) -> bool | None:
 
 def names_or_indices(name: str, numbers: Collection[int], names: Sequence[str]) -> UnclearColumns:
     """What to ask where these labels of `name` can be both."""
-    answers = [{"labels_are": answer} for answer in LABELS_ARE]
+    answers: list[dict[str, str]] = [{"labels_are": answer} for answer in LABELS_ARE]
     return UnclearColumns(
         _("the labels {labels} of {name} may be names of the classes {classes}, or their numbers from 0 on").format(
             labels=few([str(number) for number in sorted(numbers)]), name=name, classes=few(list(names))

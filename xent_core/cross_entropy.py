@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Unpack, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.arrays import ArrayLike
 from xent_core.distance import distance, largest
+from xent_core.language import _
+from xent_core.loss_options import LossKeywords
 from xent_core.problem import Problem
 from xent_core.values import Value
 
@@ -135,16 +139,36 @@ class Evaluation(Value):
         return (self.predictions == label.long()) & problem.kept()
 
 
-def evaluate(problem: Problem) -> Evaluation:
+@overload
+def evaluate(problem: Problem, /) -> Evaluation: ...
+
+
+@overload
+def evaluate(logits: ArrayLike, target: ArrayLike, /, **options: Unpack[LossKeywords]) -> Evaluation: ...
+
+
+def evaluate(
+    problem: Problem | ArrayLike, target: ArrayLike | None = None, /, **options: Unpack[LossKeywords]
+) -> Evaluation:
     """The loss and its gradient by one forward pass and one `backward()` of PyTorch; the rest when it is asked for.
 
     The loss equals `F.cross_entropy(problem.logits / problem.temperature, …)`, odd cases included.
     log_softmax is computed once and serves the loss, the row losses and the gradient.
 
+    Args: a Problem; or what `Problem` takes: logits, target, and the options as keywords.
+    Raises: InvalidProblem for logits and target that PyTorch would refuse.
     Example:
       >>> evaluate(Problem([[1, 2, 3]] * 3, [2, 1, 0])).loss
       tensor(1.4076)
+      >>> evaluate([[1, 2, 3]] * 3, [2, 1, 0], reduction="sum").loss
+      tensor(4.2228)
     """
+    if not isinstance(problem, Problem):
+        if target is None:
+            raise TypeError(_("evaluate takes a Problem, or logits and target"))
+        problem = Problem(problem, target, **options)
+    elif target is not None or options:
+        raise TypeError(_("a Problem has its target and options already; change them by dataclasses.replace"))
     if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
         return _forward_and_backward(problem)
     with torch.inference_mode(False), torch.enable_grad():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from xent_core.reference_losses import reference_losses
 from xent_core.values import Value
 
 MOMENTUM = 0.9
+OptimizerName = Literal["SGD", "momentum", "Adam"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "SGD": torch.optim.SGD,
     "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),
@@ -126,7 +128,7 @@ def descend(
     *,
     learning_rate: float,
     steps: int,
-    optimizer: str = "SGD",
+    optimizer: OptimizerName = "SGD",
     progress: Callable[[int], object] | None = None,
 ) -> Descent:
     r"""Gradient descent on the logits by torch.optim; every point of the path is kept.

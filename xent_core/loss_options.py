@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.arrays import ArrayLike, Reduction
 from xent_core.values import same_bits
 
-REDUCTIONS = ("none", "mean", "sum")
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 class LossKeywords(TypedDict, total=False):
     """The same options as keywords, under PyTorch's names, as a caller gives them."""
 
-    weight: Any
+    weight: ArrayLike | None
     ignore_index: int
-    reduction: str
+    reduction: Reduction
     label_smoothing: float
     temperature: float
 
@@ -42,7 +43,7 @@ class LossOptions:
 
     weight: Tensor | None = None
     ignore_index: int = -100
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
     label_smoothing: float = 0.0
     temperature: float = 1.0
 

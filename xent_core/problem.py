@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from xent_core.advice import in_words_of
+from xent_core.arrays import ArrayLike, Reduction
 from xent_core.errors import InvalidProblem
 from xent_core.loss_options import REDUCTIONS, LossKeywords, LossOptions
 from xent_core.validation import DTYPES, as_logits, as_loss_options, as_target, class_axis_of, violations
@@ -27,6 +29,14 @@ class OwnTensors(NamedTuple):
 
 class _Owner:
     own: OwnTensors
+
+
+def _for_the_caller(error: InvalidProblem, **given: Any) -> InvalidProblem:
+    """The same, with a fix that runs on the values as they came."""
+    fix = error.fix
+    for name, data in given.items():
+        fix = in_words_of(data, name, fix)
+    return InvalidProblem(error.code, error.came, error.expected, fix)
 
 
 def copied_when_written(tensor: Tensor) -> Tensor:
@@ -52,9 +62,10 @@ class Problem(_Owner):
 
     Args:
       logits: unnormalised log probabilities, floating, shape (C,), (N, C) or (N, C, d1, …).
-        Lists are taken as float32, NumPy arrays of floats in their own dtype, of integers as float32.
-      target: class indices, int64 (uint8 where PyTorch takes it), shape (), (N,) or (N, d1, …);
-        or class probabilities, floating, shaped like logits.
+        Lists are taken as float32, arrays of any library (NumPy, JAX, TensorFlow, pandas, `__dlpack__`) in their own
+        dtype, bfloat16 of ml_dtypes too, and of integers as float32; a list of tensors is stacked.
+      target: class indices, int64 (uint8 where PyTorch takes it; from other libraries any integers), shape (), (N,)
+        or (N, d1, …); or class probabilities, floating, shaped like logits.
       weight: one factor per class, shape (C,), in the dtype of logits when target holds class indices.
       ignore_index: rows with this target count neither in the loss nor in the mean.
       reduction: "none", "mean" or "sum".
@@ -76,18 +87,18 @@ class Problem(_Owner):
     target: Tensor
     weight: Tensor | None
     ignore_index: int
-    reduction: str
+    reduction: Reduction
     label_smoothing: float
     temperature: float
 
     def __init__(
         self,
-        logits: Any,
-        target: Any,
+        logits: ArrayLike,
+        target: ArrayLike,
         *,
-        weight: Any = None,
+        weight: ArrayLike | None = None,
         ignore_index: int = -100,
-        reduction: str = "mean",
+        reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
         temperature: float = 1.0,
     ) -> None:
@@ -102,7 +113,7 @@ class Problem(_Owner):
         )
         options = as_loss_options(given, z.dtype)
         for error in violations(z, y, options):
-            raise error
+            raise _for_the_caller(error, logits=logits, target=target, weight=weight)
         if z.dim() == 1 and y.shape == (1,) and not y.is_floating_point():
             y = y.reshape(())  # backward() takes only ()
         # the first such copy of a tensor changes how PyTorch holds it, which two threads must not do at once
@@ -118,7 +129,7 @@ class Problem(_Owner):
         )
 
     @classmethod
-    def of(cls, logits: Any, target: Any, options: LossOptions) -> Problem:
+    def of(cls, logits: ArrayLike, target: ArrayLike, options: LossOptions) -> Problem:
         """A Problem under these options. Raises: InvalidProblem."""
         return cls(logits, target, **options.torch_keywords(), temperature=options.temperature)
 

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TextIO
 
 from xent_core.cli.column_options import add_columns
+from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import complain
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
@@ -48,7 +49,11 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `analyse`."""
-    parser.add_argument("logits", metavar="LOGITS", help=_("a file, an address, or a pattern such as 'logits-*.npy'"))
+    parser.add_argument(
+        "logits",
+        metavar="LOGITS",
+        help=_("a file, an address, a pattern such as 'logits-*.npy', or - for standard input"),
+    )
     parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
     parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
     parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
@@ -91,6 +96,12 @@ def run(arguments: argparse.Namespace) -> tuple[str, int]:
     The exit code is 0; 2 if a file could not be written; 130 after Ctrl-C and 143 after SIGTERM, whose result is
     that of what had been done.
     """
+    with from_standard_input(arguments.logits, arguments.target) as (logits, target):
+        given = argparse.Namespace(**{**vars(arguments), "logits": logits, "target": target})
+        return _run(given, title=_("standard input") if arguments.logits == STDIN else Path(arguments.logits).name)
+
+
+def _run(arguments: argparse.Namespace, *, title: str) -> tuple[str, int]:
     report = _report_path(arguments)
     failures: list[OSError] = []
     with _ProgressAndInterrupt(sys.stderr) as progress:
@@ -102,10 +113,10 @@ def run(arguments: argparse.Namespace) -> tuple[str, int]:
         if summary.stopped is not None:
             complain(_stopped_words(summary))
         if report is not None:
-            failures += _write_report(summary, report, title=Path(str(arguments.logits)).name)
+            failures += _write_report(summary, report, title=title)
     for failure in failures:
         complain(_unwritten_words(failure))
-    text = summary.as_json() if arguments.json else summary_text(summary)
+    text = json_for(sys.stdout, summary.as_json()) if arguments.json else summary_text(summary)
     return text, progress.exit_code or (2 if failures else 0)
 
 
@@ -146,7 +157,7 @@ def _report_path(arguments: argparse.Namespace) -> Path | None:
     """Where the report goes. Raises: InvalidOutput."""
     if arguments.report is None:
         return None
-    inputs = input_files(getattr(arguments, name) for name in INPUTS)
+    inputs = input_files([*(getattr(arguments, name) for name in INPUTS), sys.stdin])
     return checked_output(arguments.report, "--report", REPORT_SUFFIXES, inputs=inputs, force=arguments.force)
 
 
@@ -264,8 +275,9 @@ class _ProgressAndInterrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if self._shown_at and self._is_terminal and self._stream is not None:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            with contextlib.suppress(OSError):
+                self._stream.write("\r\x1b[K")
+                self._stream.flush()
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if self.exit_code or not self._began:
@@ -287,8 +299,9 @@ class _ProgressAndInterrupt:
             if self._is_terminal:
                 # a line that wraps could not be wiped
                 text = f"\r{text[: max(shutil.get_terminal_size().columns - 1, 1)]}\x1b[K"
-            stream.write(text if self._is_terminal else f"{text}\n")
-            stream.flush()
+            with contextlib.suppress(OSError):  # whoever has closed it does not want to know
+                stream.write(text if self._is_terminal else f"{text}\n")
+                stream.flush()
 
 
 def bar(progress: Progress) -> str:

@@ -1,18 +1,23 @@
-"""python -m xent_core show and script: a Problem out of a file or a link's token, as tables or as a program."""
+"""xent show, script and notebook: a Problem out of a file or a link's token, as tables, a program or a notebook."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
+import sys
 from pathlib import Path
 
 from xent_core.cli.column_options import add_columns
+from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import evaluation_text
-from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_script
+from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_notebook, to_script
 from xent_core.codec.dump_files import read_dump
 from xent_core.codec.files import OF_TORCH
 from xent_core.columns import ColumnChoices
+from xent_core.dump.input_files import input_files
 from xent_core.language import _
+from xent_core.outputs import checked_output, written_whole
 
 NOTHING_SAID = ColumnChoices()
 
@@ -22,7 +27,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="FILE|TOKEN",
-        help=_("a file, as Export writes it or as analyse reads it, or the p= part of a link"),
+        help=_("a file, as Export writes it or as analyse reads it, the p= part of a link, or - for standard input"),
     )
     add_columns(parser)
 
@@ -31,6 +36,13 @@ def add_script_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `script`."""
     add_source(parser)
     parser.add_argument("--framework", choices=("torch", "jax"), default="torch", help=_("torch unless said"))
+
+
+def add_notebook_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `notebook`."""
+    add_source(parser)
+    parser.add_argument("--out", metavar="FILE.ipynb", help=_("where to write it; without it, it is printed"))
+    parser.add_argument("--force", action="store_true", help=_("let --out replace a file that is none of ours"))
 
 
 def show(arguments: argparse.Namespace) -> str:
@@ -43,6 +55,18 @@ def script(arguments: argparse.Namespace) -> str:
     return to_script(_document(arguments).problem, framework=arguments.framework)
 
 
+def notebook(arguments: argparse.Namespace) -> str:
+    """A Problem as a notebook, printed or in a file. Raises: InvalidOutput."""
+    if arguments.out is None:
+        return json_for(sys.stdout, to_notebook(_document(arguments).problem))
+    inputs = input_files([arguments.source, sys.stdin])
+    path = checked_output(arguments.out, "--out", (".ipynb",), inputs=inputs, force=arguments.force)
+    text = to_notebook(_document(arguments).problem)
+    with written_whole(path) as file:
+        file.write_text(text, encoding="utf-8")
+    return _("{path} is written.").format(path=path)
+
+
 def _document(arguments: argparse.Namespace) -> Document:
     choices = ColumnChoices(
         classes=arguments.classes,
@@ -50,7 +74,18 @@ def _document(arguments: argparse.Namespace) -> Document:
         no_header=arguments.no_header,
         labels_are=arguments.labels_are,
     )
-    return document_of(arguments.source, choices)
+    with from_standard_input(arguments.source) as (source,):
+        return document_of(_token_or_path(str(source), arguments.source), choices)
+
+
+def _token_or_path(path: str, given: str) -> str:
+    """What came by standard input may be a token, too."""
+    if given == STDIN:
+        with open(path, "rb") as file:
+            start = file.read(MAX_TOKEN + 2).strip()
+        if re.fullmatch(rb"[A-Za-z0-9_-]{8,}", start):
+            return start.decode("ascii")
+    return path
 
 
 def document_of(source: str, choices: ColumnChoices = NOTHING_SAID) -> Document:

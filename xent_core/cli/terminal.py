@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -23,9 +24,16 @@ def program_name() -> str:
 
 
 def complain(words: str) -> None:
-    """One line on stderr, if there is one."""
+    """Says on stderr, if there is one, what went wrong."""
+    complain_more(f"{program_name()}: {words}")
+
+
+def complain_more(line: str) -> None:
+    """A further line of the same."""
     if sys.stderr is not None:
-        sys.stderr.write(f"{program_name()}: {words}\n")
+        with contextlib.suppress(OSError):  # whoever has closed it does not want to know
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
 
 def evaluation_text(document: Document) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 
+from xent_core.arrays import DumpLike, StrPath
+from xent_core.columns import LabelsAre, LogitsAre
 from xent_core.dump.cluster import Cluster
 from xent_core.dump.examples import Examples
 from xent_core.dump.formats import DumpLimits, InvalidDump
 from xent_core.dump.input_files import input_files
 from xent_core.dump.label_model import LabelCounts, LabelModel, usual_gaps
 from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
-from xent_core.dump.ranking import RANKINGS
+from xent_core.dump.ranking import RANKINGS, RankBy
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
 from xent_core.dump.scores import Scores, kept_rows, score
 from xent_core.dump.scores_table import ScoresFile, UnwrittenScores, scores_path
@@ -75,25 +77,25 @@ ProgressCallback = Callable[[Progress], object]
 
 
 def analyse(
-    logits: Any,
-    target: Any = None,
+    logits: DumpLike,
+    target: DumpLike | None = None,
     *,
     options: LossOptions | None = None,
-    features: Any = None,
-    sample_weight: Any = None,
-    ids: Any = None,
-    class_names: Any = None,
-    logits_are: str | None = None,
-    classes: Any = None,
-    target_column: Any = None,
-    text: Any = None,
-    image: Any = None,
-    show: Any = None,
+    features: DumpLike | None = None,
+    sample_weight: DumpLike | None = None,
+    ids: DumpLike | Sequence[str] | None = None,
+    class_names: StrPath | Sequence[str] | None = None,
+    logits_are: LogitsAre | None = None,
+    classes: StrPath | Sequence[str] | None = None,
+    target_column: StrPath | None = None,
+    text: DumpLike | Sequence[str] | None = None,
+    image: DumpLike | Sequence[str] | None = None,
+    show: str | Sequence[str] | None = None,
     no_header: bool = False,
-    labels_are: str | None = None,
-    scores: Any = None,
+    labels_are: LabelsAre | None = None,
+    scores: StrPath | None = None,
     overwrite: bool = False,
-    rank_by: str | None = None,
+    rank_by: RankBy | None = None,
     shown_suspects: int = 0,
     fit_temperature: bool = True,
     batch_rows: int | None = None,

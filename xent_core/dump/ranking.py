@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from torch import Tensor
@@ -28,7 +29,8 @@ SUSPECT_FIELDS = (
 )
 # by what rows can be ranked, the default first, and second that of a large dump;
 # of all but the margin the largest comes first
-RANKINGS = ("suspicion", "margin", "loss", "grad_norm", "el2n", "entropy")
+RankBy = Literal["suspicion", "margin", "loss", "grad_norm", "el2n", "entropy"]
+RANKINGS: tuple[RankBy, ...] = get_args(RankBy)
 SMALLEST_FIRST = ("margin",)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
+from xent_core.arrays import DumpLike, StrPath
 from xent_core.column_rule import ROWS_THAT_TELL, doubt
-from xent_core.columns import LABELS_ARE, SHOWN, Reading
+from xent_core.columns import LABELS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
 from xent_core.dump.labels import rounding_of
@@ -23,7 +24,7 @@ from xent_core.probability_tolerances import MOST_TOLERANCE_TO_ASK, SUM_TOLERANC
 from xent_core.validation import violations
 from xent_core.values import Value
 
-LOGITS_ARE = ("logits", "probabilities")
+LOGITS_ARE = get_args(LogitsAre)
 LABELS_AT_A_TIME = 2**19
 BATCH_ELEMENTS = 2**20  # 4 MB of float32: what is computed in a batch stays in the processor's cache
 ACCELERATOR_ELEMENTS = 2**24  # 64 MB of float32: what is computed in a batch outlasts the calls that start it
@@ -238,22 +239,22 @@ def joined(batches: Sequence[Batch]) -> Batch:
 
 
 def open_dump(
-    logits: Any,
-    target: Any = None,
+    logits: DumpLike,
+    target: DumpLike | None = None,
     *,
-    features: Any = None,
-    sample_weight: Any = None,
-    ids: Any = None,
-    class_names: Any = None,
+    features: DumpLike | None = None,
+    sample_weight: DumpLike | None = None,
+    ids: DumpLike | Sequence[str] | None = None,
+    class_names: StrPath | Sequence[str] | None = None,
     ignore_index: int = -100,
-    logits_are: str | None = None,
-    classes: Any = None,
-    target_column: Any = None,
-    text: Any = None,
-    image: Any = None,
-    show: Any = None,
+    logits_are: LogitsAre | None = None,
+    classes: StrPath | Sequence[str] | None = None,
+    target_column: StrPath | None = None,
+    text: DumpLike | Sequence[str] | None = None,
+    image: DumpLike | Sequence[str] | None = None,
+    show: str | Sequence[str] | None = None,
     no_header: bool = False,
-    labels_are: str | None = None,
+    labels_are: LabelsAre | None = None,
     limits: DumpLimits | None = None,
     sandboxed: bool = False,
     in_sandbox: bool = False,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xent_core.column_names import is_id
-from xent_core.columns import MARK, SHOWN, ColumnChoices, Reading, few, is_index, whole_number
+from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading, few, is_index, whole_number
 from xent_core.dump.folders import files_of_folder, natural_order
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.formats.checks import shards_differ
@@ -49,14 +49,14 @@ class DumpSource:
     ids: Any = None
     class_names: Any = None
     ignore_index: int = -100
-    logits_are: str | None = None
+    logits_are: LogitsAre | None = None
     classes: Any = None
     target_column: Any = None
     text: Any = None
     image: Any = None
     show: Any = None
     no_header: bool = False
-    labels_are: str | None = None
+    labels_are: LabelsAre | None = None
 
 
 Opener = Callable[[Any, str, ColumnChoices], OpenFile]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import streamlit as st
 import torch
 from torch import Tensor
 
 from xent_core import Finding, diagnose
+from xent_core.arrays import Reduction
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import diagnose_file
 from xent_core.language import language
@@ -104,7 +106,7 @@ def of_paste() -> list[Finding] | None:
             target,
             weight=weight,
             ignore_index=ignore_index,
-            reduction=reduction,
+            reduction=cast(Reduction, reduction),
             label_smoothing=label_smoothing,
         )
         return f"logits {tuple(logits.shape)}, target {tuple(target.shape)}", found

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
+from xent_core.columns import LogitsAre
 from xent_core.dump import (
     Choice,
     Dump,
@@ -28,6 +29,7 @@ from xent_core.dump import (
     select,
 )
 from xent_core.dump.decisions import Decisions, Effect, FoundRows, effect, find_rows
+from xent_core.dump.ranking import RankBy
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job
 from xent_ui.server.limits import limits
@@ -57,10 +59,10 @@ class AnalysisRequest:
     identity: tuple[str, ...]
     logits: Any = field(compare=False)
     target: Any = field(compare=False)
-    logits_are: str | None
+    logits_are: LogitsAre | None
     options: LossOptions
     columns: tuple[tuple[str, Any], ...] = ()
-    rank_by: str | None = None
+    rank_by: RankBy | None = None
     newest: str = field(default="", compare=False)
 
 

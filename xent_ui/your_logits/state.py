@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xent_core.columns import LogitsAre
 from xent_core.dump import RANKINGS, DumpSummary
 from xent_core.dump.decisions import Decisions
 from xent_core.dump.selection import RANGES
@@ -21,7 +22,7 @@ SOURCE = Kept[str]("dump_source", EXAMPLE)
 LOGITS_PATH = Kept[str]("dump_logits_path", "")
 TARGET_PATH = Kept[str]("dump_target_path", "")
 # what the visitor has said of each dump whose logits look like probabilities
-LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
+LOGITS_ARE = Kept[dict[tuple[str, ...], LogitsAre]]("dump_logits_are", {})
 
 # what the visitor has said of the columns of each dump, by a button; and what stands in the fields
 COLUMNS = Kept[dict[tuple[str, ...], dict[str, str]]]("dump_columns", {})

@@ -7,12 +7,14 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 import torch
 
 import xent_core
+from xent_core.arrays import Reduction
+from xent_core.columns import LogitsAre
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
 from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
@@ -229,7 +231,7 @@ def _options() -> LossOptions | None:
             st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
             return None
     weight = None if weights is None else torch.tensor([parse_number(one) for one in weights], dtype=torch.float64)
-    return LossOptions(weight, ignore_index, reduction, label_smoothing, temperature)
+    return LossOptions(weight, ignore_index, cast(Reduction, reduction), label_smoothing, temperature)
 
 
 def analysis_of(request: AnalysisRequest | None) -> DumpAnalysis | None:
@@ -334,7 +336,7 @@ def _say(request: AnalysisRequest, answer: dict[str, str]) -> None:
     session.keep(COLUMNS, {request.identity: {**before, **said}})
 
 
-def _answer(request: AnalysisRequest, answer: str) -> None:
+def _answer(request: AnalysisRequest, answer: LogitsAre) -> None:
     session.keep(LOGITS_ARE, {request.identity: answer})
 
 
