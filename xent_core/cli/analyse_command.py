@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import math
 import os
+import shlex
 import signal
 import sys
 import time
@@ -17,11 +18,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from xent_core.cli.column_options import add_columns
+from xent_core.columns import few
 from xent_core.dump.analysis import Progress, analyse
+from xent_core.dump.epochs import are_a_series, unclear
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import (
     SHOWN_SUSPECTS,
+    epoch_lines,
     report_html,
     value_of,
     why_calibration_errors_differ,
@@ -38,8 +42,22 @@ SHOWN_MISTAKES = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `analyse`."""
-    parser.add_argument("logits", metavar="LOGITS", help=_("a file, an address, or a pattern such as 'logits-*.npy'"))
-    parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
+    parser.add_argument(
+        "files",
+        metavar=("LOGITS", "TARGET"),
+        nargs="+",
+        help=_(
+            "a file, a folder, an address, or a pattern such as 'logits-*.npy', and the labels, if they lie in another "
+            "file; or, with --epochs or --shards, any number of files"
+        ),
+    )
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(
+        "--epochs",
+        action="store_true",
+        help=_("several files are epochs of one run, with the same rows: say how each row was learnt"),
+    )
+    several.add_argument("--shards", action="store_true", help=_("several files are parts of one dump"))
     parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
     parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
     parser.add_argument(
@@ -47,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=RANKINGS,
         help=_(
             "what the order of the suspects is; by default suspicion, and margin for more than 4 million logits, "
-            "which suspicion reads once more"
+            "which suspicion reads once more; aum needs --epochs"
         ),
     )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
@@ -82,10 +100,12 @@ def run(arguments: argparse.Namespace) -> str:
             _("an existing folder"),
             _("Make it, or choose another path."),
         )
+    logits, target = _logits_and_target(arguments)
     with _ProgressAndInterrupt(sys.stderr) as progress:
         summary = analyse(
-            arguments.logits,
-            arguments.target,
+            logits,
+            target,
+            epochs=_said_of_several(arguments),
             weight=arguments.weight,
             ignore_index=arguments.ignore_index,
             reduction=arguments.reduction,
@@ -118,8 +138,38 @@ def run(arguments: argparse.Namespace) -> str:
         )
         sys.stderr.write(stopped + "\n")
     if report is not None:
-        _write_whole(report, report_html(summary, title=Path(str(arguments.logits)).name))
+        _write_whole(report, report_html(summary, title=Path(arguments.files[0]).name))
     return summary.as_json() if arguments.json else summary_text(summary)
+
+
+def _said_of_several(arguments: argparse.Namespace) -> bool | None:
+    """True for epochs, False for shards, None if nothing is said."""
+    return True if arguments.epochs else False if arguments.shards else None
+
+
+def _logits_and_target(arguments: argparse.Namespace) -> tuple[str | list[str], str | None]:
+    """Which of the files hold logits and which labels. Raises: InvalidDump where that is not clear."""
+    files: list[str] = arguments.files
+    is_series = are_a_series(files)
+    if len(files) == 1:
+        return files[0], None
+    if is_series and _said_of_several(arguments) is None:
+        fix = None
+        if len(files) == 2:
+            fix = _("Say which: --epochs or --shards; or --target {file}, if that holds the labels.").format(
+                file=shlex.quote(files[1])
+            )
+        raise unclear(_("{count} files came whose names differ in numbers alone").format(count=len(files)), fix)
+    if len(files) == 2 and not is_series:
+        return files[0], files[1]
+    if _said_of_several(arguments) is None:
+        raise InvalidDump(
+            "files",
+            _("{count} files came: {names}").format(count=len(files), names=few(files)),
+            _("one of logits, and at most one of labels"),
+            _("Put a pattern between quotation marks, 'logits-*.npy', or say --epochs or --shards."),
+        )
+    return files, None
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -166,6 +216,8 @@ def summary_text(summary: DumpSummary) -> str:
     for one, other, share in summary.commonest_mistakes(SHOWN_MISTAKES):
         words = _("{label}, in {share:.1%} of its rows").format(label=summary.name_of(other), share=share)
         lines.append((_("{name} seems to be labelled").format(name=summary.name_of(one)), words))
+    if summary.epochs is not None:
+        lines += epoch_lines(summary.epochs)
     if summary.best is not None:
         gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
             temperature=summary.best_temperature, gain=summary.temperature_gain

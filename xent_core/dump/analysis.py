@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Unpack
 
 import numpy as np
 import torch
 
 from xent_core.dump.cluster import Cluster
+from xent_core.dump.epochs import Epoch, Epochs, ask_about_epochs, epochs_of, order_of, read_epochs
 from xent_core.dump.examples import Examples
 from xent_core.dump.formats import DumpLimits, InvalidDump
 from xent_core.dump.label_model import LabelCounts, LabelModel, usual_gaps
@@ -35,8 +36,8 @@ class Progress:
     """How far an analysis has come.
 
     Attributes:
-      stage: "labels" while a large dump is read for what is known of its classes; "rows" while it is counted;
-        "temperature" while it is read again for that.
+      stage: "epochs" while several epochs are read, whose rows are added up; "labels" while a large dump is read for
+        what is known of its classes; "rows" while it is counted; "temperature" while it is read again for that.
       rows, total_rows: of this stage; the later passes of the temperature start anew.
       seconds: since the stage began.
       summary: gives the summary of the rows so far.
@@ -81,6 +82,7 @@ def analyse(
     labels_are: str | None = None,
     scores: Any = None,
     rank_by: str | None = None,
+    epochs: bool | None = None,
     shown_suspects: int = 0,
     fit_temperature: bool = True,
     batch_rows: int | None = None,
@@ -100,9 +102,16 @@ def analyse(
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
       scores: a .parquet or .csv file for the table of scores of the kept rows.
       rank_by: what the suspects and the ranks in the table go by: "suspicion", that is, how likely the label is wrong;
-        "margin", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the largest first.
-        By default the suspicion, and the margin for more than 2^22 (about 4 million) logits. So large a dump is read
-        once more for the suspicion, and for the number of wrong labels: only if "suspicion" is asked for.
+        "margin", or of several epochs "aum", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the
+        largest first.
+        By default the suspicion, and for more than 2^22 (about 4 million) logits the margin, of several epochs "aum".
+        So large a dump is read once more for the suspicion, and for the number of wrong labels: only if "suspicion" is
+        asked for. Of several epochs the suspicion is its mean over them.
+      epochs: True: the logits are several dumps of the same rows, one for each epoch: a list, a pattern, or a folder of
+        files or folders. Files are taken in the order of the numbers in their names, which `reading` says; the rows
+        are matched by their ids, if there are any, in whatever order, else by their number, and must have the same
+        labels. `epochs` of the summary says what all of them say of each row; all else is of the last.
+        False: several files are shards of one dump. None: shards, and refused where they may be epochs.
       shown_suspects: so many of the first suspects are read once more, for `shown` of the summary, if the dump has
         texts, pictures or other columns of them.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
@@ -135,37 +144,67 @@ def analyse(
             _("an integer above 0"),
             _("Leave it out."),
         )
-    with open_dump(
-        logits,
-        target,
-        features=features,
-        sample_weight=sample_weight,
+    _check_epochs(epochs, rank_by, cluster)
+    opened = partial(
+        open_dump,
         ids=ids,
         class_names=class_names,
         ignore_index=options.ignore_index,
         logits_are=logits_are,
         classes=classes,
         target_column=target_column,
-        text=text,
-        image=image,
-        show=show,
         no_header=no_header,
         labels_are=labels_are,
         limits=limits,
         sandboxed=sandboxed,
+    )
+    series = epochs_of(logits, target) if epochs else [Epoch(logits, target, "")]
+    with opened(
+        series[-1].logits,
+        series[-1].target,
+        features=features,
+        sample_weight=sample_weight,
+        text=text,
+        image=image,
+        show=show,
     ) as dump:
+        if epochs:
+            dump.reading = replace(dump.reading, notes=(*dump.reading.notes, order_of(series)))
+        elif epochs is None:
+            ask_about_epochs(logits, dump)
         _check_options(options, dump.classes)
-        rank_by = rank_by or RANKINGS[0 if _fits_sample(dump) else 1]
+        rank_by = rank_by or (RANKINGS[0] if _fits_sample(dump) else "aum" if epochs else RANKINGS[1])
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device, rank_by)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
+        analysis = _Analysis(dump, work, runner, progress)
         try:
-            summary = _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
+            if epochs:
+                analysis.read_epochs(series, lambda one: opened(one.logits, one.target))
+            summary = analysis.run(scores, fit_temperature)
         finally:
             runner.close()
         if not (shown_suspects and dump.reading.shows_examples):
             return summary
         rows = summary.suspects.row[:shown_suspects].tolist()
         return replace(summary, shown=tuple(Examples(dump).show(rows)))
+
+
+def _check_epochs(epochs: bool | None, rank_by: str | None, cluster: Any) -> None:
+    """Raises: InvalidDump for what several epochs are needed for, or what cannot be done with them."""
+    if rank_by == "aum" and not epochs:
+        raise InvalidDump(
+            "rank-by",
+            _("rank_by is {value} of a single dump").format(value="'aum'"),
+            _("several epochs, over which the margin has a mean"),
+            _("Give them with --epochs (in Python, epochs=True), or rank by the margin."),
+        )
+    if epochs and cluster is not None:
+        raise InvalidDump(
+            "epochs-cluster",
+            _("several epochs came, and a cluster"),
+            _("epochs on this computer"),
+            _("Leave the cluster out."),
+        )
 
 
 def _options(options: LossOptions | None, keywords: LossKeywords) -> LossOptions:
@@ -201,13 +240,46 @@ def _fits_sample(dump: Dump) -> bool:
     return dump.rows <= _sampled(dump)
 
 
+def _sample_of(dump: Dump, device: str) -> Batch:
+    return on_device(sampled_rows(dump, _sampled(dump)), device)
+
+
 class _Analysis:
     """One run of `analyse`: the pass for the classes, if any, that for the statistics, those for the temperature."""
 
     def __init__(self, dump: Dump, work: Work, runner: Runner, progress: ProgressCallback | None) -> None:
         self._dump, self._work, self._runner, self._progress = dump, work, runner, progress
         self._label_counts: LabelCounts | None = None
+        self._epochs: Epochs | None = None
         self._looks_for_wrong_labels = work.rank_by == "suspicion" or _fits_sample(dump)
+
+    def read_epochs(self, epochs: Sequence[Epoch], opened: Callable[[Epoch], Dump]) -> None:
+        """Reads what several epochs say of each row; nothing is known of them if somebody stopped it."""
+        dump, work = self._dump, self._work
+        started, total = time.perf_counter(), len(epochs) * dump.rows
+        nothing = Statistics(dump.classes, work.device)
+
+        def on_progress(rows: int) -> None:
+            seconds = time.perf_counter() - started
+            self._tell_progress("epochs", rows, seconds, lambda: self._summary(nothing, seconds), total)
+
+        def label_model(one: Dump) -> LabelModel:
+            counts = self._count_labels(one, started)
+            self._label_counts = counts if self._label_counts is None else self._label_counts + counts
+            return counts.model().to("cpu")
+
+        try:
+            self._epochs = read_epochs(
+                epochs,
+                dump,
+                opened,
+                temperature=work.options.temperature,
+                label_model=label_model if self._looks_for_wrong_labels else None,
+                on_progress=on_progress,
+            )
+        except Stopped:
+            work = replace(work, rank_by="margin" if work.rank_by == "aum" else work.rank_by)
+        self._work = replace(work, epochs=self._epochs)
 
     def run(self, scores: Any, fit_temperature: bool) -> DumpSummary:
         """The summary; the table of scores is finished before the temperature is looked for."""
@@ -230,7 +302,7 @@ class _Analysis:
         """The statistics of the rows, and how long they took; the table is finished."""
         started = time.perf_counter()
         work = self._work
-        if self._looks_for_wrong_labels:
+        if self._looks_for_wrong_labels and self._epochs is None:
             work = replace(work, labels=self._label_model(started))
 
         def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
@@ -244,22 +316,23 @@ class _Analysis:
 
     @cached_property
     def _sample(self) -> Batch:
-        return on_device(sampled_rows(self._dump, _sampled(self._dump)), self._work.device)
+        return _sample_of(self._dump, self._work.device)
 
     def _label_model(self, started: float) -> LabelModel:
         """What a first look says of the classes, or that nothing is known if somebody stopped it."""
         try:
-            self._label_counts = self._count_labels(started)
+            self._label_counts = self._count_labels(self._dump, started)
         except Stopped:
             return LabelModel.neutral(self._dump.classes)
         return self._label_counts.model()
 
-    def _count_labels(self, started: float) -> LabelCounts:
+    def _count_labels(self, dump: Dump, started: float) -> LabelCounts:
         """What is known of the classes; a dump that fits the sample is not read again."""
-        dump, work = self._dump, self._work
-        gaps = usual_gaps(kept_rows(self._sample, work.options.ignore_index).logits)
+        work = self._work
+        sample = self._sample if dump is self._dump else _sample_of(dump, work.device)
+        gaps = usual_gaps(kept_rows(sample, work.options.ignore_index).logits)
         if _fits_sample(dump):
-            return labels_of(self._sample, work.options, gaps)
+            return labels_of(sample, work.options, gaps)
         nothing = Statistics(dump.classes, work.device)
 
         def on_progress(rows: int) -> None:
@@ -282,10 +355,12 @@ class _Analysis:
 
         return best_temperature(self._sample, work.options, None if _fits_sample(dump) else everything)
 
-    def _tell_progress(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
+    def _tell_progress(
+        self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary], total: int | None = None
+    ) -> None:
         if self._progress is None:
             return
-        if self._progress(Progress(stage, rows, self._dump.rows, seconds, summary)) is True:
+        if self._progress(Progress(stage, rows, total or self._dump.rows, seconds, summary)) is True:
             raise Stopped
 
     def _summary(self, statistics: Statistics, seconds: float, best: BestTemperature | None = None) -> DumpSummary:
@@ -307,6 +382,7 @@ class _Analysis:
             seconds=seconds,
             best=best,
             noise_matrix=None if matrix is None else matrix.cpu().numpy(),
+            epochs=self._epochs,
         )
 
 

@@ -12,7 +12,7 @@ import torch
 
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.histogram import Histogram, histogram_of
-from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, ranking_key
+from xent_core.dump.ranking import EPOCH_FIELDS, SUSPECT_FIELDS, SUSPECTS, Suspects, ranking_key
 from xent_core.dump.scores_table import ROWS_PER_GROUP
 from xent_core.dump.statistics import ClassGroups
 from xent_core.language import _
@@ -120,7 +120,7 @@ def select(
                 held = [_first(held, first, rank_by)]
     best = _first(held, first, rank_by)
     suspects = Suspects(
-        **{name: best[name] for name in (*SUSPECT_FIELDS, "p_wrong") if name in best},
+        **{name: best[name] for name in (*SUSPECT_FIELDS, *EPOCH_FIELDS, "p_wrong") if name in best},
         layer_norm=best.get("last_layer_norm"),
         ids=best.get("id"),
     )
