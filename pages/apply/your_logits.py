@@ -4,7 +4,7 @@ import streamlit as st
 
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
-from xent_ui.your_logits import decide, distributions, pairs, suspects, view
+from xent_ui.your_logits import data_map, decide, distributions, pairs, suspects, view
 
 st.subheader(_("Which examples carry the gradient of your model?"), anchor=False)
 st.markdown(_("Its logits and labels in; its gradient budget, suspects, confusions and calibration out."))
@@ -23,6 +23,10 @@ if analysis is not None:
         decide.decide(analysis)
     with st.container(key="why"):
         suspects.why(analysis, row)
+    if analysis.summary.epochs is not None:
+        st.markdown(f"#### {_('Data map')}")
+        with st.container(key="epochs"):
+            data_map.data_map(analysis, row)
     st.markdown(f"#### {_('Classes and pairs')}")
     with st.container(key="pairs"):
         pairs.matrix_and_table(analysis)

@@ -18,7 +18,8 @@ from xent_core.dump.statistics import ClassGroups
 from xent_core.language import _
 
 Range = tuple[float, float]
-RANGES = ("loss", "grad_norm", "margin")
+EPOCH_RANGES = ("confidence", "variability")  # of a table of several epochs
+RANGES = ("loss", "grad_norm", "margin", *EPOCH_RANGES)
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Choice:
     Attributes:
       label, prediction: ranges of classes.
       loss, grad_norm, margin: from the first number to the second, both included; NaN lies in no range.
+      confidence, variability: the same, over several epochs.
     """
 
     label: range | None = None
@@ -35,6 +37,8 @@ class Choice:
     loss: Range | None = None
     grad_norm: Range | None = None
     margin: Range | None = None
+    confidence: Range | None = None
+    variability: Range | None = None
 
     @property
     def is_everything(self) -> bool:
@@ -90,6 +94,14 @@ def select(
     histograms = {name: histogram_of(torch.empty(0)) for name in ("loss", "grad_norm")}
     rows, norm = 0, 0.0
     with pq.ParquetFile(scores) as table:
+        missing = [name for name in EPOCH_RANGES if getattr(choice, name) and name not in table.schema_arrow.names]
+        if missing:
+            raise InvalidDump(
+                "choice",
+                _("the table of scores has no column {name}").format(name=repr(missing[0])),
+                _("a table of several epochs"),
+                _("Make the table with epochs=True, or choose rows by something else."),
+            )
         if rank_by is not None and rank_by not in table.schema_arrow.names:
             raise InvalidDump(
                 "rank-by",

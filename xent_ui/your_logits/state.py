@@ -19,6 +19,7 @@ MAX_COLUMN_CHARACTERS = 4096  # the names of many classes between commas
 
 SOURCE = Kept[str]("dump_source", EXAMPLE)
 LOGITS_PATH = Kept[str]("dump_logits_path", "")
+SEVERAL = Kept[str]("dump_several", "unsaid")  # what several files are: also "epochs" or "shards"
 TARGET_PATH = Kept[str]("dump_target_path", "")
 # what the visitor has said of each dump whose logits look like probabilities
 LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
@@ -38,12 +39,17 @@ ANALYSIS = Kept[DumpAnalysis | None]("dump_run", None)
 LOOK_FOR_WRONG_LABELS = Kept[tuple[str, ...] | None]("dump_look_for_wrong_labels", None)
 RANK_BY = Kept[str]("dump_rank_by", RANKINGS[0])
 RANK_BY_WITHOUT = Kept[str]("dump_rank_by_without", RANKINGS[1])  # of a dump in which they were not looked for
+# the same of several epochs, which have one order more
+RANK_BY_EPOCHS = Kept[str]("dump_rank_by_epochs", RANKINGS[0])
+RANK_BY_EPOCHS_WITHOUT = Kept[str]("dump_rank_by_epochs_without", "aum")
 ROW = Kept[int | None]("dump_row", None)  # that is looked at
 SUSPECT_PAGE = Kept[int]("dump_suspect_page", 1)  # of the table, where it shows the examples
 # which rows are chosen; None: all
 LABEL = Kept[int | None]("dump_label", None)
 PREDICTION = Kept[int | None]("dump_prediction", None)
-BOUNDS = {(name, end): Kept[float | None](f"dump_{name}_{end}", None) for name in RANGES for end in ENDS}
+BOUNDS = {
+    (name, end): Kept[float | None](f"dump_{name}_{end}", None) for name in RANGES for end in ENDS
+}
 
 # what is decided about the suspects, and what was said of files of decisions that were opened
 DESK = Kept[Desk | None]("dump_desk", None)
@@ -57,6 +63,7 @@ SNIPPET_KIND = Kept[str]("decision_snippet", "pandas")
 QUANTITY = Kept[str]("dump_quantity", "share")  # that the matrix of pairs shows
 # what is selected in the pictures and tables, as Streamlit gives it
 SUSPECT_TABLE = Kept[Any]("suspect_table", None)
+DATA_MAP = Kept[Any]("data_map", None)
 PAIR_TABLE = Kept[Any]("pair_table", None)
 PAIR_MATRIX = Kept[Any]("pair_matrix", None)
 HISTOGRAM = {name: Kept[Any](f"{name}_histogram", None) for name in ("loss", "grad_norm")}
@@ -64,4 +71,6 @@ HISTOGRAM = {name: Kept[Any](f"{name}_histogram", None) for name in ("loss", "gr
 
 def rank_by_entry(summary: DumpSummary) -> Kept[str]:
     """Where it is kept what the suspects are ranked by."""
+    if summary.epochs is not None:
+        return RANK_BY_EPOCHS if summary.looked_for_wrong_labels else RANK_BY_EPOCHS_WITHOUT
     return RANK_BY if summary.looked_for_wrong_labels else RANK_BY_WITHOUT
