@@ -5,7 +5,7 @@ import streamlit as st
 from xent_ui import glossary
 from xent_ui.shell import tab_storage
 from xent_ui.text import _
-from xent_ui.your_logits import decide, distributions, noise, pairs, suspects, view
+from xent_ui.your_logits import data_map, decide, distributions, noise, pairs, suspects, view
 
 st.title(
     _("Which examples carry the gradient of your model?"),
@@ -31,6 +31,10 @@ if analysis is not None:
         decide.decide(analysis)
     with st.container(key="why"):
         suspects.why(analysis, row)
+    if analysis.summary.epochs is not None:
+        st.markdown(f"#### {_('Data map')}")
+        with st.container(key="epochs"):
+            data_map.data_map(analysis, row)
     st.markdown(f"#### {_('Classes and pairs')}")
     with st.container(key="pairs"):
         pairs.matrix_and_table(analysis)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import shlex
 import shutil
 import signal
 import sys
@@ -20,12 +21,16 @@ from typing import TextIO
 from xent_core.cli.column_options import add_columns
 from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import complain
+from xent_core.columns import few
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
+from xent_core.dump.epochs import are_a_series, unclear
+from xent_core.dump.formats import InvalidDump
 from xent_core.dump.input_files import input_files
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import (
     SHOWN_SUSPECTS,
+    epoch_lines,
     report_html,
     wrong_labels_words,
 )
@@ -39,7 +44,7 @@ BAR_WIDTH = 24
 SECONDS_BETWEEN = 0.2
 SHOWN_MISTAKES = 3
 INPUTS = (
-    *("logits", "target", "features", "sample_weight", "ids", "class_names"),
+    *("features", "sample_weight", "ids", "class_names"),
     *("classes", "target_column", "text", "image"),
 )
 REPORT_SUFFIXES = (".html", ".htm")
@@ -50,11 +55,21 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `analyse`."""
     parser.add_argument(
-        "logits",
-        metavar="LOGITS",
-        help=_("a file, an address, a pattern such as 'logits-*.npy', or - for standard input"),
+        "files",
+        metavar=("LOGITS", "TARGET"),
+        nargs="+",
+        help=_(
+            "a file, a folder, an address, a pattern such as 'logits-*.npy', or - for standard input, and the labels, "
+            "if they lie in another file; or, with --epochs or --shards, any number of files"
+        ),
     )
-    parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(
+        "--epochs",
+        action="store_true",
+        help=_("several files are epochs of one run, with the same rows: say how each row was learnt"),
+    )
+    several.add_argument("--shards", action="store_true", help=_("several files are parts of one dump"))
     parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
     parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
     parser.add_argument(
@@ -65,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=RANKINGS,
         help=_(
             "what the order of the suspects is; by default suspicion, and margin for more than 4 million logits, "
-            "which suspicion reads once more"
+            "which suspicion reads once more; aum needs --epochs"
         ),
     )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
@@ -96,9 +111,10 @@ def run(arguments: argparse.Namespace) -> tuple[str, int]:
     The exit code is 0; 2 if a file could not be written; 130 after Ctrl-C and 143 after SIGTERM, whose result is
     that of what had been done.
     """
-    with from_standard_input(arguments.logits, arguments.target) as (logits, target):
-        given = argparse.Namespace(**{**vars(arguments), "logits": logits, "target": target})
-        return _run(given, title=_("standard input") if arguments.logits == STDIN else Path(arguments.logits).name)
+    first = arguments.files[0]
+    with from_standard_input(*arguments.files) as files:
+        given = argparse.Namespace(**{**vars(arguments), "files": files})
+        return _run(given, title=_("standard input") if first == STDIN else Path(first).name)
 
 
 def _run(arguments: argparse.Namespace, *, title: str) -> tuple[str, int]:
@@ -121,9 +137,11 @@ def _run(arguments: argparse.Namespace, *, title: str) -> tuple[str, int]:
 
 
 def _analysed(arguments: argparse.Namespace, shown_suspects: int, progress: Callable[[Progress], bool]) -> DumpSummary:
+    logits, target = _logits_and_target(arguments)
     return analyse(
-        arguments.logits,
-        arguments.target,
+        logits,
+        target,
+        epochs=_said_of_several(arguments),
         weight=arguments.weight,
         ignore_index=arguments.ignore_index,
         reduction=arguments.reduction,
@@ -153,11 +171,41 @@ def _analysed(arguments: argparse.Namespace, shown_suspects: int, progress: Call
     )
 
 
+def _said_of_several(arguments: argparse.Namespace) -> bool | None:
+    """True for epochs, False for shards, None if nothing is said."""
+    return True if arguments.epochs else False if arguments.shards else None
+
+
+def _logits_and_target(arguments: argparse.Namespace) -> tuple[str | list[str], str | None]:
+    """Which of the files hold logits and which labels. Raises: InvalidDump where that is not clear."""
+    files: list[str] = arguments.files
+    is_series = are_a_series(files)
+    if len(files) == 1:
+        return files[0], None
+    if is_series and _said_of_several(arguments) is None:
+        fix = None
+        if len(files) == 2:
+            fix = _("Say which: --epochs or --shards; or --target {file}, if that holds the labels.").format(
+                file=shlex.quote(files[1])
+            )
+        raise unclear(_("{count} files came whose names differ in numbers alone").format(count=len(files)), fix)
+    if len(files) == 2 and not is_series:
+        return files[0], files[1]
+    if _said_of_several(arguments) is None:
+        raise InvalidDump(
+            "files",
+            _("{count} files came: {names}").format(count=len(files), names=few(files)),
+            _("one of logits, and at most one of labels"),
+            _("Put a pattern between quotation marks, 'logits-*.npy', or say --epochs or --shards."),
+        )
+    return files, None
+
+
 def _report_path(arguments: argparse.Namespace) -> Path | None:
     """Where the report goes. Raises: InvalidOutput."""
     if arguments.report is None:
         return None
-    inputs = input_files([*(getattr(arguments, name) for name in INPUTS), sys.stdin])
+    inputs = input_files([*arguments.files, *(getattr(arguments, name) for name in INPUTS), sys.stdin])
     return checked_output(arguments.report, "--report", REPORT_SUFFIXES, inputs=inputs, force=arguments.force)
 
 
@@ -227,6 +275,8 @@ def summary_text(summary: DumpSummary) -> str:
     for one, other, share in summary.commonest_mistakes(SHOWN_MISTAKES):
         words = _("{label}, in {share:.1%} of its rows").format(label=summary.name_of(other), share=share)
         lines.append((_("{name} seems to be labelled").format(name=summary.name_of(one)), words))
+    if summary.epochs is not None:
+        lines += epoch_lines(summary.epochs)
     if summary.best is not None:
         gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
             temperature=summary.best_temperature, gain=summary.temperature_gain

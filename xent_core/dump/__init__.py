@@ -6,6 +6,7 @@ The one call most people need is `analyse`.
 
 from xent_core.dump.analysis import PairDetail, Progress, analyse, pair_detail, scores_of_rows
 from xent_core.dump.calibration import BrierScore, Calibration, CalibrationError, Reliability
+from xent_core.dump.epochs import Epochs
 from xent_core.dump.examples import Examples, ShownExample, shown_text
 from xent_core.dump.folders import natural_order
 from xent_core.dump.formats import FORMATS, DumpLimits, InvalidDump
@@ -32,6 +33,7 @@ __all__ = [
     "Dump",
     "DumpLimits",
     "DumpSummary",
+    "Epochs",
     "Examples",
     "Histogram",
     "InvalidDump",

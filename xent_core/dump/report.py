@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from xent_core.dump.calibration_words import (
     value_of,
     why_calibration_errors_differ,
 )
+from xent_core.dump.epochs import Epochs
 from xent_core.dump.examples import shown_text
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
@@ -25,6 +27,7 @@ SHOWN_SUSPECTS = 100
 SHOWN_PAIRS = 40
 SHOWN_CLASSES = 200
 MATRIX_CLASSES = 40
+MAP_CELLS = 40
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --bar: #2a6f97; --other: #b35900; }
@@ -42,6 +45,7 @@ td img { display: block; max-height: 4.5rem; max-width: 6rem; }
 svg { max-width: 100%; height: auto; } svg text { fill: currentColor; font-size: 12px; }
 rect { fill: var(--bar); } polyline { fill: none; stroke: var(--bar); stroke-width: 2; }
 .even { stroke: currentColor; stroke-dasharray: 4 4; stroke-width: 1; } circle { fill: var(--other); }
+rect.frame { fill: none; stroke: var(--line); }
 .numbers { display: flex; flex-wrap: wrap; gap: .8rem 2rem; } .numbers b { display: block; font-size: 1.4rem; }
 """
 
@@ -58,6 +62,7 @@ def report_html(summary: DumpSummary, *, title: str) -> str:
         _pairs(summary),
         _matrix(summary),
         _noise(summary),
+        _epochs(summary),
         _suspects(summary),
     ]
     partial = ""
@@ -291,12 +296,66 @@ def wrong_labels_words(summary: DumpSummary) -> str:
     wrong = summary.wrong_labels
     if wrong is None:
         return _("How many labels are wrong cannot be told: there are too few rows, or the model is wrong in most.")
-    return _(
+    words = _(
         "Wrong labels, estimated: about {expected:.0f} of {rows}, from {low:.0f} to {high:.0f}. Honest doubt is "
         "counted too: where classes overlap, no label need be wrong. On test sets the range held the true number 7 "
         "times in 10, and 4 in 10 where wrong labels lie between two classes. Of labels said to be wrong with 90 % or "
         "more, 86 % were on real data, and 68 % where classes overlap."
     ).format(expected=wrong.expected, rows=summary.kept, low=wrong.low, high=wrong.high)
+    if summary.epochs is None:
+        return words
+    return words + _(
+        " If these are rows that the model has learnt from, the number is too low, by a half or more: it learns wrong "
+        "labels too. The order is still good."
+    )
+
+
+def epoch_columns() -> dict[str, str]:
+    """What the columns of several epochs are called, by the names of EPOCH_FIELDS."""
+    return {
+        "aum": "AUM",
+        "forgetting": _("forgotten, times"),
+        "confidence": _("confidence over epochs"),
+        "variability": _("variability"),
+        "correctness": _("share of epochs right"),
+    }
+
+
+def epoch_lines(epochs: Epochs) -> list[tuple[str, str]]:
+    """How the rows were learnt, as names and values."""
+    counts = _("{never} never learnt, {forgotten} learnt and forgotten, {stayed} learnt for good").format(
+        never=epochs.never_learnt, forgotten=epochs.forgotten, stayed=epochs.never_forgotten
+    )
+    middle = {name: _number(epochs.quantile(name, 0.5)) for name in ("aum", "confidence", "variability")}
+    medians = _("AUM {aum}, confidence {confidence}, variability {variability}").format(**middle)
+    return [(_("rows over {count} epochs").format(count=len(epochs.names)), counts), (_("medians of these"), medians)]
+
+
+def _epochs(summary: DumpSummary) -> str:
+    epochs = summary.epochs
+    if epochs is None:
+        return ""
+    known = ~np.isnan(epochs.confidence)
+    counts, _across, _up = np.histogram2d(
+        epochs.variability[known], epochs.confidence[known], bins=MAP_CELLS, range=[[0, 0.5], [0, 1]]
+    )
+    tallest = max(float(counts.max()), 1.0)
+    size = 200 / MAP_CELLS
+    cells = "".join(
+        f'<rect x="{30 + size * x:.1f}" y="{210 - size * (y + 1):.1f}" width="{size:.1f}" height="{size:.1f}" '
+        f'opacity="{0.15 + 0.85 * math.sqrt(counts[x, y] / tallest):.2f}"><title>{int(counts[x, y])}</title></rect>'
+        for x, y in np.argwhere(counts)
+    )
+    drawing = (
+        f'<svg viewBox="0 0 240 235" width="320" role="img" aria-label="{html.escape(_("data map"))}">{cells}'
+        f'<rect class="frame" x="30" y="10" width="200" height="200"/>'
+        f'<text x="30" y="228">{html.escape(_("variability 0 … 0.5; confidence 0 … 1 upwards"))}</text></svg>'
+    )
+    words = _(
+        "Each row by the mean and the standard deviation of the probability of its label over the epochs: learnt early "
+        "on top, hard or wrong labels at the bottom, ambiguous ones to the right."
+    )
+    return _tag("h2", _("Data map")) + _tag("p", words) + drawing + _table(["", ""], epoch_lines(epochs))
 
 
 class Words(str):
@@ -325,6 +384,7 @@ def _suspects(summary: DumpSummary) -> str:
     suspects, p_wrong = summary.suspects, summary.suspects.p_wrong
     count = min(len(suspects), SHOWN_SUSPECTS)
     examples = _example_columns(summary)
+    of_epochs = {} if suspects.aum is None else epoch_columns()
     rows: list[tuple[Cell, ...]] = [
         (
             f"{i + 1}",
@@ -337,6 +397,7 @@ def _suspects(summary: DumpSummary) -> str:
             *(() if p_wrong is None else (f"{p_wrong[i]:.2%}",)),
             _number(suspects.margin[i]),
             _number(suspects.prob[i]),
+            *(_number(getattr(suspects, name)[i]) for name in of_epochs),
         )
         for i in range(count)
     ]
@@ -344,6 +405,7 @@ def _suspects(summary: DumpSummary) -> str:
         *(_("rank"), _("row"), *map(Words, examples), _("label"), _("suggested"), _("loss"), _("gradient norm")),
         *(() if p_wrong is None else (_("label wrong, estimated"),)),
         *(_("margin"), "p"),
+        *of_epochs.values(),
     ]
     note = _tag("p", wrong_labels_words(summary))
     return _tag("h2", _("Suspects")) + note + _table(columns, rows, caption=_counted(count, summary.kept))

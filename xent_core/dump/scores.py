@@ -47,6 +47,7 @@ class Scores(Value):
       mass: what the row adds to the denominator of "mean", float64.
       grad: ∂ℓ_i/∂z_i, float64, shape (n, C); scratch that the next batch overwrites.
       class_probabilities: what calibration asks of the probabilities, or None if it was not asked for.
+      epochs: what several epochs say of the rows, by the names of EPOCH_FIELDS; None if there is but one dump.
       ids, text, image: of the examples, as in `Batch`, or None.
       target_prob: y_iy where the labels are probabilities, float64; else None.
     """
@@ -70,6 +71,7 @@ class Scores(Value):
     mass: Tensor
     grad: Tensor
     class_probabilities: ClassProbabilities | None
+    epochs: dict[str, Tensor] | None = None
     ids: tuple[str, ...] | None = None
     text: tuple[str, ...] | None = None
     image: tuple[str, ...] | None = None
@@ -152,7 +154,7 @@ def score(
         suspicion = labels.suspicion(log_probs, probs, target)
         pretended = labels.pretended(batch.rows, log_probs, probs)
     entropy = _entropy(probs, log_probs, logits)
-    prediction, margin = _prediction(logits, label)
+    prediction, margin = predicted(logits, label)
     chosen = prediction.clamp(min=0).unsqueeze(1)
     confidence = probs.gather(1, chosen).squeeze(1).where(prediction >= 0, torch.nan)
     doubled = _in_scratch(probs, scratch)
@@ -195,6 +197,7 @@ def score(
         mass,
         grad,
         seen,
+        None,
         batch.ids,
         batch.text,
         batch.image,
@@ -240,8 +243,12 @@ def _entropy(probs: Tensor, log_probs: Tensor, logits: Tensor) -> Tensor:
     return entropy
 
 
-def _prediction(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """The class with the largest logit, and how far the label's logit lies above the largest other; writes logits."""
+def predicted(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """The class with the largest logit, and how far the label's logit lies above the largest other; writes logits.
+
+    Args: logits, label: shapes (n, C) and (n, 1).
+    Returns: NO_PREDICTION where the two largest cannot be compared, for NaN; shapes (n,).
+    """
     own = logits.gather(1, label)
     logits.scatter_(1, label, -torch.inf)
     other_class = largest_class(logits).unsqueeze(1)

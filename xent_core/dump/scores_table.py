@@ -30,6 +30,7 @@ def columns_of(scores: Scores) -> dict[str, np.ndarray]:
     """The columns of a batch, integers as int64 and numbers as float64; the optional ones where there are any."""
     tensors = {name: getattr(scores, name) for name in COLUMNS}
     columns = {name: x.cpu().numpy() for name, x in tensors.items() if x is not None}
+    columns |= {name: x.cpu().numpy() for name, x in (scores.epochs or {}).items()}
     columns = {name: x.astype(np.int64 if x.dtype.kind == "i" else np.float64) for name, x in columns.items()}
     if scores.layer_norm is not None:
         columns["last_layer_norm"] = scores.layer_norm.cpu().numpy().astype(np.float64)

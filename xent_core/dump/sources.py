@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xent_core.column_names import is_id
 from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading, few, is_index, whole_number
-from xent_core.dump.folders import files_of_folder, natural_order
+from xent_core.dump.folders import expanded, files_of_folder, is_several, matching
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.formats.checks import shards_differ
 from xent_core.dump.formats.table_columns import KEY_MARK
@@ -214,7 +214,7 @@ def folder_of_pictures(source: DumpSource, reading: Reading) -> str | None:
         return None
     path = os.fspath(named_by)
     if glob.has_magic(path) and not os.path.exists(path):
-        path = next(iter(_matching(path)), path)
+        path = next(iter(matching(path)), path)
     return os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or os.curdir)
 
 
@@ -330,17 +330,8 @@ def _opened(
     """The sources behind one argument, opened; a pattern, a folder and a list stand for several."""
     again = partial(_opened, files=files, upload=upload)
     if isinstance(source, str) and glob.has_magic(source) and not os.path.exists(source):
-        found = _matching(source)
-        if not found:
-            raise InvalidDump(
-                "file-unreadable",
-                _("no file matches {pattern}").format(pattern=source),
-                _("a pattern of existing files"),
-                _("Check the path."),
-            )
-        return again(found, role, choices)
-    is_shards = isinstance(source, list | tuple) and source and not isinstance(source[0], int | float | list | tuple)
-    if is_shards and not (
+        return again(expanded(source), role, choices)
+    if is_several(source) and not (
         role in ("ids", "text", "image", "target") and isinstance(source[0], str) and not _are_files(source, role)
     ):
         return [file for part in source for file in again(part, role, choices)]
@@ -369,14 +360,6 @@ class _SharedFile(OpenFile):
     def __init__(self, source: Any, file: OpenFile) -> None:
         super().__init__(file.name, file.arrays, close=file.close, rest=file.rest, reading=file.reading)
         self.source = source
-
-
-def _matching(pattern: str) -> list[str]:
-    if "://" not in pattern:
-        return sorted(glob.glob(pattern), key=natural_order)
-    import fsspec
-
-    return [file.full_name for file in fsspec.open_files(pattern, "rb")]
 
 
 def _in_memory(values: Any, role: str) -> MemoryArray:

@@ -231,7 +231,7 @@ class Statistics:
             grad = grad.view(len(grad), groups, size).sum(2)
             label = torch.div(label, size, rounding_mode="floor")
         sums.gradient.index_add_(0, label, grad)
-        columns = {name: getattr(scores, name) for name in SUSPECT_FIELDS}
+        columns = {name: getattr(scores, name) for name in SUSPECT_FIELDS} | (scores.epochs or {})
         self._keep_suspects({name: column for name, column in columns.items() if column is not None})
 
     def _add_confidences(self, prediction: Tensor, confidence: Tensor, right: Tensor) -> None:

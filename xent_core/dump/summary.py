@@ -12,13 +12,16 @@ import numpy as np
 
 from xent_core.columns import Reading
 from xent_core.dump.calibration import Calibration, CalibrationError
+from xent_core.dump.epochs import Epochs
 from xent_core.dump.examples import ShownExample
+from xent_core.dump.ranking import EPOCH_FIELDS
 from xent_core.dump.statistics import Computed
 from xent_core.dump.temperature import BestTemperature
 from xent_core.loss_options import LossOptions
 
 MAX_JSON_CLASSES = 100  # of the noise matrix
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
+QUANTILES_OF_EPOCHS = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,6 +66,7 @@ class DumpSummary(Computed):
       noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where fewer than 8 rows are predicted k,
         None if it is not known, as beyond 2000 classes.
       cleanlab_noise_matrix: the same as cleanlab estimates it; None as there, and beyond 100 classes.
+      epochs: what several epochs say of each row; None if there is but one dump, or somebody stopped the reading.
     """
 
     rank_by: str
@@ -80,6 +84,7 @@ class DumpSummary(Computed):
     cleanlab_noise_matrix: np.ndarray | None
     stopped: str | None = None
     scores: Path | None = None
+    epochs: Epochs | None = None
     shown: tuple[ShownExample, ...] = ()
 
     @property
@@ -151,6 +156,7 @@ class DumpSummary(Computed):
             "loss_quantiles": {str(q): self.loss_histogram.quantile(q) for q in QUANTILES},
             "grad_norm_quantiles": {str(q): self.grad_norm_histogram.quantile(q) for q in QUANTILES},
             "gradient_carried_by": {str(share): self.lorenz.carried_by(share) for share in (0.01, 0.1, 0.5)},
+            **({} if self.epochs is None else {"epochs": _epoch_numbers(self.epochs)}),
             "options": {
                 "weight": None if weight is None else weight.tolist(),
                 "ignore_index": self.options.ignore_index,
@@ -162,6 +168,19 @@ class DumpSummary(Computed):
             "seconds": round(self.seconds, 3),
         }
         return json.dumps(_without_nan(numbers), ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _epoch_numbers(epochs: Epochs) -> dict[str, Any]:
+    return {
+        "names": list(epochs.names),
+        "never_learnt": epochs.never_learnt,
+        "forgotten": epochs.forgotten,
+        "never_forgotten": epochs.never_forgotten,
+        **{
+            f"{name}_quantiles": {str(share): epochs.quantile(name, share) for share in QUANTILES_OF_EPOCHS}
+            for name in EPOCH_FIELDS
+        },
+    }
 
 
 def _calibration_numbers(found: Calibration) -> dict[str, Any]:

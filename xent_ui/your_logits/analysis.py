@@ -29,6 +29,7 @@ from xent_core.dump import (
     select,
 )
 from xent_core.dump.decisions import Decisions, Effect, FoundRows, effect, find_rows
+from xent_core.dump.epochs import epochs_of
 from xent_core.dump.ranking import RankBy
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job
@@ -51,7 +52,7 @@ class AnalysisRequest:
       logits, target, logits_are: as in `open_dump`; target is None if the labels lie with the logits.
       options: of the loss.
       columns: what is said of the columns: names of arguments of `open_dump`, and their values.
-      rank_by: as in `analyse`.
+      rank_by, epochs: as in `analyse`.
       newest: of several uploaded files, the name of the one that came last.
     """
 
@@ -63,7 +64,16 @@ class AnalysisRequest:
     options: LossOptions
     columns: tuple[tuple[str, Any], ...] = ()
     rank_by: RankBy | None = None
+    epochs: bool | None = None
     newest: str = field(default="", compare=False)
+
+    @property
+    def looked_at(self) -> tuple[Any, Any]:
+        """Logits and target of which single rows are read again: those of the last epoch, if there are several."""
+        if not self.epochs:
+            return self.logits, self.target
+        last = epochs_of(self.logits, self.target)[-1]
+        return last.logits, last.target
 
 
 @dataclass(eq=False)
@@ -120,6 +130,7 @@ class DumpAnalysis:
             sandboxed=limits().is_public,
             scores=self._scores,
             rank_by=request.rank_by,
+            epochs=request.epochs,
             progress=partial(self._note, job),
             options=request.options,
             **dict(request.columns),
@@ -155,7 +166,7 @@ class DumpAnalysis:
     @property
     def size_bytes(self) -> int:
         """Of the uploaded files, packed or not: what it may take to read a row again. 0 for files of this computer."""
-        given = (self.request.logits, self.request.target)
+        given = self.request.looked_at
         files = [file for part in given for file in (part if isinstance(part, list) else [part])]
         return sum(getattr(file, "size", 0) for file in files)
 
@@ -232,8 +243,7 @@ class DumpAnalysis:
     def open(self) -> Dump:
         """The dump, for whoever closes it."""
         return open_dump(
-            self.request.logits,
-            self.request.target,
+            *self.request.looked_at,
             ignore_index=self.request.options.ignore_index,
             logits_are=self.request.logits_are or "logits",  # the visitor has said by now
             **dict(self.request.columns),

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects, shown_text
-from xent_core.dump.report import wrong_labels_words
+from xent_core.dump.report import epoch_columns, wrong_labels_words
 from xent_core.spreadsheets import harmless
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
@@ -48,6 +48,10 @@ ORDERS: dict[str, tuple[Callable[[], str], Callable[[], str]]] = {
     "margin": (
         lambda: _("Margin"),
         lambda: _("Ranked by the margin: how far the label's logit lies above the largest other."),
+    ),
+    "aum": (
+        lambda: "AUM",
+        lambda: _("Ranked by the area under the margin, its mean over the epochs, the smallest first."),
     ),
     "loss": (lambda: _("Loss"), lambda: _("Ranked by the loss, the largest first.")),
     "grad_norm": (lambda: _("Gradient norm"), lambda: _("Ranked by the gradient norm, the largest first.")),
@@ -176,7 +180,8 @@ def _how_many(analysis: DumpAnalysis) -> None:
 
 def _order(summary: DumpSummary) -> str:
     """What the rows are ranked by."""
-    names = [name for name in ORDERS if name != "suspicion" or summary.looked_for_wrong_labels]
+    is_known = {"suspicion": summary.looked_for_wrong_labels, "aum": summary.epochs is not None}
+    names = [name for name in ORDERS if is_known.get(name, True)]
     titles = {name: ORDERS[name][0]() for name in names}
     return segmented_choice(_("Order of the suspects"), titles, rank_by_entry(summary), wrap=True)
 
@@ -197,6 +202,7 @@ def suspect_table(summary: DumpSummary, chosen: Suspects, rank: np.ndarray) -> p
         _("norm of the last layer"): chosen.layer_norm,
         "EL2N": chosen.el2n,
         _("entropy"): chosen.entropy,
+        **{title: getattr(chosen, name) for name, title in epoch_columns().items()},
     }
     return pd.DataFrame({name: column for name, column in columns.items() if column is not None})
 
@@ -243,6 +249,7 @@ def why(analysis: DumpAnalysis, row: int) -> None:
         if example is not None:
             what_it_is(example)
         _row_words(detail, summary)
+        _row_over_epochs(row, summary)
         if st.button(_("Open in One example"), icon=":material/touch_app:", key="dump_open_example"):
             session.keep(row_chooser.SOURCE, row_chooser.FROM_BATCH)
             _open(analysis, [row], "pages/explore/one_example.py")
@@ -299,6 +306,27 @@ def _row_words(detail: RowDetail, summary: DumpSummary) -> None:
         st.caption(
             _("The loss of the whole is {loss}; one row does not tell what would change it.").format(loss=number(now))
         )
+
+
+def _row_over_epochs(row: int, summary: DumpSummary) -> None:
+    """How a row was learnt, in one sentence."""
+    epochs = summary.epochs
+    if epochs is None:
+        return
+    forgetting = float(epochs.forgetting[row])
+    learnt = _("never learnt") if math.isinf(forgetting) else _("forgotten {count} times").format(count=int(forgetting))
+    words = _(
+        "Over {epochs} epochs: right in {right} of them, {learnt}; AUM {aum}, confidence {confidence}, "
+        "variability {variability}."
+    ).format(
+        epochs=len(epochs.names),
+        right=f"{epochs.correctness[row]:.0%}",
+        learnt=learnt,
+        aum=number(float(epochs.aum[row])),
+        confidence=number(float(epochs.confidence[row])),
+        variability=number(float(epochs.variability[row])),
+    )
+    st.markdown(markdown_escaped(words))
 
 
 def _row_gradient(detail: RowDetail, summary: DumpSummary) -> None:

@@ -16,6 +16,7 @@ import xent_core
 from xent_core.arrays import Reduction
 from xent_core.columns import LogitsAre
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
+from xent_core.dump.epochs import ANSWERS
 from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.server.limits import limits
@@ -42,6 +43,7 @@ from xent_ui.your_logits.state import (
     NO_HEADER,
     OPTION_ENTRIES,
     PATH,
+    SEVERAL,
     SOURCE,
     TARGET_PATH,
     UPLOAD,
@@ -144,7 +146,7 @@ def _of_upload() -> AnalysisRequest | None:
         _("Logits, with or without labels: {formats}").format(formats=", ".join(FORMATS)),
         max_upload_size=limits().upload_mb,
         accept_multiple_files=True,
-        help=_("Several files are read as parts of one dump, in the order of their names."),
+        help=_("Several files are parts of one dump, in the order of their names, or epochs of one run."),
         key="dump_logits_file",
     )
     target = right.file_uploader(
@@ -157,13 +159,15 @@ def _of_upload() -> AnalysisRequest | None:
         return None
     newest = logits[-1].name
     logits, target = (sorted(files, key=lambda file: natural_order(file.name)) for files in (logits, target))
-    if not _says_parts(logits):
+    epochs = _what_several_are() if len(logits) > 1 else None
+    if not _says_order(logits, are_epochs=epochs is True):
         return None
     identity = (UPLOAD, *(file.file_id for file in logits), "", *(file.file_id for file in target))
-    return replace(_request(logits[0].name, identity, logits, target or None), newest=newest)
+    request = _request(logits[0].name, identity, logits, target or None)
+    return replace(request, newest=newest, epochs=epochs)
 
 
-def _says_parts(files: list[Any]) -> bool:
+def _says_order(files: list[Any], *, are_epochs: bool) -> bool:
     """Says of several files in which order they are read; whether none of them is there twice."""
     if len(files) == 1:
         return True
@@ -177,11 +181,10 @@ def _says_parts(files: list[Any]) -> bool:
             st.error(words.format(name=names[place], first=names[first]), icon=":material/error:")
             return False
     listed = ", ".join(names[:SHOWN_FILES]) + (" …" if len(names) > SHOWN_FILES else "")
-    st.caption(
-        _("Read as parts of one dump, one below the other: {files}. To look at another dump, remove these (×).").format(
-            files=listed
-        )
-    )
+    words = _("Read as parts of one dump, one below the other: {files}. To look at another dump, remove these (×).")
+    if are_epochs:
+        words = _("Read as epochs of one run, in this order: {files}. To look at another dump, remove these (×).")
+    st.caption(words.format(files=listed))
     return True
 
 
@@ -195,7 +198,7 @@ def _of_path() -> AnalysisRequest | None:
         max_chars=MAX_PATH_CHARACTERS,
         persist_state="session",
         placeholder=_("such as {example}").format(example="dump.npz, logits-*.npy"),
-        help=_("Read piece by piece, of any size; a pattern or a folder stands for several shards."),
+        help=_("Read piece by piece, of any size; a pattern or a folder stands for several parts, or for epochs."),
     )
     target = right.text_input(
         _("Path of the labels, if they lie in another file"),
@@ -207,7 +210,19 @@ def _of_path() -> AnalysisRequest | None:
         return None
     paths = [path.strip() for path in (logits, target or "")]
     changed = (str(os.stat(path).st_mtime_ns) for path in paths if os.path.isfile(path))
-    return _request(Path(paths[0]).name, (PATH, *paths, *changed), paths[0], paths[1] or None)
+    request = _request(Path(paths[0]).name, (PATH, *paths, *changed), paths[0], paths[1] or None)
+    return replace(request, epochs=_what_several_are() if not os.path.isfile(paths[0]) else None)
+
+
+def _what_several_are() -> bool | None:
+    """Whether several files are epochs of one run or parts of one dump; None if the visitor has not said."""
+    titles = {
+        "unsaid": _("Ask where it is unclear"),
+        "shards": _("Parts of one dump"),
+        "epochs": _("Epochs of one run"),
+    }
+    chosen = segmented_choice(_("What several files are"), titles, SEVERAL, wrap=True)
+    return {"epochs": True, "shards": False}.get(chosen)
 
 
 def _options() -> LossOptions | None:
@@ -281,6 +296,7 @@ def _progress(analysis: DumpAnalysis) -> tuple[float, str]:
     if progress is None:
         return 0.0, _("opening the file")
     words = {
+        "epochs": _("all epochs: row {done} of {rows}"),
         "labels": _("a first look at the classes: row {done} of {rows}"),
         "rows": _("row {done} of {rows}"),
         "temperature": _("best temperature: row {done} of {rows}"),
@@ -312,7 +328,9 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
             st.warning(markdown_escaped(_("{came}. Which is meant?").format(came=error.came)))
             with st.container(horizontal=True):
                 for index, choice in enumerate(error.answers):
-                    said = ", ".join(f"{name}: {value}" if value else name for name, value in choice.items())
+                    several = {"epochs": _("Epochs of one run"), "shards": _("Parts of one dump")}
+                    parts = (f"{name}: {value}" if value else several.get(name, name) for name, value in choice.items())
+                    said = ", ".join(parts)
                     words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
                     st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
         return
@@ -328,6 +346,9 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
 
 
 def _say(request: AnalysisRequest, answer: dict[str, str]) -> None:
+    if answer in ANSWERS:
+        session.keep(SEVERAL, next(iter(answer)))
+        return
     names = {"target": "target_column"}
     said: dict[str, Any] = {names.get(name, name): value for name, value in answer.items()}
     if "no_header" in said:
