@@ -70,11 +70,11 @@ class Plan:
     def dumps(self) -> Iterator[NoisyDump]:
         """All of them."""
         for data in self.data:
-            features, true = _data(data)
+            features, true = data_of(data)
             for seed in self.seeds if data in SMALL else self.seeds[:1]:
                 for noise in NOISES:
                     for rate in self.rates:
-                        target = _noisy(features, true, noise, rate, seed)
+                        target = noisy(features, true, noise, rate, seed)
                         for model in self.models:
                             logits = _out_of_fold(features, target, model, seed).astype(np.float32)
                             yield NoisyDump(data, model, noise, rate, seed, logits, target, true)
@@ -92,7 +92,7 @@ ASIDE = Plan(
 )
 
 
-def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
+def data_of(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Features, and true labels."""
     mixture = datasets.make_classification
     match name:
@@ -119,7 +119,7 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
     return chance.normal(size=(classes, dimensions))[true] * spread + chance.normal(size=(rows, dimensions)), true
 
 
-def _noisy(features: np.ndarray, true: np.ndarray, noise: str, rate: float, seed: int) -> np.ndarray:
+def noisy(features: np.ndarray, true: np.ndarray, noise: str, rate: float, seed: int) -> np.ndarray:
     """The labels with this share of them changed."""
     chance = np.random.default_rng(1000 + seed)
     classes, rows = int(true.max()) + 1, len(true)

@@ -51,7 +51,7 @@ def test_nan_comes_first_and_what_is_equal_in_the_order_of_the_dump() -> None:
     assert ranking_key(values, "margin").argsort().tolist() == [1, 3, 0, 2]
 
 
-@pytest.mark.parametrize("rank_by", RANKINGS)
+@pytest.mark.parametrize("rank_by", [name for name in RANKINGS if name != "aum"])  # that is of several epochs
 def test_the_suspects_are_in_the_order_asked_for_however_the_dump_is_split(tmp_path, rank_by: str) -> None:
     chance = np.random.default_rng(1)
     logits, target = chance.normal(size=(6000, 4)).astype(np.float32), chance.integers(0, 4, 6000)

@@ -19,6 +19,7 @@ from torch import Tensor
 from xent_core.autograd import loss_and_perhaps_gradient
 from xent_core.distance import distance, largest
 from xent_core.language import _
+from xent_core.values import Value
 
 KEYWORDS = ("weight", "ignore_index", "reduction", "label_smoothing")
 # eps of the dtype times the size of what is summed; honest routes in other orders stay within 16 of these
@@ -30,7 +31,7 @@ Loss = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class Case(Value):
     """One call of F.cross_entropy, under a name.
 
     Attributes:
@@ -44,8 +45,8 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, eq=False)
+class Result(Value):
     """How one case went.
 
     Attributes:
@@ -82,8 +83,8 @@ class Result:
         ) + _(" (allowed {grad_tolerance:.1g})").format(grad_tolerance=self.grad_tolerance)
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, eq=False)
+class Report(Value):
     """What `check_loss` found; as text, one line for each failure.
 
     Attributes:

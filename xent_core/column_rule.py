@@ -11,12 +11,17 @@ from xent_core.column_names import (
     NO_CLASS,
     PLAIN,
     SCORE_STEMS,
+    SOFT_STEMS,
     families_of,
     is_key,
     is_no_class,
+    missing_number,
+    numbered_twice,
+    numbers_of,
     plain_name,
     prefixes_of,
     score_groups,
+    stem_before_number,
     stem_of,
 )
 from xent_core.columns import (
@@ -166,7 +171,7 @@ class _Decision:
 
     def _classes_chosen(self, choice: str | tuple[str, ...]) -> list[str]:
         parts = [choice] if isinstance(choice, str) else list(choice)
-        found = list(dict.fromkeys(name for part in parts for name in self._in_order(part)))
+        found = list(dict.fromkeys(name for part in parts for name in self._in_order(part, "classes")))
         odd = [name for name in found if self._kind[name] in ("text", "empty")]
         if odd:
             raise UnclearColumns(
@@ -176,10 +181,18 @@ class _Decision:
             )
         return found
 
-    def _in_order(self, choice: str) -> list[str]:
+    def _in_order(self, choice: str, role: str) -> list[str]:
         """The columns of one choice; those of a pattern in the order of their numbers, if they have all of them."""
-        found = self._matching(choice, "classes")
+        found = self._matching(choice, role)
         is_pattern = choice not in self._kind and "," not in choice
+        if is_pattern and (twice := numbered_twice(found)) is not None:
+            raise UnclearColumns(
+                _("{choice} stands for {one} and {other}, which give one class two columns").format(
+                    choice=choice[:80], one=repr(twice[0])[:80], other=repr(twice[1])[:80]
+                ),
+                _("one column for each class"),
+                _("Remove one of them, or name the columns between commas."),
+            )
         families = families_of(found) if is_pattern else []
         return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
 
@@ -188,7 +201,7 @@ class _Decision:
     def _target(self) -> list[str]:
         choice = self._choices.target
         if choice is not None:
-            return self._matching(choice, "target")
+            return self._in_order(choice, "target")
         if self._choices.has_target:
             return []
         marked = [name for name in self._names if name.startswith(TARGET_MARK)]
@@ -213,8 +226,9 @@ class _Decision:
             )
         if found:
             return found
-        one_hot = [names for stem, names in families_of(self._free()) if plain_name(stem) in PLAIN["target"]]
-        return one_hot[0] if len(one_hot) == 1 else []
+        families = [(plain_name(stem), names) for stem, names in families_of(self._free())]
+        by_class = [names for stem, names in families if stem in PLAIN["target"] or SOFT_STEMS.fullmatch(stem)]
+        return by_class[0] if len(by_class) == 1 else []
 
     def _named(self, role: str, kinds: Collection[str]) -> str | None:
         """The column of one of these kinds that is called as this part of a dump is."""
@@ -257,6 +271,8 @@ class _Decision:
             and not (NO_CLASS.fullmatch(plain_name(stem)) and not SCORE_STEMS.fullmatch(stem_of(stem)))
             and plain_name(stem) not in PLAIN["features"] | PLAIN["target"]
         ]
+        stems = {plain_name(stem) for stem, _names in families}
+        self._check_numbers(free, stems)
         if len(families) > 1:
             raise self._unclear([names for _stem, names in families])
         if families:
@@ -269,6 +285,43 @@ class _Decision:
                 self._is_assumed = True
             return names, self._names_of(names, target)
         return self._everything([*free, *texts] if len(free) == 1 else free)
+
+    def _check_numbers(self, free: list[str], stems: set[str]) -> None:
+        """Raises: UnclearColumns where a class is numbered twice, or is missing among columns that are numbered.
+
+        Args: stems: of the columns that are numbered throughout; where there are some, others do not matter.
+        """
+        if stems:
+            names = [name for name in free if plain_name(stem_before_number(name)) in stems]
+        else:
+            names = [name for name in free if not is_no_class(name) or _is_score(name)]
+        if (twice := numbered_twice(names)) is not None:
+            readings = [[name for name in names if name != other] for other in reversed(twice)]
+            answers = [{"classes": pattern_of(reading, self._names)} for reading in readings]
+            raise UnclearColumns(
+                _("{file} has the columns {one} and {other}, which give one class two columns").format(
+                    file=self._file, one=repr(twice[0])[:80], other=repr(twice[1])[:80]
+                ),
+                _("one column for each class"),
+                _("Remove one of them, or say which columns are classes: {choices}.").format(
+                    choices=choices_of(answers)
+                ),
+                answers,
+            )
+        if not stems and (gap := missing_number(names)) is not None:
+            stem, number = gap
+            numbered = [name for name in names if name.startswith(stem) and name[len(stem) :].isdecimal()]
+            answers = [{"classes": pattern_of(numbered, self._names)}]
+            raise UnclearColumns(
+                _("the columns {names} of {file} are numbered, and {missing} is missing").format(
+                    names=few(numbered), file=self._file, missing=f"{stem}{number}"[:80]
+                ),
+                _("a column for each class"),
+                _("Add it; or say that these are all, called by their numbers: {choices}.").format(
+                    choices=choices_of(answers)
+                ),
+                answers,
+            )
 
     def _lists(self) -> list[str]:
         free = [name for name in self._free() if self._kind[name] == "list"]
@@ -356,10 +409,7 @@ class _Decision:
         """Of the classes; none where they are numbered from 0 on."""
         if self._kind[classes[0]] == "list":
             return ()
-        families = families_of(classes)
-        if len(families) == 1 and len(families[0][1]) == len(classes):
-            stem = families[0][0]
-            numbers = [name.removeprefix(stem) for name in classes]
+        if (numbers := numbers_of(classes)) is not None and (_is_score(classes[0]) or families_of(classes)):
             return () if [int(number) for number in numbers] == list(range(len(numbers))) else numbers
         if len(target) == 1 and self._kind[target[0]] == "text":
             labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
@@ -378,8 +428,10 @@ class _Decision:
             bare = [name.removeprefix(MARK).removeprefix("'") for name in classes]
             if set(by_class) == set(bare):
                 return [by_class[name] for name in bare]
-        elif len(target) == len(classes):
-            return target
+        elif self._kind[classes[0]] == "list" or len(target) == len(classes):
+            found = _in_the_order_of_names(classes, target)
+            if found is not None:
+                return found
         raise UnclearColumns(
             _("{file} has {count} columns of labels for {classes} classes").format(
                 file=self._file, count=len(target), classes=len(classes)
@@ -390,6 +442,29 @@ class _Decision:
 
     def _unclear(self, readings: list[list[str]]) -> UnclearColumns:
         return _asked(readings, self._names, self._file, are_lists=self._kind[readings[0][0]] == "list")
+
+
+def _in_the_order_of_names(classes: list[str], target: list[str]) -> list[str] | None:
+    """The columns of labels in the order of the classes, by the names behind a prefix of their own, or by number."""
+    prefixes = [_common_start(names) for names in (classes, target)]
+    bare = {name.removeprefix(prefixes[1]): name for name in target}
+    names = [name.removeprefix(prefixes[0]) for name in classes]
+    if set(bare) == set(names):
+        return [bare[name] for name in names]
+    families = families_of(target)
+    return families[0][1] if len(families) == 1 and len(families[0][1]) == len(target) else None
+
+
+def _is_score(name: str) -> bool:
+    """Whether this is a word for a score with a number behind."""
+    stem = stem_before_number(name)
+    return stem != name and SCORE_STEMS.fullmatch(stem_of(stem)) is not None
+
+
+def _common_start(names: list[str]) -> str:
+    first, last = min(names), max(names)
+    length = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+    return first[:length]
 
 
 def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:

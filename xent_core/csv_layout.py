@@ -6,9 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from xent_core.columns import Column
+from xent_core.columns import Column, ColumnChoices, UnclearColumns, choices_of
 from xent_core.language import _
 
 DELIMITERS = "\t;,"
@@ -88,6 +88,30 @@ def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
     has_header = is_commented or has_header_row
     return CsvLayout(
         delimiter, decimal, has_header, columns, len(body), preamble=preamble, header_rows=int(has_header_row)
+    )
+
+
+def choices_without_header(layout: CsvLayout, choices: ColumnChoices, name: str) -> ColumnChoices:
+    """What is said of the columns, where only their order tells them apart.
+
+    Args: name: of the file, for messages.
+    Raises: UnclearColumns unless it is clear.
+    """
+    whole = [column.name for column in layout.columns if column.kind == "integer"]
+    is_of_one_kind = len({column.kind for column in layout.columns}) == 1
+    if choices.target is None and not choices.has_target and 0 < len(whole) < len(layout.columns) and len(whole) == 1:
+        choices = replace(choices, target=whole[0])
+    if choices.no_header or (choices.has_target and (is_of_one_kind or choices.classes is not None)):
+        return choices
+    label = choices.target if choices.target is not None else str(len(layout.columns) - 1)
+    raise UnclearColumns(
+        _("{name} has no header line: its first line holds numbers alone").format(name=name),
+        _("the names of the columns there"),
+        _(
+            "If it is so, say it, and where the labels are, counted from 0: {choice}; "
+            "if all columns are classes, give the labels as a second file."
+        ).format(choice=choices_of([{"no_header": "", "target": label}])),
+        [{"no_header": "", "target": label}] if not choices.has_target else [{"no_header": ""}],
     )
 
 

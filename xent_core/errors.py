@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xent_core.language import _
+from xent_core.values import same
 
 
-class InvalidInput(ValueError):
+class Portable(BaseException):
+    """An error that comes back whole from `pickle` and `copy`, whatever its `__init__` takes, and equals by value."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return same(self.args, other.args) and same(_own(self), _own(other))
+
+    def __hash__(self) -> int:
+        return hash((type(self).__qualname__, str(self)))
+
+
+def _rebuilt(kind: type[Portable], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> Portable:
+    # without __init__, which takes the parts of the message and not the whole of it
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
+
+
+def _own(error: BaseException) -> dict[str, Any]:
+    return {name: value for name, value in error.__dict__.items() if not name.startswith("__")}
+
+
+class InvalidInput(Portable, ValueError):
     """What came, what was expected, what to do; the base of the errors that keep the three apart.
 
     Those of typed text, such as InvalidText, say them in one sentence.

@@ -22,10 +22,11 @@ from xent_core.distance import distance
 from xent_core.language import N_
 from xent_core.one_row import every_label
 from xent_core.problem import Problem
+from xent_core.values import Value
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Step(Value):
     r"""One quantity of the chain: how it is made, and how the gradient arrives at it.
 
     Attributes:
@@ -59,7 +60,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Value):
     r"""The chain of one row, forward and backward; made by `trace`. Iterating gives the unfused steps.
 
     .. math:: z \to a = z/T \to s = a - \max_j a_j \to e = \exp s \to p = e/\textstyle\sum_j e_j

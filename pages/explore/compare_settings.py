@@ -9,7 +9,7 @@ from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.text import _
 
-st.subheader(
+st.title(
     _("Two settings, one batch"),
     anchor=False,
     help=glossary.explained("smoothing", "temperature", "weight", "rows", "gradient", "pull"),
@@ -36,7 +36,7 @@ def two_settings() -> None:
     with st.container(key="pulls"):
         two_gradients.by_row_and_class(result.gradients, sheet, (result.a.row_loss, result.b.row_loss))
     with st.container(key="sweep"):
-        view.sweep(result)
+        view.sweep(result, sheet)
     with st.container(key="numbers"):
         two_gradients.numbers(result.gradients, sheet)
 

@@ -9,7 +9,7 @@ from xent_ui.state import session
 from xent_ui.table import options
 from xent_ui.text import _
 
-st.subheader(
+st.title(
     _("Follow the gradient"),
     anchor=False,
     help=glossary.explained("gradient", "loss", "predicted change", "simplex", "smoothing", "temperature"),

@@ -9,7 +9,7 @@ from xent_ui.table import options
 from xent_ui.text import _
 
 title, source = st.columns([1.4, 1], vertical_alignment="bottom")
-title.subheader(
+title.title(
     _("One example, live"),
     anchor=False,
     help=_("A row to try out: drag a logit or choose another label, and every number of it follows. The batch stays."),

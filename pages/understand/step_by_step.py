@@ -12,7 +12,7 @@ from xent_ui.text import _
 from xent_ui.widgets import row_chooser
 
 title, row = st.columns([3, 1], vertical_alignment="bottom")
-title.subheader(
+title.title(
     _("The loss of one row, step by step"),
     anchor=False,
     help=glossary.explained("logit", "probability", "row loss", "loss", "gradient"),

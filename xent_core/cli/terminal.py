@@ -1,18 +1,39 @@
-"""Text for a terminal: an Evaluation as aligned tables, findings of the doctor as paragraphs."""
+"""Text for a terminal: an Evaluation as aligned tables, findings of the doctor as paragraphs, what went wrong."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor
 
 from xent_core.codec.document import Document
 from xent_core.cross_entropy import evaluate
 from xent_core.doctor.findings import Finding
-from xent_core.language import _
+from xent_core.language import _, ngettext
 
 MAX_ROWS_SHOWN = 1_000
+
+
+def program_name() -> str:
+    """What the user typed to run this: xent, or python -m xent_core."""
+    return "xent" if Path(sys.argv[0]).stem == "xent" else "python -m xent_core"
+
+
+def complain(words: str) -> None:
+    """Says on stderr, if there is one, what went wrong."""
+    complain_more(f"{program_name()}: {words}")
+
+
+def complain_more(line: str) -> None:
+    """A further line of the same."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):  # whoever has closed it does not want to know
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
 
 def evaluation_text(document: Document) -> str:
@@ -56,6 +77,8 @@ def evaluation_text(document: Document) -> str:
             ]
         ),
     ]
+    if document.reading:
+        parts.insert(0, _("read  {reading}").format(reading=document.reading))
     return "\n\n".join(parts) + "\n"
 
 
@@ -111,5 +134,6 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[str], cells: Seque
     for name, row in shown:
         lines.append("  ".join([name.ljust(first), *(cell.rjust(w) for cell, w in zip(row, widths, strict=True))]))
     if len(rows) > len(shown):
-        lines.append(_("… and {count} more rows").format(count=len(rows) - len(shown)))
+        more = len(rows) - len(shown)
+        lines.append(ngettext("… and {count} more row", "… and {count} more rows", more).format(count=more))
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from xent_core.arrays import ArrayLike, Reduction
 from xent_core.codec import Document, read_file
 from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
@@ -30,12 +31,12 @@ __all__ = ["TITLES", "Finding", "diagnose", "diagnose_file"]
 
 
 def diagnose(
-    logits: Any,
-    target: Any,
+    logits: ArrayLike,
+    target: ArrayLike,
     *,
-    weight: Any = None,
+    weight: ArrayLike | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> list[Finding]:
     """What goes wrong in F.cross_entropy with these arguments, and what is worth knowing; errors come first.

@@ -14,6 +14,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 TITLES = {
     # PyTorch raises
     "logits-type": N_("The logits are not a tensor"),
+    "arguments-swapped": N_("Logits and target are swapped"),
     "logits-dtype": N_("The logits have the wrong dtype"),
     "logits-shape": N_("The logits have the wrong shape"),
     "target-type": N_("The target is not a tensor"),
@@ -31,7 +32,7 @@ TITLES = {
     "label-smoothing": N_("label_smoothing is out of range"),
     "ignore-index": N_("ignore_index is out of range"),
     # PyTorch is silent
-    "softmax-applied-twice": N_("The logits look like probabilities"),
+    "softmax-applied-twice": N_("Softmax is applied twice: the logits look like probabilities"),
     "class-axis-ambiguous": N_("Either axis could hold the classes"),
     "single-class": N_("There is only one class"),
     "all-ignored": N_("No row counts"),

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.values import Value
+
 BINS_PER_NAT = 8
 FARTHEST = 64  # nats; what is more suspicious is in the last bin
 SUSPICION_BINS = 2 * FARTHEST * BINS_PER_NAT + 2
@@ -18,7 +20,7 @@ NORMAL_QUANTILE = 1.645  # of a 90 % interval
 
 
 @dataclass(frozen=True, eq=False)
-class WrongLabels:
+class WrongLabels(Value):
     """How many labels are wrong; made by `wrong_labels`.
 
     Attributes:

@@ -181,7 +181,7 @@ def frame(evaluation: Evaluation, sheet: Sheet, *, asked: int, changed: bool) ->
                 ),
                 bound=bound,
                 outlines=outlines,
-                hover=hover_texts(evaluation, sheet, quantity),
+                hover=hover_texts(evaluation, sheet, quantity, decimals()),
                 decimals=decimals(),
                 note=_gradient_note(evaluation) if quantity == "gradient" else "",
             )

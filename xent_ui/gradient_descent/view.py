@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import cast
 
 import pandas as pd
 import streamlit as st
 from torch import Tensor
 
 from xent_core.cross_entropy import evaluate
-from xent_core.descent import OPTIMIZERS, Descent, Limit, limit_of, path_bytes
+from xent_core.descent import OPTIMIZERS, Descent, Limit, OptimizerName, limit_of, path_bytes
 from xent_core.experiments import equilibrium_gap
 from xent_core.problem import Problem
 from xent_ui import glossary
@@ -68,7 +69,7 @@ def settings(sheet: Sheet) -> DescentSettings:
         persist_state="session",
         help=_("At most {most} for a batch of this size. Go on from where they end.").format(most=most),
     )
-    return DescentSettings(str(optimizer), float(learning_rate), int(steps))
+    return DescentSettings(cast(OptimizerName, str(optimizer)), float(learning_rate), int(steps))
 
 
 def max_steps(sheet: Sheet) -> int:

@@ -186,7 +186,7 @@ def _use_row() -> None:
 def _open_as_batch() -> None:
     sheet = session.visit().sheet
     row = draft(sheet).sheet
-    session.put(row.resized(1, row.num_classes))
+    session.demonstrate(row.resized(1, row.num_classes), _("The row of One example"))
     session.keep(SOURCE, FROM_BATCH)
     session.keep(SOURCE_CHOICE, FROM_BATCH)
     session.keep(row_chooser.ROW, 0)

@@ -70,13 +70,14 @@ def decimals() -> int:
 
 
 def _preset_choice() -> None:
-    current = session.visit()
-    session.keep(PRESET, current.preset or None)
+    preset, changed = session.untouched_preset(), session.visit().preset
+    session.keep(PRESET, preset or None)
+    elsewhere = _("From elsewhere: choose a preset")
     st.selectbox(
         _("Preset"),
         list(PRESETS),
-        index=0 if current.preset else None,
-        placeholder=_("From elsewhere: choose a preset"),
+        index=0 if preset else None,
+        placeholder=_("{title}, changed").format(title=_(PRESETS[changed].title)) if changed else elsewhere,
         format_func=lambda name: _(PRESETS[name].title),
         key=PRESET.name,
         help=_("An example to begin with; Undo brings back what was there.")

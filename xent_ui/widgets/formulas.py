@@ -7,7 +7,6 @@ from xent_core.cell import CellArithmetic, all_cells
 from xent_ui.figures import heatmap
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state.sheet import Sheet, number_texts
-from xent_ui.table import options
 from xent_ui.text import MINUS, _, latex, latex_digits, number, short
 
 
@@ -179,12 +178,11 @@ def gradient_sum(a: CellArithmetic, decimals: int = 4) -> str:
     return f"({top})/{below[0]} = {result}" if len(below) == 1 else f"({top})/({'·'.join(below)}) = {result}"
 
 
-def hover_texts(evaluation: Evaluation, sheet: Sheet, quantity: str) -> list[list[str]] | None:
+def hover_texts(evaluation: Evaluation, sheet: Sheet, quantity: str, decimals: int) -> list[list[str]] | None:
     """The tooltip of each cell: names, arithmetic and exact number; None where the cells are too many for it."""
     if not heatmap.prints_numbers(sheet.num_rows, sheet.num_classes):
         return None
     is_gradient = quantity == "gradient"
-    decimals = options.decimals()
     exact = number_texts(evaluation.grad_logits if is_gradient else evaluation.probs)
 
     def arithmetic(a: CellArithmetic) -> str:

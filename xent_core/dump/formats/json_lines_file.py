@@ -66,7 +66,7 @@ class _JsonText:
         import pyarrow as pa
 
         target = () if reading is None else reading.target
-        numbers = () if reading is None else (*reading.classes, reading.sample_weight)
+        numbers = () if reading is None else (*reading.columns_of_numbers, reading.sample_weight)
         types = {
             "text": pa.string(),
             "integer": pa.int64(),

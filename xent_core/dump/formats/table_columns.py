@@ -13,7 +13,7 @@ from xent_core.column_rule import decide
 from xent_core.columns import SHOWN, Column, Reading
 from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, too_short
-from xent_core.language import _
+from xent_core.language import _, ngettext
 from xent_core.tensor_headers import first_line
 
 KEY_MARK = "key:"  # before the name of a column that is in `Reading.keys`
@@ -130,7 +130,9 @@ class TableArray(Array):
         if not self.is_floating and column.null_count:
             raise InvalidDump(
                 "label-missing",
-                _("{name} has {count} empty cells").format(name=self.name, count=column.null_count),
+                ngettext("{name} has {count} empty cell", "{name} has {count} empty cells", column.null_count).format(
+                    name=self.name, count=column.null_count
+                ),
                 _("an integer in every row"),
                 _("Write −100 (ignore_index) where a row has no label."),
             )
