@@ -37,7 +37,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "app.py",
             "xent_ui/shell/navigation.py",
-            "xent_ui/shell/page_top.py",
+            "xent_ui/shell/page_change.py",
             "xent_ui/state/session.py",
         ),
     ),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from xent_ui import text
-from xent_ui.shell import cell_editor_prefetch, cold_start, page_top, reconnect, share
+from xent_ui.shell import cell_editor_prefetch, cold_start, page_change, reconnect, share
 from xent_ui.state import session
 from xent_ui.streamlit_internals import page_files_are_searched
 from xent_ui.text import _
@@ -41,10 +41,10 @@ def run(menu: Menu) -> None:
     session.enter(next(name for name, page in pages.items() if page is current), titles)
     if session.goes_home():
         st.switch_page(pages[home])
+    share.frame()
     if not session.is_hidden("menu"):
         with st.sidebar:  # drawn before the page itself, and takes no room there
-            page_top.begin(session.visit().page)
-    share.frame()
+            page_change.change_page(session.visit().page)
     reconnect.rerun_after_reconnect()
     current.run()
     cell_editor_prefetch.prefetch()
