@@ -316,15 +316,14 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
                     words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
                     st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
         return
-    words = str(error)
+    words = error.sentence
     if error.code == "shards-differ" and request.newest:
         fix = _("Files uploaded together are parts of one dump; {name} came last. Remove what is of another dump (×).")
         words = f"{_('{came}, expected {expected}.').format(came=error.came, expected=error.expected)} "
         words += fix.format(name=shown_text(request.newest, MAX_LABEL))
-    first, _newline, code = words.partition("\n")
-    st.error(markdown_escaped(first), icon=":material/error:")
-    if code:
-        st.code(code)
+    st.error(markdown_escaped(words), icon=":material/error:")
+    if error.program:
+        st.code(error.program)
 
 
 def _say(request: AnalysisRequest, answer: dict[str, str]) -> None:
