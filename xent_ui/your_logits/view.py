@@ -16,6 +16,7 @@ import xent_core
 from xent_core.arrays import Reduction
 from xent_core.columns import LogitsAre
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
+from xent_core.dump.report import end_of_search
 from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.server.limits import limits
@@ -421,12 +422,12 @@ def _metrics(summary: DumpSummary) -> None:
         if summary.best is not None:
             st.metric(
                 _("best temperature"),
-                short(summary.best_temperature, 3),
+                short(summary.best_temperature, 3) + (_(" (end)") if summary.best.at_bound else ""),
                 width="content",
                 delta=_("loss −{gain}").format(gain=number(summary.temperature_gain, digits)),
                 delta_color="off",
                 delta_arrow="off",
-                help=_("The T at which the loss of logits / T is least, to 1 %."),
+                help=_("The T at which the loss of logits / T is least, to 1 %.") + end_of_search(summary),
             )
 
 
