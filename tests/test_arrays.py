@@ -88,7 +88,8 @@ def test_what_other_libraries_hold_is_taken(logits: str, labels: str) -> None:
     tolerance = 2e-2 if "bfloat16" in logits else 1e-6
 
     assert float(evaluate(z, y).loss) == pytest.approx(EXPECTED, rel=tolerance)
-    assert not [one for one in diagnose(z, y) if one.severity == "error"]
+    if logits != "list of tensors":  # which F.cross_entropy refuses, and Problem stacks
+        assert not [one for one in diagnose(z, y) if one.severity == "error"]
 
 
 def test_the_dtype_is_that_of_the_array() -> None:

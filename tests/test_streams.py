@@ -1,5 +1,6 @@
 """The command line on any stdin, stdout and stderr: other encodings, narrow, closed, full, or none at all."""
 
+import ast
 import io
 import json
 import os
@@ -211,3 +212,22 @@ def test_paths_go_to_workers_as_this_computer_sees_them(folder: Path) -> None:
     assert seen.ids == f"{folder / 'shards'}{os.sep}"
     assert (seen.text, seen.classes, seen.features) == ("caption", "logit_*", None)
     assert analyse("dump.npz").loss == analyse(seen.logits).loss
+
+
+def test_the_name_of_a_refused_file_becomes_no_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The program below the refusal holds the name as a literal, whatever is in it."""
+    name = "a');\nimport os\nprint('b.pkl"
+    (folder / name).write_bytes(b"\x80\x04N.")
+
+    assert main(["analyse", name]) == 2
+    sentence, *program = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert "may run any code" in sentence
+    tree = ast.parse("\n".join(program))
+    assert [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names] == [
+        *("pickle", "numpy", "torch")
+    ]
+    assert name in [
+        str(Path(node.value).name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value != 0 and isinstance(node.value, str)
+    ]

@@ -53,6 +53,19 @@ class InvalidInput(Portable, ValueError):
         super().__init__(_("{came}, expected {expected}. {fix}").format(came=came, expected=expected, fix=fix))
         self.came, self.expected, self.fix = came, expected, fix
 
+    @property
+    def program(self) -> str:
+        """Lines of Python that end the fix, below its sentence; empty if there are none.
+
+        They are told from what came, which may hold a stranger's file name with anything in it.
+        """
+        return self.fix.partition(":\n")[2]
+
+    @property
+    def sentence(self) -> str:
+        """The message without the program, on one line."""
+        return " ".join(str(self).removesuffix(self.program).split())
+
 
 class InvalidProblem(InvalidInput):
     """A Problem that PyTorch would refuse.

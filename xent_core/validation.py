@@ -39,9 +39,9 @@ def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator
         return
     option_errors = list(_option_violations(options))
     yield from option_errors
-    if _are_swapped(logits, target):
+    if are_swapped(logits, target):
         yield InvalidProblem(
-            "arguments-swapped",
+            "target-shape" if logits.is_floating_point() else "logits-dtype",
             _("logits of shape {logits_shape} hold whole numbers, and target of shape {shape} fractions").format(
                 logits_shape=_shape(logits), shape=_shape(target)
             ),
@@ -88,7 +88,7 @@ def _are_usual(logits: Tensor, target: Tensor, options: LossOptions) -> bool:
     return int(least) >= 0 and int(most) < logits.shape[1]
 
 
-def _are_swapped(logits: Tensor, target: Tensor) -> bool:
+def are_swapped(logits: Tensor, target: Tensor) -> bool:
     """Whether the logits would do as class indices of the target, and the target as logits of these."""
     if target.dim() != logits.dim() + 1 or not target.is_floating_point() or logits.is_complex():
         return False
@@ -335,7 +335,8 @@ def _index_shape_violation(logits: Tensor, target: Tensor, label_smoothing: floa
         fix = _("Bring it into that shape: {code}.").format(code=f"target.reshape({', '.join(map(str, expected))})")
         if not expected:
             fix = _("Bring it into that shape: {code}.").format(code="target.reshape(())")
-        return InvalidProblem("target-shape", message, wanted, fix)
+        is_other_batch = bool(came) and logits.dim() > 1 and came[0] != expected[0]
+        return InvalidProblem("batch-mismatch" if is_other_batch else "target-shape", message, wanted, fix)
     if came and logits.dim() > 1 and came[0] != expected[0]:
         return InvalidProblem(
             "batch-mismatch",

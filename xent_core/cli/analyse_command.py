@@ -20,16 +20,19 @@ from typing import TextIO
 
 from xent_core.cli.column_options import add_columns
 from xent_core.cli.streams import STDIN, from_standard_input, json_for
-from xent_core.cli.terminal import complain
+from xent_core.cli.terminal import complain, table
 from xent_core.columns import few
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
 from xent_core.dump.epochs import are_a_series, unclear
+from xent_core.dump.examples import shown_text
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.input_files import input_files
+from xent_core.dump.leading import TOP, leading_classes, leading_examples, leading_pairs, rows_without_numbers
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import (
     SHOWN_SUSPECTS,
+    end_of_search,
     epoch_lines,
     report_html,
     wrong_labels_words,
@@ -43,6 +46,7 @@ from xent_core.problem import REDUCTIONS
 BAR_WIDTH = 24
 SECONDS_BETWEEN = 0.2
 SHOWN_MISTAKES = 3
+MAX_NAME = 32
 INPUTS = (
     *("features", "sample_weight", "ids", "class_names"),
     *("classes", "target_column", "text", "image"),
@@ -83,6 +87,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "which suspicion reads once more; aum needs --epochs"
         ),
     )
+    parser.add_argument(
+        "--top",
+        type=_count,
+        default=TOP,
+        metavar="N",
+        help=_("so many examples, classes and pairs are named; 10 unless said"),
+    )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
     parser.add_argument("--weight", metavar="W0,W1,…", type=_numbers, help=_("one factor for each class"))
     parser.add_argument("--ignore-index", "--ignore_index", type=int, default=-100, metavar="LABEL")
@@ -122,7 +133,7 @@ def _run(arguments: argparse.Namespace, *, title: str) -> tuple[str, int]:
     failures: list[OSError] = []
     with _ProgressAndInterrupt(sys.stderr) as progress:
         try:
-            summary = _analysed(arguments, 0 if report is None else SHOWN_SUSPECTS, progress)
+            summary = _analysed(arguments, arguments.top if report is None else SHOWN_SUSPECTS, progress)
         except UnwrittenScores as error:
             summary = error.summary
             failures.append(error)
@@ -132,7 +143,9 @@ def _run(arguments: argparse.Namespace, *, title: str) -> tuple[str, int]:
             failures += _write_report(summary, report, title=title)
     for failure in failures:
         complain(_unwritten_words(failure))
-    text = json_for(sys.stdout, summary.as_json()) if arguments.json else summary_text(summary)
+    text = (
+        json_for(sys.stdout, summary.as_json(arguments.top)) if arguments.json else summary_text(summary, arguments.top)
+    )
     return text, progress.exit_code or (2 if failures else 0)
 
 
@@ -240,8 +253,8 @@ def _stopped_words(summary: DumpSummary) -> str:
     )
 
 
-def summary_text(summary: DumpSummary) -> str:
-    """The numbers of the whole, one a line."""
+def summary_text(summary: DumpSummary, top: int = 0) -> str:
+    """The numbers of the whole, one a line, and tables of so many examples, classes and pairs."""
     lines = [
         *((_("partial"), words) for words in partial_words(summary)),
         (_("read"), summary.reading.sentence()),
@@ -281,7 +294,7 @@ def summary_text(summary: DumpSummary) -> str:
         gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
             temperature=summary.best_temperature, gain=summary.temperature_gain
         )
-        lines.append((_("best temperature"), gain))
+        lines.append((_("best temperature"), gain + end_of_search(summary)))
     for share in (0.01, 0.1):
         lines.append(
             (
@@ -300,7 +313,49 @@ def summary_text(summary: DumpSummary) -> str:
         lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
     width = max(len(name) for name, _value in lines)
     sentences = [calibration_verdict(summary), why_calibration_errors_differ(summary), wrong_labels_words(summary)]
-    return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *filter(None, sentences)])
+    text = "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *filter(None, sentences)])
+    return "\n\n".join([text, *leading_tables(summary, top)] if top else [text])
+
+
+def leading_tables(summary: DumpSummary, top: int) -> list[str]:
+    """The first examples, classes and pairs, and the rows without numbers."""
+    examples, classes, pairs = (leading(summary, top) for leading in (leading_examples, leading_classes, leading_pairs))
+    yes_or_no = {True: _("yes"), False: _("no"), None: "–"}
+    cells = [
+        [
+            shown_text(one["id"] or str(one["row"]), MAX_NAME),
+            *(shown_text(one[name], MAX_NAME) for name in ("label", "suggested")),
+            *(f"{one[name]:.4g}" for name in ("loss", "grad_norm")),
+            "–" if one["p_wrong"] is None else f"{one['p_wrong']:.2g}",
+            yes_or_no[one["suspect"]],
+        ]
+        for one in examples
+    ]
+    columns = [_("example"), _("label"), _("suggested"), _("loss"), _("gradient norm"), _("p wrong"), _("suspect")]
+    title = _("first examples by {ranking}; suspects are as many as labels are estimated to be wrong")
+    tables = [
+        table(title.format(ranking=summary.rank_by), columns, [f"row {one['row']}" for one in examples], cells),
+        table(
+            _("classes with most gradient"),
+            [_("rows"), _("accuracy"), _("mean loss"), _("share")],
+            [shown_text(one["class"], MAX_NAME) for one in classes],
+            [
+                [f"{one['rows']}", f"{one['accuracy']:.4f}", f"{one['mean_loss']:.4g}", f"{one['gradient_share']:.2%}"]
+                for one in classes
+            ],
+        ),
+        table(
+            _("pairs with most gradient: label → prediction"),
+            [_("rows"), _("share")],
+            [f"{shown_text(one['label'], MAX_NAME)} → {shown_text(one['prediction'], MAX_NAME)}" for one in pairs],
+            [[f"{one['rows']}", f"{one['gradient_share']:.2%}"] for one in pairs],
+        ),
+    ]
+    odd = rows_without_numbers(summary)
+    if odd:
+        rows = ", ".join(map(str, odd[:top])) + (" …" if len(odd) > top else "")
+        tables.append(_("rows with NaN or infinity: {rows}").format(rows=rows))
+    return tables
 
 
 class _ProgressAndInterrupt:
@@ -365,6 +420,13 @@ def bar(progress: Progress) -> str:
         rate=progress.rate,
         left=progress.seconds_left,
     )
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(_("{count} is no number of entries: say 0 or more").format(count=count))
+    return count
 
 
 def _numbers(text: str) -> list[float]:

@@ -18,6 +18,7 @@ from xent_core.cli import analyse_command, doctor_command, problem_commands
 from xent_core.cli.streams import robust_output
 from xent_core.cli.terminal import complain, complain_more, program_name
 from xent_core.columns import options_of
+from xent_core.errors import InvalidInput
 from xent_core.language import N_, _
 
 
@@ -120,5 +121,6 @@ def _run(arguments: argparse.Namespace, given: list[str]) -> int:
 
 def _said(error: Exception) -> str:
     """The message on one line; the program that may follow it keeps its own."""
-    sentence, feed, code = str(error).partition(":\n")
-    return " ".join(sentence.split()) + (f":\n{code}" if feed else "")
+    if isinstance(error, InvalidInput) and error.program:
+        return f"{error.sentence}\n{error.program}"
+    return " ".join(str(error).split())

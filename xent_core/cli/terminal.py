@@ -50,7 +50,7 @@ def evaluation_text(document: Document) -> str:
         return [[_number(value) for value in row] for row in _rows_of(values, problem.class_axis).tolist()]
 
     if problem.has_probabilities:
-        target = _table(_("target"), classes, rows, matrix(problem.target))
+        target = table(_("target"), classes, rows, matrix(problem.target))
     else:
         labels = problem.target.reshape(-1).tolist()
         kept = problem.kept().reshape(-1).tolist()
@@ -58,17 +58,17 @@ def evaluation_text(document: Document) -> str:
             [classes[label] if is_kept else _("{label} (ignored)").format(label=label)]
             for label, is_kept in zip(labels, kept, strict=True)
         ]
-        target = _table(_("target"), [_("label")], rows, cells)
+        target = table(_("target"), [_("label")], rows, cells)
     row_losses = [[_number(value)] for value in result.row_loss.reshape(-1).tolist()]
     loss = (
         _("one per row, as above") if problem.reduction == "none" and result.loss.dim() else _number(result.loss.item())
     )
     parts = [
-        _table(_("logits"), classes, rows, matrix(problem.logits)),
+        table(_("logits"), classes, rows, matrix(problem.logits)),
         target,
-        _table(_("probabilities"), classes, rows, matrix(result.probs)),
-        _table(_("gradient"), classes, rows, matrix(result.grad_logits)),
-        _table(_("row losses"), [_("loss")], rows, row_losses),
+        table(_("probabilities"), classes, rows, matrix(result.probs)),
+        table(_("gradient"), classes, rows, matrix(result.grad_logits)),
+        table(_("row losses"), [_("loss")], rows, row_losses),
         "\n".join(
             [
                 _("loss         {loss}").format(loss=loss),
@@ -126,7 +126,8 @@ def _number(value: float) -> str:
     return f"{value:.1e}" if abs(value) < 5e-5 else f"{value:.4e}"
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def table(title: str, columns: Sequence[str], rows: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A title, the names of the columns, and a line for each row that begins with its name."""
     shown = list(zip(rows, cells, strict=True))[:MAX_ROWS_SHOWN]
     first = max((len(name) for name, _cells in shown), default=0)
     widths = [max([len(column), *(len(row[index]) for _name, row in shown)]) for index, column in enumerate(columns)]

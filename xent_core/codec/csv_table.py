@@ -34,7 +34,7 @@ from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
 from xent_core.problem import Problem
-from xent_core.spreadsheets import is_formula
+from xent_core.spreadsheets import guarded_inside, is_formula, unguarded_inside
 
 MAX_COLUMNS = 20_000
 ROW, LABEL = "row", "label"
@@ -308,11 +308,12 @@ def _default_names(count: int) -> tuple[str, ...]:
 
 def _quote(name: str) -> str:
     """A name as a cell: behind one more apostrophe if a spreadsheet or this table would take it for something else."""
+    name = guarded_inside(name)
     return f"'{name}" if _needs_quote(name) else name
 
 
 def _unquote(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _needs_quote(cell) else cell
+    return unguarded_inside(cell[1:] if cell.startswith("'") and _needs_quote(cell) else cell)
 
 
 def _needs_quote(name: str) -> bool:

@@ -14,7 +14,6 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 TITLES = {
     # PyTorch raises
     "logits-type": N_("The logits are not a tensor"),
-    "arguments-swapped": N_("Logits and target are swapped"),
     "logits-dtype": N_("The logits have the wrong dtype"),
     "logits-shape": N_("The logits have the wrong shape"),
     "target-type": N_("The target is not a tensor"),

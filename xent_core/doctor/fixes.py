@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent_core.validation import FLOATING_DTYPES, USUAL_IGNORE_VALUES, class_axis_of
+from xent_core.validation import FLOATING_DTYPES, USUAL_IGNORE_VALUES, are_swapped, class_axis_of
 
 LOOK_AT_SHAPES = "print(logits.shape, target.shape)"
 FIX_OF_OPTION = {
@@ -36,9 +36,9 @@ def fix_of_unreadable(code: str, data: Any) -> str:
 
 def fix_of(code: str, logits: Tensor, target: Tensor, weight: Tensor | None, *, ignore_index: int) -> str:
     """The fix of an error of `violations` in these arguments."""
+    if code in ("logits-dtype", "target-shape") and are_swapped(logits, target):
+        return "logits, target = target, logits"
     match code:
-        case "arguments-swapped":
-            return "logits, target = target, logits"
         case "logits-dtype":
             return f"logits = logits{_to_dense(logits)}{'.real' if logits.is_complex() else _to_floating(logits)}"
         case "logits-shape":

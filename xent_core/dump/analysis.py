@@ -206,7 +206,7 @@ def analyse(
             summary = analysis.run(table, fit_temperature)
         finally:
             runner.close()
-        if shown_suspects and dump.reading.shows_examples and summary.stopped is None:
+        if shown_suspects and (dump.reading.shows_examples or dump.has_ids) and summary.stopped is None:
             rows = summary.suspects.row[:shown_suspects].tolist()
             summary = replace(summary, shown=tuple(Examples(dump).show(rows)))
         if analysis.unwritten is not None:

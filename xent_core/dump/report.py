@@ -19,7 +19,9 @@ from xent_core.dump.calibration_words import (
 )
 from xent_core.dump.epochs import Epochs
 from xent_core.dump.examples import shown_text
+from xent_core.dump.leading import leading_pairs
 from xent_core.dump.summary import QUANTILES, DumpSummary
+from xent_core.dump.temperature import HIGHEST, LOWEST
 from xent_core.language import _
 from xent_core.outputs import GENERATOR
 
@@ -95,10 +97,19 @@ def _numbers(summary: DumpSummary) -> str:
     if wrong is not None:
         entries.append((_("wrong labels, estimated"), f"{wrong.low:.0f} … {wrong.high:.0f}"))
     if summary.best:
-        entries.append((_("best temperature"), _number(summary.best_temperature)))
+        entries.append((_("best temperature"), _number(summary.best_temperature) + end_of_search(summary)))
         entries.append((_("loss lower by"), _number(summary.temperature_gain)))
     body = "".join(f"<div>{html.escape(name)}<b>{html.escape(value)}</b></div>" for name, value in entries)
     return f'<div class="numbers">{body}</div>'
+
+
+def end_of_search(summary: DumpSummary) -> str:
+    """What follows the best temperature where it is only the end of what was searched; else empty."""
+    if summary.best is None or not summary.best.at_bound:
+        return ""
+    return _(" (the end of the search, {low:g} to {high:g}: the loss still falls there)").format(
+        low=LOWEST, high=HIGHEST
+    )
 
 
 def _budget(summary: DumpSummary) -> str:
@@ -199,22 +210,10 @@ def _classes(summary: DumpSummary) -> str:
 
 
 def _pairs(summary: DumpSummary) -> str:
-    shares = summary.pair_share.copy()
-    count = min(SHOWN_PAIRS, shares.size)
-    largest = np.argpartition(-np.nan_to_num(shares).ravel(), count - 1)[:count]
-    largest = largest[np.argsort(-np.nan_to_num(shares).ravel()[largest], kind="stable")]
-    rows = []
-    for flat in largest.tolist():
-        label, predicted = divmod(flat, shares.shape[1])
-        if shares[label, predicted] > 0:
-            rows.append(
-                (
-                    summary.name_of_group(label),
-                    summary.name_of_group(predicted),
-                    f"{summary.confusion[label, predicted]}",
-                    f"{shares[label, predicted]:.2%}",
-                )
-            )
+    rows = [
+        (pair["label"], pair["prediction"], f"{pair['rows']}", f"{pair['gradient_share']:.2%}")
+        for pair in leading_pairs(summary, SHOWN_PAIRS)
+    ]
     columns = [_("label"), _("prediction"), _("rows"), _("gradient share")]
     return _tag("h2", _("Pairs of classes")) + _table(columns, rows)
 

@@ -120,7 +120,9 @@ def gather(
                 name=scores.name, shape=scores.shape, dtype=scores.dtype
             ),
             _("logits (N, C) or (B, T, V), floating"),
-            _("Check that logits and labels are not the wrong way round."),
+            _("Bring the classes to the last axis: np.moveaxis(logits, 1, -1), and flatten the rest of both.")
+            if len(scores.shape) > 3
+            else _("Check that logits and labels are not the wrong way round."),
         )
     lead = scores.shape[:-1]
     companion = replace(choices, classes=None, rows=math.prod(lead))

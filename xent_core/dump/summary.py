@@ -14,6 +14,14 @@ from xent_core.columns import Reading
 from xent_core.dump.calibration import Calibration, CalibrationError
 from xent_core.dump.epochs import Epochs
 from xent_core.dump.examples import ShownExample
+from xent_core.dump.leading import (
+    TOP,
+    leading_classes,
+    leading_examples,
+    leading_pairs,
+    rows_without_numbers,
+    suspect_rows,
+)
 from xent_core.dump.ranking import EPOCH_FIELDS
 from xent_core.dump.statistics import Computed
 from xent_core.dump.temperature import BestTemperature
@@ -125,8 +133,11 @@ class DumpSummary(Computed):
         first, last = self.name_of(members[0]), self.name_of(members[-1])
         return first if len(members) == 1 else f"{first} … {last}"
 
-    def as_json(self) -> str:
-        """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings."""
+    def as_json(self, top: int = TOP) -> str:
+        """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings.
+
+        Args: top: how many examples, classes and pairs are named.
+        """
         weight, wrong = self.options.weight, self.wrong_labels
         noise = self.noise_matrix if self.classes <= MAX_JSON_CLASSES else None
         theirs = self.cleanlab_noise_matrix
@@ -157,6 +168,11 @@ class DumpSummary(Computed):
             "grad_norm_quantiles": {str(q): self.grad_norm_histogram.quantile(q) for q in QUANTILES},
             "gradient_carried_by": {str(share): self.lorenz.carried_by(share) for share in (0.01, 0.1, 0.5)},
             **({} if self.epochs is None else {"epochs": _epoch_numbers(self.epochs)}),
+            "examples": leading_examples(self, top),
+            "suspect_rows": suspect_rows(self),
+            "nonfinite_examples": rows_without_numbers(self),
+            "largest_classes": leading_classes(self, top),
+            "largest_pairs": leading_pairs(self, top),
             "options": {
                 "weight": None if weight is None else weight.tolist(),
                 "ignore_index": self.options.ignore_index,

@@ -17,6 +17,7 @@ from xent_core.arrays import Reduction
 from xent_core.columns import LogitsAre
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
 from xent_core.dump.epochs import ANSWERS
+from xent_core.dump.report import end_of_search
 from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.server.limits import limits
@@ -334,15 +335,14 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
                     words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
                     st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
         return
-    words = str(error)
+    words = error.sentence
     if error.code == "shards-differ" and request.newest:
         fix = _("Files uploaded together are parts of one dump; {name} came last. Remove what is of another dump (×).")
         words = f"{_('{came}, expected {expected}.').format(came=error.came, expected=error.expected)} "
         words += fix.format(name=shown_text(request.newest, MAX_LABEL))
-    first, _newline, code = words.partition("\n")
-    st.error(markdown_escaped(first), icon=":material/error:")
-    if code:
-        st.code(code)
+    st.error(markdown_escaped(words), icon=":material/error:")
+    if error.program:
+        st.code(error.program)
 
 
 def _say(request: AnalysisRequest, answer: dict[str, str]) -> None:
@@ -443,12 +443,12 @@ def _metrics(summary: DumpSummary) -> None:
         if summary.best is not None:
             st.metric(
                 _("best temperature"),
-                short(summary.best_temperature, 3),
+                short(summary.best_temperature, 3) + (_(" (end)") if summary.best.at_bound else ""),
                 width="content",
                 delta=_("loss −{gain}").format(gain=number(summary.temperature_gain, digits)),
                 delta_color="off",
                 delta_arrow="off",
-                help=_("The T at which the loss of logits / T is least, to 1 %."),
+                help=_("The T at which the loss of logits / T is least, to 1 %.") + end_of_search(summary),
             )
 
 

@@ -137,7 +137,10 @@ def check_shape(name: str, shape: tuple[Any, ...]) -> None:
             "shape",
             _("{name} has shape {shape}").format(name=name, shape=str(shape)[:80]),
             _("logits (N, C) or (B, T, V), labels (N,) or (B, T), pictures (N, H, W) or (N, H, W, 3)"),
-            _("Reshape it before it is saved: logits.reshape(-1, C)."),
+            _(
+                "Bring the classes to the last axis and flatten the rest before it is saved; where they are on axis 1, "
+                "as PyTorch has them: np.moveaxis(logits, 1, -1).reshape(-1, logits.shape[1])."
+            ),
         )
 
 
