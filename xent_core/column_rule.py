@@ -12,6 +12,7 @@ from xent_core.column_names import (
     PLAIN,
     SCORE_STEMS,
     SOFT_STEMS,
+    WHICH_CLASS,
     families_of,
     is_key,
     is_no_class,
@@ -36,8 +37,12 @@ from xent_core.columns import (
     is_index,
     whole_number,
 )
-from xent_core.language import _
+from xent_core.language import N_, _
 
+WRITE_ALL_SCORES = N_(
+    "Write those of all classes, in the order of the classes; timm's inference.py does it with "
+    "--topk 0 --output-type logit --results-format parquet."
+)
 ROWS_THAT_TELL = 16  # in fewer, whole numbers say nothing about what a column is
 
 
@@ -86,6 +91,8 @@ class _Decision:
     def reading(self) -> Reading:
         """Each part in turn, from what is surest on."""
         choices = self._choices
+        if choices.classes in (None, (), []):
+            self._check_best_few()
         chosen = None if choices.classes in (None, (), []) else self._classes_chosen(choices.classes)
         self._taken.update(chosen or ())
         target = self._target()
@@ -284,7 +291,39 @@ class _Decision:
                     raise self._unclear([names, others if len(others) > 1 else [*names, *others]])
                 self._is_assumed = True
             return names, self._names_of(names, target)
-        return self._everything([*free, *texts] if len(free) == 1 else free)
+        return self._everything(free)
+
+    def _check_best_few(self) -> None:
+        """Raises: UnclearColumns for the best few scores of each row, beside columns that say of which classes."""
+        families = families_of([name for name in self._names if self._kind[name] != "list"])
+        which = [
+            names
+            for stem, names in families
+            if WHICH_CLASS.fullmatch(plain_name(stem))
+            or (plain_name(stem) in PLAIN["target"] and {self._kind[name] for name in names} == {"text"})
+        ]
+        scores = [names for stem, names in families if plain_name(stem) in PLAIN["logits"]]
+        lists = [name for name, kind in self._kind.items() if kind == "list"]
+        which += [[name] for name in lists if WHICH_CLASS.fullmatch(plain_name(name))]
+        which += [
+            [name] for name, kind in self._kind.items() if kind == "other" and plain_name(name) in PLAIN["target"]
+        ]
+        scores += [[name] for name in lists if plain_name(name) in PLAIN["logits"]]
+        found = [(one, other) for one in scores for other in which if len(one) == len(other)]
+        if found:
+            one, other = found[0]
+            raise UnclearColumns(
+                _("{names} of {file} are scores of the best few classes, and {which} says of which").format(
+                    names=few(one), file=self._file, which=few(other)
+                ),
+                _("the scores of all classes in every row, without which no softmax is known"),
+                _(WRITE_ALL_SCORES)
+                + " "
+                + _("If these are all, say so: {choices}.").format(
+                    choices=choices_of([{"classes": pattern_of(one, self._names)}])
+                ),
+                [{"classes": pattern_of(one, self._names)}],
+            )
 
     def _check_numbers(self, free: list[str], stems: set[str]) -> None:
         """Raises: UnclearColumns where a class is numbered twice, or is missing among columns that are numbered.
@@ -380,7 +419,7 @@ class _Decision:
         groups = score_groups(plain)
         if groups and (len(groups) > 1 or len(groups[0]) < len(plain)):
             raise self._unclear([*groups, plain])
-        if not plain and len(free) == 1:
+        if len(free) == 1:
             raise UnclearColumns(
                 _("{file} has one column of numbers for its classes, {name}").format(
                     file=self._file, name=free[0][:80]

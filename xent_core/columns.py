@@ -19,6 +19,8 @@ ROLES = {
         "outputs",
         "output",
         "scores",
+        "score",
+        "prob",
         "preds",
         "predictions",
         "y_score",
