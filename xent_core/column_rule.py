@@ -215,7 +215,7 @@ class _Decision:
         found = [
             name
             for name in self._free()
-            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "text", "list", "empty")
+            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "bool", "text", "list", "empty")
         ]
         if not found and not marked:  # a fraction is told to be none where the labels are read
             found = [

@@ -81,6 +81,7 @@ class _JsonText:
         numbers = () if reading is None else (*reading.columns_of_numbers, reading.sample_weight)
         types = {
             "text": pa.string(),
+            "bool": pa.bool_(),
             "integer": pa.int64(),
             "list": pa.list_(pa.float64()),
             NESTED: pa.list_(pa.float64()),
@@ -262,9 +263,7 @@ def _kind(value: Any) -> str:
         if inner <= {"integer", "number"}:
             return "list" if inner else "empty"
         return NESTED if inner == {"list"} else "other"
-    if isinstance(value, bool):
-        return "other"
-    return {int: "integer", float: "number", str: "text"}.get(type(value), "other")
+    return {bool: "bool", int: "integer", float: "number", str: "text"}.get(type(value), "other")
 
 
 def _odd_field(one: Any, kinds: dict[str, str]) -> str | None:
