@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent_core.column_rule import ROWS_THAT_TELL, WRITE_ALL_SCORES, doubt
+from xent_core.column_questions import WRITE_ALL_SCORES
+from xent_core.column_rule import ROWS_THAT_TELL, doubt
 from xent_core.columns import LABELS_ARE, SHOWN, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
