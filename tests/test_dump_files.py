@@ -6,6 +6,7 @@ tests/data/dumps/ holds what scripts/make_dump_files.py wrote once, with the ver
 import contextlib
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +58,8 @@ SINGLE = [name for name in CASES if name != "datasets_saved"]
 
 
 def test_every_file_is_tried_and_says_who_wrote_it() -> None:
-    others = {"numpy_no_header.csv", "datasets_splits", "sklearn_decision_function.npz", "sklearn_predict_proba.npz"}
+    others = {name for name in VERSIONS if name.startswith("timm")}
+    others |= {"numpy_no_header.csv", "datasets_splits", "sklearn_decision_function.npz", "sklearn_predict_proba.npz"}
     expected = {"expected.json", "expected_sklearn.json"}
 
     assert set(CASES) | others | expected == set(VERSIONS)
@@ -148,6 +150,30 @@ def test_of_several_datasets_one_is_asked_for() -> None:
     summary = analyse(FILES / "datasets_splits" / "test", text="text", fit_temperature=False)
     assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
     assert summary.reading.text == "text"
+
+
+@pytest.mark.parametrize("name", ["timm_lists.parquet", "timm_columns.csv"])
+def test_all_classes_that_timm_writes_are_read_beside_a_table_of_labels(name: str) -> None:
+    summary = analyse(FILES / name, FILES / "timm_labels.csv", target_column=None, fit_temperature=False)
+
+    assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("timm_top_3_columns.csv", "scores of the best few classes, and label_0, label_1, label_2 says of which"),
+        ("timm_top_3_lists.parquet", "scores of the best few classes, and index says of which"),
+        ("timm_top_3.parquet", "as the best 3 of more classes do"),
+        ("timm_lists.csv", "column logit of timm_lists.csv holds lists as text"),
+        ("timm_lists.json", "as pandas writes it with orient='index'"),
+    ],
+)
+def test_the_best_few_of_timm_and_what_no_reader_takes_are_refused_with_the_reason(name: str, said: str) -> None:
+    with pytest.raises(InvalidDump, match=re.escape(said)) as caught:
+        analyse(FILES / name, FILES / "timm_labels.csv", fit_temperature=False)
+
+    assert "--topk 0" in caught.value.fix or "to_" in caught.value.fix
 
 
 @pytest.mark.parametrize("name", SINGLE)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -350,3 +351,35 @@ def test_whole_labels_that_are_stored_as_fractions_are_read_and_this_is_said(tmp
     assert summary.loss == pytest.approx(float(F.cross_entropy(torch.tensor(LOGITS), torch.tensor(TARGET))))
     dtype = "float32" if kind == "npy" else "float64"
     assert f"labels are whole numbers stored as {dtype}" in summary.reading.sentence()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "jsonl", "second.parquet"])
+def test_truth_values_are_the_labels_0_and_1(tmp_path: Path, kind: str) -> None:
+    path, target = tmp_path / f"dump.{kind}", TARGET == 1
+    frame = pd.DataFrame({"logits": LOGITS[:, :2].tolist(), "label": target, "correct": ~target})
+    labels = None
+    match kind:
+        case "parquet":
+            frame.to_parquet(path)
+        case "feather":
+            frame.to_feather(path)
+        case "jsonl":
+            frame.to_json(path, orient="records", lines=True, double_precision=15)
+        case _:
+            labels = path
+            frame[["label"]].to_parquet(labels)
+            path = tmp_path / "logits.parquet"
+            frame[["logits"]].to_parquet(path)
+
+    summary = analyse(path, labels, fit_temperature=False)
+
+    loss = F.cross_entropy(torch.tensor(LOGITS[:, :2]), torch.tensor(target).long())
+    assert summary.loss == pytest.approx(float(loss))
+
+
+def test_a_table_with_two_columns_of_one_name_says_so(tmp_path: Path) -> None:
+    columns = [pa.array(LOGITS[:, 0]), pa.array(LOGITS[:, 1]), pa.array(TARGET)]
+    pq.write_table(pa.Table.from_arrays(columns, names=["logit_0", "logit_0", "label"]), tmp_path / "t.parquet")
+
+    with pytest.raises(InvalidDump, match="two of its columns have one name"):
+        analyse(tmp_path / "t.parquet")

@@ -46,6 +46,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "xent_core/cli/column_options.py",
             "xent_core/column_names.py",
+            "xent_core/column_questions.py",
             "xent_core/column_rule.py",
             "xent_core/csv_layout.py",
             "xent_core/dump/formats/spool.py",
@@ -67,6 +68,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "tests/test_dump_files.py": (
         "files of other libraries are read by it",
         (
+            "xent_core/codec/dump_files.py",
             "xent_core/dump/folders.py",
             "xent_core/dump/formats/json_lines_file.py",
         ),

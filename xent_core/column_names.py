@@ -20,6 +20,10 @@ SOFT_STEMS = re.compile(
     r"(y|true|gt)?soft((label|target)s?)?(prob|probs)?|(target|label|true|gt|ytrue)s?(prob|probs|proba|probability"
     r"|probabilities|dist|distribution)"
 )
+# of columns or lists that say which class each of the best few scores belongs to
+WHICH_CLASS = re.compile(
+    r"(top(k|\d+)?)?(class|label|pred)?(index|indices|idx|idxs|ids?)|top(k|\d+)?(class|label|pred)(es|s)?"
+)
 _FEATURE_STEM = re.compile(r"(feature|feat|f|embedding|emb|hidden|h|x)s?")  # of columns that are numbered
 NO_CLASS = re.compile(
     r"fold|folds|epoch|epochs|step|steps|iter|iteration|split|seed|batch|rank|loss|time|timestamp|weight|confidence"

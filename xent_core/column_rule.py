@@ -15,15 +15,14 @@ from xent_core.column_names import (
     families_of,
     is_key,
     is_no_class,
-    missing_number,
     numbered_twice,
     numbers_of,
     plain_name,
     prefixes_of,
     score_groups,
-    stem_before_number,
     stem_of,
 )
+from xent_core.column_questions import check_best_few, check_numbers, is_score, which_classes
 from xent_core.columns import (
     MARK,
     TARGET_MARK,
@@ -86,6 +85,8 @@ class _Decision:
     def reading(self) -> Reading:
         """Each part in turn, from what is surest on."""
         choices = self._choices
+        if choices.classes in (None, (), []):
+            check_best_few(self._kind, self._file)
         chosen = None if choices.classes in (None, (), []) else self._classes_chosen(choices.classes)
         self._taken.update(chosen or ())
         target = self._target()
@@ -208,7 +209,7 @@ class _Decision:
         found = [
             name
             for name in self._free()
-            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "text", "list", "empty")
+            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "bool", "text", "list", "empty")
         ]
         if not found and not marked:  # a fraction is told to be none where the labels are read
             found = [
@@ -272,7 +273,7 @@ class _Decision:
             and plain_name(stem) not in PLAIN["features"] | PLAIN["target"]
         ]
         stems = {plain_name(stem) for stem, _names in families}
-        self._check_numbers(free, stems)
+        check_numbers(free, stems, self._names, self._file)
         if len(families) > 1:
             raise self._unclear([names for _stem, names in families])
         if families:
@@ -284,44 +285,7 @@ class _Decision:
                     raise self._unclear([names, others if len(others) > 1 else [*names, *others]])
                 self._is_assumed = True
             return names, self._names_of(names, target)
-        return self._everything([*free, *texts] if len(free) == 1 else free)
-
-    def _check_numbers(self, free: list[str], stems: set[str]) -> None:
-        """Raises: UnclearColumns where a class is numbered twice, or is missing among columns that are numbered.
-
-        Args: stems: of the columns that are numbered throughout; where there are some, others do not matter.
-        """
-        if stems:
-            names = [name for name in free if plain_name(stem_before_number(name)) in stems]
-        else:
-            names = [name for name in free if not is_no_class(name) or _is_score(name)]
-        if (twice := numbered_twice(names)) is not None:
-            readings = [[name for name in names if name != other] for other in reversed(twice)]
-            answers = [{"classes": pattern_of(reading, self._names)} for reading in readings]
-            raise UnclearColumns(
-                _("{file} has the columns {one} and {other}, which give one class two columns").format(
-                    file=self._file, one=repr(twice[0])[:80], other=repr(twice[1])[:80]
-                ),
-                _("one column for each class"),
-                _("Remove one of them, or say which columns are classes: {choices}.").format(
-                    choices=choices_of(answers)
-                ),
-                answers,
-            )
-        if not stems and (gap := missing_number(names)) is not None:
-            stem, number = gap
-            numbered = [name for name in names if name.startswith(stem) and name[len(stem) :].isdecimal()]
-            answers = [{"classes": pattern_of(numbered, self._names)}]
-            raise UnclearColumns(
-                _("the columns {names} of {file} are numbered, and {missing} is missing").format(
-                    names=few(numbered), file=self._file, missing=f"{stem}{number}"[:80]
-                ),
-                _("a column for each class"),
-                _("Add it; or say that these are all, called by their numbers: {choices}.").format(
-                    choices=choices_of(answers)
-                ),
-                answers,
-            )
+        return self._everything(free)
 
     def _lists(self) -> list[str]:
         free = [name for name in self._free() if self._kind[name] == "list"]
@@ -380,7 +344,7 @@ class _Decision:
         groups = score_groups(plain)
         if groups and (len(groups) > 1 or len(groups[0]) < len(plain)):
             raise self._unclear([*groups, plain])
-        if not plain and len(free) == 1:
+        if len(free) == 1:
             raise UnclearColumns(
                 _("{file} has one column of numbers for its classes, {name}").format(
                     file=self._file, name=free[0][:80]
@@ -409,7 +373,7 @@ class _Decision:
         """Of the classes; none where they are numbered from 0 on."""
         if self._kind[classes[0]] == "list":
             return ()
-        if (numbers := numbers_of(classes)) is not None and (_is_score(classes[0]) or families_of(classes)):
+        if (numbers := numbers_of(classes)) is not None and (is_score(classes[0]) or families_of(classes)):
             return () if [int(number) for number in numbers] == list(range(len(numbers))) else numbers
         if len(target) == 1 and self._kind[target[0]] == "text":
             labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
@@ -441,7 +405,7 @@ class _Decision:
         )
 
     def _unclear(self, readings: list[list[str]]) -> UnclearColumns:
-        return _asked(readings, self._names, self._file, are_lists=self._kind[readings[0][0]] == "list")
+        return which_classes(readings, self._names, self._file, are_lists=self._kind[readings[0][0]] == "list")
 
 
 def _in_the_order_of_names(classes: list[str], target: list[str]) -> list[str] | None:
@@ -453,12 +417,6 @@ def _in_the_order_of_names(classes: list[str], target: list[str]) -> list[str] |
         return [bare[name] for name in names]
     families = families_of(target)
     return families[0][1] if len(families) == 1 and len(families[0][1]) == len(target) else None
-
-
-def _is_score(name: str) -> bool:
-    """Whether this is a word for a score with a number behind."""
-    stem = stem_before_number(name)
-    return stem != name and SCORE_STEMS.fullmatch(stem_of(stem)) is not None
 
 
 def _common_start(names: list[str]) -> str:
@@ -475,49 +433,8 @@ def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:
     if not reading.is_assumed or reading.count <= count:
         return None
     if len(classes) != reading.count:  # lists
-        return _asked([classes], names, file, are_lists=True, highest=highest)
+        return which_classes([classes], names, file, are_lists=True, highest=highest)
     likely = [group for group in score_groups(classes) if len(group) == count]
     if not likely and count > 1:
         likely = [classes[:count], classes[-count:]]
-    return _asked([*likely[:2], classes], names, file, highest=highest)
-
-
-def _asked(
-    readings: list[list[str]], among: Sequence[str], file: str, *, are_lists: bool = False, highest: int | None = None
-) -> UnclearColumns:
-    answers = [{"classes": pattern_of(names, among)} for names in readings][:3]
-    shown = []
-    for answer, names in zip(answers, readings, strict=False):
-        words = "" if are_lists else f" ({_('{count} classes: {names}').format(count=len(names), names=few(names))})"
-        shown.append(choices_of([answer]) + words)
-    came = _("the classes of {file} can be read in more than one way: its columns are {names}").format(
-        file=file, names=few(among, 12)
-    )
-    if highest is not None:
-        came += " " + _("and no label is above {highest}").format(highest=highest)
-    return UnclearColumns(
-        came,
-        _("to be told which"),
-        _("Say which: {choices}.").format(choices=_(" or ").join(shown)),
-        answers,
-    )
-
-
-def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
-    """What --classes takes for these columns: a name, a pattern that means no other column, or a list of names."""
-    if len(names) == 1:
-        return names[0] if names[0] != "--" else "[-]-"  # which no option can have for its value
-    families = families_of(list(names))
-    if len(families) == 1 and families[0][0]:
-        pattern = families[0][0] + "*"
-        found = [name for name in among if fnmatch.fnmatchcase(name, pattern)]
-        if sorted(found) == sorted(names) and pattern not in among:
-            return pattern
-    listed = ",".join(map(_quoted, names))
-    return listed if listed not in among else ",".join(f'"{name}"' for name in names)
-
-
-def _quoted(name: str) -> str:
-    """A name in a list: between quotes where it could be taken for several, or for another one."""
-    is_plain = name and name == name.strip() and not {",", '"'} & set(name)
-    return name if is_plain else '"' + name.replace('"', '""') + '"'
+    return which_classes([*likely[:2], classes], names, file, highest=highest)

@@ -19,6 +19,8 @@ ROLES = {
         "outputs",
         "output",
         "scores",
+        "score",
+        "prob",
         "preds",
         "predictions",
         "y_score",
@@ -72,7 +74,7 @@ class Column(NamedTuple):
     """A column as far as it is known before anything is decided.
 
     Attributes:
-      kind: "integer" where every value seen is whole, "number", "list" of numbers, "text", or "empty".
+      kind: "integer" where every value seen is whole, "number", "bool", "list" of numbers, "text", "empty", or "other".
     """
 
     name: str

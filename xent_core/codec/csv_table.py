@@ -29,7 +29,15 @@ from xent_core.columns import (
     whole_number,
 )
 from xent_core.columns import TARGET_MARK as TARGET
-from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, choices_without_header, kind_of, layout_of, table_of
+from xent_core.csv_layout import (
+    ROWS_LOOKED_AT,
+    CsvLayout,
+    check_lists,
+    choices_without_header,
+    kind_of,
+    layout_of,
+    table_of,
+)
 from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
@@ -100,6 +108,7 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
         return {row[positions[column]] for row in rows}
 
     try:
+        check_lists(layout, choices, _("this"))
         if not layout.has_header:
             choices = choices_without_header(layout, choices, _("this"))
         reading = decide(layout.columns, choices, labels_of, rows_seen=layout.rows_seen, file=_("this"))

@@ -116,7 +116,11 @@ def json_is_of_others(text: str) -> bool:
         data = parsed_json(text)
     except InvalidFile:
         return bare.startswith("{") and _begins_with_an_object(bare)
-    return isinstance(data, dict) and "format" not in data and any(isinstance(value, list) for value in data.values())
+    return (
+        isinstance(data, dict)
+        and "format" not in data
+        and any(isinstance(value, list | dict) for value in data.values())
+    )
 
 
 def _begins_with_an_object(text: str) -> bool:

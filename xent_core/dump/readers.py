@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from xent_core.arrays import DumpLike, StrPath
+from xent_core.column_questions import WRITE_ALL_SCORES
 from xent_core.column_rule import ROWS_THAT_TELL, doubt
 from xent_core.columns import LABELS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
@@ -307,20 +308,8 @@ def open_dump(
         no_header,
         labels_are,
     )
-    if logits_are is not None and logits_are not in LOGITS_ARE:
-        raise InvalidDump(
-            "logits-are",
-            _("logits_are is {value}").format(value=repr(logits_are)[:80]),
-            _("'logits', 'probabilities' or None"),
-            _("None asks where they look like probabilities."),
-        )
-    if labels_are is not None and labels_are not in LABELS_ARE:
-        raise InvalidDump(
-            "labels-are",
-            _("labels_are is {value}").format(value=repr(labels_are)[:80]),
-            _("'names', 'indices' or None"),
-            _("None asks where labels can be both."),
-        )
+    _check_answer("logits_are", logits_are, LOGITS_ARE, _("None asks where they look like probabilities."))
+    _check_answer("labels_are", labels_are, LABELS_ARE, _("None asks where labels can be both."))
     files: list[OpenFile] = []
     limits = limits or DumpLimits()
     sandbox = SandboxedFiles(limits) if sandboxed else None
@@ -332,10 +321,16 @@ def open_dump(
         parts, names, reading = gather(source, files, limits, opener, is_strangers=is_strangers)
         folder = None if is_strangers else folder_of_pictures(source, reading)
         dump = Dump(source, files, parts, names, reading, folder)
-        _check_labels(dump, parts["target"], ignore_index)
+        is_sorted = _is_sorted(dump)
+        try:
+            _check_labels(dump, parts["target"], ignore_index)
+        except InvalidDump as error:
+            if error.code == "target-out-of-range" and is_sorted:
+                raise _best_few(dump, error) from error
+            raise
         if logits_are is None:
             _ask_about_probabilities(dump)
-        if _is_sorted(dump):
+        if is_sorted:
             notes = (*reading.notes, _("every row falls from its first class to its last, as if it were sorted"))
             dump.reading = replace(reading, notes=notes)
     except BaseException:
@@ -345,6 +340,17 @@ def open_dump(
             sandbox.close()
         raise
     return dump
+
+
+def _check_answer(option: str, value: str | None, known: Sequence[str], fix: str) -> None:
+    """Raises: InvalidDump for another answer than those that are known, or none."""
+    if value is not None and value not in known:
+        raise InvalidDump(
+            option.replace("_", "-"),
+            _("{option} is {value}").format(option=option, value=repr(value)[:80]),
+            _("{answers} or None").format(answers=", ".join(map(repr, known))),
+            fix,
+        )
 
 
 def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
@@ -402,6 +408,17 @@ def _ask_about_probabilities(dump: Dump) -> None:
                 "If they are logits, say so: --logits-are logits (in Python, logits_are='logits')."
             ),
         )
+
+
+def _best_few(dump: Dump, error: InvalidDump) -> InvalidDump:
+    return InvalidDump(
+        "best-few",
+        _(
+            "every row falls from its first class to its last, as the best {count} of more classes do, and {came}"
+        ).format(count=dump.classes, came=error.came),
+        _("the scores of all classes in every row"),
+        _(WRITE_ALL_SCORES),
+    )
 
 
 def _is_sorted(dump: Dump) -> bool:

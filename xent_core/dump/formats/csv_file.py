@@ -10,7 +10,7 @@ from typing import Any
 
 from xent_core.column_rule import decide
 from xent_core.columns import Reading
-from xent_core.csv_layout import MISSING, CsvLayout, choices_without_header, layout_of, number_of, squeezed
+from xent_core.csv_layout import MISSING, CsvLayout, check_lists, choices_without_header, layout_of, number_of, squeezed
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, check_columns, need_pyarrow
 from xent_core.dump.formats.spool import opened_forwards
@@ -59,6 +59,7 @@ def open_csv(raw: RawFile) -> OpenFile:
         schema = text.schema(names, frozenset(column.name for column in layout.columns if column.kind == "integer"))
         return text.opened(raw, schema, lambda table: open_singles(name, table, schema, close=raw.file.close))
     with asked():
+        check_lists(layout, raw.choices, name)
         choices = raw.choices if layout.has_header else choices_without_header(layout, raw.choices, name)
         reading = decide(layout.columns, choices, text.distinct, rows_seen=layout.rows_seen, file=name)
     reading = replace(

@@ -182,8 +182,10 @@ def _kind(kind: Any) -> str:
     if is_text(kind):
         return "text"
     if is_list(kind):
-        return "list" if _arrow_dtype(kind.value_type) else "other"
+        return "list" if _arrow_dtype(kind.value_type) not in ("", "bool") else "other"
     dtype = _arrow_dtype(kind)
+    if dtype == "bool":
+        return "bool"
     return "other" if not dtype else "number" if dtype.startswith("float") else "integer"
 
 
@@ -266,7 +268,8 @@ def _array(label: str, table: Table, schema: Any, columns: list[str], role: str)
         dtype = _arrow_dtype(types[0].value_type)
         return TableArray(table, columns, label, (table.rows, len(first)), dtype) if first else None
     if len(columns) == 1 and role != "logits":
-        return TableArray(table, columns, label, (table.rows,), _arrow_dtype(types[0]) or "text")
+        dtype = _arrow_dtype(types[0]) or "text"
+        return TableArray(table, columns, label, (table.rows,), "uint8" if dtype == "bool" else dtype)  # 0 and 1
     kinds = {_arrow_dtype(kind) for kind in types}
     dtype = kinds.pop() if len(kinds) == 1 else "float64"
     return TableArray(table, columns, label, (table.rows, len(columns)), dtype if "float" in dtype else "float64")
@@ -295,5 +298,5 @@ def _arrow_dtype(kind: Any) -> str:
     """PyTorch's name of a column's type; "" for what is no number."""
     import pyarrow as pa
 
-    names = {pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16"}
+    names = {pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16", pa.bool_(): "bool"}
     return names.get(kind) or (str(kind) if pa.types.is_integer(kind) else "")
