@@ -14,6 +14,7 @@ from xent_ui.figures.theme import (
     BLUE,
     GREEN,
     GRID,
+    GRID_OF_SIMPLEX,
     LINE,
     NEGATIVE,
     ORANGE,
@@ -151,7 +152,7 @@ _TONES = {
 # what lies to the right of a table's edge shows as a shadow there, until one has scrolled to it
 _SHADOW = (
     f"background:linear-gradient(to left,{APP_GROUND} 40%,transparent) right/2.5rem 100% no-repeat local,"
-    "linear-gradient(to left,rgb(128 128 128/.35),transparent) right/.9rem 100% no-repeat scroll"
+    f"linear-gradient(to left,{GRID_OF_SIMPLEX},transparent) right/.9rem 100% no-repeat scroll"
 )
 # the widest a name gets before it breaks into lines, by the room there is: on a telephone the numbers need theirs
 _NAME = "width:max-content;max-width:clamp(6.5rem,30cqi,26rem)"
