@@ -125,10 +125,10 @@ def data_of(name: str) -> tuple[np.ndarray, np.ndarray]:
             found = getattr(datasets, "load_" + name.replace(" ", "_"))()
             return found.data, found.target
         case "wine, 3 columns" | "breast cancer, 3 columns":
-            features, true = _data(name.partition(",")[0])
+            features, true = data_of(name.partition(",")[0])
             return features[:, :3], true
         case "digits, 16 pixels":
-            features, true = _data("digits")
+            features, true = data_of("digits")
             return features.reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16), true
         case "diabetes in 4" | "diabetes in 3":
             found = datasets.load_diabetes()

@@ -669,7 +669,7 @@ def test_a_cell_that_is_not_there_is_not_the_one_that_is_asked_about() -> None:
 @pytest.mark.parametrize("junk", [None, -1, 2**60, True, 1.5, "x", [], {"number": 1.5}, {"number": "<b>"}])
 def test_a_hostile_request_for_an_answer_shows_no_exception(junk: object) -> None:
     at = open_page("pages/explore/batch.py")
-    at.session_state["edit_watch"] = {"edited": junk, "rested": junk}
+    at.session_state["edit_watch"] = {"edited": junk, "ended": junk, "rested": junk}
     at = type_cell(at, 0, "class 1", "-3.25")
 
     assert loss(at) == "1.3146"

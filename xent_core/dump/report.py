@@ -297,9 +297,10 @@ def wrong_labels_words(summary: DumpSummary) -> str:
         return _("How many labels are wrong cannot be told: there are too few rows, or the model is wrong in most.")
     words = _(
         "Wrong labels, estimated: about {expected:.0f} of {rows}, from {low:.0f} to {high:.0f}. Honest doubt is "
-        "counted too: where classes overlap, no label need be wrong. The range is wide, for the two look alike: it held "
-        "the true number in all of 56 test sets with wrong labels, and 86 times in 100 where no label was wrong. Of "
-        "labels said to be wrong with 90 % or more, 94 % were; of those said so with 30 to 80 %, more were than it says."
+        "counted too: where classes overlap, no label need be wrong. The range is wide, for the two look alike: it "
+        "held the true number in all of 56 test sets with wrong labels, and 86 times in 100 where no label was wrong. "
+        "Of labels said to be wrong with 90 % or more, 94 % were; of those said so with 30 to 80 %, more were than it "
+        "says."
     ).format(expected=wrong.expected, rows=summary.kept, low=wrong.low, high=wrong.high)
     if summary.epochs is None:
         return words

@@ -9,7 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from xent_ui.figures.theme import BLUE, GREEN, GREY, GRID, LINE, NEGATIVE, OUTLINE, POSITIVE, RED, TRANSPARENT, USED
+from xent_ui.figures.theme import (
+    APP_GROUND,
+    BLUE,
+    GREEN,
+    GREY,
+    GRID,
+    GRID_OF_SIMPLEX,
+    LINE,
+    NEGATIVE,
+    OUTLINE,
+    POSITIVE,
+    RED,
+    TRANSPARENT,
+    USED,
+)
 from xent_ui.text import number
 
 
@@ -137,8 +151,8 @@ _TONES = {
 
 # what lies to the right of a table's edge shows as a shadow there, until one has scrolled to it
 _SHADOW = (
-    "background:linear-gradient(to left,Canvas 40%,transparent) right/2.5rem 100% no-repeat local,"
-    "linear-gradient(to left,rgb(128 128 128/.35),transparent) right/.9rem 100% no-repeat scroll"
+    f"background:linear-gradient(to left,{APP_GROUND} 40%,transparent) right/2.5rem 100% no-repeat local,"
+    f"linear-gradient(to left,{GRID_OF_SIMPLEX},transparent) right/.9rem 100% no-repeat scroll"
 )
 # the widest a name gets before it breaks into lines, by the room there is: on a telephone the numbers need theirs
 _NAME = "width:max-content;max-width:clamp(6.5rem,30cqi,26rem)"
@@ -201,7 +215,7 @@ def _cell(cell: str | Marked, column: int) -> str:
 
 def _edge(column: int) -> str:
     # a name stays where it is while its line is scrolled, so it has the ground of the page
-    side = "left;white-space:normal;position:sticky;left:0;background:Canvas" if column == 0 else "right"
+    side = f"left;white-space:normal;position:sticky;left:0;background:{APP_GROUND}" if column == 0 else "right"
     padding = "4px clamp(3px,1.1cqi,8px)"
     return f"padding:{padding};border-bottom:1px solid {GRID};text-align:{side};font-weight:400"
 

@@ -25,6 +25,8 @@ GREY, BLUE, ORANGE, PURPLE, GREEN, RED = "#8A94A6", "#3B8BD0", OUTLINE, "#B06BD0
 LINE = "rgba(128,140,160,0.75)"
 GRID, GRID_OF_SIMPLEX, ZERO_LINE = "rgba(138,148,166,0.25)", "rgba(138,148,166,0.35)", "rgba(138,148,166,0.6)"
 BUTTON = "rgba(138,148,166,0.15)"
+# as .streamlit/config.toml has it, where HTML of ours covers something
+APP_GROUND = "light-dark(#ffffff,#11161d)"
 # of a page that is saved, which is always light
 PAGE_INK, PAGE_GROUND, PAGE_LINE, PAGE_SHADE = "#111827", "white", "#d5dbe4", "#f3f5f9"
 
