@@ -189,6 +189,7 @@ def test_half_precision_and_the_temperature_are_taken_as_in_the_margin() -> None
     found = read([logits, logits], np.array([0, 0]), temperature=2.0)
 
     assert found.aum.tolist() == [1.0, -0.75]
+    assert found.names == ("epoch 1", "epoch 2")
 
 
 def test_the_files_are_read_in_the_order_of_their_numbers_and_that_is_said(tmp_path: Path) -> None:

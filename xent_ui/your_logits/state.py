@@ -47,9 +47,7 @@ SUSPECT_PAGE = Kept[int]("dump_suspect_page", 1)  # of the table, where it shows
 # which rows are chosen; None: all
 LABEL = Kept[int | None]("dump_label", None)
 PREDICTION = Kept[int | None]("dump_prediction", None)
-BOUNDS = {
-    (name, end): Kept[float | None](f"dump_{name}_{end}", None) for name in RANGES for end in ENDS
-}
+BOUNDS = {(name, end): Kept[float | None](f"dump_{name}_{end}", None) for name in RANGES for end in ENDS}
 
 # what is decided about the suspects, and what was said of files of decisions that were opened
 DESK = Kept[Desk | None]("dump_desk", None)

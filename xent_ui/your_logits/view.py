@@ -187,7 +187,11 @@ def _of_path() -> AnalysisRequest | None:
 
 def _what_several_are() -> bool | None:
     """Whether several files are epochs of one run or parts of one dump; None if the visitor has not said."""
-    titles = {"unsaid": _("Ask where it is unclear"), "shards": _("Parts of one dump"), "epochs": _("Epochs of one run")}
+    titles = {
+        "unsaid": _("Ask where it is unclear"),
+        "shards": _("Parts of one dump"),
+        "epochs": _("Epochs of one run"),
+    }
     chosen = segmented_choice(_("What several files are"), titles, SEVERAL, wrap=True)
     return {"epochs": True, "shards": False}.get(chosen)
 
