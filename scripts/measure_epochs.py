@@ -1,5 +1,7 @@
 """Write the table of epochs in docs/ranking.md: how well rankings find wrong labels in logits of every epoch.
 
+How many wrong labels are expected of small data, beside the truth, is printed.
+
 A network of 48 hidden units learns noisy labels, and after each of 30 epochs gives the logits of rows:
 of those it learns from, and of rows that are held out, by five folds.
 Run it from the root of the repository, with scikit-learn installed (three minutes): python -m scripts.measure_epochs
@@ -17,7 +19,8 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
-from scripts.ranking_sets import HIDDEN, NOISES, data_of, noisy
+from scripts.ranking_sets import HIDDEN, NOISES, SMALL, data_of, noisy
+from xent_core.dump import analyse
 from xent_core.dump.label_model import count_labels, usual_gaps
 
 PATH = Path(__file__).parents[1] / "docs" / "ranking.md"
@@ -101,6 +104,13 @@ def suspicion(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
     return known.suspicion(rows.log_softmax(1), rows.softmax(1), label).numpy()
 
 
+def expected(logits: np.ndarray, target: np.ndarray) -> tuple[float, float, float] | None:
+    """How many labels are wrong by all epochs, and from where to where; None if that is not known."""
+    summary = analyse(list(logits), target, epochs=True, fit_temperature=False, device="cpu")
+    wrong = summary.wrong_labels
+    return None if wrong is None else (wrong.low, wrong.expected, wrong.high)
+
+
 def table(found: dict[tuple[str, str], list[dict[str, float]]]) -> str:
     """Mean average precision over the sets, by data and rows, and the mean over the data."""
     kinds = [(rows, data) for rows in (TRAINED, HELD_OUT) for data in DATA]
@@ -127,6 +137,8 @@ def main() -> None:
             for name, values in rankings(logits, target).items()
         }
         found.setdefault((data, rows), []).append(precision)
+        if data in SMALL:
+            print(f"{data}, {rows}: {int(wrong.sum())} wrong, expected {expected(logits, target)}")
         print(f"{number} logs, {data}", end="\r", flush=True)
     sets = sum(map(len, found.values()))
     words = f"{sets} logs of {EPOCHS} epochs: {len(NOISES)} kinds of noise, 10 % and 25 %, two seeds."

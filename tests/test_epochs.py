@@ -189,6 +189,7 @@ def test_half_precision_and_the_temperature_are_taken_as_in_the_margin() -> None
     found = read([logits, logits], np.array([0, 0]), temperature=2.0)
 
     assert found.aum.tolist() == [1.0, -0.75]
+    assert found.names == ("epoch 1", "epoch 2")
 
 
 def test_the_files_are_read_in_the_order_of_their_numbers_and_that_is_said(tmp_path: Path) -> None:
@@ -496,3 +497,10 @@ def test_the_files_of_epochs_are_closed_again_also_after_a_refusal(
 def test_a_cluster_is_refused() -> None:
     with pytest.raises(InvalidDump, match="Leave the cluster out"):
         analyse([np.eye(2)], np.arange(2), epochs=True, cluster="tcp://127.0.0.1:1")
+
+
+def test_ranges_of_epochs_are_refused_for_a_table_without_them(tmp_path: Path) -> None:
+    analyse(2 * np.eye(4), np.arange(4), scores=tmp_path / "s.parquet", fit_temperature=False)
+
+    with pytest.raises(InvalidDump, match="no column 'confidence'"):
+        select(tmp_path / "s.parquet", Choice(confidence=(0.0, 0.5)), ClassGroups.of(4))

@@ -36,6 +36,7 @@ from xent_ui.your_logits.figures import bars, reliability
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, row_detail, sheet_of_rows
 
 PAGE = "pages/apply/your_logits.py"
+EPOCH_ROWS = 90
 
 
 @pytest.fixture(autouse=True)
@@ -823,3 +824,101 @@ def test_the_verdict_on_calibration_comes_before_its_numbers() -> None:
     assert calibration_verdict(summary) in said(app)
     table = app.table[0].value
     assert table["value"].tolist() == [value for _name, value, _within in main_calibration_numbers(summary)]
+
+
+def epochs_of_wrong_labels() -> tuple[list[np.ndarray], np.ndarray]:
+    """Three epochs; the first ten labels are wrong, and the last epoch has learnt them."""
+    chance = np.random.default_rng(5)
+    true = chance.integers(0, 4, EPOCH_ROWS)
+    target = np.where(np.arange(EPOCH_ROWS) < 10, (true + 1) % 4, true)
+    shown = (true, true, target)
+    return [
+        (chance.normal(size=(EPOCH_ROWS, 4)) + 3 * np.eye(4)[labels]).astype(np.float32) for labels in shown
+    ], target
+
+
+def upload_epochs(numbers: tuple[int, ...] = (10, 1, 2)) -> AppTest:
+    logits, target = epochs_of_wrong_labels()
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    order = sorted(numbers)
+    for number in numbers:
+        data = npz(logits=logits[order.index(number)], target=target)
+        app.file_uploader[0].upload(f"epoch_{number}.npz", data)
+    return run(app)
+
+
+def map_of(app: AppTest) -> dict[str, Any]:
+    return next(
+        figure
+        for figure in (json.loads(chart.proto.spec) for chart in app.get("plotly_chart"))
+        if "variability" in str(figure["layout"].get("xaxis", {}).get("title"))
+    )
+
+
+def test_uploads_that_count_epochs_are_asked_about_and_then_mapped() -> None:
+    app = upload_epochs()
+    assert "3 files came, and their names count epochs" in said(app)
+    app.button(key="dump_columns_0").click()
+    app = run(app)
+
+    logits, target = epochs_of_wrong_labels()
+    summary = analyse(logits, target, epochs=True)
+    found = summary.epochs
+    assert found is not None
+    assert app.button_group(key="dump_several").value == "epochs"
+    assert value(app, "rows") == str(EPOCH_ROWS)
+    assert "3 epochs in this order: epoch_1.npz, epoch_2.npz, epoch_10.npz" in said(app)
+    table = app.dataframe[0].value
+    assert table["row"].tolist() == summary.suspects.row.tolist()
+    assert set(table["row"][:10]) == set(range(10))
+    assert table["AUM"].tolist() == found.aum[table["row"]].tolist()
+    assert table["forgotten, times"].tolist() == found.forgetting[table["row"]].tolist()
+    marks = map_of(app)["data"][0]
+    assert marks["x"] == pytest.approx(found.variability.tolist())
+    assert marks["y"] == pytest.approx(found.confidence.tolist())
+    assert marks["marker"]["color"] == pytest.approx(found.correctness.tolist())
+    first = table["row"][0]
+    assert f"Over 3 epochs: right in {found.correctness[first]:.0%} of them" in said(app)
+    assert f"{found.never_learnt} never learnt" in said(app)
+
+
+def test_the_order_by_aum_and_the_ranges_of_the_map_choose_rows() -> None:
+    app = upload_epochs()
+    app.button_group(key="dump_several").set_value("epochs")
+    app = run(app)
+    found = analyse(*epochs_of_wrong_labels(), epochs=True).epochs
+    assert found is not None
+    app.button_group(key="dump_rank_by_epochs").set_value("aum")
+    app.number_input(key="dump_confidence_to").set_value(0.5)
+    app.number_input(key="dump_variability_from").set_value(0.1)
+    app = run(app)
+
+    wanted = np.flatnonzero((found.confidence <= 0.5) & (found.variability >= 0.1))
+    assert 0 < len(wanted) < EPOCH_ROWS
+    assert app.dataframe[0].value["row"].tolist() == wanted[np.argsort(found.aum[wanted])].tolist()
+    assert f"{len(wanted)} of {EPOCH_ROWS} rows are chosen" in said(app)
+
+
+def test_parts_are_one_dump_without_a_map() -> None:
+    app = upload_epochs()
+    app.button(key="dump_columns_1").click()
+    app = run(app)
+
+    assert value(app, "rows") == str(3 * EPOCH_ROWS)
+    assert "AUM" not in app.dataframe[0].value
+    assert not any("Data map" in element.value for element in app.markdown)
+
+
+def test_a_single_row_is_read_again_from_the_last_epoch() -> None:
+    app = upload_epochs()
+    app.button_group(key="dump_several").set_value("epochs")
+    app = run(app)
+    app.number_input(key="dump_row").set_value(7)
+    app = run(app)
+
+    logits, target = epochs_of_wrong_labels()
+    row = logits[-1][7].astype(float)
+    loss = np.log(np.exp(row - row.max()).sum()) + row.max() - row[target[7]]
+    assert value(app, "loss") == f"{loss:.4f}"

@@ -147,7 +147,8 @@ def epochs_of(logits: Any, target: Any = None) -> list[Epoch]:
 
 def names_of(sources: Sequence[Any]) -> list[str] | None:
     """What files and uploads are called, with their folders where that alone tells them apart; None for others."""
-    if not all(isinstance(one, str | os.PathLike) or hasattr(one, "name") for one in sources):
+    is_file = [isinstance(one, str | os.PathLike) or (hasattr(one, "read") and hasattr(one, "name")) for one in sources]
+    if not all(is_file):  # a tensor has a name too
         return None
     paths = [_path(one).rstrip("/\\") for one in sources]
     short = [os.path.basename(path) for path in paths]

@@ -305,8 +305,8 @@ def wrong_labels_words(summary: DumpSummary) -> str:
     if summary.epochs is None:
         return words
     return words + _(
-        " If these are rows that the model has learnt from, the number is too low, by a half or more: it learns wrong "
-        "labels too. The order is still good."
+        " If these are rows that the model has learnt from, the number is too low, often by more than half: it learns "
+        "wrong labels too. The order is still good."
     )
 
 
@@ -347,7 +347,7 @@ def _epochs(summary: DumpSummary) -> str:
         for x, y in np.argwhere(counts)
     )
     drawing = (
-        f'<svg viewBox="0 0 240 235" width="320" role="img" aria-label="{html.escape(_("data map"))}">{cells}'
+        f'<svg viewBox="0 0 330 235" width="440" role="img" aria-label="{html.escape(_("data map"))}">{cells}'
         f'<rect class="frame" x="30" y="10" width="200" height="200"/>'
         f'<text x="30" y="228">{html.escape(_("variability 0 … 0.5; confidence 0 … 1 upwards"))}</text></svg>'
     )
