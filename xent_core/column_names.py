@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from xent_core.columns import ROLES
 
+DIGITS = "0123456789"
 _KEYS = {"fname", "filename", "imagename", "imgname", "samplename", "name", "idx", "index"}
 _PARTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
 ID = re.compile(r"(.*[_\s.-])?(id|ids)|.*[a-z](Id|ID|Ids)", re.ASCII)
@@ -86,8 +87,12 @@ def numbers_of(names: Sequence[str]) -> list[str] | None:
 
 def stem_before_number(name: str) -> str:
     """What stands before the number at the end of a name, such as 1, 01, 1.0 or 1.1; the name where there is none."""
-    found = re.fullmatch(r"(.*?)\d+(\.\d+)?", name.strip(), re.DOTALL | re.ASCII)
-    return name if found is None else found[1]
+    bare = name.strip()
+    stem = bare.rstrip(DIGITS)
+    if stem == bare:
+        return name
+    before = stem[:-1].rstrip(DIGITS)
+    return before if stem.endswith(".") and before != stem[:-1] else stem
 
 
 def missing_number(names: Sequence[str]) -> tuple[str, int] | None:
