@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from xent_core.arrays import library_of
+from xent_core.array_types import library_of
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
 

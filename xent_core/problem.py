@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xent_core.advice import for_the_caller
-from xent_core.arrays import ArrayLike, Reduction
+from xent_core.array_types import ArrayLike, Reduction
 from xent_core.errors import InvalidProblem
 from xent_core.loss_options import REDUCTIONS, LossKeywords, LossOptions
 from xent_core.validation import DTYPES, as_logits, as_loss_options, as_target, class_axis_of, violations

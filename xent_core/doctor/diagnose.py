@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from xent_core.advice import for_the_caller
-from xent_core.arrays import ArrayLike, Reduction
+from xent_core.array_types import ArrayLike, Reduction
 from xent_core.codec import Document, read_file
 from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
