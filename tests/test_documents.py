@@ -67,6 +67,18 @@ def test_the_python_of_the_readme_runs_and_prints_what_it_says() -> None:
         assert output.getvalue().startswith(promised)
 
 
+def test_the_python_of_the_library_by_task_runs_and_prints_what_it_says() -> None:
+    names: dict[str, object] = {}
+    blocks = code_blocks((ROOT / "docs" / "library.md").read_text("utf-8"), "python")
+
+    assert len(blocks) >= 7
+    for block in blocks:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(block, names)
+        assert output.getvalue() == "".join(line[2:] for line in block.splitlines(keepends=True) if line[:2] == "# ")
+
+
 def test_the_commands_of_the_readme_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance = np.random.default_rng(0)
     (tmp_path / "FILE.json").write_text(to_json(PRESETS["worked-batch"].problem), "utf-8")

@@ -53,7 +53,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/formats/text_stream.py",
         ),
     ),
-    "tests/test_arrays.py": (
+    "tests/test_array_types.py": (
         "its advice is followed there",
         ("xent_core/advice.py",),
     ),

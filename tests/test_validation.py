@@ -146,7 +146,7 @@ def test_a_smoothing_that_is_not_above_0_counts_as_none_as_in_pytorch(label_smoo
             {},
             "target-out-of-range",
             "target row 2 is 3, expected a class in 0…2 or ignore_index −100. "
-            "The labels look like 1…C: use target - 1.",
+            "The labels look like 1…C: use torch.tensor(target) - 1.",
         ),
         (
             (torch.zeros(1, 3, 2), [[0, 5]]),
@@ -194,7 +194,7 @@ def test_a_smoothing_that_is_not_above_0_counts_as_none_as_in_pytorch(label_smoo
             "int-one-hot",
             "target has the shape of logits (3, 3) and dtype int64, expected floating probabilities in that shape, "
             "or int64 class indices without the class axis. "
-            "Use target.float(), or target.argmax(dim=1) for class indices.",
+            "Use target.float(), or target.argmax(1) for class indices.",
         ),
         (
             (ROWS, torch.eye(3)),
@@ -222,7 +222,7 @@ def test_a_smoothing_that_is_not_above_0_counts_as_none_as_in_pytorch(label_smoo
             {},
             "logits-shape",
             "logits have shape (), expected a class axis: (C,), (N, C) or (N, C, d1, …). "
-            "Add the axes: logits.reshape(1, -1) for one row.",
+            "Add the axis of the classes: torch.tensor(logits).reshape(-1).",
         ),
         (
             (ROWS, [0, 1, 2]),
@@ -271,8 +271,8 @@ def test_a_smoothing_that_is_not_above_0_counts_as_none_as_in_pytorch(label_smoo
             {},
             "logits-type",
             "logits of type list cannot be read as a tensor (expected sequence of length 2 at dim 1 (got 1)), expected "
-            "a tensor, a NumPy array or nested lists of numbers with rows of equal length. "
-            "Build it first: torch.tensor(logits).",
+            "a tensor, an array or nested lists of numbers with rows of equal length. "
+            "Look at its rows: numbers alone, and in each row as many.",
         ),
     ],
 )

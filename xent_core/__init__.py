@@ -1,6 +1,23 @@
 """The mathematics of softmax cross-entropy: one Problem goes in, one Evaluation comes out.
 
-The loss is computed in `xent_core.cross_entropy.evaluate`.
+By task, with examples in docs/library.md:
+
+Evaluate a batch
+  evaluate(logits, target, **options) gives loss, gradient and probabilities; Problem holds what it was asked.
+  gradient_check compares autograd, the closed form and finite differences.
+Explain a number
+  trace gives every step from logits to loss, forward and backward; compare the ways to write the loss.
+Check a loss of one's own
+  check_loss runs it beside F.cross_entropy.
+Find what is wrong
+  diagnose(logits, target, **options) gives findings with fixes; InvalidProblem is what a Problem refuses.
+See what training does
+  descend goes down the gradient of the logits.
+Sum up a validation loop, analyse a dump
+  xent_core.dump: Statistics, analyse, open_dump.
+Write it down
+  xent_core.codec: tokens for links, files, scripts, notebooks.
+
 This package needs PyTorch and NumPy, and knows nothing of pages or pictures.
 """
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from xent_core.arrays import library_of
+from xent_core.array_types import library_of
+from xent_core.errors import InvalidProblem
 from xent_core.language import _
 
 # how a value of another library becomes a NumPy array, whose methods the advice then names
@@ -44,6 +45,14 @@ def in_words_of(data: object, name: str, advice: str) -> str:
     for theirs, ours in _NUMPY_METHODS:
         advice = re.sub(rf"({re.escape(array)}){theirs}", rf"\1{ours}", advice)
     return advice
+
+
+def for_the_caller(error: InvalidProblem, **given: Any) -> InvalidProblem:
+    """The same, with a fix that runs on the values as they came."""
+    fix = error.fix
+    for name, data in given.items():
+        fix = in_words_of(data, name, fix)
+    return InvalidProblem(error.code, error.came, error.expected, fix)
 
 
 def unreadable_advice(data: Any, name: str) -> str:

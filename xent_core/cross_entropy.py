@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xent_core.arrays import ArrayLike
+from xent_core.array_types import ArrayLike
 from xent_core.distance import distance, largest
 from xent_core.language import _
 from xent_core.loss_options import LossKeywords

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xent_core.arrays import ArrayLike, Reduction
+from xent_core.array_types import ArrayLike, Reduction
 from xent_core.values import same_bits
 
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from xent_core.advice import in_words_of
-from xent_core.arrays import ArrayLike, Reduction
+from xent_core.advice import for_the_caller
+from xent_core.array_types import ArrayLike, Reduction
 from xent_core.errors import InvalidProblem
 from xent_core.loss_options import REDUCTIONS, LossKeywords, LossOptions
 from xent_core.validation import DTYPES, as_logits, as_loss_options, as_target, class_axis_of, violations
@@ -29,14 +29,6 @@ class OwnTensors(NamedTuple):
 
 class _Owner:
     own: OwnTensors
-
-
-def _for_the_caller(error: InvalidProblem, **given: Any) -> InvalidProblem:
-    """The same, with a fix that runs on the values as they came."""
-    fix = error.fix
-    for name, data in given.items():
-        fix = in_words_of(data, name, fix)
-    return InvalidProblem(error.code, error.came, error.expected, fix)
 
 
 def copied_when_written(tensor: Tensor) -> Tensor:
@@ -113,7 +105,7 @@ class Problem(_Owner):
         )
         options = as_loss_options(given, z.dtype)
         for error in violations(z, y, options):
-            raise _for_the_caller(error, logits=logits, target=target, weight=weight)
+            raise for_the_caller(error, logits=logits, target=target, weight=weight)
         if z.dim() == 1 and y.shape == (1,) and not y.is_floating_point():
             y = y.reshape(())  # backward() takes only ()
         # the first such copy of a tensor changes how PyTorch holds it, which two threads must not do at once

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.advice import unreadable_advice
-from xent_core.arrays import is_numbers, to_tensor
+from xent_core.array_types import is_numbers, to_tensor
 from xent_core.errors import InvalidProblem
 from xent_core.language import N_, _
 from xent_core.loss_options import REDUCTIONS, LossKeywords, LossOptions

@@ -30,7 +30,7 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from xent_core.arrays import Reduction
+from xent_core.array_types import Reduction
 from xent_core.codec.refusals import InvalidToken, TokenTooLong
 from xent_core.codec.tensors import is_shape, range_of
 from xent_core.decimals import shortest_decimals

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from xent_core.arrays import ArrayLike, Reduction
+from xent_core.advice import for_the_caller
+from xent_core.array_types import ArrayLike, Reduction
 from xent_core.codec import Document, read_file
 from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
@@ -61,6 +62,7 @@ def diagnose(
     options = LossOptions(w, index, reduction, smoothing)
     errors = list(violations(z, y, options)) or list(_refused_by_backward(z, y))
     if errors:
+        errors = [for_the_caller(error, logits=logits, target=target, weight=weight) for error in errors]
         return [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
     found = find_symptoms(Call.of(z, y, options))
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 
-from xent_core.arrays import DumpLike, StrPath
+from xent_core.array_types import DumpLike, StrPath
 from xent_core.columns import LabelsAre, LogitsAre
 from xent_core.dump.cluster import Cluster
 from xent_core.dump.epochs import Epoch, Epochs, ask_about_epochs, epochs_of, order_of, read_epochs

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from xent_core.arrays import DumpLike, StrPath
+from xent_core.array_types import DumpLike, StrPath
 from xent_core.column_questions import WRITE_ALL_SCORES
 from xent_core.column_rule import ROWS_THAT_TELL, doubt
 from xent_core.columns import LABELS_ARE, SHOWN, LabelsAre, LogitsAre, Reading

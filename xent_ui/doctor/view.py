@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xent_core import Finding, diagnose
-from xent_core.arrays import Reduction
+from xent_core.array_types import Reduction
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
 from xent_core.doctor.diagnose import diagnose_file
 from xent_core.language import language

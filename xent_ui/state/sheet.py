@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from xent_core import Problem, decimals
-from xent_core.arrays import Reduction
+from xent_core.array_types import Reduction
 from xent_core.loss_options import LossOptions
 from xent_core.parse import parse_number
 from xent_core.presets import Preset

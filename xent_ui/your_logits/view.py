@@ -13,7 +13,7 @@ import streamlit as st
 import torch
 
 import xent_core
-from xent_core.arrays import Reduction
+from xent_core.array_types import Reduction
 from xent_core.columns import LogitsAre
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
 from xent_core.dump.epochs import ANSWERS
