@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from xent_core.cli import analyse_command, doctor_command, problem_commands
+from xent_core.cli import analyse_command, conform_command, doctor_command, problem_commands
 from xent_core.columns import options_of
 from xent_core.language import N_, _
 
@@ -48,6 +48,13 @@ COMMANDS = {
         N_("say which examples, classes and pairs carry the gradient of the logits in a file"),
         analyse_command.add_arguments,
         analyse_command.run,
+    ),
+    "conform": Command(
+        N_(
+            "say whether a loss of your own is F.cross_entropy, property by property; exit code 1 if something is wrong"
+        ),
+        conform_command.add_arguments,
+        conform_command.run,
     ),
 }
 
