@@ -34,5 +34,5 @@ screenshots:  ## Photograph every page, light and dark, wide and narrow
 	$(PYTHON) -m scripts.screenshots
 
 messages:  ## Collect every sentence that can be translated
-	$(PYTHON) -m babel.messages.frontend extract --keywords="_ N_" --no-location --sort-output --omit-header \
+	$(PYTHON) -m babel.messages.frontend extract --keywords="_ N_ ngettext:1,2" --no-location --sort-output --omit-header \
 		--output-file=xent_core/locales/xent.pot app.py pages xent_core xent_host xent_ui

@@ -379,18 +379,18 @@ PT = dict.fromkeys(KINDS, _PICKLE) | {
 }
 
 FORMATS: dict[str, tuple[tuple[str, ...], dict[str, Callable[[], bytes] | str]]] = {
-    "npy": ((DUMP,), dict(NPY)),
+    "npy": ((DUMP, EXPORT), dict(NPY)),
     "npz": ((DUMP, EXPORT), dict(NPZ)),
     "csv": ((DUMP, EXPORT), dict(CSV)),
-    "tsv": ((DUMP,), {kind: _tabbed(made) for kind, made in CSV.items()}),
-    "csv.gz": ((DUMP,), {kind: _packed("gzip", made) for kind, made in PACKED.items()}),
-    "csv.zst": ((DUMP,), {kind: _packed("zstd", made) for kind, made in PACKED.items()}),
-    "csv.bz2": ((DUMP,), {kind: _cut(_packed("bz2", made)) for kind, made in CSV.items()}),
-    "jsonl": ((DUMP,), dict(JSONL)),
-    "jsonl.gz": ((DUMP,), {kind: _packed("gzip", made) for kind, made in JSONL.items()}),
-    "arrow": ((DUMP,), dict(ARROW)),
-    "parquet": ((DUMP,), dict(PARQUET)),
+    "tsv": ((DUMP, EXPORT), {kind: _tabbed(made) for kind, made in CSV.items()}),
+    "csv.gz": ((DUMP, EXPORT), {kind: _packed("gzip", made) for kind, made in PACKED.items()}),
+    "csv.zst": ((DUMP, EXPORT), {kind: _packed("zstd", made) for kind, made in PACKED.items()}),
+    "csv.bz2": ((DUMP, EXPORT), {kind: _cut(_packed("bz2", made)) for kind, made in CSV.items()}),
+    "jsonl": ((DUMP, EXPORT), dict(JSONL)),
+    "jsonl.gz": ((DUMP, EXPORT), {kind: _packed("gzip", made) for kind, made in JSONL.items()}),
+    "arrow": ((DUMP, EXPORT), dict(ARROW)),
+    "parquet": ((DUMP, EXPORT), dict(PARQUET)),
     "safetensors": ((DUMP, EXPORT), dict(SAFETENSORS)),
-    "json": ((EXPORT,), dict(JSON)),
+    "json": ((DUMP, EXPORT), dict(JSON)),
     "pt": ((DUMP, EXPORT), PT),
 }

@@ -215,6 +215,44 @@ def by_fastai(folder: Path) -> Iterator[str]:
     yield from ("fastai_preds.pt", "fastai_classes.pt")
 
 
+def by_timm(folder: Path) -> Iterator[str]:
+    """What inference.py of timm 1.0 writes, which is a script of its repository: by its calls of pandas.
+
+    The folder has no labels for it; they are in a second table.
+    """
+    import pandas as pd
+
+    files = [f"{row}.jpg" for row in range(ROWS)]
+    logits = LOGITS.astype(np.float32)
+    best = np.argsort(-logits, 1)[:, :3]
+    best_logits = np.take_along_axis(logits, best, 1)
+    everything = pd.DataFrame({"filename": files, "logit": list(logits)})  # --topk 0
+    everything.set_index("filename").to_parquet(folder / "timm_lists.parquet")
+    everything.to_csv(folder / "timm_lists.csv", index=False)
+    everything.set_index("filename").to_json(folder / "timm_lists.json", indent=4, orient="index")
+    columns = {f"logit_{c}": logits[:, c] for c in range(len(NAMES))}  # --results-separate-col
+    pd.DataFrame({"filename": files, **columns}).to_csv(folder / "timm_columns.csv", index=False)
+    words = np.array(NAMES, dtype=object)[best]
+    best_columns = {f"label_{i}": words[:, i] for i in range(3)} | {f"logit_{i}": best_logits[:, i] for i in range(3)}
+    pd.DataFrame({"filename": files, **best_columns}).to_csv(folder / "timm_top_3_columns.csv", index=False)
+    best_lists = {"filename": files, "index": list(best), "logit": list(best_logits)}  # --topk 3 --include-index
+    pd.DataFrame(best_lists).set_index("filename").to_parquet(folder / "timm_top_3_lists.parquet")
+    bare = {"filename": files, "logit": list(best_logits)}
+    pd.DataFrame(bare).set_index("filename").to_parquet(folder / "timm_top_3.parquet")
+    pd.DataFrame({"filename": files, "label": TARGET}).to_csv(folder / "timm_labels.csv", index=False)
+    yield from TIMM
+
+
+TIMM = (
+    "timm_lists.parquet",
+    "timm_lists.csv",
+    "timm_lists.json",
+    "timm_columns.csv",
+    "timm_top_3_columns.csv",
+    "timm_top_3_lists.parquet",
+    "timm_top_3.parquet",
+    "timm_labels.csv",
+)
 WRITERS: dict[str, Callable[[Path], Iterator[str]]] = {
     "pandas": by_pandas,
     "numpy": by_numpy,
@@ -229,6 +267,7 @@ WRITERS: dict[str, Callable[[Path], Iterator[str]]] = {
     "lightning": by_lightning,
     "fastai": by_fastai,
 }
+NO_PACKAGE = {by_timm: "pandas"}  # which writes for them
 
 
 def main(folder: Path) -> None:
@@ -242,6 +281,8 @@ def main(folder: Path) -> None:
             versions |= dict.fromkeys(write(folder), f"{library} {number}")
         except ImportError as error:  # PackageNotFoundError too
             print(f"{library}: not written here ({error})")
+    for write, library in NO_PACKAGE.items():
+        versions |= dict.fromkeys(write(folder), f"{library} {version(library)}, by the calls of timm's inference.py")
     told.write_text(json.dumps(dict(sorted(versions.items())), indent=1) + "\n")
 
 

@@ -60,26 +60,51 @@ class Plan:
     Attributes:
       data, models, rates: every one with every other, and with every noise.
       seeds: of small data, which are measured several times; of the others the first alone.
+      clean: the labels as they are, too.
+      turns: each model takes but one in so many sets of labels, in turn.
     """
 
     data: tuple[str, ...]
     models: tuple[str, ...]
     rates: tuple[float, ...]
     seeds: tuple[int, ...]
+    clean: bool = False
+    turns: int = 1
 
     def dumps(self) -> Iterator[NoisyDump]:
         """All of them."""
-        for data in self.data:
-            features, true = _data(data)
-            for seed in self.seeds if data in SMALL else self.seeds[:1]:
-                for noise in NOISES:
-                    for rate in self.rates:
-                        target = _noisy(features, true, noise, rate, seed)
-                        for model in self.models:
-                            logits = _out_of_fold(features, target, model, seed).astype(np.float32)
-                            yield NoisyDump(data, model, noise, rate, seed, logits, target, true)
+        for number, data in enumerate(self.data):
+            features, true = data_of(data)
+            for turn, (seed, noise, rate) in enumerate(self._labels(data)):
+                target = noisy(features, true, noise, rate, seed)
+                # moved on with the noise and with the data, or a rate would always have the same model
+                for model in self.models[(number + turn + turn // len(self.rates)) % self.turns :: self.turns]:
+                    logits = _out_of_fold(features, target, model, seed).astype(np.float32)
+                    yield NoisyDump(data, model, noise, rate, seed, logits, target, true)
+
+    def _labels(self, data: str) -> Iterator[tuple[int, str, float]]:
+        """Seed, noise and rate of every set of labels of these data."""
+        for seed in self.seeds if data in SMALL else self.seeds[:1]:
+            for noise in NOISES:
+                for rate in self.rates:
+                    yield seed, noise, rate
+            for _ in range(self.turns if self.clean else 0):
+                yield seed, NOISES[0], 0.0
 
 
+# what the probabilities and the interval are fitted on
+FITTED = Plan(
+    (
+        *("wine", "breast cancer", "iris", "digits", "wine, 3 columns", "breast cancer, 3 columns"),
+        *("digits, 16 pixels", "diabetes in 3", "moons", "rings of 5", "blobs of 3", "blobs of 5", "blobs of 30"),
+        *("mixture of 4, uneven", "mixture of 12"),
+    ),
+    ("logistic", "network", "8 neighbours", "network, overtrained"),
+    (0.02, 0.06, 0.15, 0.35),
+    (400,),
+    clean=True,
+    turns=4,
+)
 # none of these was looked at before the ranking was final
 ASIDE = Plan(
     (
@@ -92,18 +117,34 @@ ASIDE = Plan(
 )
 
 
-def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
+def data_of(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Features, and true labels."""
     mixture = datasets.make_classification
     match name:
         case "digits" | "wine" | "breast cancer" | "iris":
             found = getattr(datasets, "load_" + name.replace(" ", "_"))()
             return found.data, found.target
-        case "diabetes in 4":
+        case "wine, 3 columns" | "breast cancer, 3 columns":
+            features, true = data_of(name.partition(",")[0])
+            return features[:, :3], true
+        case "digits, 16 pixels":
+            features, true = data_of("digits")
+            return features.reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16), true
+        case "diabetes in 4" | "diabetes in 3":
             found = datasets.load_diabetes()
-            return found.data, np.digitize(found.target, np.quantile(found.target, [0.25, 0.5, 0.75]))
+            parts = int(name[-1])
+            return found.data, np.digitize(found.target, np.quantile(found.target, np.arange(1, parts) / parts))
+        case "moons":
+            return datasets.make_moons(900, noise=0.3, random_state=31)
         case "rings of 3":
             return datasets.make_gaussian_quantiles(n_samples=1000, n_features=4, n_classes=3, random_state=24)
+        case "rings of 5":
+            return datasets.make_gaussian_quantiles(n_samples=1500, n_features=3, n_classes=5, random_state=32)
+        case "mixture of 12":
+            return mixture(1500, 20, n_informative=12, n_classes=12, class_sep=2.2, random_state=33)
+        case "mixture of 4, uneven":
+            weights = [0.6, 0.25, 0.1, 0.05]
+            return mixture(1200, 10, n_informative=6, n_classes=4, weights=weights, class_sep=1.2, random_state=34)
         case "mixture of 10":
             return mixture(2000, 25, n_informative=10, n_redundant=5, n_classes=10, class_sep=1.6, random_state=25)
         case "mixture of 6, uneven":
@@ -111,7 +152,10 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
             options = {"n_clusters_per_class": 1, "class_sep": 1.3, "flip_y": 0, "random_state": 22}
             return mixture(2000, 14, n_informative=9, n_classes=6, weights=weights, **options)
     seed, classes, rows, dimensions, spread = {
+        "blobs of 3": (35, 3, 600, 2, 1.8),
+        "blobs of 5": (36, 5, 1000, 5, 2.2),
         "blobs of 8": (21, 8, 1600, 6, 1.1),
+        "blobs of 30": (37, 30, 1800, 12, 1.2),
         "blobs of 40": (23, 40, 3200, 15, 0.9),
     }[name]
     chance = np.random.default_rng(seed)
@@ -119,7 +163,7 @@ def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
     return chance.normal(size=(classes, dimensions))[true] * spread + chance.normal(size=(rows, dimensions)), true
 
 
-def _noisy(features: np.ndarray, true: np.ndarray, noise: str, rate: float, seed: int) -> np.ndarray:
+def noisy(features: np.ndarray, true: np.ndarray, noise: str, rate: float, seed: int) -> np.ndarray:
     """The labels with this share of them changed."""
     chance = np.random.default_rng(1000 + seed)
     classes, rows = int(true.max()) + 1, len(true)

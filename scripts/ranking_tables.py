@@ -42,12 +42,19 @@ def tables(found: dict[str, Any]) -> str:
         f"above that score and {int((single < -0.01).sum())} more than 0.01 below it; "
         f"the worst by {-single.min():.3f}: {_words_of(sets[int(single.argmin())])}."
     )
+    counts = found["counted"]
     parts.append(
-        "How many labels are wrong: the estimate over the truth (geometric mean), and how often the interval holds it:"
+        f"On {len(counts)} of these sets, one for each data, noise and rate, with the models in turn: "
+        "how many labels are wrong, the estimate over the truth (geometric mean), and how often the interval holds it:"
     )
-    parts.append(table(["noise", "estimate/truth", "cleanlab/truth", "interval holds"], counted(sets)))
+    parts.append(
+        table(
+            ["noise", "estimate/truth", "cleanlab/truth", "interval holds", "its width, of the rows (median)"],
+            counted(counts),
+        )
+    )
     parts.append("Reliability: rows by their probability, and the share of them whose label is wrong:")
-    parts.append(reliability(sets))
+    parts.append(reliability(counts))
     return "\n\n".join(parts)
 
 
@@ -98,7 +105,10 @@ def counted(sets: list[dict[str, Any]]) -> list[list[str]]:
             for name in ("expected", "cleanlab_expected")
         )
         holds = np.mean([one["interval"][0] <= one["wrong"] <= one["interval"][1] for one in part])
-        rows.append([noise, f"{ours:.2f}", f"{theirs:.2f}", f"{holds:.0%}"])
+        width = np.median(
+            [one["interval"][1] - one["interval"][0] for one in part] / np.array([one["rows"] for one in part])
+        )
+        rows.append([noise, f"{ours:.2f}", f"{theirs:.2f}", f"{holds:.0%}", f"{width:.0%}"])
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import errno
 import io
 import json
 import math
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,8 +27,9 @@ from sklearn.metrics import accuracy_score, average_precision_score
 from scripts.make_digits_dump import DigitsDump, make
 from xent_core.__main__ import main
 from xent_core.cli.analyse_command import summary_text
-from xent_core.dump import analyse
+from xent_core.dump import analyse, scores_table, temperature
 from xent_core.dump.report import SHOWN_SUSPECTS, _cell, report_html
+from xent_core.dump.temperature import slope_of
 
 torch.set_num_threads(1)  # a second thread only waits for the first on small dumps
 
@@ -201,7 +204,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is another thing there")
-def test_ctrl_c_leaves_what_has_been_read_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_whoever_is_stopped_prints_what_has_been_read_and_leaves_no_part_under_a_final_name(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     rows, classes = 4_000_000, 1000
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {classes}), }}".ljust(117) + "\n"
     with (tmp_path / "sparse.npy").open("wb") as file:
@@ -217,19 +223,22 @@ def test_ctrl_c_leaves_what_has_been_read_and_says_so(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     assert running.stderr is not None
     first_progress = running.stderr.readline()  # it has begun to count
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
 
     out, err = running.communicate(timeout=max(deadline - time.monotonic(), 1))
 
     assert "rows/s" in first_progress
-    assert running.returncode == 0, err
+    assert running.returncode == code, err
     numbers = json.loads(out)
+    assert numbers["stopped"] == "rows"
     assert 0 < numbers["rows"] < rows == numbers["total_rows"]
     assert numbers["complete"] is False
     assert numbers["loss"] == pytest.approx(np.log(classes), rel=1e-6)
     assert f"the first {numbers['rows']} of {rows} rows" in err
-    assert pq.read_table(tmp_path / "s.parquet").num_rows == numbers["rows"]
-    assert "Stopped early" in (tmp_path / "r.html").read_text("utf-8")
+    assert pq.read_table(tmp_path / "s.partial.parquet").num_rows == numbers["rows"]
+    assert "Stopped early" in (tmp_path / "r.partial.html").read_text("utf-8")
+    written = {"s.partial.parquet", "r.partial.html"}
+    assert {path.name for path in tmp_path.iterdir()} == {"sparse.npy", "target.npy", *written}
 
 
 ONE_OF_A_HUNDRED_WRONG = np.array([[0.0, np.log(3)], *[[np.log(3), 0.0]] * 99])
@@ -274,7 +283,7 @@ def test_the_lines_of_text_say_what_the_numbers_are() -> None:
 
     *texts, why, words = text.splitlines()
     assert why.startswith("Equal widths put 100% of the rows into one bin")
-    assert words.startswith("Estimate: about 1 of 101 labels are wrong, 0 to 3.")
+    assert words.startswith("Wrong labels, estimated: about 1 of 101, from 0 to 3.")
     lines = dict(re.split("  +", line) for line in texts)
     quantiles = {lines.pop(f"loss below which {share} of the rows lie") for share in ("50.0%", "90.0%")}
     assert [float(one) for one in quantiles] == [pytest.approx(math.log(4 / 3), rel=0.05)] * len(quantiles)
@@ -309,20 +318,67 @@ def test_a_report_without_a_single_finite_number_is_still_a_report() -> None:
     assert "nan" in page
 
 
-def test_a_report_that_cannot_be_written_leaves_no_half_of_it_and_one_line(
+def test_whoever_is_stopped_while_the_temperature_is_sought_keeps_all_else(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, dump_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, text: str, encoding: str) -> None:
-        with path.open("w", encoding=encoding) as file:
-            file.write(text[:100])
-        raise OSError(28, "No space left on device")
+    def slope_then_signal(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return slope_of(*arguments)
 
-    monkeypatch.setattr(Path, "write_text", full)
-    report = tmp_path / "report.html"
+    monkeypatch.setattr(temperature, "slope_of", slope_then_signal)
+    scores, report = tmp_path / "s.csv", tmp_path / "r.html"
 
-    assert main(["analyse", str(dump_path), "--no-temperature", "--report", str(report)]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "python -m xent_core: [Errno 28] No space left on device"
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("report")]
+    assert main(["analyse", str(dump_path), "--scores", str(scores), "--report", str(report)]) == 130
+
+    captured = capsys.readouterr()
+    rows = len(np.load(dump_path)["target"])
+    assert re.search(r"^partial +without the best temperature$", captured.out, re.MULTILINE)
+    assert re.search(rf"^rows +{rows}$", captured.out, re.MULTILINE)
+    assert "Stopped while the best temperature was looked for" in captured.err
+    assert len(scores.read_text("utf-8").splitlines()) == 1 + rows
+    assert not report.exists()
+    assert "the best temperature is missing" in (tmp_path / "r.partial.html").read_text("utf-8")
+
+
+def full_disk(*_arguments: Any, **_keywords: Any) -> Any:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("report.html", (Path, "write_text")), ("scores.csv", (scores_table, "_write_csv"))],
+)
+def test_a_full_disk_names_the_file_and_the_result_is_printed_all_the_same(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    dump_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    broken: tuple[Any, str],
+) -> None:
+    monkeypatch.setattr(*broken, full_disk)
+    path = tmp_path / name
+    option = f"--{path.stem}"
+
+    assert main(["analyse", str(dump_path), "--no-temperature", option, str(path)]) == 2
+
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].endswith(f"{path} could not be written: No space left on device")
+    assert re.search(r"^accuracy +0\.", captured.out, re.MULTILINE)
+    assert [entry.name for entry in tmp_path.iterdir()] == [dump_path.name]
+
+
+def test_a_disk_that_fills_up_in_the_midst_of_the_scores_ends_them_alone(
+    tmp_path: Path, dump_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores_table.ScoresFile, "_write", full_disk)
+
+    with pytest.raises(scores_table.UnwrittenScores) as caught:
+        analyse(dump_path, scores=tmp_path / "s.parquet", batch_rows=100)
+
+    assert caught.value.filename == str(tmp_path / "s.parquet")
+    assert caught.value.summary.as_json().split('"seconds"')[0] == analyse(dump_path).as_json().split('"seconds"')[0]
+    assert [entry.name for entry in tmp_path.iterdir()] == [dump_path.name]
 
 
 def test_the_report_shows_the_pictures_and_texts_of_its_suspects_and_holds_no_html_of_theirs(tmp_path: Path) -> None:

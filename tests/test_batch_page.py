@@ -316,15 +316,21 @@ def test_the_denominator_is_said_in_words() -> None:
     assert any("Mean divides by Σw = 9.5" in info.value.replace("\\", "") for info in at.info)
 
 
+def unfold(at: AppTest, key: str = "more_of_the_loss") -> AppTest:
+    """Open a folded part of the page."""
+    at.session_state[f"{key}_is_open"] = True
+    return run(at)
+
+
 def test_a_loss_that_is_infinite_has_an_infinite_perplexity() -> None:
-    at = type_cell(open_app(preset="worked-row-0"), 0, "class 0", "-inf")
+    at = unfold(type_cell(open_app(preset="worked-row-0"), 0, "class 0", "-inf"))
 
     shown = {metric.label: metric.value for metric in at.metric}
     assert (shown["loss (nats)"], shown["perplexity"]) == ("inf", "inf")
 
 
 def test_a_large_loss_has_its_own_perplexity_and_not_a_limit() -> None:
-    at = type_cell(open_app(preset="worked-row-0"), 0, "class 0", "-700")
+    at = unfold(type_cell(open_app(preset="worked-row-0"), 0, "class 0", "-700"))
 
     assert {metric.label: metric.value for metric in at.metric}["perplexity"] == "2.8e+305"
 
@@ -423,7 +429,7 @@ def test_names_that_cannot_be_are_refused(names: str) -> None:
 def test_the_check_says_that_three_ways_agree() -> None:
     at = open_app(preset="digits")
 
-    assert any(e.label.startswith("autograd = closed form = finite differences, largest") for e in at.expander)
+    assert any(e.label.startswith("Checked: three ways to the gradient agree, largest") for e in at.expander)
 
 
 def test_why_explains_the_cell_that_is_chosen() -> None:
@@ -622,7 +628,10 @@ def test_of_many_labels_that_go_with_their_class_five_are_named() -> None:
     ("options", "said"),
     [
         ({}, []),
-        ({"label_smoothing": 0.25, "temperature": 2.0}, ["In use: label_smoothing=0.25, temperature=2."]),
+        (
+            {"label_smoothing": 0.25, "temperature": 2.0},
+            ["In use: label_smoothing=0.25, temperature=2.", "By coincidence"],
+        ),
         ({"dtype": "float64", "ignore_index": 7}, ["In use: ignore_index=7, dtype=float64."]),
         ({"reduction": "sum", "weight": ("1", "2", "4")}, []),
         ({"weight": ("1", "2", "4")}, ["Mean divides by Σw = 7"]),
@@ -660,7 +669,7 @@ def test_a_cell_that_is_not_there_is_not_the_one_that_is_asked_about() -> None:
 @pytest.mark.parametrize("junk", [None, -1, 2**60, True, 1.5, "x", [], {"number": 1.5}, {"number": "<b>"}])
 def test_a_hostile_request_for_an_answer_shows_no_exception(junk: object) -> None:
     at = open_page("pages/explore/batch.py")
-    at.session_state["edit_watch"] = {"edited": junk, "rested": junk}
+    at.session_state["edit_watch"] = {"edited": junk, "ended": junk, "rested": junk}
     at = type_cell(at, 0, "class 1", "-3.25")
 
     assert loss(at) == "1.3146"
@@ -695,3 +704,115 @@ def test_a_click_chooses_a_cell_that_there_is_and_no_other(chosen: object, cell:
 
     assert ("selected_cell" in at.session_state) == (cell is not None)
     assert cell is None or at.session_state["selected_cell"] == cell
+
+
+@pytest.mark.parametrize(("typed", "is_coincidence"), [("1", True), ("1.5", False)])
+def test_a_loss_that_smoothing_does_not_move_is_called_a_coincidence(typed: str, is_coincidence: bool) -> None:
+    """Over the three labels of the worked batch the mean loss is that of a uniform target, so that no ε moves it."""
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), label_smoothing=0.2)
+    sheet = sheet.with_logits(((typed, "2", "3"), *sheet.logits[1:]))
+    found = " ".join(notes(sheet, evaluate(sheet.to_problem())))
+
+    assert ("coincidence" in found) == is_coincidence
+
+
+def guides(at: AppTest) -> list[str]:
+    return [element.value for element in at.markdown if element.value.startswith("Each row is one example")]
+
+
+def test_a_newcomer_reads_what_the_page_is_until_something_was_changed_and_can_again() -> None:
+    at = open_app()
+    first, title = guides(at), at.subheader[0].help
+    at = type_cell(at, 0, "class 1", "9")
+    edited = guides(at)
+    at = press(at, "Undo")
+
+    assert first == [title]
+    assert edited == []
+    assert guides(at) == first
+    assert at.subheader[0].help == title
+
+
+def test_a_newcomer_sees_three_numbers_and_no_more() -> None:
+    at = open_app()
+
+    assert {metric.label: metric.value for metric in at.metric} == {
+        "loss (nats)": "1.4076",
+        "divides by": "N = 3",
+        "accuracy": "1 of 3",
+    }
+    assert not any("softmax twice" in element.proto.body for element in at.get("html"))
+
+
+def test_what_was_unfolded_stays_so_over_edits_and_other_pages() -> None:
+    at = unfold(open_app())
+    at = type_cell(at, 0, "class 1", "9")
+    at.switch_page("pages/understand/step_by_step.py")
+    at = run(at)
+    at.switch_page("pages/explore/batch.py")
+    at = run(at)
+
+    assert {"in bits", "perplexity"} <= {metric.label for metric in at.metric}
+    assert any("softmax twice" in element.proto.body for element in at.get("html"))
+
+
+def row_loss_columns(at: AppTest) -> dict[str, list[str]]:
+    (frame,) = [one for one in hidden_data(at) if "row_losses" in one.get("texts", {})]
+    columns: dict[str, list[str]] = frame["texts"]["row_losses"]["columns"]
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("changes", "formula"),
+    [
+        ({}, "−log p(label)"),
+        ({"label_smoothing": 0.1}, "−Σ v·log p"),
+        ({"weight": ("1", "2", "3")}, "−Σ v·log p"),
+    ],
+    ids=str,
+)
+def test_the_column_of_row_losses_is_headed_by_its_formula(changes: dict[str, object], formula: str) -> None:
+    at = open_page("pages/explore/batch.py", sheet=replace(sheet_of_preset(PRESETS["worked-batch"]), **changes))
+
+    assert next(iter(row_loss_columns(at))) == formula
+
+
+def words(at: AppTest) -> str:
+    return " ".join(element.value for element in at.markdown).replace("\\", "")
+
+
+def test_why_begins_with_the_reason_in_a_sentence() -> None:
+    at = open_app()
+    label = words(at)
+    other = words(choose(choose(at, "row", 0), "class", 1))
+
+    assert (
+        "The model gives class 0 a probability of 0.09, and class 0 is the label of row 2: that is too little, "
+        "so the gradient pulls its logit up, by 0.91/3."
+    ) in label
+    assert (
+        "class 1 is not the label of row 0: that is too much, so the gradient pulls its logit down, by 0.2447/3."
+        in other
+    )
+
+
+def test_why_answers_for_a_row_loss_and_for_the_loss() -> None:
+    at = choose(open_app(), "quantity", "row loss")
+    row_words, row_formula = words(at), at.latex[0].value
+    at = choose(at, "quantity", "loss")
+
+    assert "The model gives the label of row 2, class 0, a probability of 0.0900." in row_words
+    assert r"-\log p_{2,0} = -\log 0.0900 = 2.4076" in row_formula
+    assert "The row losses add up to 4.2228, and the mean divides them by 3." in words(at)
+    assert r"\frac{0.4076 + 1.4076 + 2.4076}{3} = 1.4076" in at.latex[0].value
+
+
+def test_a_target_of_halves_says_why_its_floor_is_not_0() -> None:
+    """Of three rows one is halves: −2·½·ln ½ = ln 2 = 0.6931, a third of which is 0.2310."""
+    at = choose(open_app(), "target", "probabilities")
+    at = type_cells(at, {0: {"class 0": "0.5", "class 1": "0.5", "class 2": "0"}}, "target")
+    at = unfold(at)
+    said = " ".join(caption.value for caption in at.caption)
+
+    assert "The floor is 0.2310" in said
+    assert "row 0 0.6931. Added, and divided by 3" in said

@@ -1,5 +1,6 @@
 """Calibration is that of torchmetrics, netcal and scikit-learn, whatever the split; intervals hold what they say."""
 
+import html
 import itertools
 import json
 import math
@@ -15,18 +16,15 @@ from scipy.stats import binomtest
 from scripts.calibration_sets import SETS, drawn
 from xent_core.dump import DumpSummary, analyse, calibration, statistics
 from xent_core.dump.calibration import Kept, doubt_bin
-from xent_core.dump.report import report_html, why_calibration_errors_differ
+from xent_core.dump.calibration_words import (
+    calibration_verdict,
+    main_calibration_numbers,
+    why_calibration_errors_differ,
+)
+from xent_core.dump.report import report_html
 
 LIBRARIES = json.loads((Path(__file__).parent / "data" / "calibration.json").read_text("utf-8"))
-NAMES = (
-    "equal_width_torchmetrics",
-    "equal_width_netcal",
-    "average",
-    "equal_mass",
-    "top_label",
-    "class_wise",
-    "adaptive",
-)
+NAMES = sorted(set(LIBRARIES["sets"]["drawn"]) & set(calibration.ERRORS))
 
 
 def summary_of(name: str) -> DumpSummary:
@@ -45,6 +43,33 @@ def test_every_error_is_its_librarys(name: str, error: str) -> None:
     else:
         assert found.value == pytest.approx(expected, abs=1e-9)
     assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def gap_of(rows: list[tuple[float, bool]]) -> float:
+    """|Σ p − how many are right|, row by row."""
+    return abs(math.fsum(confidence - right for confidence, right in rows))
+
+
+def plain_rows(logits: np.ndarray, target: np.ndarray) -> list[tuple[float, bool]]:
+    """The confidence of each row, and whether it is right, without an array."""
+    rows = []
+    for row, label in zip(logits.tolist(), target.tolist(), strict=True):
+        powers = [math.exp(value - max(row)) for value in row]
+        rows.append((max(powers) / sum(powers), row.index(max(row)) == label))
+    return rows
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_error_of_equal_widths_is_that_of_a_plain_loop(name: str) -> None:
+    """No library has it: scikit-learn, whose bins these are, gives the bins alone."""
+    rows = plain_rows(*SETS[name])
+    bins = [[row for row in rows if k / 15 < row[0] <= (k + 1) / 15] for k in range(15)]
+
+    assert summary_of(name).expected_calibration_error == pytest.approx(sum(map(gap_of, bins)) / len(rows), abs=1e-12)
+
+
+def test_every_error_but_one_has_a_library_to_equal() -> None:
+    assert set(calibration.ERRORS) - set(NAMES) == {"equal_width"}
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -170,9 +195,16 @@ def test_fine_bins_are_off_by_no_more_than_they_say(seed: int, ties: int, sharp:
 
     bins, off_by = calibration._cut((fine[0], fine[1], fine[2]))
     approximate = calibration._error("equal_mass", bins).value
-    exact = calibration._error("equal_mass", calibration._equal_rows(confidence, right)).value
 
-    assert abs(approximate - exact) <= off_by + 1e-12
+    # bins [a, b) at the quantiles, between two rows where those lie between two
+    ordered = sorted(zip(confidence.tolist(), right.tolist(), strict=True))
+    edges = [-math.inf]
+    for k in range(1, 15):
+        below, part = divmod(k * (rows - 1), 15)
+        edges.append(ordered[below][0] + part / 15 * (ordered[min(below + 1, rows - 1)][0] - ordered[below][0]))
+    bounds = itertools.pairwise([*edges, math.inf])
+    exact = sum(gap_of([row for row in ordered if low <= row[0] < high]) for low, high in bounds) / rows
+    assert abs(approximate - exact) <= off_by + 1e-9
 
 
 @pytest.mark.parametrize("power", [1.0, 1.2, 2.0])
@@ -213,11 +245,97 @@ def test_rows_that_are_not_finite_are_left_out_of_calibration() -> None:
     assert vars(found.brier) == pytest.approx(vars(expected.brier))
 
 
+def said_and_right(*parts: tuple[float, int, int]) -> DumpSummary:
+    """Two classes: of each part what the model says, of how many rows, and how many of them are right."""
+    logits, target = [], []
+    for says, rows, right in parts:
+        logits += [[math.log(says), math.log(1 - says)]] * rows
+        target += [0] * right + [1] * (rows - right)
+    return analyse(np.array(logits), np.array(target), fit_temperature=False)
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict", "words"),
+    [
+        # 1.645·√(0.9·0.1/1000) is 0.0156, and of 883 right ones, where more is seen, 0.0167
+        (
+            [(0.9, 1000, 883)],
+            "over-confident",
+            "Over-confident: it says 0.90 on average, and is right 0.88 of the time.",
+        ),
+        ([(0.9, 1000, 884)], "calibrated", "Well calibrated, within what chance explains: it says 0.90"),
+        ([(0.9, 1000, 915)], "calibrated", "Well calibrated, within what chance explains: it says 0.90"),
+        (
+            [(0.9, 1000, 916)],
+            "under-confident",
+            "Under-confident: it says 0.90 on average, and is right 0.92 of the time.",
+        ),
+        # the same share of fewer rows may be chance, and of more rows is none
+        ([(0.9, 100, 88)], "calibrated", "Well calibrated"),
+        ([(0.9, 40_000, 35_800)], "over-confident", "Over-confident: it says 0.900 on average, and is right 0.895"),
+        # a tenth of a model that is never wrong is not seen in seven rows
+        ([(0.9, 7, 7)], "calibrated", "Well calibrated"),
+        ([(0.9, 1000, 980), (0.7, 1000, 620)], "uneven", "Right on average, but not at every confidence: it says 0.80"),
+    ],
+)
+def test_the_verdict_is_what_chance_does_not_explain(
+    parts: list[tuple[float, int, int]], verdict: str, words: str
+) -> None:
+    summary = said_and_right(*parts)
+
+    assert summary.calibration.verdict == verdict
+    assert calibration_verdict(summary).startswith(words)
+    assert json.loads(summary.as_json())["calibration"]["verdict"] == verdict
+    assert html.escape(words) in report_html(summary, title="parts")
+
+
+def test_the_mean_gap_and_its_interval_are_those_of_a_plain_loop() -> None:
+    rows = plain_rows(*SETS["drawn"])
+    gaps = [confidence - right for confidence, right in rows]
+    mean = math.fsum(gaps) / len(rows)
+    seen = math.fsum((gap - mean) ** 2 for gap in gaps) / len(rows)
+    by_chance = math.fsum(confidence * (1 - confidence) for confidence, _right in rows) / len(rows)
+    error = 1.645 * math.sqrt(max(seen, by_chance) / len(rows))
+
+    found = summary_of("drawn").calibration.confidence
+
+    assert found.gap == pytest.approx(mean, abs=1e-12)
+    assert (found.low, found.high) == pytest.approx((mean - error, mean + error), abs=1e-4)
+
+
+def test_a_calibrated_model_is_called_so_about_nine_times_in_ten() -> None:
+    """Its labels are drawn from its own probabilities."""
+    chance = np.random.default_rng(9)
+    said = []
+    for _ in range(60):
+        logits = chance.normal(size=(400, 3)) * 2
+        share = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        target = (chance.random((400, 1)) > share.cumsum(1)).sum(1).clip(max=2)
+        said.append(analyse(logits, target, fit_temperature=False).calibration.verdict)
+
+    assert said.count("calibrated") >= 0.78 * 60  # 0.9 less what chance takes from 60 tries
+
+
+def test_three_numbers_stand_below_the_verdict_with_their_intervals() -> None:
+    found = summary_of("drawn").calibration
+    (_gap, gap, gap_within), (_width, width, within), (_mass, mass, _within) = main_calibration_numbers(
+        summary_of("drawn")
+    )
+
+    assert float(gap.replace("−", "-")) == pytest.approx(found.confidence.gap, abs=1e-4)
+    assert float(gap_within.replace("−", "-").split()[0]) == pytest.approx(found.confidence.low, abs=1e-4)
+    assert float(width) == pytest.approx(found.reliability.expected_calibration_error, abs=1e-4)
+    assert within == f"{found.errors[0].low:.4f} … {found.errors[0].high:.4f}"
+    assert float(mass) == pytest.approx(LIBRARIES["sets"]["drawn"]["equal_mass"], abs=1e-4)
+
+
 def test_without_a_row_nothing_is_said_and_nothing_fails() -> None:
     summary = analyse(np.zeros((2, 3)), np.array([-100, -100]), fit_temperature=False)
 
     assert summary.calibration.brier is None
     assert math.isnan(summary.calibration.errors[0].value)
+    assert summary.calibration.verdict == "unknown"
+    assert (calibration_verdict(summary), main_calibration_numbers(summary)) == ("", [])
     assert why_calibration_errors_differ(summary) == ""
     assert "Calibration" in report_html(summary, title="empty")
 

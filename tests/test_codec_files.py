@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import resource
@@ -298,8 +299,9 @@ HOSTILE = {
     "an archive cut off": ("a.npz", npz(logits=LOGITS, target=TARGET)[:-30], "read as NPZ"),
     "a pickle inside": ("a.npz", npz(logits=np.array([object()]), target=TARGET), "a pickle"),
     "no labels in an archive": ("a.npz", npz(logits=LOGITS), "without target"),
-    "an unknown array": ("a.npz", npz(logits=LOGITS, labels=TARGET), "'labels'"),
-    "a path": ("a.npz", zipped([("../logits.npy", npy(LOGITS))]), "'../logits'"),
+    "an option that is misspelt": ("a.npz", npz(logits=LOGITS, target=TARGET, label_smooting=0.1), "'label_smooting'"),
+    "arrays without labels": ("a.npz", npz(logits=LOGITS, loss=np.ones(2, np.float32)), "holds no labels"),
+    "a path": ("a.npz", zipped([("../logits.npy", npy(LOGITS))]), "holds no labels"),
     "no array": ("a.npz", zipped([("logits.py", b"print()")]), "'logits.py'"),
     "a name twice in an archive": ("a.npz", None, "a name twice"),
     "text as logits": ("a.npz", npz(logits=np.array(["a"]), target=TARGET), "dtype"),
@@ -335,7 +337,17 @@ HOSTILE = {
     "a header that is no UTF-8": ("a.safetensors", tensors(b"\xff\xff"), "safetensors"),
     "a header that is a list": ("a.safetensors", tensors([]), "no object"),
     "no tensors": ("a.safetensors", tensors({}), "without logits"),
-    "an unknown tensor": ("a.safetensors", tensors({"x": F32}, bytes(8)), "'x'"),
+    "an unknown tensor": ("a.safetensors", tensors({"x": F32}, bytes(8)), "holds no labels"),
+    # of other programs
+    "Parquet cut off": ("a.parquet", b"PAR1" + bytes(20), "no readable file of Parquet"),
+    "Arrow cut off": ("a.feather", b"ARROW1\0\0" + bytes(20), "no readable file of Arrow"),
+    "a line that is no object": ("a.jsonl", b"[1]\n", "is no object"),
+    "another label in JSON Lines": ("a.jsonl", b'{"logits": [1, 2], "label": 2}\n', "is 2"),
+    "a packed text cut off": ("a.csv.gz", gzip.compress(b"a,b,label\n" + b"1,2,0\n" * 99)[:30], "cannot be unpacked"),
+    "a packed array": ("a.npy.gz", gzip.compress(npy(LOGITS)), "packed file of arrays"),
+    "a packed text that is large": ("a.csv.gz", gzip.compress(b"a,b,label\n" + b"1,2,0\n" * 3_000_000), "bytes"),
+    "many rows": ("a.jsonl", b'{"logits": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "label": 1}\n' * 110_000, "110000 rows"),
+    "a table without a header": ("a.csv", b"1,2,0\n3,4,1\n", "no header line"),
     "offsets that lie": ("a.safetensors", tensors({"logits": F32}, bytes(4)), "safetensors"),
     "a shape of terabytes": (
         "a.safetensors",

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import io
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -104,6 +105,10 @@ READ = {
         {**scores(), **{f"label_{c}": (c == TARGET).astype(int).tolist() for c in range(CLASSES)}},
         "3 classes: prob_0, prob_1, prob_2; label: label_0, label_1, label_2",
     ),
+    "one-hot in any order and with a gap in no name": (
+        {**scores(), **{f"label_{c}": (c == TARGET).astype(float).tolist() for c in (2, 0, 1)}},
+        "3 classes: prob_0, prob_1, prob_2; label: label_0, label_1, label_2",
+    ),
     "whole labels as fractions": ({**scores(), "target": [float(label) for label in LABELS]}, THREE),
     "a column y of fractions": (
         {"x": LOGITS[:, 0].tolist(), "y": LOGITS[:, 1].tolist(), "z": LOGITS[:, 2].tolist(), "label": LABELS},
@@ -122,6 +127,50 @@ def test_a_table_is_read_by_rule_and_the_rule_is_said(tmp_path: Path, case: str)
     assert summary.loss == pytest.approx(LOSS, rel=1e-6)
     assert summary.reading.sentence() == said
     assert json.loads(summary.as_json())["read"]["unused"] == list(summary.reading.unused)
+
+
+NUMBERED_ODDLY = {
+    "two spellings": (["logit_0", "logit_1", "logit_01"], "'logit_1' and 'logit_01', which give one class two columns"),
+    "capitals": (["prob_0", "prob_1", "Prob_1"], "'prob_1' and 'Prob_1'"),
+    "a fraction": (["prob_0", "prob_1", "prob_1.0"], "'prob_1' and 'prob_1.0'"),
+    "a point and a stroke": (["prob_0", "prob_1", "prob.1"], "'prob_1' and 'prob.1'"),
+    "twice for pandas": (["logit_0", "logit_1", "logit_1.1"], "'logit_1' and 'logit_1.1'"),
+    "a gap": (["logit_0", "logit_1", "logit_3"], "are numbered, and logit_2 is missing"),
+    "a gap at one": (["1", "2", "4"], "are numbered, and 3 is missing"),
+    "a gap under another name": (["cls0", "cls1", "cls3"], "are numbered, and cls2 is missing"),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERED_ODDLY)
+def test_a_class_with_two_columns_or_with_none_is_told(tmp_path: Path, case: str) -> None:
+    names, said = NUMBERED_ODDLY[case]
+    columns = {name: LOGITS[:, c].tolist() for c, name in enumerate(names)} | {"label": [label % 2 for label in LABELS]}
+    (tmp_path / "t.csv").write_bytes(table(columns))
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+
+    for file in ("t.csv", "t.parquet"):
+        with pytest.raises(InvalidDump, match=re.escape(said)) as caught:
+            analyse(tmp_path / file, fit_temperature=False)
+        for answer in caught.value.answers:  # either can be said
+            assert analyse(tmp_path / file, labels_are="indices", fit_temperature=False, **answer).classes >= 2
+
+
+def test_columns_with_a_gap_that_are_said_to_be_all_are_called_by_their_numbers(tmp_path: Path) -> None:
+    columns = {f"logit_{name}": LOGITS[:, c].tolist() for c, name in enumerate((0, 1, 3))}
+    columns["label"] = [(0, 1, 3)[label] for label in LABELS]
+    (tmp_path / "t.csv").write_bytes(table(columns))
+
+    summary = analyse(tmp_path / "t.csv", classes="logit_*", fit_temperature=False)
+
+    assert summary.loss == pytest.approx(LOSS, rel=1e-6)
+    assert summary.class_names == ("0", "1", "3")
+
+
+def test_other_columns_may_be_numbered_as_they_like(tmp_path: Path) -> None:
+    columns = {**scores(), "pca_0": LOGITS[:, 0].tolist(), "pca_2": LOGITS[:, 1].tolist(), "target": LABELS}
+    (tmp_path / "t.csv").write_bytes(table(columns))
+
+    assert analyse(tmp_path / "t.csv", fit_temperature=False).reading.sentence() == f"{THREE}; not used: pca_0, pca_2"
 
 
 @pytest.mark.parametrize("case", READ)

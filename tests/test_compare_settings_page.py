@@ -78,6 +78,44 @@ def test_smoothing_is_told_by_class_and_row() -> None:
     assert "7.3 % less on row 2" in words(app)
 
 
+def captions(app: AppTest) -> str:
+    return "\n".join(caption.value for caption in app.caption)
+
+
+def test_a_loss_that_stays_because_rows_cancel_out_is_said_to_be_a_coincidence() -> None:
+    """Rows [1, 2, 3]: a class's loss is 2.4076, 1.4076, 0.4076, on average 1.4076: ε = 0.1 adds ∓0.1 to two rows."""
+    app = example(open_page(), "smoothing")
+
+    assert "The loss is the same: 1.4076." in words(app)
+    assert "coincidence of these numbers" in words(app)
+    assert "row 0 (0.4076 → 0.5076), row 2 (2.4076 → 2.3076)" in words(app)
+    assert "stays the same all the way" in captions(app)
+
+
+@pytest.mark.parametrize(("preset", "name"), [("ignored-row", "smoothing"), ("worked-batch", "reductions")])
+def test_a_loss_that_changes_is_no_coincidence(preset: str, name: str) -> None:
+    app = example(open_page(preset), name)
+
+    assert "coincidence" not in words(app)
+    assert "all the way" not in captions(app)
+
+
+def test_rows_that_do_not_change_are_no_coincidence() -> None:
+    """Uniform rows with every class as label once: smoothing changes no row."""
+    app = example(open_page("uniform"), "smoothing")
+
+    assert "The loss is the same: 1.3863." in words(app)
+    assert "coincidence" not in words(app)
+
+
+def test_micro_batches_of_other_sizes_with_the_same_loss_are_said_to_be_a_coincidence() -> None:
+    """Three equal rows in parts of two and one: every mean is 0.4076."""
+    app = open_page(sheet=WORKED.with_labels((2, 2, 2)))
+    app.button_group(key="compare_view").set_value("micro-batches")
+
+    assert "coincidence of these numbers" in words(run(app))
+
+
 def test_the_sum_is_the_mean_times_three() -> None:
     app = example(open_page(), "reductions")
 

@@ -600,7 +600,8 @@ def test_differences_prove_something_until_rounding_is_a_hundredth_of_the_gradie
 def test_a_wrong_closed_form_does_not_agree():
     problem = Problem(LOGITS, [2, 1, 0])
     result = evaluate(problem)
-    check = gradient_check(problem, dataclasses.replace(result, probs=result.probs * 0.99))
+    vars(result)["probs"] = result.probs * 0.99
+    check = gradient_check(problem, result)
 
     assert not check.agrees
     assert check.max_abs_difference["autograd", "finite differences"] < 1e-9

@@ -1,5 +1,7 @@
-"""Decide on the page: what the browser sends is checked, files of decisions are joined, conflicts are resolved."""
+"""Decide on the page: what the browser sends is checked, files of decisions are joined, disputes are resolved."""
 
+import io
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from harness.app_test import hidden_data, open_app, run
 from xent_core.dump import analyse
-from xent_core.dump.decisions import Decision, Decisions, FoundRows, match, to_csv, to_json
+from xent_core.dump.decisions import Decision, Decisions, FoundRows, InvalidDecisions, to_csv, to_json
 from xent_ui.widgets import job_progress
-from xent_ui.your_logits.desk import Desk, fingerprint, joined_by, resolved, taken
+from xent_ui.your_logits.desk import MAX_FILES, Desk, fingerprint, joined_by, open_disputes, resolved, taken, told_apart
 from xent_ui.your_logits.view import DIGITS
 
 PAGE = "pages/apply/your_logits.py"
@@ -87,19 +89,73 @@ def test_a_message_of_another_dump_or_another_shape_changes_nothing(other: dict[
     assert take(desk, message(desk, [1, "keep", None, TIME]) | other) == desk
 
 
-def test_a_conflict_leaves_mine_until_it_is_resolved() -> None:
+def one(row: int, kind: str) -> Decision:
+    return Decision(row, "", KNOWN.labels[row], 6 if kind == "relabel" else None, kind, TIME)
+
+
+def test_a_dispute_leaves_mine_until_it_is_resolved() -> None:
     desk = Desk("d")
     desk = take(desk, message(desk, [1, "keep", None, TIME]))
-    theirs = Decisions((Decision(1, "", 4, None, "drop", TIME), Decision(2, "", 5, 6, "relabel", TIME)))
-    joined = joined_by(desk, match(theirs, rows_of_ids=None, labels=KNOWN.labels, classes=10))
+    joined = joined_by(desk, {"theirs.csv": Decisions((one(1, "drop"), one(2, "relabel")))})
 
-    assert {one.row: one.decision for one in joined.decisions} == {1: "keep", 2: "relabel"}
-    assert [one.row for one in joined.conflicts] == [1]
+    assert {found.row: found.decision for found in joined.decisions} == {1: "keep", 2: "relabel"}
+    assert [found.row for found in joined.disputes] == [1]
     assert joined.generation != desk.generation, "the browser would not take the new set over"
-    assert {one.row: one.decision for one in resolved(joined, {1}, True).decisions} == {1: "drop", 2: "relabel"}
-    kept = resolved(joined, {1}, False)
+    taken_over = resolved(joined, {1}, "theirs.csv").decisions
+    assert {found.row: found.decision for found in taken_over} == {1: "drop", 2: "relabel"}
+    kept = resolved(joined, {1}, None)
     assert kept.decisions == joined.decisions
-    assert not kept.conflicts
+    assert not kept.disputes
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_no_opinion_is_lost_however_the_files_come(at_once: bool) -> None:
+    desk = Desk("d", decisions=Decisions((one(1, "keep"),)))
+    files = {"b": Decisions((one(1, "drop"),)), "c": Decisions((one(1, "unsure"), one(2, "drop")))}
+    for some in [files] if at_once else [{name: decisions} for name, decisions in files.items()]:
+        desk = joined_by(desk, some)
+
+    assert [dict(dispute.others) for dispute in desk.disputes] == [{"b": one(1, "drop"), "c": one(1, "unsure")}]
+    assert set(resolved(desk, {1, 2}, "b").decisions) == {one(1, "drop"), one(2, "drop")}
+    assert set(resolved(desk, {1, 2}, "c").decisions) == {one(1, "unsure"), one(2, "drop")}
+
+
+def test_what_nobody_of_mine_decided_stays_undecided_until_one_file_is_chosen() -> None:
+    desk = joined_by(Desk("d"), {"b": Decisions((one(1, "drop"),)), "c": Decisions((one(1, "keep"),))})
+
+    assert not desk.decisions.entries
+    assert resolved(desk, {1}, "c").decisions == Decisions((one(1, "keep"),))
+    assert not resolved(desk, {1}, None).decisions.entries
+
+
+def test_what_i_decide_meanwhile_is_mine_and_taken_back_opens_the_dispute_again() -> None:
+    desk = joined_by(Desk("d", decisions=Decisions((one(1, "keep"),))), {"b": Decisions((one(1, "drop"),))})
+    desk = take(desk, message(desk, [1, "drop", None, TIME]))
+    assert not open_disputes(desk)
+
+    desk = take(desk, message(desk, [1, "unsure", None, TIME]))
+    [dispute] = open_disputes(desk)
+    assert dispute.mine is not None
+    assert dispute.mine.decision == "unsure"
+
+
+def test_files_of_one_name_are_told_apart_and_one_that_comes_again_is_the_same() -> None:
+    first, second = Decisions((one(1, "drop"),)), Decisions((one(1, "unsure"),))
+    named = told_apart(Desk("d"), [("decisions.csv", first), ("decisions.csv", second)])
+    assert named == {"decisions.csv": first, "decisions.csv (2)": second}
+
+    desk = joined_by(Desk("d", decisions=Decisions((one(1, "keep"),))), named)
+    assert told_apart(desk, [("decisions.csv", second)]) == {"decisions.csv (2)": second}
+    assert list(told_apart(desk, [("decisions.csv", Decisions((one(1, "keep"),)))])) == ["decisions.csv (3)"]
+    assert list(told_apart(resolved(desk, {1}, None), [("decisions.csv", second)])) == ["decisions.csv"]
+
+
+def test_the_opinions_of_more_files_than_one_can_look_at_are_refused() -> None:
+    desk = Desk("d", decisions=Decisions((one(1, "keep"),)))
+    many = {f"{number}.csv": Decisions((one(1, "drop"),)) for number in range(MAX_FILES + 1)}
+
+    with pytest.raises(InvalidDecisions, match=f"{MAX_FILES + 1} files differ, expected at most {MAX_FILES}"):
+        joined_by(desk, many)
 
 
 @pytest.mark.parametrize("row", [-1, 2**70])
@@ -150,6 +206,12 @@ def test_a_file_of_decisions_is_opened_and_its_effect_is_pytorchs() -> None:
     assert metrics["loss after (nats)"] == f"{float(F.cross_entropy(z[keep], new[keep])):.4f}"
     assert metrics["accuracy after"] == f"{float((z.argmax(1) == new)[keep].double().mean()):.2%}"
     assert metrics["rows counted"] == "1796"
+    before = float((z.argmax(1) == y).double().mean())
+    printed = Decimal(f"{100 * float((z.argmax(1) == new)[keep].double().mean()):.2f}") - Decimal(f"{100 * before:.2f}")
+    [change] = [metric.delta for metric in app.metric if metric.label == "accuracy after"]
+    assert Decimal(change) == printed != 0
+    assert "The class whose share changes most stands first." in said(app)
+    assert [button.proto.label for button in app.get("download_button")][-1] == "Save the example, digits_dump.npz"
     assert "mine.json: 2 of 2 decisions taken." in said(app)
     assert any("np.load" in code.value for code in app.code)
 
@@ -167,23 +229,58 @@ def test_a_file_that_does_not_fit_says_what_was_left_out_and_a_damaged_one_where
     app = upload(app, ("theirs.csv", to_csv(Decisions(tuple(entries))).encode()))
     words = said(app)
     assert "1 of 4 decisions taken." in words
-    assert "1 are about rows that are not in this dump, or are ignored, the first of them 99999: left out." in words
-    assert "1 are about another label than the row has here" in words
-    assert "1 name a class that this dump does not have" in words
+    assert "1 left out, since the row is not in this dump, or is ignored: row 99999." in words
+    assert "1 left out, since the row has another label here than was decided about: row 5." in words
+    assert "1 left out, since this dump does not have the new class: row 6." in words
 
 
-def test_two_people_differ_and_one_of_them_is_chosen() -> None:
+def test_three_people_differ_and_each_is_shown_by_the_name_of_the_file() -> None:
     with np.load(DIGITS) as digits:
-        old = int(digits["target"][3])
-    mine, theirs = (Decisions((Decision(3, "", old, None, kind, TIME),)) for kind in ("keep", "drop"))
-    app = upload(open_page(), ("a.csv", to_csv(mine).encode()), ("b.csv", to_csv(theirs).encode()))
-    assert "1 differ from yours" in said(app)
-    assert app.session_state["dump_desk"].decisions == mine
+        y = digits["target"].tolist()
 
-    app.button(key="conflict_3_theirs").click()
+    def file(*kinds: str) -> bytes:
+        rows = (3, 5, 7)[: len(kinds)]
+        entries = [Decision(row, "", y[row], None, kind, TIME) for row, kind in zip(rows, kinds, strict=True)]
+        return to_csv(Decisions(tuple(entries))).encode()
+
+    app = upload(open_page(), ("mine.csv", file("keep", "keep", "keep")))
+    app = upload(app, ("bo*b.csv", file("drop", "drop", "keep")), ("carol.csv", file("unsure", "keep", "unsure")))
+    words = said(app)
+    assert "The decisions about 3 rows differ." in words
+    assert "bo*b.csv: 0 of 3 decisions taken. 3 differ from yours or from another file's" in words
+    assert "carol.csv: 0 of 3 decisions taken. 3 differ from yours or from another file's" in words
+    labels = [button.label.replace("\\", "") for button in app.button]
+    for label in ("mine: keep", "bo*b.csv: drop", "carol.csv: unsure", "carol.csv: keep", "bo*b.csv: keep"):
+        assert label in labels
+    assert "All of bo*b.csv (3)" in labels
+    shown = [image.proto.imgs[0].alt for image in app.get("image")]
+    assert {f"Picture of row {row}" for row in (3, 5, 7)} <= set(shown)
+
+    app.button(key="dispute_3_file_1").click()
     app = run(app)
-    assert app.session_state["dump_desk"].decisions == theirs
-    assert not app.session_state["dump_desk"].conflicts
+    assert "The decisions about 2 rows differ." in said(app)
+    app.button(key="disputes_file_0").click()
+    app = run(app)
+    desk = app.session_state["dump_desk"]
+    assert {found.row: found.decision for found in desk.decisions} == {3: "unsure", 5: "drop", 7: "keep"}
+    assert not desk.disputes
+
+
+def test_a_name_that_several_rows_have_is_said_to_be_ambiguous_and_not_to_be_missing() -> None:
+    chance = np.random.default_rng(0)
+    held = io.BytesIO()
+    np.savez(held, logits=chance.normal(size=(6, 3)), target=np.zeros(6, np.int64), ids=np.array(list("aabcde")))
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    app.file_uploader[0].upload("dump.npz", held.getvalue())
+    app = run(app)
+    entries = (Decision(4, "a", 0, None, "drop", TIME), Decision(0, "z", 0, None, "drop", TIME))
+    app = upload(app, ("theirs.csv", to_csv(Decisions(entries)).encode()))
+
+    assert "0 of 2 decisions taken." in said(app)
+    assert "1 left out, since several rows have its name, or an earlier decision is about its row: a." in said(app)
+    assert "1 left out, since the row is not in this dump, or is ignored: z." in said(app)
 
 
 def test_a_page_of_cards_is_sent_and_never_all() -> None:

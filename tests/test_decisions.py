@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from xent_core.dump.decisions import (
     find_rows,
     match,
     merge,
+    merge_all,
     snippet,
     to_csv,
     to_json,
@@ -73,6 +76,36 @@ def test_no_cell_of_the_csv_is_a_formula(decisions: Decisions) -> None:
     cells = [cell for row in csv.reader(io.StringIO(to_csv(decisions), newline="")) for cell in row]
 
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+@given(some_decisions(), st.lists(some_decisions(), max_size=4))
+def test_a_merge_of_all_loses_no_opinion(mine: Decisions, others: list[Decisions]) -> None:
+    named = {f"{place}.csv": decisions for place, decisions in enumerate(others)}
+    together = merge_all(mine, named)
+    agreed = {one.row: one for one in together.decisions}
+    disputed = {one.row: one for one in together.disputes}
+
+    assert not agreed.keys() & disputed.keys()
+    for name, decisions in {"": mine, **named}.items():
+        for one in decisions:
+            if one.row in agreed:
+                assert agreed[one.row].says == one.says
+                assert agreed[one.row].time >= one.time
+            else:
+                dispute = disputed[one.row]
+                assert (dispute.others[name] if name else dispute.mine) == one
+    for dispute in disputed.values():
+        opinions = [*dispute.others.values(), *([dispute.mine] if dispute.mine else [])]
+        assert len({one.says for one in opinions}) > 1
+        assert len(opinions) == sum(one.of_row(dispute.row) is not None for one in (mine, *others))
+
+
+@given(some_decisions(), some_decisions())
+def test_a_merge_of_all_with_one_other_is_the_merge_of_two(mine: Decisions, theirs: Decisions) -> None:
+    two, together = merge(mine, theirs), merge_all(mine, {"b": theirs})
+
+    assert together.decisions == two.decisions
+    assert [(one.mine, one.others["b"]) for one in together.disputes] == [(c.mine, c.theirs) for c in two.conflicts]
 
 
 @given(some_decisions(), some_decisions())
@@ -174,6 +207,28 @@ def test_rows_are_found_in_the_table_of_scores_and_a_name_that_stands_twice_is_n
     assert 2 not in found.labels
     assert found.ids[1] == "b"
     assert found.rows_of_ids == {"a": 0}
+    assert found.repeated == {"twice"}
+    assert set(found.labels) == {0, 1, 3}, "what is kept grows with the rows that share a name"
+
+
+def test_a_name_of_several_rows_is_ambiguous_unless_the_number_of_the_row_tells_which() -> None:
+    decisions = Decisions((relabel(3, 1, 2, "twice"), relabel(7, 1, 2, "twice"), relabel(9, 1, 2, "gone")))
+    found = match(
+        decisions, rows_of_ids={}, labels={3: 1, 4: 1, 7: 1}, classes=9, repeated={"twice"}, ids={3: "twice", 7: "b"}
+    )
+
+    assert [one.row for one in found.decisions] == [3]
+    assert [one.row for one in found.ambiguous] == [7]
+    assert [one.row for one in found.missing] == [9]
+
+
+def test_of_two_decisions_that_come_to_one_row_the_second_is_ambiguous() -> None:
+    decisions = Decisions((relabel(3, 1, 2, "a"), drop(5, 1)))
+    found = match(decisions, rows_of_ids={"a": 5}, labels={5: 1}, classes=9)
+
+    assert [one.says for one in found.decisions] == [("relabel", 2)]
+    assert found.ambiguous == (drop(5, 1),)
+    assert not found.missing
 
 
 def oracle(z: torch.Tensor, y: torch.Tensor, options: dict[str, Any]) -> tuple[float, float, np.ndarray]:
@@ -267,6 +322,10 @@ def test_the_snippet_applies_the_decisions_with_numpy(tmp_path: Path, monkeypatc
     code = snippet("NumPy", labels="la'bels.npz", column="y\"'")
 
     assert run(code, tmp_path, monkeypatch)["target"].tolist() == [7, 5, 8]
+    with np.load(tmp_path / "la'bels_decided.npz") as written, np.load(tmp_path / "la'bels.npz") as before:
+        assert written["target"].tolist() == [7, 5, 8]
+        assert np.flatnonzero(written["keep"]).tolist() == [0, 1, 3]
+        assert before["y\"'"].tolist() == target.tolist()
     np.save(tmp_path / "plain.npy", target)
     assert run(snippet("NumPy", labels="plain.npy", column=""), tmp_path, monkeypatch)["target"].tolist() == [7, 5, 8]
     np.save(tmp_path / "plain.npy", target + 1)
@@ -287,8 +346,64 @@ def test_the_snippet_applies_the_decisions_with_pandas(
         code = snippet("pandas", labels=f"labels.{suffix}", column=HOSTILE, names=names)
         after = run(code, tmp_path, monkeypatch)["table"]
 
-        assert after[HOSTILE].tolist() == expected
-        assert after["other"].tolist() == [1, 2]
+        read = pd.read_csv if suffix == "csv" else pd.read_parquet
+        for found in (after, read(tmp_path / f"labels_decided.{suffix}")):
+            assert found[HOSTILE].tolist() == expected
+            assert found["other"].tolist() == [1, 2]
+        assert read(tmp_path / f"labels.{suffix}")[HOSTILE].tolist() == labels
+
+
+class StandIn:
+    """As much of `datasets` 5.2 as the snippet asks for; it was run with the library itself once, on files like these.
+
+    There `load_dataset(kind, data_files=…, split="train")` gives rows as dicts of plain values, `map` calls the
+    function with such a dict and the row's number, and `to_csv` writes no index.
+    """
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    @classmethod
+    def load_dataset(cls, kind: str, *, data_files: str, split: str) -> "StandIn":
+        assert (kind, split) == ("csv", "train")
+        return cls(pd.read_csv(data_files).to_dict("records"))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def map(self, function: Callable[[dict[str, Any], int], dict[str, Any]], *, with_indices: bool) -> "StandIn":
+        assert with_indices
+        return StandIn([function(dict(one), row) for row, one in enumerate(self.rows)])
+
+    def select(self, rows: list[int]) -> "StandIn":
+        return StandIn([self.rows[row] for row in rows])
+
+    def to_csv(self, path: str) -> None:
+        pd.DataFrame(self.rows).to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [([0, 0, 1], [1, 0]), (["cat", "cat", HOSTILE], [HOSTILE, "cat"])], ids=["numbers", "names"]
+)
+def test_the_snippet_applies_the_decisions_with_datasets_and_refuses_other_labels(
+    labels: list[Any], expected: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=StandIn.load_dataset))
+    pd.DataFrame({HOSTILE: labels, "other": [1, 2, 3]}).to_csv(tmp_path / "labels.csv", index=False)
+    code = snippet("datasets", labels="labels.csv", column=HOSTILE, names={0: "cat", 1: HOSTILE})
+
+    def decided(*decisions: Decision) -> None:
+        (tmp_path / "decisions.csv").write_text(to_csv(Decisions(decisions)), encoding="utf-8", newline="")
+        run(code, tmp_path, monkeypatch)
+
+    decided(relabel(0, 0, 1), drop(2, 1), Decision(1, "", 0, None, "keep"))
+    assert pd.read_csv(tmp_path / "labels_decided.csv")[HOSTILE].tolist() == expected
+    assert pd.read_csv(tmp_path / "labels.csv")[HOSTILE].tolist() == labels
+    for other in (relabel(0, 1, 0), drop(0, 1)):
+        with pytest.raises(ValueError, match="row 0 has another label than was decided about"):
+            decided(other)
+    with pytest.raises(ValueError, match="row 9 is decided about, and there are 3"):
+        decided(drop(9, 1))
 
 
 def test_every_snippet_is_python_whatever_the_names_are() -> None:

@@ -1,6 +1,9 @@
 """The doctor's page: the table, pasted numbers, error messages, and every pitfall."""
 
 import io
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,8 +38,90 @@ def errors(app: AppTest) -> str:
     return "\n".join(error.value for error in app.error).replace("\\", "")
 
 
-def test_the_worked_batch_is_healthy() -> None:
-    assert "Nothing is wrong" in open_page().success[0].value
+def infos(app: AppTest) -> str:
+    return "\n".join(info.value for info in app.info).replace("\\", "")
+
+
+def markdown(app: AppTest) -> str:
+    return "\n".join(one.value for one in (*app.markdown, *app.caption)).replace("\\", "")
+
+
+def ask(question: str) -> AppTest:
+    app = open_page()
+    app.text_input(key="doctor_symptom").set_value(question)
+    return run(app)
+
+
+def test_a_preset_that_nobody_has_changed_is_not_praised_as_the_visitors_batch() -> None:
+    app = open_page()
+
+    assert not app.success
+    assert "example “Three rows, three labels”, not a batch of yours. Nothing is wrong in it." in infos(app)
+
+    sheet = app.session_state["visit"].sheet
+    app.session_state["visit"].sheet = sheet.with_labels((0, 1, 2))
+
+    app = run(app)
+    assert "Nothing is wrong" in app.success[0].value
+    assert "of yours" not in infos(app)
+
+
+def test_what_is_found_in_a_preset_is_not_said_of_the_visitors_batch() -> None:
+    app = open_page(preset="saturated")
+
+    assert "not a batch of yours" in infos(app)
+    assert "Nothing is wrong" not in infos(app)
+    assert "round to 0 and 1" in infos(app)
+
+
+def test_a_newcomer_finds_what_is_wrong_with_a_loss_stuck_at_1_46() -> None:
+    app = ask("what is wrong with a loss stuck at 1.46 with ten classes?")
+
+    assert "1.46 is the least loss that softmax applied twice can reach with 10 classes" in markdown(app)
+    assert "between ln(e + C − 1) − 1 = 1.4612 and ln(e + C − 1) = 2.4612" in markdown(app)
+    assert "First:** Remove the softmax layer" in markdown(app)
+    assert app.selectbox(key="doctor_pitfall").value == "softmax-applied-twice"
+
+
+def test_words_that_fit_no_mistake_leave_no_pitfall_on_screen() -> None:
+    app = ask("banana")
+
+    assert "No mistake fits" in infos(app)
+    assert app.selectbox(key="doctor_pitfall").value is None
+    assert not app.get("plotly_chart")
+
+
+def test_typing_softmax_into_the_list_of_pitfalls_meets_the_one_about_softmax() -> None:
+    """The browser compares what is typed with the texts of the list, and PyTorch's word is in one of them."""
+    named = [text for text in open_page().selectbox(key="doctor_pitfall").options if "softmax" in text.lower()]
+
+    assert named[0].endswith("· softmax-applied-twice")
+    assert all(text.endswith(f"· {code}") for text, code in zip(app_texts(), PITFALLS, strict=True))
+
+
+def app_texts() -> list[str]:
+    return list(open_page().selectbox(key="doctor_pitfall").options)
+
+
+def test_a_finding_says_first_what_to_do_in_the_model_and_then_mends_the_numbers() -> None:
+    app = paste("0.7, 0.2, 0.1\n0.1, 0.6, 0.3\n0.2, 0.2, 0.6", "[0, 1, 2]")
+    said = in_order(app)
+
+    assert said.index("First:** Remove the softmax layer") < said.index(".log()")
+    assert "ln(e + C − 1) − 1 and ln(e + C − 1), here (C = 3) 0.5514 and 1.551" in said
+
+
+def in_order(app: AppTest) -> str:
+    """All that is said, from top to bottom."""
+    shown = [one.value for one in walk(app.main.children.values()) if isinstance(getattr(one, "value", None), str)]
+    return "\n".join(shown).replace("\\", "")
+
+
+def walk(blocks: Iterable[Any]) -> Iterator[Any]:
+    for block in blocks:
+        if hasattr(block, "children"):
+            yield from walk(block.children.values())
+        yield block
 
 
 def test_labels_from_one_are_found_with_their_fix() -> None:
@@ -91,19 +176,66 @@ def test_what_cannot_be_read_is_said_and_stays(logits: str, target: str) -> None
     assert app.text_area(key="doctor_logits").value == logits
 
 
-def test_an_error_message_leads_to_its_pitfall() -> None:
+def paste_message(message: str) -> AppTest:
     app = open_page("message")
-    app.text_area(key="doctor_message").set_value("IndexError: Target 3 is out of bounds.")
-    app = run(app)
+    app.text_area(key="doctor_message").set_value(message)
+    return run(app)
+
+
+def test_an_error_message_leads_to_its_pitfall_with_its_own_number() -> None:
+    """The number 10 is the message's; the 3 of the example is said to be none of the visitor's."""
+    app = paste_message("IndexError: Target 10 is out of bounds.")
 
     assert app.selectbox(key="doctor_pitfall").value == "target-out-of-range"
+    said = in_order(app)
+    assert "names the label 10" in said
+    assert "label 10 needs at least 11" in said
+    assert "the last layer has too few outputs" in said
+    assert said.index("none of them yours") < said.index("target row 2 is 3, expected a class in 0…2")
 
 
-def test_an_unknown_message_is_admitted() -> None:
-    app = open_page("message")
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("IndexError: Target -1 is out of bounds.", "target-out-of-range"),
+        ("RuntimeError: gather(): Expected dtype int32/int64 for index", "target-dtype"),
+        ("ValueError: For 1D input, 1D target must have size 1, but got target size: 7", "target-shape"),
+        ("RuntimeError: size mismatch (got input: [8, 9, 4, 3] , target: [8, 9, 4]", "class-axis"),
+        ("ValueError: Overflow when unpacking long long", "ignore-index"),
+    ],
+)
+def test_the_example_raises_the_message_that_was_pasted(message: str, code: str) -> None:
+    app = paste_message(message)
+    app.button(key=f"show_doctor_message_{code}").click()
+    app = run(app)
+
+    assert app.selectbox(key="doctor_pitfall").value == code
+    assert re.sub(r"-?\d+", "0", message.split(" (got")[0]) in re.sub(r"-?\d+", "0", errors(app))
+    assert "The error that you have" in markdown(app)
+
+
+def test_an_example_that_words_it_otherwise_says_so() -> None:
+    app = paste_message("RuntimeError: CUDA error: device-side assert triggered")
+
+    assert "Target 3 is out of bounds" in errors(app)
+    assert "where PyTorch words it otherwise" in markdown(app)
+
+
+def test_another_pitfall_is_not_said_to_be_the_error_that_was_pasted() -> None:
+    app = paste_message("IndexError: Target 10 is out of bounds.")
+    app.selectbox(key="doctor_pitfall").set_value("reduction")
+
+    assert "The error that you have" not in markdown(run(app))
+
+
+def test_an_unknown_message_is_admitted_and_the_last_pitfall_goes() -> None:
+    app = paste_message("IndexError: Target 10 is out of bounds.")
     app.text_area(key="doctor_message").set_value("CUDA out of memory")
+    app = run(app)
 
-    assert "No known message" in run(app).info[0].value
+    assert "No known message" in infos(app)
+    assert app.selectbox(key="doctor_pitfall").value is None
+    assert not app.get("plotly_chart")
 
 
 def test_every_pitfall_is_shown() -> None:

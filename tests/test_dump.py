@@ -483,9 +483,10 @@ def test_whoever_watches_may_look_and_stop(tmp_path) -> None:
     assert seen == [(10, 10), (20, 20), (30, 30)]
     assert (summary.complete, summary.rows, summary.total_rows) == (False, 30, 100)
     assert summary.loss == pytest.approx(float(F.cross_entropy(torch.tensor(logits[:30]), torch.tensor(target[:30]))))
-    table = pq.read_table(tmp_path / "s.parquet")
+    assert summary.scores == tmp_path / "s.partial.parquet"
+    table = pq.read_table(summary.scores)
     assert sorted(table["rank"].to_pylist()) == list(range(1, 31))
-    assert [file.name for file in tmp_path.iterdir()] == ["s.parquet"]
+    assert [file.name for file in tmp_path.iterdir()] == ["s.partial.parquet"]
 
 
 @pytest.mark.parametrize(("rank_by", "stages"), [(None, ["rows"]), ("suspicion", ["labels", "rows"])])
@@ -503,8 +504,12 @@ def test_whoever_watches_the_temperature_may_stop_it_and_keeps_the_summary(
     summary = analyse(*draw(90), batch_rows=30, progress=watch, rank_by=rank_by)
 
     counted = [(stage, rows) for stage in stages for rows in (30, 60, 90)]
-    assert seen == [*counted, ("temperature", 30), ("temperature", 60)]
-    assert (summary.complete, summary.best) == (True, None)
+    assert seen[: len(counted)] == counted
+    assert {stage for stage, _rows in seen[len(counted) :]} == {"temperature"}
+    of_the_sample, of_the_whole = [rows for _stage, rows in seen[len(counted) : -2]], seen[-2:]
+    assert 1 <= max(of_the_sample) <= 20
+    assert of_the_whole == [("temperature", 30), ("temperature", 60)]
+    assert (summary.complete, summary.stopped, summary.best) == (True, "temperature", None)
 
 
 @pytest.mark.parametrize(

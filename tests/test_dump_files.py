@@ -6,12 +6,18 @@ tests/data/dumps/ holds what scripts/make_dump_files.py wrote once, with the ver
 import contextlib
 import io
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from xent_core import Problem
 from xent_core.cli.problem_commands import document_of
+from xent_core.codec import Document, InvalidFile, read_file, read_file_in_sandbox
+from xent_core.columns import ColumnChoices
 from xent_core.dump import InvalidDump, analyse, sources
 
 FILES = Path(__file__).parent / "data" / "dumps"
@@ -52,7 +58,8 @@ SINGLE = [name for name in CASES if name != "datasets_saved"]
 
 
 def test_every_file_is_tried_and_says_who_wrote_it() -> None:
-    others = {"numpy_no_header.csv", "datasets_splits", "sklearn_decision_function.npz", "sklearn_predict_proba.npz"}
+    others = {name for name in VERSIONS if name.startswith("timm")}
+    others |= {"numpy_no_header.csv", "datasets_splits", "sklearn_decision_function.npz", "sklearn_predict_proba.npz"}
     expected = {"expected.json", "expected_sklearn.json"}
 
     assert set(CASES) | others | expected == set(VERSIONS)
@@ -145,11 +152,60 @@ def test_of_several_datasets_one_is_asked_for() -> None:
     assert summary.reading.text == "text"
 
 
+@pytest.mark.parametrize("name", ["timm_lists.parquet", "timm_columns.csv"])
+def test_all_classes_that_timm_writes_are_read_beside_a_table_of_labels(name: str) -> None:
+    summary = analyse(FILES / name, FILES / "timm_labels.csv", target_column=None, fit_temperature=False)
+
+    assert summary.loss == pytest.approx(EXPECTED["loss"], rel=1e-6)
+
+
 @pytest.mark.parametrize(
-    "name", ["pandas_names.feather", "polars_names.ndjson", "pandas_names.csv.gz", "polars_names.tsv"]
+    ("name", "said"),
+    [
+        ("timm_top_3_columns.csv", "scores of the best few classes, and label_0, label_1, label_2 says of which"),
+        ("timm_top_3_lists.parquet", "scores of the best few classes, and index says of which"),
+        ("timm_top_3.parquet", "as the best 3 of more classes do"),
+        ("timm_lists.csv", "column logit of timm_lists.csv holds lists as text"),
+        ("timm_lists.json", "as pandas writes it with orient='index'"),
+    ],
 )
+def test_the_best_few_of_timm_and_what_no_reader_takes_are_refused_with_the_reason(name: str, said: str) -> None:
+    with pytest.raises(InvalidDump, match=re.escape(said)) as caught:
+        analyse(FILES / name, FILES / "timm_labels.csv", fit_temperature=False)
+
+    assert "--topk 0" in caught.value.fix or "to_" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", SINGLE)
 def test_show_reads_what_analyse_reads(name: str) -> None:
     problem = document_of(str(FILES / name)).problem
 
     loss = torch.nn.functional.cross_entropy(problem.logits.double(), problem.target)
     assert float(loss) == pytest.approx(EXPECTED["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("read", [read_file, read_file_in_sandbox])
+@pytest.mark.parametrize("name", [name for name in SINGLE if not name.endswith(".pt")])
+def test_a_file_that_is_imported_has_the_reading_of_analyse(name: str, read: Callable[..., Document]) -> None:
+    document = read(name, (FILES / name).read_bytes())
+
+    loss = torch.nn.functional.cross_entropy(document.problem.logits.double(), document.problem.target)
+    assert float(loss) == pytest.approx(EXPECTED["loss"], rel=1e-6)
+    assert document.reading in (CASES[name], "")
+    assert document.reading or "not used" not in CASES[name]
+
+
+def test_arrays_are_named_and_labels_may_lie_in_another_file(tmp_path: Path) -> None:
+    logits, target = np.array([[1.0, 2.0], [3.0, 0.0]]), np.array([1, 1])
+    np.savez(tmp_path / "two.npz", first=logits, second=-logits, y=target)
+    np.save(tmp_path / "logits.npy", logits)
+    np.save(tmp_path / "y.npy", target)
+
+    named = document_of(str(tmp_path / "two.npz"), ColumnChoices(classes="second"))
+    apart = document_of(str(tmp_path / "logits.npy"), ColumnChoices(target=str(tmp_path / "y.npy")))
+    with pytest.raises(InvalidFile, match="one array named logits") as caught:
+        document_of(str(tmp_path / "two.npz"))
+
+    assert named.problem == Problem(-logits, target)
+    assert apart.problem == Problem(logits, target)
+    assert caught.value.answers == ({"classes": "first"}, {"classes": "second"})

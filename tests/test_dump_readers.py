@@ -503,8 +503,8 @@ def test_the_program_that_is_printed_for_a_pickle_converts_it(
         (LOGITS, None, "no-target"),
         (LOGITS, TARGET[:-1], "batch-mismatch"),
         (LOGITS, TARGET + 1, "target-out-of-range"),
-        (LOGITS, TARGET.astype(float), "target-dtype"),
-        (LOGITS, np.eye(CLASSES)[TARGET] * 0.9 + 0.1 / CLASSES, "soft-target"),
+        (LOGITS, TARGET + 0.5, "target-dtype"),
+        (LOGITS, np.eye(CLASSES)[TARGET] * 0.9, "soft-target"),
         (LOGITS, np.ones((ROWS, CLASSES)), "multi-label"),
         (LOGITS, TARGET[:, None], "batch-mismatch"),
         (LOGITS.reshape(2, 20, 4), TARGET[:8].reshape(2, 4), "class-axis"),
@@ -524,6 +524,20 @@ def test_what_does_not_fit_together_is_refused(logits: object, target: object, c
         analyse(logits, target)
 
     assert caught.value.code == code
+
+
+def test_of_several_files_the_one_that_most_others_do_not_go_with_is_named(tmp_path: Path) -> None:
+    for name, logits in (("a", LOGITS[:, :3]), ("b", LOGITS), ("c", LOGITS)):
+        np.save(tmp_path / f"{name}.npy", logits)
+    words = r"a\.npy has shape \(…, 3\) and dtype float32, expected the same as b\.npy has: shape \(…, 4\)"
+    with pytest.raises(InvalidDump, match=words):
+        analyse([tmp_path / f"{name}.npy" for name in "abc"], np.tile(TARGET, 3))
+    for name, table in (("x", "p_0,p_1,y\n.5,.5,0\n"), ("y", "q_0,q_1,y\n.5,.5,0\n"), ("z", "q_0,q_1,y\n.5,.5,1\n")):
+        (tmp_path / f"{name}.csv").write_text(table)
+    with pytest.raises(
+        InvalidDump, match=r"x\.csv has 2 classes: p_0.*expected the same as y\.csv has: 2 classes: q_0"
+    ):
+        analyse([tmp_path / f"{name}.csv" for name in "xyz"])
 
 
 def test_labels_out_of_range_get_the_doctors_words() -> None:

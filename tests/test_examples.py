@@ -72,7 +72,7 @@ def test_a_picture_with_a_number_that_is_not_finite_says_so(odd: float) -> None:
 
     assert found[0].image is not None
     assert found[1].image is None
-    assert found[1].problem == "1 of the 4 numbers of its picture are NaN or infinite."
+    assert found[1].problem == "1 of the 4 numbers of its picture is NaN or infinite."
 
 
 def test_numbers_near_the_end_of_float64_are_drawn() -> None:

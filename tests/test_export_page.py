@@ -1,8 +1,11 @@
 """The export page through AppTest: programs, files, pictures, and what is taken from a file."""
 
 import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -43,6 +46,26 @@ def test_the_script_is_that_of_the_table(preset: str) -> None:
     assert len(at.get("download_button")) >= 6
 
 
+def test_files_are_made_in_a_thread_that_knows_of_no_visit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the decimals of the visit, and without a look at it: Streamlit would log that there is none."""
+    works: dict[str, Callable[[], str | bytes]] = {}
+    monkeypatch.setattr("streamlit.download_button", lambda label, work, **_options: works.update({label: work}))
+    missing = list[str]()  # the threads that looked for a visit
+    monkeypatch.setattr(
+        "streamlit.runtime.scriptrunner_utils.script_run_context._LOGGER.warning",
+        lambda _words, thread: missing.append(thread),
+    )
+    at = open_export(preset="worked-batch")
+    at.session_state["decimals"] = 2
+    run(at)
+    with ThreadPoolExecutor(1, thread_name_prefix="download") as thread:
+        made = {label: thread.submit(work).result() for label, work in works.items()}
+
+    assert ">1.41<" in made["The whole screen as HTML"]
+    assert len(made) >= 6
+    assert not [name for name in missing if name.startswith("download")]
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -74,6 +97,35 @@ def test_a_csv_file_opens() -> None:
     at = press(upload("a.csv", to_csv(PROBLEM, **NAMES)), "Open it")
 
     assert torch.equal(sheet(at).to_problem().logits, PROBLEM.logits)
+
+
+def parquet(**columns: object) -> bytes:
+    out = io.BytesIO()
+    pd.DataFrame(columns).to_parquet(out)
+    return out.getvalue()
+
+
+def test_a_file_of_another_program_opens_and_what_was_read_is_said() -> None:
+    logits = np.array([[0.5, 2.0], [1.0, -1.0]])
+    data = parquet(logits=logits.tolist(), label=[1, 0], loss=[0.1, 0.2])
+
+    at = upload("dump.parquet", data)
+    said = [caption.value.replace("\\", "") for caption in at.caption]
+    at = press(at, "Open it")
+
+    assert any("2 classes: logits; label: label; not used: loss" in text for text in said)
+    assert sheet(at).to_problem() == Problem(logits, [1, 0])
+
+
+@pytest.mark.parametrize("public", ["", "1"])
+def test_columns_that_can_be_read_in_two_ways_are_asked_about(monkeypatch: pytest.MonkeyPatch, public: str) -> None:
+    monkeypatch.setenv("XENT_PUBLIC", public)
+    at = upload("dump.parquet", parquet(a_0=[1.5, 2], a_1=[3.5, 4], b_0=[5.5, 6], b_1=[7.5, 8], label=[1, 0]))
+
+    assert "Which is meant?" in at.warning[0].value
+    at = press(press(at, "classes\\: b\\_\\*"), "Open it")
+
+    assert sheet(at).to_problem().logits.tolist() == [[5.5, 7.5], [6.0, 8.0]]
 
 
 def _npz_with_pickle() -> bytes:

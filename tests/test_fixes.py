@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from xent_core import diagnose
 from xent_core.doctor.fixes import _range
 
 LOGITS = torch.zeros(4, 3)
@@ -41,3 +42,9 @@ def test_other_labels_are_pointed_at_and_not_shifted(
 ) -> None:
     assert after(target)["target"].tolist() == target
     assert capsys.readouterr().out.strip() == str(torch.tensor(rows))
+
+
+def test_an_ignored_value_beyond_int64_beside_a_label_out_of_range_is_diagnosed() -> None:
+    found = diagnose(LOGITS, [0, -1, 1, 2], ignore_index=2**64)
+
+    assert {"ignore-index", "target-out-of-range"} <= {one.code for one in found}

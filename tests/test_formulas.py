@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from xent_core import Problem, evaluate
 from xent_core.cell import cell_arithmetic
 from xent_ui.figures.heatmap import Cell
@@ -26,3 +28,28 @@ def test_without_a_temperature_the_logits_stand_alone() -> None:
     text = formulas.probability_latex(cell_arithmetic(evaluation, 0, 2), Cell(0, 2))
 
     assert r"p_{0,2} &= \frac{e^{z_{0,2} - m}}{\sum_j e^{z_{0,j} - m}}" in text
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (Problem([[1, 2, 3]], [0]), "p and y both sum to 1. Only the label's entry is negative"),
+        # v = 0.9333, 0.0333, 0.0333: p of 0.0900, 0.2447, 0.6652 lies below it in the first alone
+        (Problem([[1, 2, 3]], [0], label_smoothing=0.1), "p and v both sum to 1. Negative is where p lies below v"),
+        (Problem([[1, 2, 3]], [0], label_smoothing=0.1), "1 of 3."),
+        (Problem([[1, 2, 3]], [[0.5, 0.5, 0.0]]), "p and v both sum to 1. Negative is where p lies below v"),
+        (Problem([[1, 2, 3]], [[0.5, 0.5, 0.0]]), "2 of 3."),
+        # S = 0.4: 0.4·p is 0.0360, 0.0979, 0.2661
+        (
+            Problem([[1, 2, 3]], [[0.2, 0.2, 0.0]]),
+            "not 1 here, and p counts S times. Negative is where S·p lies below v",
+        ),
+        (Problem([[1, 2, 3]], [[0.2, 0.2, 0.0]]), "2 of 3."),
+        (Problem([[1, 2, 3]], [0], weight=[2.0, 1, 1]), "S times. Only the label's entry is negative"),
+        (Problem([[-math.inf] * 3], [0]), "sums to nothing: its p are no numbers"),
+        (Problem([[1, 2, 3]], [-100]), "Every row is ignored"),
+        (Problem([[1, 2, 3]], [0], weight=[0.0, 1, 1]), "D = 0"),
+    ],
+)
+def test_the_sum_of_a_row_of_the_gradient_is_explained(problem: Problem, words: str) -> None:
+    assert words in formulas.row_sum_words(evaluate(problem))

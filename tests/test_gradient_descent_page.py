@@ -90,6 +90,40 @@ def on_curve(frame: dict[str, Any], axis: str) -> dict[str, Any]:
     return next(note for note in frame["layout"]["annotations"] if note.get("yref") == axis)
 
 
+def test_the_logits_are_shown_at_every_step() -> None:
+    """With momentum 0 and rate 1 each step is z − (p − y)/3."""
+    frames = spec(ask(open_page(), steps=2))["frames"]
+    logits, target = torch.tensor([[1.0, 2.0, 3.0]] * 3), torch.eye(3)[[2, 1, 0]]
+
+    for frame in frames:
+        np.testing.assert_allclose(array(frame["data"][2]["z"]), logits, atol=1e-6)
+        assert frame["data"][2]["text"][0][0] == number(float(logits[0, 0]))
+        logits = logits - (logits.softmax(1) - target) / 3
+
+
+def test_rows_are_called_otherwise_than_classes() -> None:
+    figure = spec(open_page())
+    rows, classes = (figure["layout"][axis]["ticktext"] for axis in ("yaxis", "xaxis"))
+
+    assert rows == ["row 0", "row 1", "row 2"]
+    assert classes == ["class 0", "class 1", "class 2"]
+
+
+def test_what_one_points_at_names_itself_without_markup() -> None:
+    hovers = [trace["hovertemplate"] for trace in spec(open_page())["data"] if "hovertemplate" in trace]
+
+    assert any(hover.startswith("gradient norm<br>") for hover in hovers)
+    assert not any("<b>" in hover or "&lt;" in hover for hover in hovers)
+
+
+def test_actual_and_predicted_stand_above_their_curve() -> None:
+    for frame in spec(open_page())["frames"][:-1]:
+        (note,) = [
+            note for note in frame["layout"]["annotations"] if "predicted" in note.get("text", "") and "x" in note
+        ]
+        assert (note["yref"], note["y"], note["yanchor"]) == ("y4 domain", 1, "top")
+
+
 @pytest.mark.parametrize("optimizer", ["SGD", "momentum", "Adam"])
 def test_every_frame_holds_what_torch_optim_gives(optimizer: str) -> None:
     app = ask(open_page(), optimizer=optimizer, learning_rate=0.7, steps=20)
@@ -212,12 +246,78 @@ def test_a_large_batch_stays_below_two_megabytes_and_says_what_it_leaves_out() -
 
 
 @pytest.mark.parametrize(("steps", "rows", "classes"), [(1, 1, 1), (500, 64, 64), (10_000, 3, 3), (100, 20, 20)])
-def test_frames_run_evenly_from_the_start_to_the_end(steps: int, rows: int, classes: int) -> None:
-    points = frame_points(steps, rows, classes)
+@pytest.mark.parametrize("loss", [1.0, math.nan, math.inf])
+def test_frames_of_a_loss_that_rests_run_evenly_from_the_start_to_the_end(
+    steps: int, rows: int, classes: int, loss: float
+) -> None:
+    points = frame_points([loss] * (steps + 1), rows, classes)
 
     assert (points[0], points[-1]) == (0, steps)
     assert len(points) == len(set(points)) <= 51
     assert max(np.diff(points)) - min(np.diff(points)) <= 1
+
+
+def test_frames_are_close_where_the_loss_moves() -> None:
+    """Ten steps each take a tenth of the way, and have a frame each; the other 40 frames share the 90 that rest."""
+    loss = [10.0 - min(k, 10) for k in range(101)]
+
+    assert frame_points(loss, 3, 3) == [*range(11), *(10 + math.ceil(90 / 40 * k) for k in range(1, 41))]
+
+
+def test_frames_lie_equally_far_from_each_other_along_the_loss() -> None:
+    """Of 50 gaps, 37.5 share the way from 1 to 0 and 12.5 the 100 000 steps: so the first ends where
+    1 − loss = exp(−k/1000) is 1/50, but for the small part that is even."""
+    loss = [math.exp(-k / 1000) for k in range(100_001)]
+
+    points = frame_points(loss, 3, 3)
+
+    share = [0.75 * (1 - loss[k]) + 0.25 * k / 100_000 for k in points]
+    assert len(points) == 51
+    assert max(np.diff(share)) - min(np.diff(share)) < 0.002  # at most what two steps go
+    assert points[1] < 40
+    assert points[-1] - points[-2] > 5000
+
+
+@pytest.mark.parametrize(
+    "loss", [[1e308, -1e308] * 50 + [0.0], [1.0, math.nan, 3.0, math.inf] * 25, [0.0, 5e-324] * 60]
+)
+def test_every_loss_has_its_frames(loss: list[float]) -> None:
+    points = frame_points(loss, 3, 3)
+
+    assert len(points) == 51
+    assert points == sorted(set(points))
+    assert (points[0], points[-1]) == (0, len(loss) - 1)
+
+
+def test_the_frames_of_a_long_path_show_what_it_is_at_their_steps() -> None:
+    app = ask(open_page(), learning_rate=1.0, steps=2000)
+    frames = {int(frame["name"]): frame for frame in spec(app)["frames"]}
+    steps = list(frames)
+
+    assert steps[:6] == [0, 1, 2, 3, 4, 5]  # where all of it moves
+    assert len(steps) == 51
+    slider = spec(app)["layout"]["sliders"][0]["steps"]
+    assert [step["label"] for step in slider] == [str(step) for step in steps]
+    for step in (steps[3], steps[20], steps[-1]):
+        probs, grad, loss = by_hand("SGD", 1.0, step)
+        moved = frames[step]["data"]
+        assert_agree(torch.tensor(array(moved[0]["z"]).copy()), probs)
+        assert_agree(torch.tensor(array(moved[1]["z"]).copy()), grad)
+        assert float(on_curve(frames[step], "y3")["y"]) == pytest.approx(loss, abs=1e-5)
+        assert on_curve(frames[step], "y3")["x"] == step
+
+
+def test_rows_at_one_place_of_the_simplex_have_one_text_that_is_clear_of_the_corners_names() -> None:
+    """At first all rows are at one place; in the end row 2, whose label is class 0, is at the upper corner."""
+    figure = spec(ask(open_page(), learning_rate=1.0, steps=60))
+    first, *_between, last = (frame["data"][-1] for frame in figure["frames"])
+
+    assert first["text"] == ["row 0, row 1, row 2", "", ""]
+    assert last["text"] == ["row 0", "row 1", "row 2"]
+    assert last["textposition"] == ["top center", "top center", "bottom center"]
+    assert [figure["layout"]["ternary"][f"{letter}axis"]["title"]["text"] for letter in "abc"] == [
+        f"p<sub>{k}</sub>" for k in range(3)
+    ]
 
 
 def test_a_long_path_in_the_simplex_is_as_curved_as_a_short_one() -> None:

@@ -91,4 +91,14 @@ def test_a_table_holds_its_texts_and_no_markup_of_others() -> None:
     ]
     assert {element.tag for element in table.iter()} == {"div", "table", "thead", "tbody", "tr", "th", "td", "span"}
     assert [cell.get("scope") for cell in table.iter("th")] == ["col", "col", "row", "row"]
-    assert table.find("table").get("aria-label") == '"<u>"'
+    assert table.find(".//table").get("aria-label") == '"<u>"'
+
+
+def test_of_several_texts_one_is_seen_and_all_have_room_and_no_markup() -> None:
+    page = ElementTree.fromstring(html.one_of(["short", "<b>a longer one</b>"], 0))
+
+    assert [(one.text, "visibility:visible" in str(one.get("style"))) for one in page] == [
+        ("short", True),
+        ("<b>a longer one</b>", False),
+    ]
+    assert all("grid-area:1/1" in str(one.get("style")) for one in page)  # all in one place, which the longest fills

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -18,7 +19,14 @@ from xent_ui.text import number
 PAGE = "pages/understand/implementations.py"
 
 
-open_page = partial(app_test.open_page, PAGE)
+open_page_as_first_seen = partial(app_test.open_page, PAGE)
+
+
+def open_page(*arguments: Any, **keywords: Any) -> AppTest:
+    """With the logits as they are on the table."""
+    app = open_page_as_first_seen(*arguments, **keywords)
+    app.select_slider(key="logit_scale").set_value(1)
+    return app_test.run(app)
 
 
 def metrics(app: AppTest) -> list[str]:
@@ -48,14 +56,36 @@ def test_the_overview_shows_what_compare_finds(preset: str) -> None:
     assert sum("✓" in mark for mark in app_test.columns(app, 0)["agrees"]) == agreeing
 
 
-def test_the_factor_breaks_softmax_before_the_logarithm() -> None:
-    app = open_page()
+def test_the_page_opens_where_the_routes_part_and_says_first_which_to_use() -> None:
+    """Logits 100, 200, 300: the mean loss is 200 + 100 + 0 over three rows, 100."""
+    app = open_page_as_first_seen()
 
-    app.select_slider(key="logit_scale").set_value(100).run()
-
-    assert not app.exception
-    assert metrics(app) == ["100.0000", f"{len(IMPLEMENTATIONS) - 3} of {len(IMPLEMENTATIONS)}"]
+    assert markdown(app).startswith("**Use `F.cross_entropy(logits, target)`**")
+    assert "With the table's logits × 100, 3 of the 10 routes part from it" in app.markdown[0].value
+    assert metrics(app) == ["1.4076", "100.0000", f"{len(IMPLEMENTATIONS) - 3} of {len(IMPLEMENTATIONS)}"]
     assert "e^z overflows float32" in markdown(app)
+
+
+def test_the_row_by_hand_is_that_of_the_table_whatever_the_factor() -> None:
+    assert "2.7183 + 7.3891 + 20.0855 = 30.1929" in open_page_as_first_seen().latex[-1].value
+
+
+def test_a_sign_means_the_same_in_both_tables_and_every_sign_is_explained() -> None:
+    """In a batch with an ignored row, routes that cannot run stand beside those that give another number."""
+    for preset, scale in (("worked-batch", 100), ("ignored-row", 1), ("masked", 100)):
+        app = open_page_as_first_seen(preset)
+        app.select_slider(key="logit_scale").set_value(scale)
+        app = app_test.run(app)
+        entries = compare(replace(PRESETS[preset].problem, logits=PRESETS[preset].problem.logits * scale))
+        marks = app_test.columns(app, 0)["agrees"]
+        map_marks = app_test.columns(app, 1)
+        legend = app.caption[1].value
+
+        assert marks == ["–" if one.loss is None else "✓" if one.agrees else "✗" for one in entries]
+        assert [mark == "–" for mark in map_marks[f"×{scale}"]] == [one.loss is None for one in entries]
+        used = {mark for name, column in map_marks.items() if name for mark in column} | set(marks)
+        assert all(mark in legend for mark in used), (used, legend)
+        assert all(mark in app.caption[0].value for mark in marks)
 
 
 def test_the_code_shown_is_that_of_the_chosen_route() -> None:

@@ -14,7 +14,8 @@ LN2, LN3 = math.log(2), math.log(3)
 
 def counts(far: list[list[int]], predicted: list[int], labelled: list[int]) -> LabelCounts:
     zeros = torch.zeros(len(predicted))
-    return LabelCounts(zeros.long(), zeros.double(), *(torch.tensor(part) for part in (predicted, labelled, far)))
+    parts = (torch.tensor(part) for part in (predicted, labelled, far))
+    return LabelCounts(zeros.long(), zeros.double(), *parts, zeros.double())
 
 
 def test_the_suspicion_is_the_norm_of_the_others_over_the_label() -> None:
@@ -91,7 +92,7 @@ def test_the_usual_confidence_is_drawn_to_that_of_all() -> None:
     zeros = torch.zeros(2, 2, dtype=torch.int64)
     agreed, confidence = torch.tensor([15, 0]), torch.tensor([13.5, 0.0], dtype=torch.float64)
 
-    usual = LabelCounts(agreed, confidence, agreed, agreed, zeros).model().usual
+    usual = LabelCounts(agreed, confidence, agreed, agreed, zeros, confidence).model().usual
 
     assert usual.exp().tolist() == pytest.approx([0.9, 0.9])
 

@@ -35,7 +35,7 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_list_of_sentences_is_up_to_date() -> None:
-    keywords = {"_": None, "N_": None}
+    keywords = {"_": None, "N_": None, "ngettext": (1, 2)}
     found = {message for _line, message, *_rest in extract_from_file("python", ROOT / "app.py", keywords=keywords)}
     for folder in ("pages", "xent_core", "xent_host", "xent_ui"):
         found |= {message for _file, _line, message, *_rest in extract_from_dir(ROOT / folder, keywords=keywords)}
@@ -78,7 +78,7 @@ def test_a_page_speaks_the_language_of_a_catalogue(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(text, "use_language", lambda _locale: language.use_language("de"))
     at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
 
-    assert at.subheader[0].value == "Softmax-Kreuzentropie eines Stapels"
+    assert at.title[0].value == "Softmax-Kreuzentropie eines Stapels"
 
 
 def is_translated(word: str) -> bool:
@@ -95,6 +95,9 @@ class Marked(gettext.NullTranslations):
 
     def gettext(self, message: str) -> str:
         return f"⟦{message}⟧"
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        return f"⟦{one if count == 1 else many}⟧"
 
 
 @pytest.fixture
@@ -113,7 +116,7 @@ def test_every_word_of_a_page_passes_through_the_catalogue(page: str) -> None:
     kinds = ("button", "selectbox", "number_input", "slider", "select_slider", "metric", "text_area", "text_input")
     kinds += ("expander", "checkbox", "toggle", "radio")
     words = [element.label for kind in kinds for element in getattr(at, kind)]
-    prose = (*at.subheader, *at.markdown, *at.caption, *at.info, *at.warning, *at.error, *at.success)
+    prose = (*at.title, *at.markdown, *at.caption, *at.info, *at.warning, *at.error, *at.success)
     words += [element.value for element in prose]
 
     assert not at.exception

@@ -1,11 +1,13 @@
 """The one example page through AppTest: what it shows of a row, and what of it goes into the batch."""
 
+import base64
 import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,7 @@ from harness.app_test import columns, hidden_data, open_app, run, tables
 from xent_core.presets import PRESETS
 from xent_ui.one_example import live
 from xent_ui.one_example.figures import Line, sweep_lines
-from xent_ui.one_example.state import DRAFT, FRESH_CLASSES, LIVE_ROW
+from xent_ui.one_example.state import DRAFT, EXPERIMENT, FRESH_CLASSES, LIVE_ROW
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.text import number
 from xent_ui.widgets import row_chooser
@@ -64,7 +66,7 @@ def test_a_row_of_the_worked_batch_has_its_own_loss(row: int) -> None:
     app = open_page(row=row)
 
     assert frame(app)["loss"] == ["0.4076", "1.4076", "2.4076"][row]
-    assert "with D = 3" in " ".join(caption.value for caption in app.caption)
+    assert "divided by 3" in " ".join(caption.value for caption in app.caption)
 
 
 def test_the_numbers_stand_in_a_plain_table_too() -> None:
@@ -90,6 +92,36 @@ def test_what_the_hand_does_changes_the_row_and_not_the_batch() -> None:
     assert frame(app)["loss"] == number(F.cross_entropy(torch.tensor([[2.5, 2, 3]]), torch.tensor([2])).item())
     assert table(app)["z"][0] == "2.5000"
     assert sheet(app) == before
+
+
+def experiment(app: AppTest, name: str) -> list[np.ndarray]:
+    """The lines of one picture of the section What labels do."""
+    chart = next(chart for chart in app.get("plotly_chart") if f"experiment_{name}" in chart.proto.id)
+    lines = [trace["y"] for trace in json.loads(chart.proto.spec)["data"]]
+    return [np.frombuffer(base64.b64decode(line["bdata"]), dtype=line["dtype"]) for line in lines]
+
+
+@pytest.mark.parametrize("name", ["smoothing", "mix", "flip", "weight", "temperature"])
+@pytest.mark.parametrize("shares", [None, ["0.25", "0.5", "0.25"]])
+def test_what_labels_do_is_about_the_row_as_it_was_left(name: str, shares: list[str] | None) -> None:
+    """Each experiment, where it has the row's own value, shows the loss that stands above it."""
+    app = open_page()
+    app.session_state[EXPERIMENT.name] = name
+    label = {} if shares is None else {"soft": True, "probabilities": shares}
+    app = send(app, logits=["4", "2", "1"], **label)
+    target = torch.tensor([2]) if shares is None else torch.tensor([[0.25, 0.5, 0.25]])
+    expected = F.cross_entropy(torch.tensor([[4.0, 2, 1]]), target).item()
+
+    assert frame(app)["loss"] == number(expected)
+    if name == "flip":
+        was = next(metric.value for metric in app.metric if metric.label == "loss")
+        moved = next(metric.value for metric in app.metric if metric.label == "change of the loss")
+        assert float(was) - float(moved.replace("−", "-")) == pytest.approx(expected, abs=2e-4)
+    elif name == "mix" and shares is not None:
+        assert len(experiment(app, "gradient")) == 3  # mixed of two classes, a soft label is another one
+    else:
+        place = {"smoothing": 0, "mix": -1, "weight": 4, "temperature": 16}[name]  # no ε, λ = 1, w = 1, T = 1
+        assert experiment(app, "loss")[0][place] == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_row_goes_into_the_batch_on_request_and_undo_takes_it_back() -> None:

@@ -44,6 +44,7 @@ def test_every_file_of_the_core_is_in_it(wheel: zipfile.ZipFile) -> None:
 
     assert {name for name in known if "__pycache__" not in name} <= set(wheel.namelist())
     assert "xent_core/data/digits.json" in wheel.namelist()
+    assert "xent_core/py.typed" in wheel.namelist()  # so that others' mypy reads our types
 
 
 def test_it_needs_torch_and_numpy_alone(wheel: zipfile.ZipFile) -> None:

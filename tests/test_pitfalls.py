@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from xent_core import diagnose
 from xent_core.doctor.findings import TITLES
 from xent_core.doctor.pitfall_examples import EXAMPLES
-from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
+from xent_core.doctor.pitfall_variants import VARIANTS
+from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall, pitfall_of
 from xent_core.doctor.torch_messages import recognise
 
 # what says something other than a finite loss that was meant
@@ -23,7 +24,11 @@ NOT_FINITE = [
 ]
 # lists, which the doctor reads as tensors: only PyTorch refuses them
 TYPES = ["logits-type", "target-type", "weight-type"]
+MORE = [Pitfall(code, example) for code, examples in VARIANTS.items() for example in examples]
 EACH = pytest.mark.parametrize("pitfall", PITFALLS.values(), ids=PITFALLS)
+EACH_OF_ALL = pytest.mark.parametrize(
+    "pitfall", [*PITFALLS.values(), *MORE], ids=[*PITFALLS, *(one.example.__name__ for one in MORE)]
+)
 
 
 def ran(call: PitfallCall) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -53,7 +58,7 @@ def test_the_wrong_call_is_diagnosed_under_its_code(pitfall):
     assert pitfall.code in (recognise(pitfall.wrong.message) if pitfall.code in TYPES else found)
 
 
-@EACH
+@EACH_OF_ALL
 def test_the_right_call_is_free_of_it(pitfall):
     if pitfall.right.arguments is not None:
         logits, target, options = pitfall.right.arguments
@@ -136,7 +141,7 @@ def test_the_right_code_for_probabilities_is_right_for_other_rows_too(code):
     assert mean(*map(float, pairs)) == pytest.approx(MEANT.get(code, PLAIN), rel=1e-5)
 
 
-@EACH
+@EACH_OF_ALL
 def test_the_code_that_is_shown_gives_the_numbers_that_are_shown(pitfall):
     for call in (pitfall.wrong, pitfall.right):
         if call.message:
@@ -177,3 +182,30 @@ def test_what_a_pitfall_shows_is_made_anew_in_inference_mode_too():
         call = pitfall.wrong
 
     assert call.grad_logits is not None
+
+
+@pytest.mark.parametrize("pitfall", MORE, ids=lambda one: one.example.__name__)
+def test_each_further_example_is_chosen_by_its_own_message_and_means_its_loss(pitfall):
+    """The first two of the rows, the first alone, or all three; with smoothing and weights: by hand, as in MEANT."""
+    message = pitfall.wrong.message
+    losses = {
+        1: nll(A, 0),
+        2: mean(nll(A, 0), nll(B, 1)),
+        3: mean(nll(A, 0), nll(C, 2)) if pitfall.code == "ignore-index" else PLAIN,
+    }
+    num_rows = pitfall.example.logits().numel() // 3
+    smoothed = math.fsum(
+        0.9 * weight * nll(row, label) + 0.1 * nll(row, [1 / 3, 2 / 3, 5 / 3])
+        for weight, row, label in ((1, A, 0), (2, B, 1), (5, C, 2))
+    )
+    expected = losses[num_rows] if pitfall.example.weight is None else smoothed / 8
+    if pitfall.code == "label-smoothing":
+        expected = MEANT["label-smoothing"]
+
+    assert pitfall_of(pitfall.code, message).example is pitfall.example
+    assert float(pitfall.right.loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_a_message_the_usual_example_is_shown():
+    assert all(pitfall_of(code) is PITFALLS[code] for code in VARIANTS)
+    assert pitfall_of("target-out-of-range", "device-side assert triggered") is PITFALLS["target-out-of-range"]

@@ -17,7 +17,7 @@ MAX_FLOORS = 7
 MAX_LINES = 500
 FLOORS = (
     ("text", "streamlit_internals"),
-    ("page_internals",),
+    ("page_internals", "glossary"),
     ("server",),
     ("state", "figures"),
     ("table",),
@@ -37,6 +37,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "app.py",
             "xent_ui/shell/navigation.py",
+            "xent_ui/shell/page_change.py",
             "xent_ui/state/session.py",
         ),
     ),
@@ -45,11 +46,20 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "xent_core/cli/column_options.py",
             "xent_core/column_names.py",
+            "xent_core/column_questions.py",
             "xent_core/column_rule.py",
             "xent_core/csv_layout.py",
             "xent_core/dump/formats/spool.py",
             "xent_core/dump/formats/text_stream.py",
         ),
+    ),
+    "tests/test_arrays.py": (
+        "its advice is followed there",
+        ("xent_core/advice.py",),
+    ),
+    "tests/test_outputs.py": (
+        "what is read is told from what is written",
+        ("xent_core/dump/input_files.py",),
     ),
     "tests/test_examples.py": (
         "its lines are the texts of examples",
@@ -58,6 +68,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "tests/test_dump_files.py": (
         "files of other libraries are read by it",
         (
+            "xent_core/codec/dump_files.py",
             "xent_core/dump/folders.py",
             "xent_core/dump/formats/json_lines_file.py",
         ),
@@ -139,12 +150,19 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "one contract: decisions travel, are merged, and change what PyTorch says they change",
         tuple(
             f"xent_core/dump/decisions/{name}.py"
-            for name in ("decision", "decision_effect", "decision_files", "decision_snippet", "lookup")
+            for name in (
+                "decision",
+                "decision_effect",
+                "decision_files",
+                "decision_merge",
+                "decision_snippet",
+                "lookup",
+            )
         ),
     ),
     "tests/test_decide.py": (
         "what a message of the browser does to the desk is seen on the page",
-        ("xent_ui/your_logits/desk.py",),
+        ("xent_ui/your_logits/desk.py", "xent_ui/your_logits/merging.py"),
     ),
     "tests/browser/test_decide.py": (
         "code that runs in a browser",
@@ -269,9 +287,17 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "one contract for every error that says what came, what was expected and what to do",
         ("xent_core/codec/refusals.py",),
     ),
+    "tests/test_pitfall_search.py": (
+        "every mistake is looked for by what is seen of it",
+        ("xent_core/doctor/symptom_index.py",),
+    ),
+    "tests/test_doctor_page.py": (
+        "the boxes, their answers and the examples are tried on the page that draws them",
+        ("xent_ui/doctor/lookup.py", "xent_ui/doctor/pitfalls.py", "xent_ui/doctor/text_box.py"),
+    ),
     "tests/test_pitfalls.py": (
         "the list of cases that the tests run",
-        ("xent_core/doctor/pitfall_examples.py",),
+        ("xent_core/doctor/pitfall_examples.py", "xent_core/doctor/pitfall_variants.py"),
     ),
     "tests/test_symptoms.py": (
         "one table of cases for what raises a symptom and what comes near it",

@@ -86,9 +86,31 @@ def test_an_ignored_class_is_not_ignored_as_a_soft_label() -> None:
     draft = draft_of(ignore_index=0)
     soft = after(draft, soft=True, probabilities=["1", "0", "0"])
 
-    assert live.frame(draft)["ignored"]
+    assert "ignored" in live.frame(draft)["note"]
     assert live.frame(soft)["loss"] == "2.4076"
     assert after(soft, soft=False).sheet.ignore_index == 0
+
+
+def test_a_typed_share_stays_and_so_do_the_others() -> None:
+    """−0.5·log p₀ − 0.5·log p₁ of the logits 1, 2, 3: half of 2.4076 + 1.4076."""
+    draft = after(draft_of(), soft=True, probabilities=["0.5", "0", "0"])
+    half = live.frame(draft)
+    draft = after(draft, probabilities=["0.5", "0.5", "0"])
+
+    assert half["loss"] == "1.2038"
+    assert "sum to 0.5, not to 1" in half["note"]
+    assert draft.sheet.probabilities == (("0.5", "0.5", "0"),)
+    assert live.frame(draft)["loss"] == "1.9076"
+    assert live.frame(draft)["note"] == ""
+
+
+def test_a_share_that_is_no_number_is_refused_by_name_and_the_former_stays() -> None:
+    draft = after(draft_of(), soft=True, probabilities=["0.5", "half", "0"])
+
+    assert draft.sheet.probabilities == (("0.5", "0", "0"),)
+    assert [label for label, _said in draft.refused_shares] == [1]
+    assert "class 1" in live.frame(draft)["refused_shares"]["1"]
+    assert not after(draft).refused_shares
 
 
 def test_taking_a_message_twice_is_taking_it_once() -> None:
@@ -118,7 +140,7 @@ HOSTILE: list[dict[str, Any]] = [
     {"logits": ["1", "2", 3]},
     {"logits": [["1"], "2", "3"]},
     {"logits": ["1"] * 1_000_000},
-    {"probabilities": ["1", "x", "0"]},
+    {"probabilities": ["1", 0.5, "0"]},
     {"probabilities": {"0": "1"}},
     {"soft": 1},
     {"label": 3},

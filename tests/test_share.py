@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from harness.app_test import heatmap, loss, open_app, press, run, warnings
+from harness.app_test import choose, heatmap, loss, open_app, press, run, type_cell, warnings
 from tests import program
 from xent_core import evaluate
 from xent_core.presets import PRESETS
@@ -249,3 +249,94 @@ def test_what_a_tab_kept_is_checked(kept: str) -> None:
     fresh.run()
 
     assert not fresh.exception
+
+
+# Every page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_has_one_title(page: str) -> None:
+    at = open_app(page=page)
+
+    assert len(at.title) == 1
+    assert not at.header
+    assert not any(one.value.startswith("# ") for one in at.markdown)
+
+
+# What took the place of what
+
+
+def shown(at: AppTest) -> str:
+    return "\n".join(one.value for one in at.markdown).replace("\\", "")
+
+
+def test_a_preset_that_replaces_a_changed_table_says_so_and_gives_it_back() -> None:
+    at = type_cell(open_app(), 0, "class 0", "7")
+    changed = at.session_state["visit"].sheet
+    at = choose(at, "Preset", "uniform")
+
+    said = "“Uniform logits: the loss is ln C” is on the table now, in place of “Three rows, three labels, changed”."
+    assert said in shown(at)
+    at = press(at, "Bring it back")
+    visit = at.session_state["visit"]
+    assert visit.sheet == changed
+    assert (visit.preset, visit.start) == ("worked-batch", sheet_of_preset(PRESETS["worked-batch"]))
+    assert said not in shown(at)
+
+
+def test_a_preset_in_place_of_another_that_nobody_changed_needs_no_word() -> None:
+    assert "on the table now" not in shown(choose(open_app(), "Preset", "uniform"))
+
+
+def test_the_demonstration_of_micro_batches_names_what_it_replaced_and_the_batch_page_tells_the_truth() -> None:
+    at = run(type_cell(open_app(), 0, "class 0", "7").switch_page("pages/explore/compare_settings.py"))
+    changed = at.session_state["visit"].sheet
+    at.button(key="example_micro-batches").click()
+    at = run(at)
+
+    assert "“Micro-batches with ignored tokens” is on the table now" in shown(at)
+    at = run(at.switch_page("pages/explore/batch.py"))
+    assert at.selectbox(key="preset_choice").value is None
+    at = press(at, "Bring it back")
+    assert at.session_state["visit"].sheet == changed
+
+
+@pytest.mark.parametrize("name", ["smoothing", "encodings", "reductions", "dtypes"])
+def test_every_demonstration_of_options_offers_the_table_back(name: str) -> None:
+    at = run(open_app(preset="soft-labels").switch_page("pages/explore/compare_settings.py"))
+    before = at.session_state["visit"].sheet
+    at.button(key=f"example_{name}").click()
+    at = run(at)
+
+    assert at.session_state["visit"].sheet != before
+    at = press(at, "Bring it back")
+    assert at.session_state["visit"].sheet == before
+
+
+def test_the_next_change_takes_the_offer_away() -> None:
+    at = choose(type_cell(open_app(), 0, "class 0", "7"), "Preset", "uniform")
+    at = type_cell(at, 0, "class 0", "5")
+
+    assert "on the table now" not in shown(run(at))
+
+
+def test_after_undo_reset_goes_back_to_the_visitors_start() -> None:
+    """Not to the preset that was undone."""
+    at = type_cell(open_app(preset="masked"), 0, "class 0", "7")
+    at = choose(at, "Preset", "uniform")
+    at = press(press(at, "Undo"), "Reset")
+    visit = at.session_state["visit"]
+
+    assert visit.sheet == sheet_of_preset(PRESETS["masked"])
+    assert (visit.preset, visit.opened.preset) == ("masked", "masked")
+
+
+def test_a_changed_preset_is_not_named_as_if_it_were_on_the_table() -> None:
+    at = run(type_cell(open_app(), 0, "class 0", "7"))
+    box = at.selectbox(key="preset_choice")
+
+    assert box.value is None
+    assert box.proto.placeholder == "Three rows, three labels, changed"
+    at = choose(at, "Preset", "worked-batch")  # and so can be chosen again
+    assert at.session_state["visit"].sheet == sheet_of_preset(PRESETS["worked-batch"])
+    assert at.selectbox(key="preset_choice").value == "worked-batch"

@@ -12,7 +12,9 @@ from xent_core.presets import PRESETS
 from xent_core.spreadsheets import harmless
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=", "-"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=", "-", "＝1+1", "＋1", "－1", "＠SUM(A1)"]
+)
 def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(text: str) -> None:
     assert harmless(text) == "'" + text
 
@@ -22,12 +24,24 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
     assert harmless(text) == text
 
 
-@pytest.mark.parametrize("text", ["=1+1", "@x", "\r"])
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [("a;=1+1", "a;'=1+1"), ("a;-1;+2", "a;'-1;'+2"), ("=a;＝b", "'=a;'＝b"), ("a; b", "a; b"), ("a;'=b", "a;'=b")],
+)
+def test_a_formula_after_a_semicolon_gets_one_too(text: str, safe: str) -> None:
+    """Where commas are decimal, Excel parts the cells of a line at semicolons."""
+    assert harmless(text) == safe
+
+
+@pytest.mark.parametrize("text", ["=1+1", "@x", "\r", "a;=1", "＝x;＝y"])
 def test_what_has_an_apostrophe_gets_no_second_one(text: str) -> None:
     assert harmless(harmless(text)) == harmless(text)
 
 
-@pytest.mark.parametrize("name", ["=1+1", "'=1+1", "''=1+1", "'", "-", "label", "'label", "target:cat", "cat"])
+@pytest.mark.parametrize(
+    "name",
+    ["=1+1", "'=1+1", "''=1+1", "'", "-", "a;=1", "a;'=1", "=a;''＝1", "＝1", "label", "'label", "target:cat", "cat"],
+)
 def test_a_row_name_in_a_table_is_harmless_and_reads_back(name: str) -> None:
     names = ("first", name, "last")
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -42,6 +43,13 @@ def place(page: AppTest) -> str:
     return str(page.get("progress")[0].proto.text)
 
 
+def shown_words(page: AppTest) -> str:
+    """What is said of the step at hand: of the words that share a place, those that are seen."""
+    found = [element.proto.body for element in page.get("html") if "grid-area" in element.proto.body]
+    [text] = [one.text for one in ElementTree.fromstring(found[0]) if "visibility:visible" in str(one.get("style"))]
+    return str(text)
+
+
 def test_the_page_begins_with_the_logits() -> None:
     page = opened()
 
@@ -59,13 +67,13 @@ def test_every_preset_can_be_opened_at_its_gradient(preset: str) -> None:
 
 
 def test_the_chain_shows_the_numbers_of_the_trace() -> None:
-    _header, *table = lines(opened(row=2, stage=LAST), 0)
+    table = lines(opened(row=2, stage=LAST), 0)
+    chain_of_row = trace(PRESETS["worked-batch"].problem, 2)
+    values, gradients = table[1:12], table[13:]
 
-    for line, step in zip(table, trace(PRESETS["worked-batch"].problem, 2), strict=True):
-        # a mark and three numbers, once for the values and once for the gradients
-        for first, tensor in ((1, step.value), (5, step.gradient)):
-            cells = line[first : first + 3]
-            expected = [number(x) for x in tensor.reshape(-1).tolist()]
+    for value, gradient, step in zip(values, gradients, chain_of_row, strict=True):
+        for (_name, *cells), tensor, sign in ((value, step.value, False), (gradient, step.gradient, True)):
+            expected = [number(x, sign=sign) for x in tensor.reshape(-1).tolist()]
             assert (cells[1:2] if step.is_scalar else cells) == expected, step.name
 
 
@@ -95,7 +103,7 @@ def test_what_is_made_and_what_is_used_are_marked() -> None:
 
 
 def test_the_article_s_exponentials_are_shown_beside_the_shifted_ones() -> None:
-    words = " ".join(caption.value for caption in opened(stage=4).caption)
+    words = shown_words(opened(stage=4))
 
     assert "2.7183, 7.3891, 20.0855" in words
     assert "30.1929" in words
@@ -234,7 +242,9 @@ def test_names_reach_the_page_as_plain_text() -> None:
 
     assert not page.exception
     names = [hostile[0], hostile[1], f"{hostile[2]} = y"]
-    assert lines(page, 0)[0] == ["value ↓", *names, "gradient ↑", *names]
+    table = lines(page, 0)
+    assert table[0] == ["value ↓", *names]
+    assert table[12] == ["gradient ↑", *names]
 
 
 def test_many_classes_are_cut_to_the_label_and_the_most_probable() -> None:
@@ -318,8 +328,44 @@ def test_both_routes_to_the_gradient_stand_below_each_other() -> None:
     _header, *shown = lines(opened(row=0, stage=LAST), -1)
 
     p = [math.exp(z) / (math.exp(1) + math.exp(2) + math.exp(3)) for z in (1, 2, 3)]
-    gradient = [number((share - label) / 3) for share, label in zip(p, (0, 0, 1), strict=True)]
+    gradient = [number((share - label) / 3, sign=True) for share, label in zip(p, (0, 0, 1), strict=True)]
     assert [numbers for _name, *numbers in shown] == [
         [number(-0.0), number(-0.0), number(-1 / (3 * p[2]))],
         *[gradient] * 4,
     ]
+
+
+@pytest.mark.parametrize("stage", range(11, LAST + 1))
+def test_a_step_back_is_titled_by_the_quantity_that_it_is_the_gradient_of(stage: int) -> None:
+    titles = [element.value for element in opened(stage=stage).markdown if "backward" in element.value]
+    letter = ("c", "ℓ", "t", "log p", "p", "Σ", "e", "s", "m", "a", "z")[stage - 11]
+
+    assert len(titles) == 1
+    assert f"∂L/∂{letter}: gradient by " in titles[0]
+    assert " divide" not in titles[0]
+
+
+def test_the_letters_of_the_chain_are_said_in_words_before_its_numbers() -> None:
+    (words,) = [caption.value for caption in opened().caption if caption.value.startswith("From top to bottom")]
+
+    for letter, meaning in {
+        "z": "logits",
+        "a": "scaled logits",
+        "m": "the largest",
+        "s": "shifted logits",
+        "e": "exponentials",
+        "Σ": "their sum",
+        "p": "probabilities",
+        "t": "target times log p",
+        "ℓ": "row loss",
+        "c": "share of the loss",
+    }.items():
+        assert f"**{letter}** {meaning}" in words
+    assert "is the target" in words
+    assert "D = 3 is what the reduction divides by, T = 1 the temperature" in words
+
+
+def test_the_row_of_the_gradient_says_why_it_sums_to_0() -> None:
+    said = " ".join(caption.value for caption in opened().caption)
+
+    assert "Each row sums to 0, since p and y both sum to 1." in said

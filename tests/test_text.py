@@ -3,14 +3,19 @@
 import gettext
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from xent_ui.text import (
     WORD_JOINER,
     _,
+    difference,
+    in_this_language,
     latex,
     markdown_escaped,
     number,
@@ -48,6 +53,19 @@ def test_what_is_not_zero_never_reads_as_zero(value: float, decimals: int) -> No
     text = number(value, decimals)
 
     assert (float(text.replace("−", "-")) == 0) == (value == 0)
+
+
+@given(st.floats(-999, 999), st.floats(-999, 999), st.integers(0, 4))
+@example(85.643, 85.906, 2)
+@example(0.5, 0.500003, 4)
+def test_a_difference_is_that_of_the_two_numbers_as_they_are_shown(before: float, after: float, decimals: int) -> None:
+    first, second = (Decimal(f"{value:.{decimals}f}") for value in (before, after))
+    found = Decimal(difference(before, after, decimals).replace("−", "-"))
+
+    if first != second:
+        assert found == second - first
+    else:
+        assert float(found) == pytest.approx(after - before, rel=0.06)
 
 
 @pytest.mark.parametrize(
@@ -132,3 +150,16 @@ def test_a_catalogue_translates() -> None:
         assert _("Undo") == "Zurück"
     finally:
         use_language("en")
+
+
+def test_work_for_another_thread_speaks_the_language_of_this_one() -> None:
+    class Loud(gettext.NullTranslations):
+        def gettext(self, message: str) -> str:
+            return message.upper()
+
+    def asked() -> list[str]:
+        use_catalogue(Loud())
+        with ThreadPoolExecutor(1) as thread:
+            return [thread.submit(work).result() for work in (in_this_language(lambda: _("row")), lambda: _("row"))]
+
+    assert copy_context().run(asked) == ["ROW", "row"]

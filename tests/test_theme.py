@@ -1,6 +1,7 @@
 """What the layouts and axes of all pictures share."""
 
 import json
+import tomllib
 
 import plotly.graph_objects as go
 import pytest
@@ -54,3 +55,10 @@ def test_plotly_takes_every_picture_of_every_page(page: str, preset: str, monkey
 def test_a_property_that_plotly_does_not_know_would_be_noticed() -> None:
     with pytest.raises(ValueError, match="colour"):
         go.Figure(figure([{"type": "bar", "colour": "red"}], layout(100)).to_dict())
+
+
+def test_what_covers_something_on_a_page_has_the_ground_of_the_app() -> None:
+    themes = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+
+    light, dark = (themes[name]["backgroundColor"] for name in ("light", "dark"))
+    assert f"light-dark({light},{dark})" == theme.APP_GROUND

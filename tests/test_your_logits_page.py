@@ -1,6 +1,8 @@
 """The page about a model's logits, driven through AppTest: its numbers are PyTorch's, and bad files get one message."""
 
+import base64
 import io
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from harness.app_test import open_app, run
 from xent_core.dump import Choice, Progress, analyse, open_dump, pair_detail
 from xent_core.dump import analysis as core_analysis
+from xent_core.dump.calibration_words import calibration_verdict, main_calibration_numbers
 from xent_core.dump.histogram import histogram_of
 from xent_core.dump.report import wrong_labels_words
 from xent_core.loss_options import LossOptions
@@ -33,6 +36,7 @@ from xent_ui.your_logits.figures import bars, reliability
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, row_detail, sheet_of_rows
 
 PAGE = "pages/apply/your_logits.py"
+EPOCH_ROWS = 90
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +110,9 @@ def test_the_page_says_how_many_labels_are_likely_wrong_and_how_likely_each_is()
     assert wrong is not None
 
     low, high = round(wrong.low), round(wrong.high)
-    assert f"Estimate: about {wrong.expected:.0f} of 1797 labels are wrong, {low} to {high}. Honest doubt" in said(app)
+    assert f"Wrong labels, estimated: about {wrong.expected:.0f} of 1797, from {low} to {high}. Honest doubt" in said(
+        app
+    )
     assert value(app, "wrong labels, estimated") == f"{low} – {high}"
     table = app.dataframe[0].value
     assert table["label wrong"].is_monotonic_decreasing
@@ -129,7 +135,7 @@ def test_the_page_says_what_one_and_ten_percent_carry_and_which_rows_carry_nothi
     app = upload(npz(logits=logits, target=np.zeros(101, np.int64)))
 
     assert "1 % of the examples carry 3 % of the gradient, 10 % carry 12 %." in said(app)  # 3/102, 12/102
-    assert "The gradient of 1 rows is not finite" in said(app)
+    assert "The gradient of 1 row is not finite" in said(app)
     assert value(app, "rows") == "101"
     assert value(app, "accuracy") == "98.02%"  # 99 of 101
 
@@ -399,6 +405,29 @@ def test_a_table_of_many_classes_keeps_the_loss() -> None:
     assert MAX_WIDE_ROWS == 32
 
 
+def test_rows_with_probabilities_as_labels_go_on_the_table_as_they_are() -> None:
+    logits, _target = draw(12, 4)
+    probs = np.random.default_rng(1).dirichlet(np.ones(4), 12)
+    summary = analyse(logits, probs, temperature=2.0)
+
+    with open_dump(logits, probs) as dump:
+        sheet, is_cut = sheet_of_rows(dump, list(range(12)), summary)
+        detail = row_detail(dump, 3, summary)
+
+    problem = sheet.to_problem()
+    shown = F.cross_entropy(problem.logits / problem.temperature, problem.target)
+    others = F.cross_entropy(torch.tensor(logits) / 2, torch.tensor(probs), reduction="none")[np.arange(12) != 3]
+    assert not is_cut
+    assert float(shown) == pytest.approx(summary.loss, rel=1e-6)
+    assert detail.whole_dropped == pytest.approx(float(others.mean()))
+    assert float(detail.scores.target_prob) == probs[3].max()
+    with (
+        open_dump(np.tile(logits, 30), np.tile(probs / 30, 30)) as wide,
+        pytest.raises(InvalidSheet, match="120 classes"),
+    ):
+        sheet_of_rows(wide, [0], analyse(np.tile(logits, 30), np.tile(probs / 30, 30), fit_temperature=False))
+
+
 def test_files_of_the_server_are_not_offered_to_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XENT_PUBLIC", "1")
     public = open_page().button_group(key="dump_source").options
@@ -576,6 +605,76 @@ def test_several_uploaded_shards_are_read_in_the_order_of_their_names() -> None:
     assert value(app, "loss") == f"{float(own):.4f}"
 
 
+def upload_all(*files: tuple[str, bytes]) -> AppTest:
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    for name, data in files:
+        app.file_uploader[0].upload(name, data)
+    return run(app)
+
+
+def test_several_files_are_said_to_be_parts_of_one_dump_and_in_which_order() -> None:
+    parts = [draw(20, 3, seed=seed) for seed in (1, 2)]
+    files = [npz(logits=logits, target=target) for logits, target in parts]
+    app = upload_all(("part-10.npz", files[1]), ("part-9*.npz", files[0]))
+
+    assert "Read as parts of one dump, one below the other: part-9*.npz, part-10.npz." in said(app)
+    assert value(app, "rows") == "40"
+
+
+def test_a_file_of_another_dump_is_named_and_what_to_do_in_the_words_of_the_upload() -> None:
+    first, second = (npz(logits=draw(20, classes)[0], target=draw(20, 3)[1]) for classes in (3, 4))
+    app = upload_all(("new.npz", first), ("and.npz", second))
+    [words] = [error.value.replace("\\", "") for error in app.error]
+
+    assert "new.npz: logits has shape (…, 3) and dtype float32, expected the same as and.npz: logits has:" in words
+    assert "and.npz came last. Remove what is of another dump (×)." in words
+    assert "shard" not in words
+
+
+def test_a_file_that_is_there_twice_is_refused_before_its_rows_count_twice() -> None:
+    logits, target = draw(20, 3)
+    data = npz(logits=logits, target=target)
+    app = upload_all(("a.npz", data), ("copy.npz", data))
+    [words] = [error.value.replace("\\", "") for error in app.error]
+
+    assert words.startswith("copy.npz holds the same as a.npz")
+    assert not app.metric
+
+
+def test_of_one_row_one_speaks_of_one() -> None:
+    logits, _target = draw(8, 3)
+    app = upload(npz(logits=logits, target=np.array([0, 0, 0, 2, 0, 0, 0, 0])))
+    app.selectbox(key="dump_label").set_value(2)
+    app = run(app)
+    assert "1 of 8 rows is chosen; it carries" in said(app)
+    assert app.button(key="dump_open_batch").label == "Open the first row in Batch"
+
+    app = upload(npz(logits=logits[:1], target=np.array([-100])))
+    assert "The only row is ignored" in said(app)
+    logits[3] = np.nan
+    app = upload(npz(logits=logits, target=np.zeros(8, np.int64)))
+    assert "The gradient of 1 row is not finite; it is left out of its sums." in said(app)
+
+
+def test_no_field_looks_as_if_it_were_filled_in() -> None:
+    logits, target = draw(8, 3)
+    app = upload(npz(logits=logits, target=target))
+    placeholders = [field.placeholder for field in app.text_input if field.placeholder]
+
+    assert len(placeholders) > 5
+    assert [text for text in placeholders if not text.startswith("such as ")] == []
+
+
+def test_the_chance_of_a_wrong_label_is_written_in_percent() -> None:
+    [table] = [table for table in open_page().dataframe if "label wrong" in table.value]
+    columns = json.loads(table.proto.columns)
+
+    assert columns["label wrong"]["type_config"]["format"] == "percent"
+    assert columns["label wrong"]["help"] == "The estimated probability that the label is wrong"
+
+
 def test_the_fields_choose_among_all_rows_not_among_the_first_suspects() -> None:
     """Rows that are right have the largest margins: the last of 4000, of which a thousand are kept as suspects."""
     logits, target = draw(4000, 4)
@@ -698,3 +797,128 @@ def test_columns_can_be_named_in_the_fields() -> None:
     app = run(app)
 
     assert app.session_state["dump_run"].summary.reading.classes == ("a_0", "a_1", "a_2")
+
+
+def test_the_noise_matrices_of_this_project_and_of_cleanlab_stand_side_by_side() -> None:
+    app = open_page()
+    app.session_state["dump_noise"] = True
+    app = run(app)
+    summary = analyse(your_logits.DIGITS)
+
+    figures = [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
+    drawn = [_array(trace["z"]) for figure in figures for trace in figure if trace["type"] == "heatmap"]
+    for expected in (summary.noise_matrix, summary.cleanlab_noise_matrix):
+        assert expected is not None
+        assert any(np.allclose(shown, 100 * expected.ravel(), atol=1e-9) for shown in drawn)
+    assert "overlap counts as noise" in said(app)
+
+
+def _array(value: dict[str, str]) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]).newbyteorder("<"))
+
+
+def test_the_verdict_on_calibration_comes_before_its_numbers() -> None:
+    app = open_page()
+    summary = analyse(your_logits.DIGITS)
+
+    assert calibration_verdict(summary) in said(app)
+    table = app.table[0].value
+    assert table["value"].tolist() == [value for _name, value, _within in main_calibration_numbers(summary)]
+
+
+def epochs_of_wrong_labels() -> tuple[list[np.ndarray], np.ndarray]:
+    """Three epochs; the first ten labels are wrong, and the last epoch has learnt them."""
+    chance = np.random.default_rng(5)
+    true = chance.integers(0, 4, EPOCH_ROWS)
+    target = np.where(np.arange(EPOCH_ROWS) < 10, (true + 1) % 4, true)
+    shown = (true, true, target)
+    return [
+        (chance.normal(size=(EPOCH_ROWS, 4)) + 3 * np.eye(4)[labels]).astype(np.float32) for labels in shown
+    ], target
+
+
+def upload_epochs(numbers: tuple[int, ...] = (10, 1, 2)) -> AppTest:
+    logits, target = epochs_of_wrong_labels()
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    order = sorted(numbers)
+    for number in numbers:
+        data = npz(logits=logits[order.index(number)], target=target)
+        app.file_uploader[0].upload(f"epoch_{number}.npz", data)
+    return run(app)
+
+
+def map_of(app: AppTest) -> dict[str, Any]:
+    return next(
+        figure
+        for figure in (json.loads(chart.proto.spec) for chart in app.get("plotly_chart"))
+        if "variability" in str(figure["layout"].get("xaxis", {}).get("title"))
+    )
+
+
+def test_uploads_that_count_epochs_are_asked_about_and_then_mapped() -> None:
+    app = upload_epochs()
+    assert "3 files came, and their names count epochs" in said(app)
+    app.button(key="dump_columns_0").click()
+    app = run(app)
+
+    logits, target = epochs_of_wrong_labels()
+    summary = analyse(logits, target, epochs=True)
+    found = summary.epochs
+    assert found is not None
+    assert app.button_group(key="dump_several").value == "epochs"
+    assert value(app, "rows") == str(EPOCH_ROWS)
+    assert "3 epochs in this order: epoch_1.npz, epoch_2.npz, epoch_10.npz" in said(app)
+    table = app.dataframe[0].value
+    assert table["row"].tolist() == summary.suspects.row.tolist()
+    assert set(table["row"][:10]) == set(range(10))
+    assert table["AUM"].tolist() == found.aum[table["row"]].tolist()
+    assert table["forgotten, times"].tolist() == found.forgetting[table["row"]].tolist()
+    marks = map_of(app)["data"][0]
+    assert marks["x"] == pytest.approx(found.variability.tolist())
+    assert marks["y"] == pytest.approx(found.confidence.tolist())
+    assert marks["marker"]["color"] == pytest.approx(found.correctness.tolist())
+    first = table["row"][0]
+    assert f"Over 3 epochs: right in {found.correctness[first]:.0%} of them" in said(app)
+    assert f"{found.never_learnt} never learnt" in said(app)
+
+
+def test_the_order_by_aum_and_the_ranges_of_the_map_choose_rows() -> None:
+    app = upload_epochs()
+    app.button_group(key="dump_several").set_value("epochs")
+    app = run(app)
+    found = analyse(*epochs_of_wrong_labels(), epochs=True).epochs
+    assert found is not None
+    app.button_group(key="dump_rank_by_epochs").set_value("aum")
+    app.number_input(key="dump_confidence_to").set_value(0.5)
+    app.number_input(key="dump_variability_from").set_value(0.1)
+    app = run(app)
+
+    wanted = np.flatnonzero((found.confidence <= 0.5) & (found.variability >= 0.1))
+    assert 0 < len(wanted) < EPOCH_ROWS
+    assert app.dataframe[0].value["row"].tolist() == wanted[np.argsort(found.aum[wanted])].tolist()
+    assert f"{len(wanted)} of {EPOCH_ROWS} rows are chosen" in said(app)
+
+
+def test_parts_are_one_dump_without_a_map() -> None:
+    app = upload_epochs()
+    app.button(key="dump_columns_1").click()
+    app = run(app)
+
+    assert value(app, "rows") == str(3 * EPOCH_ROWS)
+    assert "AUM" not in app.dataframe[0].value
+    assert not any("Data map" in element.value for element in app.markdown)
+
+
+def test_a_single_row_is_read_again_from_the_last_epoch() -> None:
+    app = upload_epochs()
+    app.button_group(key="dump_several").set_value("epochs")
+    app = run(app)
+    app.number_input(key="dump_row").set_value(7)
+    app = run(app)
+
+    logits, target = epochs_of_wrong_labels()
+    row = logits[-1][7].astype(float)
+    loss = np.log(np.exp(row - row.max()).sum()) + row.max() - row[target[7]]
+    assert value(app, "loss") == f"{loss:.4f}"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from xent_core.columns import ROLES
 
+DIGITS = "0123456789"
 _KEYS = {"fname", "filename", "imagename", "imgname", "samplename", "name", "idx", "index"}
 _PARTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
 ID = re.compile(r"(.*[_\s.-])?(id|ids)|.*[a-z](Id|ID|Ids)", re.ASCII)
@@ -15,6 +16,15 @@ SCORE_STEMS = re.compile(
     r"|c|p|z|class|cls|(.*[^a-z])?(logits?|probs?|proba|probability|scores?|outputs?|out|pred|preds|prediction)"
 )
 _SCORE_WORD = re.compile(r"logits?|logprobs?|probs?|proba|probability|probabilities|scores?|outputs?|softmax|pred|p")
+# of numbered columns that hold the probabilities of the labels: soft_0, target_prob_3, y_soft_1
+SOFT_STEMS = re.compile(
+    r"(y|true|gt)?soft((label|target)s?)?(prob|probs)?|(target|label|true|gt|ytrue)s?(prob|probs|proba|probability"
+    r"|probabilities|dist|distribution)"
+)
+# of columns or lists that say which class each of the best few scores belongs to
+WHICH_CLASS = re.compile(
+    r"(top(k|\d+)?)?(class|label|pred)?(index|indices|idx|idxs|ids?)|top(k|\d+)?(class|label|pred)(es|s)?"
+)
 _FEATURE_STEM = re.compile(r"(feature|feat|f|embedding|emb|hidden|h|x)s?")  # of columns that are numbered
 NO_CLASS = re.compile(
     r"fold|folds|epoch|epochs|step|steps|iter|iteration|split|seed|batch|rank|loss|time|timestamp|weight|confidence"
@@ -44,6 +54,58 @@ def families_of(names: Sequence[str]) -> list[tuple[str, list[str]]]:
         if len(numbers) > 1 and first <= 1 and max(numbers) - first + 1 == len(numbers) and stem not in spelt_twice:
             families.append((stem, [numbers[number] for number in sorted(numbers)]))
     return families
+
+
+def numbered_twice(names: Sequence[str]) -> tuple[str, str] | None:
+    """Two names with one number behind one stem, such as logit_1 beside logit_01, Logit_1, logit_1.0 or "logit_1 ".
+
+    Also logit_1 beside logit_1.1, as pandas calls the second of two columns with one name.
+    """
+    seen: dict[tuple[str, int], str] = {}
+    known = set(names)
+    for name in names:
+        bare = name.strip()
+        found = _NUMBERED.fullmatch(re.sub(r"(?<=\d)\.0+$", "", bare))
+        repeated = re.fullmatch(r"(.*\d)\.\d+", bare, re.ASCII)
+        if repeated and repeated[1] in known:
+            return repeated[1], name
+        if found is not None:
+            other = seen.setdefault((plain_name(found[1]), int(found[2])), name)
+            if other != name:
+                return other, name
+    return None
+
+
+def numbers_of(names: Sequence[str]) -> list[str] | None:
+    """The numbers of columns of one stem as they are written, if each has another; None for other columns."""
+    found = [_NUMBERED.fullmatch(name) for name in names]
+    if not found or None in found or len({one[1] for one in found if one}) != 1:
+        return None
+    numbers = [one[2] for one in found if one]
+    return numbers if len(set(map(int, numbers))) == len(numbers) else None
+
+
+def stem_before_number(name: str) -> str:
+    """What stands before the number at the end of a name, such as 1, 01, 1.0 or 1.1; the name where there is none."""
+    bare = name.strip()
+    stem = bare.rstrip(DIGITS)
+    if stem == bare:
+        return name
+    before = stem[:-1].rstrip(DIGITS)
+    return before if stem.endswith(".") and before != stem[:-1] else stem
+
+
+def missing_number(names: Sequence[str]) -> tuple[str, int] | None:
+    """The stem and the number that lacks where columns of one stem are numbered from 0 or 1 on, but for some."""
+    groups: dict[str, set[int]] = {}
+    for name in names:
+        if found := _NUMBERED.fullmatch(name):
+            groups.setdefault(found[1], set()).add(int(found[2]))
+    for stem, numbers in groups.items():
+        first = min(numbers)
+        if len(numbers) > 1 and first <= 1 and max(numbers) - first + 1 > len(numbers):
+            return stem, next(number for number in range(first, max(numbers)) if number not in numbers)
+    return None
 
 
 def prefixes_of(names: Sequence[str], labels: Collection[str]) -> list[str]:

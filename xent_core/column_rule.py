@@ -11,14 +11,18 @@ from xent_core.column_names import (
     NO_CLASS,
     PLAIN,
     SCORE_STEMS,
+    SOFT_STEMS,
     families_of,
     is_key,
     is_no_class,
+    numbered_twice,
+    numbers_of,
     plain_name,
     prefixes_of,
     score_groups,
     stem_of,
 )
+from xent_core.column_questions import check_best_few, check_numbers, is_score, which_classes
 from xent_core.columns import (
     MARK,
     TARGET_MARK,
@@ -81,6 +85,8 @@ class _Decision:
     def reading(self) -> Reading:
         """Each part in turn, from what is surest on."""
         choices = self._choices
+        if choices.classes in (None, (), []):
+            check_best_few(self._kind, self._file)
         chosen = None if choices.classes in (None, (), []) else self._classes_chosen(choices.classes)
         self._taken.update(chosen or ())
         target = self._target()
@@ -166,7 +172,7 @@ class _Decision:
 
     def _classes_chosen(self, choice: str | tuple[str, ...]) -> list[str]:
         parts = [choice] if isinstance(choice, str) else list(choice)
-        found = list(dict.fromkeys(name for part in parts for name in self._in_order(part)))
+        found = list(dict.fromkeys(name for part in parts for name in self._in_order(part, "classes")))
         odd = [name for name in found if self._kind[name] in ("text", "empty")]
         if odd:
             raise UnclearColumns(
@@ -176,10 +182,18 @@ class _Decision:
             )
         return found
 
-    def _in_order(self, choice: str) -> list[str]:
+    def _in_order(self, choice: str, role: str) -> list[str]:
         """The columns of one choice; those of a pattern in the order of their numbers, if they have all of them."""
-        found = self._matching(choice, "classes")
+        found = self._matching(choice, role)
         is_pattern = choice not in self._kind and "," not in choice
+        if is_pattern and (twice := numbered_twice(found)) is not None:
+            raise UnclearColumns(
+                _("{choice} stands for {one} and {other}, which give one class two columns").format(
+                    choice=choice[:80], one=repr(twice[0])[:80], other=repr(twice[1])[:80]
+                ),
+                _("one column for each class"),
+                _("Remove one of them, or name the columns between commas."),
+            )
         families = families_of(found) if is_pattern else []
         return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
 
@@ -188,14 +202,14 @@ class _Decision:
     def _target(self) -> list[str]:
         choice = self._choices.target
         if choice is not None:
-            return self._matching(choice, "target")
+            return self._in_order(choice, "target")
         if self._choices.has_target:
             return []
         marked = [name for name in self._names if name.startswith(TARGET_MARK)]
         found = [
             name
             for name in self._free()
-            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "text", "list", "empty")
+            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "bool", "text", "list", "empty")
         ]
         if not found and not marked:  # a fraction is told to be none where the labels are read
             found = [
@@ -213,8 +227,9 @@ class _Decision:
             )
         if found:
             return found
-        one_hot = [names for stem, names in families_of(self._free()) if plain_name(stem) in PLAIN["target"]]
-        return one_hot[0] if len(one_hot) == 1 else []
+        families = [(plain_name(stem), names) for stem, names in families_of(self._free())]
+        by_class = [names for stem, names in families if stem in PLAIN["target"] or SOFT_STEMS.fullmatch(stem)]
+        return by_class[0] if len(by_class) == 1 else []
 
     def _named(self, role: str, kinds: Collection[str]) -> str | None:
         """The column of one of these kinds that is called as this part of a dump is."""
@@ -257,6 +272,8 @@ class _Decision:
             and not (NO_CLASS.fullmatch(plain_name(stem)) and not SCORE_STEMS.fullmatch(stem_of(stem)))
             and plain_name(stem) not in PLAIN["features"] | PLAIN["target"]
         ]
+        stems = {plain_name(stem) for stem, _names in families}
+        check_numbers(free, stems, self._names, self._file)
         if len(families) > 1:
             raise self._unclear([names for _stem, names in families])
         if families:
@@ -268,7 +285,7 @@ class _Decision:
                     raise self._unclear([names, others if len(others) > 1 else [*names, *others]])
                 self._is_assumed = True
             return names, self._names_of(names, target)
-        return self._everything([*free, *texts] if len(free) == 1 else free)
+        return self._everything(free)
 
     def _lists(self) -> list[str]:
         free = [name for name in self._free() if self._kind[name] == "list"]
@@ -327,7 +344,7 @@ class _Decision:
         groups = score_groups(plain)
         if groups and (len(groups) > 1 or len(groups[0]) < len(plain)):
             raise self._unclear([*groups, plain])
-        if not plain and len(free) == 1:
+        if len(free) == 1:
             raise UnclearColumns(
                 _("{file} has one column of numbers for its classes, {name}").format(
                     file=self._file, name=free[0][:80]
@@ -356,10 +373,7 @@ class _Decision:
         """Of the classes; none where they are numbered from 0 on."""
         if self._kind[classes[0]] == "list":
             return ()
-        families = families_of(classes)
-        if len(families) == 1 and len(families[0][1]) == len(classes):
-            stem = families[0][0]
-            numbers = [name.removeprefix(stem) for name in classes]
+        if (numbers := numbers_of(classes)) is not None and (is_score(classes[0]) or families_of(classes)):
             return () if [int(number) for number in numbers] == list(range(len(numbers))) else numbers
         if len(target) == 1 and self._kind[target[0]] == "text":
             labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
@@ -378,8 +392,10 @@ class _Decision:
             bare = [name.removeprefix(MARK).removeprefix("'") for name in classes]
             if set(by_class) == set(bare):
                 return [by_class[name] for name in bare]
-        elif len(target) == len(classes):
-            return target
+        elif self._kind[classes[0]] == "list" or len(target) == len(classes):
+            found = _in_the_order_of_names(classes, target)
+            if found is not None:
+                return found
         raise UnclearColumns(
             _("{file} has {count} columns of labels for {classes} classes").format(
                 file=self._file, count=len(target), classes=len(classes)
@@ -389,7 +405,24 @@ class _Decision:
         )
 
     def _unclear(self, readings: list[list[str]]) -> UnclearColumns:
-        return _asked(readings, self._names, self._file, are_lists=self._kind[readings[0][0]] == "list")
+        return which_classes(readings, self._names, self._file, are_lists=self._kind[readings[0][0]] == "list")
+
+
+def _in_the_order_of_names(classes: list[str], target: list[str]) -> list[str] | None:
+    """The columns of labels in the order of the classes, by the names behind a prefix of their own, or by number."""
+    prefixes = [_common_start(names) for names in (classes, target)]
+    bare = {name.removeprefix(prefixes[1]): name for name in target}
+    names = [name.removeprefix(prefixes[0]) for name in classes]
+    if set(bare) == set(names):
+        return [bare[name] for name in names]
+    families = families_of(target)
+    return families[0][1] if len(families) == 1 and len(families[0][1]) == len(target) else None
+
+
+def _common_start(names: list[str]) -> str:
+    first, last = min(names), max(names)
+    length = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+    return first[:length]
 
 
 def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:
@@ -400,49 +433,8 @@ def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:
     if not reading.is_assumed or reading.count <= count:
         return None
     if len(classes) != reading.count:  # lists
-        return _asked([classes], names, file, are_lists=True, highest=highest)
+        return which_classes([classes], names, file, are_lists=True, highest=highest)
     likely = [group for group in score_groups(classes) if len(group) == count]
     if not likely and count > 1:
         likely = [classes[:count], classes[-count:]]
-    return _asked([*likely[:2], classes], names, file, highest=highest)
-
-
-def _asked(
-    readings: list[list[str]], among: Sequence[str], file: str, *, are_lists: bool = False, highest: int | None = None
-) -> UnclearColumns:
-    answers = [{"classes": pattern_of(names, among)} for names in readings][:3]
-    shown = []
-    for answer, names in zip(answers, readings, strict=False):
-        words = "" if are_lists else f" ({_('{count} classes: {names}').format(count=len(names), names=few(names))})"
-        shown.append(choices_of([answer]) + words)
-    came = _("the classes of {file} can be read in more than one way: its columns are {names}").format(
-        file=file, names=few(among, 12)
-    )
-    if highest is not None:
-        came += " " + _("and no label is above {highest}").format(highest=highest)
-    return UnclearColumns(
-        came,
-        _("to be told which"),
-        _("Say which: {choices}.").format(choices=_(" or ").join(shown)),
-        answers,
-    )
-
-
-def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
-    """What --classes takes for these columns: a name, a pattern that means no other column, or a list of names."""
-    if len(names) == 1:
-        return names[0] if names[0] != "--" else "[-]-"  # which no option can have for its value
-    families = families_of(list(names))
-    if len(families) == 1 and families[0][0]:
-        pattern = families[0][0] + "*"
-        found = [name for name in among if fnmatch.fnmatchcase(name, pattern)]
-        if sorted(found) == sorted(names) and pattern not in among:
-            return pattern
-    listed = ",".join(map(_quoted, names))
-    return listed if listed not in among else ",".join(f'"{name}"' for name in names)
-
-
-def _quoted(name: str) -> str:
-    """A name in a list: between quotes where it could be taken for several, or for another one."""
-    is_plain = name and name == name.strip() and not {",", '"'} & set(name)
-    return name if is_plain else '"' + name.replace('"', '""') + '"'
+    return which_classes([*likely[:2], classes], names, file, highest=highest)

@@ -6,10 +6,10 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from xent_core.errors import InvalidInput
-from xent_core.language import _
+from xent_core.language import _, ngettext
 
 # the names under which the parts of a dump are looked for, the first of them ours
 ROLES = {
@@ -19,6 +19,8 @@ ROLES = {
         "outputs",
         "output",
         "scores",
+        "score",
+        "prob",
         "preds",
         "predictions",
         "y_score",
@@ -44,6 +46,10 @@ ROLES = {
         "given_label",
         "gt",
         "targs",
+        "soft_labels",
+        "soft_label",
+        "soft_targets",
+        "soft_target",
     ),
     "features": ("features", "feature", "embeddings", "hidden", "h"),
     "sample_weight": ("sample_weight", "sample_weights"),
@@ -56,7 +62,9 @@ MARK = "logit:"  # before the name of a class, where our own export could be rea
 TARGET_MARK = "target:"
 SHOWN = "shown:"  # before the name of a column that is only shown, among the parts of a dump
 NAMES_SHOWN = 4
-LABELS_ARE = ("names", "indices")
+LabelsAre = Literal["names", "indices"]
+LogitsAre = Literal["logits", "probabilities"]
+LABELS_ARE: tuple[LabelsAre, ...] = get_args(LabelsAre)
 
 _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{0,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 _INDEX = re.compile(r"|unnamed: ?\d+|index|level_\d+|__index_level_\d+__", re.IGNORECASE)
@@ -66,7 +74,7 @@ class Column(NamedTuple):
     """A column as far as it is known before anything is decided.
 
     Attributes:
-      kind: "integer" where every value seen is whole, "number", "list" of numbers, "text", or "empty".
+      kind: "integer" where every value seen is whole, "number", "bool", "list" of numbers, "text", "empty", or "other".
     """
 
     name: str
@@ -94,7 +102,7 @@ class ColumnChoices:
     no_header: bool = False
     class_names: tuple[str, ...] = ()
     has_target: bool = False
-    labels_are: str | None = None
+    labels_are: LabelsAre | None = None
     rows: int | None = None
 
 
@@ -143,6 +151,11 @@ class Reading:
         return any(name is not None for name in shown)
 
     @property
+    def columns_of_numbers(self) -> tuple[str, ...]:
+        """Those that hold a number for each class: of the logits, and of labels with a column for each class."""
+        return self.classes if len(self.target) < 2 else (*self.classes, *self.target)
+
+    @property
     def label(self) -> str | None:
         """The column or file of the labels."""
         return self.target_file if not self.target else few(self.target)
@@ -150,9 +163,9 @@ class Reading:
     def sentence(self) -> str:
         """As one line: 10 classes: prob_0 … prob_9; label: target; not used: fold."""
         count = self.count or len(self.classes)
-        said = [_("{count} classes").format(count=count)]
-        if any(self.classes):  # the array of a .npy file has no name
-            said = [_("{count} classes: {names}").format(count=count, names=few(self.classes))]
+        classes = ngettext("{count} class", "{count} classes", count).format(count=count)
+        # the array of a .npy file has no name
+        said = [f"{classes}: {few(self.classes)}" if any(self.classes) else classes]
         named = (
             (_("label"), self.label),
             (_("ids"), self.ids or self.ids_file),
@@ -236,7 +249,7 @@ def are_names(numbers: Collection[int], names: Sequence[str]) -> bool | None:
 
 def names_or_indices(name: str, numbers: Collection[int], names: Sequence[str]) -> UnclearColumns:
     """What to ask where these labels of `name` can be both."""
-    answers = [{"labels_are": answer} for answer in LABELS_ARE]
+    answers: list[dict[str, str]] = [{"labels_are": answer} for answer in LABELS_ARE]
     return UnclearColumns(
         _("the labels {labels} of {name} may be names of the classes {classes}, or their numbers from 0 on").format(
             labels=few([str(number) for number in sorted(numbers)]), name=name, classes=few(list(names))

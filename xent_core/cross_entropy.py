@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Unpack, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xent_core.autograd import loss_and_gradient
+from xent_core.arrays import ArrayLike
 from xent_core.distance import distance, largest
+from xent_core.language import _
+from xent_core.loss_options import LossKeywords
 from xent_core.problem import Problem
+from xent_core.values import Value
 
 # how far two routes in one dtype may lie apart, in units of eps and of the largest possible entry of the gradient
 TOLERANCE_IN_EPS = 8.0
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Value):
     r"""Loss, probabilities and gradient of one Problem; made by `evaluate`.
 
     With v = w ⊙ y' the effective target, S_i = Σ_c v_ic and D the denominator:
@@ -30,17 +34,30 @@ class Evaluation:
     Attributes:
       problem: what was evaluated.
       loss: shape (), or like row_loss for reduction "none"; in nats.
-      row_loss: the unreduced losses, whatever the reduction: shape of logits without the class axis.
-      log_probs, probs: log_softmax and softmax of logits / T, shaped like logits.
+      log_probs: log_softmax of logits / T, shaped like logits.
       grad_logits: ∂L/∂logits from `backward()`, shaped like logits; for "none" the gradient of the sum.
     """
 
     problem: Problem
     loss: Tensor
-    row_loss: Tensor
     log_probs: Tensor
-    probs: Tensor
     grad_logits: Tensor
+
+    @cached_property
+    def row_loss(self) -> Tensor:
+        """The unreduced losses, whatever the reduction: the shape of logits without the class axis."""
+        if self.problem.reduction == "none":
+            return self.loss
+        with torch.no_grad():
+            return nll_of_log_probs(self.log_probs, self.problem, reduction="none")
+
+    @cached_property
+    def probs(self) -> Tensor:
+        """softmax of logits / T, shaped like logits; computed when it is asked for."""
+        problem = self.problem
+        logits = problem.own.logits
+        with torch.no_grad():
+            return F.softmax(logits if problem.temperature == 1 else logits / problem.temperature, problem.class_axis)
 
     @cached_property
     def effective_target(self) -> Tensor:
@@ -48,22 +65,22 @@ class Evaluation:
         problem = self.problem
         axis, smoothing = problem.class_axis, problem.smoothing
         if problem.has_probabilities:
-            y = problem.target
+            y = problem.own.target
         else:
-            y = torch.zeros_like(problem.logits)
+            y = torch.zeros_like(problem.own.logits)
             kept = problem.kept().unsqueeze(axis)
             # an ignored row's class may lie outside 0…C−1, so it is scattered as class 0 and wiped again
-            label = problem.target.long().unsqueeze(axis)
+            label = problem.own.target.long().unsqueeze(axis)
             if problem.num_classes > 0:
                 y.scatter_(axis, label.where(kept, 0), 1.0)
         if smoothing > 0:
             y = y * (1 - smoothing) + smoothing / max(problem.num_classes, 1)
-        if problem.weight is not None:
-            weighted = y * problem.class_vector(problem.weight)
+        if problem.own.weight is not None:
+            weighted = y * problem.class_vector(problem.own.weight)
             # of a plain label PyTorch takes one weight only, so that an infinite weight elsewhere is harmless
             y = weighted if problem.has_probabilities or smoothing > 0 else weighted.where(y != 0, 0.0)
         return (
-            y.to(torch.promote_types(y.dtype, problem.logits.dtype))
+            y.to(torch.promote_types(y.dtype, problem.own.logits.dtype))
             if problem.has_probabilities
             else y.where(kept, 0.0)
         )
@@ -78,15 +95,15 @@ class Evaluation:
         """D, shape (): 1 for "none" and "sum"; for "mean" N with probabilities, else Σ w of the kept rows."""
         problem = self.problem
         if problem.reduction != "mean":
-            return problem.logits.new_ones(())
+            return problem.own.logits.new_ones(())
         if problem.has_probabilities:
             # a count needs more than the 11 bits of float16
-            dtype = torch.promote_types(problem.logits.dtype, torch.float32)
-            return problem.logits.new_tensor(problem.num_rows, dtype=dtype)
+            dtype = torch.promote_types(problem.own.logits.dtype, torch.float32)
+            return problem.own.logits.new_tensor(problem.num_rows, dtype=dtype)
         kept = problem.kept()
-        if problem.weight is None:
-            return kept.sum().to(problem.logits.dtype)
-        return problem.weight[problem.target[kept].long()].sum()
+        if problem.own.weight is None:
+            return kept.sum().to(problem.own.logits.dtype)
+        return problem.own.weight[problem.own.target[kept].long()].sum()
 
     @cached_property
     def closed_form_grad(self) -> Tensor:
@@ -94,7 +111,7 @@ class Evaluation:
         problem = self.problem
         raw = self.row_mass * self.probs - self.effective_target
         grad = (raw / self.denominator).div_(problem.temperature)  # D·T might overflow float16
-        return grad.where(problem.kept().unsqueeze(problem.class_axis), 0 * self.probs).to(problem.logits.dtype)
+        return grad.where(problem.kept().unsqueeze(problem.class_axis), 0 * self.probs).to(problem.own.logits.dtype)
 
     @cached_property
     def gradient_bound(self) -> float:
@@ -107,7 +124,7 @@ class Evaluation:
     @cached_property
     def predictions(self) -> Tensor:
         """The class with the largest logit in each row, int64; −1 where a logit is NaN or there is no class."""
-        logits, axis = self.problem.logits, self.problem.class_axis
+        logits, axis = self.problem.own.logits, self.problem.class_axis
         if self.problem.num_classes == 0:
             return torch.full_like(self.row_loss, -1, dtype=torch.int64)
         return logits.argmax(axis).where(~logits.isnan().any(axis), -1)
@@ -118,34 +135,54 @@ class Evaluation:
         problem = self.problem
         if problem.num_classes == 0:
             return torch.zeros_like(self.row_loss, dtype=torch.bool)
-        label = problem.target.argmax(problem.class_axis) if problem.has_probabilities else problem.target
+        label = problem.own.target.argmax(problem.class_axis) if problem.has_probabilities else problem.own.target
         return (self.predictions == label.long()) & problem.kept()
 
 
-def evaluate(problem: Problem) -> Evaluation:
-    """Loss, row losses, probabilities and gradient: one forward pass and one `backward()` of PyTorch.
+@overload
+def evaluate(problem: Problem, /) -> Evaluation: ...
+
+
+@overload
+def evaluate(logits: ArrayLike, target: ArrayLike, /, **options: Unpack[LossKeywords]) -> Evaluation: ...
+
+
+def evaluate(
+    problem: Problem | ArrayLike, target: ArrayLike | None = None, /, **options: Unpack[LossKeywords]
+) -> Evaluation:
+    """The loss and its gradient by one forward pass and one `backward()` of PyTorch; the rest when it is asked for.
 
     The loss equals `F.cross_entropy(problem.logits / problem.temperature, …)`, odd cases included.
     log_softmax is computed once and serves the loss, the row losses and the gradient.
 
+    Args: a Problem; or what `Problem` takes: logits, target, and the options as keywords.
+    Raises: InvalidProblem for logits and target that PyTorch would refuse.
     Example:
       >>> evaluate(Problem([[1, 2, 3]] * 3, [2, 1, 0])).loss
       tensor(1.4076)
+      >>> evaluate([[1, 2, 3]] * 3, [2, 1, 0], reduction="sum").loss
+      tensor(4.2228)
     """
-    on_the_way: list[Tensor] = []
+    if not isinstance(problem, Problem):
+        if target is None:
+            raise TypeError(_("evaluate takes a Problem, or logits and target"))
+        problem = Problem(problem, target, **options)
+    elif target is not None or options:
+        raise TypeError(_("a Problem has its target and options already; change them by dataclasses.replace"))
+    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+        return _forward_and_backward(problem)
+    with torch.inference_mode(False), torch.enable_grad():
+        return _forward_and_backward(problem)
 
-    def loss_of(leaf: Tensor) -> Tensor:
-        scaled = leaf if problem.temperature == 1 else leaf / problem.temperature
-        log_probs = F.log_softmax(scaled, problem.class_axis)
-        on_the_way.extend((scaled.detach(), log_probs.detach()))
-        return nll_of_log_probs(log_probs, problem, reduction=problem.reduction)
 
-    loss, grad_logits = loss_and_gradient(problem.logits, loss_of)
-    scaled, log_probs = on_the_way
-    with torch.no_grad():
-        row_loss = loss if problem.reduction == "none" else nll_of_log_probs(log_probs, problem, reduction="none")
-        probs = F.softmax(scaled, problem.class_axis)
-    return Evaluation(problem, loss, row_loss, log_probs, probs, grad_logits)
+def _forward_and_backward(problem: Problem) -> Evaluation:
+    leaf = problem.own.logits.detach().requires_grad_()
+    log_probs = torch.log_softmax(leaf if problem.temperature == 1 else leaf / problem.temperature, problem.class_axis)
+    loss = nll_of_log_probs(log_probs, problem, reduction=problem.reduction)
+    loss.backward(None if loss.dim() == 0 else torch.ones_like(loss))
+    grad_logits = leaf.grad
+    assert grad_logits is not None
+    return Evaluation(problem, loss.detach(), log_probs.detach(), grad_logits)
 
 
 def nll_of_log_probs(log_probs: Tensor, problem: Problem, *, reduction: str) -> Tensor:
@@ -160,8 +197,8 @@ def nll_of_log_probs(log_probs: Tensor, problem: Problem, *, reduction: str) -> 
     """
     if problem.has_probabilities:
         return _loss_of_probabilities(log_probs, problem, reduction)
-    target = problem.target
-    nll = F.nll_loss(log_probs, target, weight=problem.weight, ignore_index=problem.ignore_index, reduction=reduction)
+    _logits, target, weight = problem.own
+    nll = F.nll_loss(log_probs, target, weight=weight, ignore_index=problem.ignore_index, reduction=reduction)
     if problem.smoothing == 0:
         return nll
     uniform = _loss_of_uniform_target(log_probs, problem, reduction)
@@ -170,12 +207,12 @@ def nll_of_log_probs(log_probs: Tensor, problem: Problem, *, reduction: str) -> 
 
 
 def _loss_of_probabilities(log_probs: Tensor, problem: Problem, reduction: str) -> Tensor:
-    target = problem.target
+    target = problem.own.target
     if problem.smoothing > 0:
         target = target * (1 - problem.smoothing) + problem.smoothing / max(problem.num_classes, 1)
     terms = log_probs * target
-    if problem.weight is not None:
-        terms = terms * problem.class_vector(problem.weight)
+    if problem.own.weight is not None:
+        terms = terms * problem.class_vector(problem.own.weight)
     if reduction == "none":
         return -terms.sum(problem.class_axis)
     if reduction == "sum":
@@ -184,21 +221,21 @@ def _loss_of_probabilities(log_probs: Tensor, problem: Problem, reduction: str) 
 
 
 def _loss_of_uniform_target(log_probs: Tensor, problem: Problem, reduction: str) -> Tensor:
-    terms = log_probs if problem.weight is None else log_probs * problem.class_vector(problem.weight)
+    terms = log_probs if problem.own.weight is None else log_probs * problem.class_vector(problem.own.weight)
     # without .long(), as PyTorch does it: to a uint8 target the ignore_index −100 is 156 here, though not in nll_loss
-    kept = problem.target != problem.ignore_index
+    kept = problem.own.target != problem.ignore_index
     row_loss = (-terms.sum(problem.class_axis)).masked_fill(~kept, 0.0)
     if reduction == "none":
         return row_loss
     if reduction == "sum":
         return row_loss.sum()
-    if problem.weight is None:
+    if problem.own.weight is None:
         return row_loss.sum() / kept.sum()
-    return row_loss.sum() / problem.weight.gather(0, problem.target.masked_select(kept)).sum()
+    return row_loss.sum() / problem.own.weight.gather(0, problem.own.target.masked_select(kept)).sum()
 
 
 @dataclass(frozen=True, eq=False)
-class GradientCheck:
+class GradientCheck(Value):
     """The gradient by three routes, and how far they lie apart; made by `gradient_check`.
 
     Attributes:
@@ -307,8 +344,8 @@ def _central_differences(problem: Problem, evaluation: Evaluation) -> tuple[Tens
 
 def _tolerance(evaluation: Evaluation) -> Tensor:
     problem = evaluation.problem
-    dtypes = [problem.logits.dtype, evaluation.effective_target.dtype, problem.target.dtype]
-    dtypes += [] if problem.weight is None else [problem.weight.dtype]
+    dtypes = [problem.own.logits.dtype, evaluation.effective_target.dtype, problem.own.target.dtype]
+    dtypes += [] if problem.own.weight is None else [problem.own.weight.dtype]
     infos = [torch.finfo(dtype) for dtype in dtypes if dtype.is_floating_point]
     coarsest = max(info.eps for info in infos)
     # the least number above 0; float16 loses small entries that the coarser bfloat16 would still hold
@@ -319,8 +356,8 @@ def _tolerance(evaluation: Evaluation) -> Tensor:
     eps = torch.full_like(row_scale, coarsest)
     if problem.temperature != 1 and problem.num_classes:
         # z/T is rounded, and p depends on it as on any absolute error of the largest logits
-        size = problem.logits.double().amax(problem.class_axis, keepdim=True).abs() / problem.temperature
+        size = problem.own.logits.double().amax(problem.class_axis, keepdim=True).abs() / problem.temperature
         eps = eps * (1 + size.nan_to_num(posinf=0.0, neginf=0.0))
     finite_difference_error = 1e-9
     tolerance = (TOLERANCE_IN_EPS * eps + finite_difference_error) * row_scale + 4 * smallest
-    return tolerance.expand_as(problem.logits)
+    return tolerance.expand_as(problem.own.logits)

@@ -6,9 +6,10 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from xent_core.columns import Column
+from xent_core.column_names import PLAIN, plain_name
+from xent_core.columns import Column, ColumnChoices, UnclearColumns, choices_of
 from xent_core.language import _
 
 DELIMITERS = "\t;,"
@@ -37,6 +38,7 @@ class CsvLayout:
       header_rows: how many rows of the table are no rows of numbers: 1 for a header that is no comment.
       columns: names, which are 0, 1, … without a header, and what the rows that were looked at hold.
       rows_seen: how many rows those were.
+      lists: names of the columns whose cells hold lists as text, such as "[0.5, 2.0]".
     """
 
     delimiter: str
@@ -46,6 +48,7 @@ class CsvLayout:
     rows_seen: int
     preamble: int = 0
     header_rows: int = 0
+    lists: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -85,9 +88,47 @@ def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
         Column(name, kind_of([row[position] for row in body if position < len(row)], decimal))
         for position, name in enumerate(names)
     )
+    lists = tuple(name for position, name in enumerate(names) if body and _is_list(body[0], position))
     has_header = is_commented or has_header_row
-    return CsvLayout(
-        delimiter, decimal, has_header, columns, len(body), preamble=preamble, header_rows=int(has_header_row)
+    return CsvLayout(delimiter, decimal, has_header, columns, len(body), preamble, int(has_header_row), lists)
+
+
+def _is_list(row: Sequence[str], position: int) -> bool:
+    return position < len(row) and row[position].strip().startswith("[") and row[position].strip().endswith("]")
+
+
+def check_lists(layout: CsvLayout, choices: ColumnChoices, name: str) -> None:
+    """Raises: UnclearColumns for a column of logits whose cells hold lists as text."""
+    found = [column for column in layout.lists if plain_name(column) in PLAIN["logits"]] or list(layout.lists)
+    if found and choices.classes is None and not any(kind == "number" for _name, kind in layout.columns):
+        raise UnclearColumns(
+            _("column {column} of {name} holds lists as text").format(column=found[0][:80], name=name),
+            _("a number in each cell, and a column for each class"),
+            _('Write them as lists: df.to_parquet("dump.parquet"), from before they became text.'),
+        )
+
+
+def choices_without_header(layout: CsvLayout, choices: ColumnChoices, name: str) -> ColumnChoices:
+    """What is said of the columns, where only their order tells them apart.
+
+    Args: name: of the file, for messages.
+    Raises: UnclearColumns unless it is clear.
+    """
+    whole = [column.name for column in layout.columns if column.kind == "integer"]
+    is_of_one_kind = len({column.kind for column in layout.columns}) == 1
+    if choices.target is None and not choices.has_target and 0 < len(whole) < len(layout.columns) and len(whole) == 1:
+        choices = replace(choices, target=whole[0])
+    if choices.no_header or (choices.has_target and (is_of_one_kind or choices.classes is not None)):
+        return choices
+    label = choices.target if choices.target is not None else str(len(layout.columns) - 1)
+    raise UnclearColumns(
+        _("{name} has no header line: its first line holds numbers alone").format(name=name),
+        _("the names of the columns there"),
+        _(
+            "If it is so, say it, and where the labels are, counted from 0: {choice}; "
+            "if all columns are classes, give the labels as a second file."
+        ).format(choice=choices_of([{"no_header": "", "target": label}])),
+        [{"no_header": "", "target": label}] if not choices.has_target else [{"no_header": ""}],
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,10 @@ from xent_core.cross_entropy import evaluate
 from xent_core.language import _
 from xent_core.problem import InvalidProblem, Problem
 from xent_core.reference_losses import reference_losses
+from xent_core.values import Value
 
 MOMENTUM = 0.9
+OptimizerName = Literal["SGD", "momentum", "Adam"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "SGD": torch.optim.SGD,
     "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),
@@ -29,7 +32,7 @@ STEPS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Descent:
+class Descent(Value):
     r"""The path of a gradient descent on the logits, its start included; made by `descend`.
 
     K is the number of steps taken; point k is where step k starts, and point K where the last one ends.
@@ -125,7 +128,7 @@ def descend(
     *,
     learning_rate: float,
     steps: int,
-    optimizer: str = "SGD",
+    optimizer: OptimizerName = "SGD",
     progress: Callable[[int], object] | None = None,
 ) -> Descent:
     r"""Gradient descent on the logits by torch.optim; every point of the path is kept.

@@ -38,6 +38,11 @@ def _(message: str) -> str:
     return _catalogue.get(_ENGLISH).gettext(message)
 
 
+def ngettext(one: str, many: str, count: int) -> str:
+    """The message that suits a count, in the reader's language; English has two."""
+    return _catalogue.get(_ENGLISH).ngettext(one, many, count)
+
+
 def N_(message: str) -> str:  # noqa: N802  # gettext's own name, which extractors look for
     """The message as it stands, marked for the catalogue: where it is shown, it passes through `_`."""
     return message

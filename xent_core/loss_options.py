@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-REDUCTIONS = ("none", "mean", "sum")
+from xent_core.arrays import ArrayLike, Reduction
+from xent_core.values import same_bits
+
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 
 
 class LossKeywords(TypedDict, total=False):
     """The same options as keywords, under PyTorch's names, as a caller gives them."""
 
-    weight: Any
+    weight: ArrayLike | None
     ignore_index: int
-    reduction: str
+    reduction: Reduction
     label_smoothing: float
     temperature: float
 
@@ -40,7 +43,7 @@ class LossOptions:
 
     weight: Tensor | None = None
     ignore_index: int = -100
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
     label_smoothing: float = 0.0
     temperature: float = 1.0
 
@@ -79,16 +82,3 @@ class LossOptions:
 
     def __hash__(self) -> int:
         return hash(self._scalars())
-
-
-def same_bits(mine: Tensor | None, theirs: Tensor | None) -> bool:
-    """Whether dtype, shape and bits are the same, NaN being equal to NaN; None is the same as None."""
-    if mine is None or theirs is None:
-        return mine is theirs
-    if mine.dtype != theirs.dtype or mine.shape != theirs.shape:
-        return False
-    if not mine.is_floating_point():
-        return torch.equal(mine, theirs)
-    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[mine.element_size()]
-    same = mine.contiguous().view(bits) == theirs.contiguous().view(bits)
-    return bool((same | (mine.isnan() & theirs.isnan())).all())

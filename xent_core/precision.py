@@ -17,6 +17,7 @@ from xent_core.distance import distance, largest, signed_difference
 from xent_core.language import N_
 from xent_core.presets import Preset
 from xent_core.problem import DTYPES, Problem
+from xent_core.values import Value
 
 LOG_SOFTMAX, LOG_OF_SOFTMAX = ROUTES = ("log_softmax", "log(softmax)")
 MEAN, MEAN_IN_FLOAT32 = ("mean", N_("none, then .float().mean()"))
@@ -56,7 +57,7 @@ def ulp(values: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Rounded:
+class Rounded(Value):
     """Numbers of one dtype beside the same numbers in float64.
 
     Attributes:
@@ -103,7 +104,7 @@ class Rounded:
 
 
 @dataclass(frozen=True, eq=False)
-class InDtype:
+class InDtype(Value):
     """A Problem in one dtype; made by `in_every_dtype`.
 
     Attributes:

@@ -6,5 +6,7 @@ SUM_TOLERANCE = 1e-3
 # For logits on disk: nothing is accused, the user is asked what they are. Probabilities are stored there with two or
 # three decimals or in 16 bits, and to take them for logits unasked gives wrong numbers throughout; so it is generous.
 SUM_TOLERANCE_TO_ASK = 0.01
+# Few decimals of many classes may be off by more together, yet by no more than this.
+MOST_TOLERANCE_TO_ASK = 0.2
 # A probability below −1e-6 is more than rounding; its term in the loss is that times log p.
 NEGATIVE_TOLERANCE = 1e-6

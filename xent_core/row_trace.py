@@ -22,10 +22,11 @@ from xent_core.distance import distance
 from xent_core.language import N_
 from xent_core.one_row import every_label
 from xent_core.problem import Problem
+from xent_core.values import Value
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Step(Value):
     r"""One quantity of the chain: how it is made, and how the gradient arrives at it.
 
     Attributes:
@@ -59,7 +60,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Value):
     r"""The chain of one row, forward and backward; made by `trace`. Iterating gives the unfused steps.
 
     .. math:: z \to a = z/T \to s = a - \max_j a_j \to e = \exp s \to p = e/\textstyle\sum_j e_j
@@ -345,7 +346,9 @@ _WORDS = {
         symbol="m",
         formula=r"m = \max_j a_j",
         uses=("scaled",),
-        rule=N_("Taken off every class, so it gets minus the sum, which is 0: the shift changes no probability."),
+        rule=N_(
+            "Taken off every class, so it gets minus the sum: 0 but for rounding, as the shift changes no probability."
+        ),
         gradient_formula=_tex(r"<m> = -\sum_j <s_j> = 0"),
         gradient_uses=("shifted",),
     ),
@@ -353,7 +356,9 @@ _WORDS = {
         symbol="s_k",
         formula=r"s_k = a_k - m",
         uses=("scaled", "max"),
-        rule=N_("The slope of exp is exp itself. The quotient is gone: p − y, weighted."),
+        rule=N_(
+            "The slope of exp is exp itself. What was divided by p is multiplied by it again: p − y is left, weighted."
+        ),
         gradient_formula=_tex(r"<s_k> = <e_k>\,e_k = \frac{S\,p_k - v_k}{D}"),
         gradient_uses=("exp",),
         gradient_values=("exp",),
@@ -371,7 +376,7 @@ _WORDS = {
         symbol=r"\Sigma",
         formula=r"\Sigma = \sum_j e_j",
         uses=("exp",),
-        rule=N_("Every probability divides by it, so all of them pull on it."),
+        rule=N_("Every probability divides by it, so the loss depends on it through all of them."),
         gradient_formula=_tex(r"<\Sigma> = -\sum_j <p_j>\,\frac{e_j}{\Sigma^2} = \frac{S}{D\,\Sigma}"),
         gradient_uses=("softmax",),
         gradient_values=("exp", "sum"),
@@ -380,7 +385,9 @@ _WORDS = {
         symbol="p_k",
         formula=r"p_k = \frac{e_k}{\Sigma}",
         uses=("exp", "sum"),
-        rule=N_("The slope of log is 1/p: the less probable the label, the harder the pull. Where v is 0, nothing."),
+        rule=N_(
+            "The slope of log is 1/p: the less probable the label, the larger the gradient. Where v is 0, nothing."
+        ),
         gradient_formula=_tex(r"<p_k> = \frac{1}{p_k}\,<\log p_k> = -\frac{v_k}{D\,p_k}"),
         gradient_uses=("log",),
         gradient_values=("softmax",),

@@ -7,6 +7,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from xent_core.errors import Portable
 from xent_core.language import _
 
 # Threads that parse at the same time may count each other's depth (seen on Python 3.11): a SystemError, of no header
@@ -19,7 +20,7 @@ class InvalidHeader(ValueError):
     """A .npy header that NumPy cannot read; its text is NumPy's reason."""
 
 
-class HeaderLength(ValueError):
+class HeaderLength(Portable, ValueError):
     """A safetensors file says that its header has so many bytes, which it cannot or must not have."""
 
     def __init__(self, header_bytes: int) -> None:

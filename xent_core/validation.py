@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.advice import unreadable_advice
+from xent_core.arrays import is_numbers, to_tensor
 from xent_core.errors import InvalidProblem
-from xent_core.language import _
+from xent_core.language import N_, _
 from xent_core.loss_options import REDUCTIONS, LossKeywords, LossOptions
 
 # what people fill unlabelled rows with when they do not know PyTorch's −100: Caffe and segmentation masks, scikit-learn
@@ -26,6 +27,7 @@ DTYPES = {
     "float16": torch.float16,
 }
 FLOATING_DTYPES = tuple(DTYPES.values())
+_NO_OPTIONS = LossOptions()
 
 
 def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator[InvalidProblem]:
@@ -33,8 +35,20 @@ def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator
 
     Later checks are left out where an earlier mistake makes them meaningless.
     """
+    if _are_usual(logits, target, options):
+        return
     option_errors = list(_option_violations(options))
     yield from option_errors
+    if are_swapped(logits, target):
+        yield InvalidProblem(
+            "target-shape" if logits.is_floating_point() else "logits-dtype",
+            _("logits of shape {logits_shape} hold whole numbers, and target of shape {shape} fractions").format(
+                logits_shape=_shape(logits), shape=_shape(target)
+            ),
+            _("the logits first and the class indices second"),
+            _("Swap the two: logits, target = target, logits"),
+        )
+        return
     if not _is_int64(options.ignore_index):
         options = replace(options, ignore_index=-100)  # no tensor could be compared with it
     if logits.dtype not in FLOATING_DTYPES or logits.layout != torch.strided:
@@ -43,7 +57,7 @@ def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator
             "logits-dtype",
             _("logits are {what}").format(what=what),
             _("a dense floating tensor (float64, float32, bfloat16 or float16)"),
-            _("Convert them: logits.float()."),
+            _("Convert them: {code}.").format(code=f"logits{_to_floating(logits)}"),
         )
         return
     if logits.dim() == 0:
@@ -51,7 +65,7 @@ def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator
             "logits-shape",
             _("logits have shape ()"),
             _("a class axis: (C,), (N, C) or (N, C, d1, …)"),
-            _("Add the axes: logits.reshape(1, -1) for one row."),
+            _("Add the axis of the classes: {code}.").format(code=f"logits.reshape({'1, -1' if target.dim() else -1})"),
         )
         return
     target_errors = list(_target_violations(logits, target, options))
@@ -60,6 +74,36 @@ def violations(logits: Tensor, target: Tensor, options: LossOptions) -> Iterator
         yield from _weight_violations(logits, target, options.weight, options, checked=not target_errors)
     if logits.numel() == 0 and not target_errors and not option_errors:
         yield from _empty_violations(logits, target, options)
+
+
+def _are_usual(logits: Tensor, target: Tensor, options: LossOptions) -> bool:
+    """Whether this is the usual case, rows of logits with a class each and no options, of which all is well."""
+    if not (logits.dtype in FLOATING_DTYPES and target.dtype == torch.int64 and logits.layout == torch.strided):
+        return False
+    if not (logits.dim() == 2 and target.layout == torch.strided and target.shape == logits.shape[:1] != (0,)):
+        return False
+    if options.weight is not None or type(options.reduction) is not str or options != _NO_OPTIONS:
+        return False
+    least, most = target.aminmax()  # no mask of the size of the target
+    return int(least) >= 0 and int(most) < logits.shape[1]
+
+
+def are_swapped(logits: Tensor, target: Tensor) -> bool:
+    """Whether the logits would do as class indices of the target, and the target as logits of these."""
+    if target.dim() != logits.dim() + 1 or not target.is_floating_point() or logits.is_complex():
+        return False
+    shape = list(target.shape)
+    del shape[class_axis_of(target)]
+    if list(logits.shape) != shape or logits.layout != torch.strided or logits.is_meta:
+        return False
+    return bool((logits == logits.floor()).all()) if logits.is_floating_point() else logits.dtype != torch.bool
+
+
+def _to_floating(logits: Tensor) -> str:
+    dense = ".dequantize()" if logits.is_quantized else "" if logits.layout == torch.strided else ".to_dense()"
+    if logits.is_complex():
+        return f"{dense}.real"
+    return dense or ".float()"
 
 
 def check_options(options: LossOptions, num_classes: int) -> None:
@@ -91,12 +135,12 @@ def as_weight(data: Any, dtype: torch.dtype) -> Tensor:
 
 def as_ignore_index(value: Any) -> int:
     """An integer, but no bool."""
-    return int(_as_number(value, "ignore_index", operator.index, _("an integer")))
+    return int(_as_number(value, "ignore_index", operator.index, N_("an integer")))
 
 
 def as_label_smoothing(value: Any) -> float:
     """A number as a float."""
-    return float(_as_number(value, "label_smoothing", float, _("a number in 0…1")))
+    return float(_as_number(value, "label_smoothing", float, N_("a number in 0…1")))
 
 
 def as_loss_options(keywords: LossKeywords, dtype: torch.dtype) -> LossOptions:
@@ -107,38 +151,55 @@ def as_loss_options(keywords: LossKeywords, dtype: torch.dtype) -> LossOptions:
         ignore_index=as_ignore_index(keywords.get("ignore_index", -100)),
         reduction=keywords.get("reduction", "mean"),
         label_smoothing=as_label_smoothing(keywords.get("label_smoothing", 0.0)),
-        temperature=_as_number(keywords.get("temperature", 1.0), "temperature", float, _("a finite number above 0")),
+        temperature=_as_number(keywords.get("temperature", 1.0), "temperature", float, N_("a finite number above 0")),
     )
 
 
 def _as_tensor(data: Any, name: str, *, fractions: torch.dtype, integers: torch.dtype | None = None) -> Tensor:
     """A copy on the CPU: tensors as they are, fractions in lists and integers anywhere else in these dtypes."""
+    if _is_plain(data):
+        copied: Tensor = data.clone()
+        return copied
     try:
         # an inference tensor could not take part in backward(); a copy made outside inference mode can
         with torch.inference_mode(False):
             if isinstance(data, Tensor):
-                if data.is_nested:
-                    raise TypeError("a nested tensor has no single shape")
-                return data.detach().to("cpu", copy=True)
-            is_list = isinstance(data, list | tuple | int | float)
-            tensor = torch.tensor(data if is_list else np.array(data, order="C"), device="cpu")
+                return to_tensor(data)
+            has_no_dtype = is_numbers(data)
+            tensor = torch.tensor(data, device="cpu") if has_no_dtype else to_tensor(data)
             if tensor.is_floating_point():
                 # read a list anew: the first reading has rounded it to PyTorch's default dtype
-                return torch.tensor(data, dtype=fractions, device="cpu") if is_list else tensor
-            is_integer = tensor.dtype != torch.bool and not tensor.is_complex()
-            return tensor if integers is None or not is_integer else tensor.to(integers)
+                return torch.tensor(data, dtype=fractions, device="cpu") if has_no_dtype else tensor
+            is_of_torch = isinstance(data, list | tuple) and isinstance(data[0], Tensor)
+            if tensor.dtype == torch.bool or tensor.is_complex() or is_of_torch:
+                return tensor
+            if integers is None and tensor.dtype not in (torch.int64, torch.uint8):
+                integers = torch.int64  # the int32 of NumPy on Windows, of JAX, TensorFlow and pandas
+            return tensor if integers is None else tensor.to(integers)
     except Exception as error:  # reading a stranger's object may raise anything
         raise InvalidProblem(
             f"{name}-type",
             _("{name} of type {type} cannot be read as a tensor ({error})").format(
                 name=name, type=type(data).__name__, error=_first_line(error)
             ),
-            _("a tensor, a NumPy array or nested lists of numbers with rows of equal length"),
-            _("Build it first: torch.tensor({name}).").format(name=name),
+            _("a tensor, an array or nested lists of numbers with rows of equal length"),
+            unreadable_advice(data, name),
         ) from error
 
 
+def _is_plain(data: Any) -> bool:
+    """Whether `clone` gives what a Problem keeps, as of most tensors."""
+    return (
+        type(data) is Tensor
+        and data.is_cpu
+        and data.layout == torch.strided
+        and not (data.requires_grad or data.is_nested or torch.is_inference_mode_enabled())
+    )
+
+
 def _as_number(value: Any, name: str, convert: Any, expected: str) -> Any:
+    if type(value) is (int if convert is operator.index else float):
+        return value
     try:
         if isinstance(value, str | bytes) or (isinstance(value, bool) and convert is operator.index):
             raise TypeError
@@ -147,8 +208,8 @@ def _as_number(value: Any, name: str, convert: Any, expected: str) -> Any:
         raise InvalidProblem(
             name.replace("_", "-"),
             _("{name} is {value}").format(name=name, value=_shown(value)),
-            expected,
-            _("Pass {expected}.").format(expected=expected),
+            _(expected),
+            _("Pass {expected}.").format(expected=_(expected)),
         ) from error
 
 
@@ -206,7 +267,9 @@ def _probability_violations(target: Tensor, ignore_index: int) -> Iterator[Inval
                 shape=_shape(target), dtype=dtype_name(target)
             ),
             _("floating probabilities in that shape, or int64 class indices without the class axis"),
-            _("Use target.float(), or target.argmax(dim=1) for class indices."),
+            _("Use target.float(), or {code} for class indices.").format(
+                code=f"target.argmax({class_axis_of(target)})"
+            ),
         )
     elif ignore_index >= 0:
         yield InvalidProblem(
@@ -239,7 +302,7 @@ def _index_violations(logits: Tensor, target: Tensor, options: LossOptions) -> I
 
 def _index_shape_violation(logits: Tensor, target: Tensor, label_smoothing: float) -> InvalidProblem | None:
     expected = list(logits.shape)
-    num_classes = expected.pop(class_axis_of(logits))
+    del expected[class_axis_of(logits)]
     came = list(target.shape)
     # (C,) logits with a target of one element: PyTorch takes (1,) for (), though not together with label_smoothing
     if came == expected or (logits.dim() == 1 and came == [1] and not label_smoothing > 0):
@@ -261,7 +324,19 @@ def _index_shape_violation(logits: Tensor, target: Tensor, label_smoothing: floa
     if came == [*expected, 1] or (
         target.dim() == logits.dim() and 1 in came and math.prod(came) == math.prod(expected)
     ):
-        return InvalidProblem("target-shape", message, wanted, _("Drop the axis of one: target.squeeze(1)."))
+        code = f"target.squeeze({_axis_of_one(came, expected)})"
+        return InvalidProblem("target-shape", message, wanted, _("Drop the axis of one: {code}.").format(code=code))
+    if logits.dim() > 2 and came == list(logits.shape[1:]):
+        fix = _("Add the axis of the batch to both: logits.unsqueeze(0) and target.unsqueeze(0).")
+        return InvalidProblem("batch-mismatch", message, wanted, fix)
+    if logits.dim() == 2 and came == [logits.shape[1]]:
+        return InvalidProblem("batch-mismatch", message, wanted, _("Put the rows first: logits.T."))
+    if math.prod(came) == math.prod(expected) > 0:
+        fix = _("Bring it into that shape: {code}.").format(code=f"target.reshape({', '.join(map(str, expected))})")
+        if not expected:
+            fix = _("Bring it into that shape: {code}.").format(code="target.reshape(())")
+        is_other_batch = bool(came) and logits.dim() > 1 and came[0] != expected[0]
+        return InvalidProblem("batch-mismatch" if is_other_batch else "target-shape", message, wanted, fix)
     if came and logits.dim() > 1 and came[0] != expected[0]:
         return InvalidProblem(
             "batch-mismatch",
@@ -271,13 +346,12 @@ def _index_shape_violation(logits: Tensor, target: Tensor, label_smoothing: floa
             wanted,
             _("Take both from the same batch; the first axis of each counts the rows."),
         )
-    fix = _("target.reshape(-1) with logits.reshape(-1, C) if both are flattened the same way")
-    return InvalidProblem(
-        "target-shape",
-        message,
-        wanted,
-        _("Bring it into that shape ({num_classes} classes): {fix}.").format(num_classes=num_classes, fix=fix),
-    )
+    fix = _("Look where the shapes part: print(logits.shape, target.shape).")
+    return InvalidProblem("target-shape", message, wanted, fix)
+
+
+def _axis_of_one(came: list[int], expected: list[int]) -> int:
+    return next((i for i, size in enumerate(came) if size == 1 and came[:i] + came[i + 1 :] == expected), 1)
 
 
 def _range_violations(logits: Tensor, target: Tensor, ignore_index: int) -> Iterator[InvalidProblem]:

@@ -15,6 +15,7 @@ FIRST_PAGE_CODE = ("Metric", "Html", "BidiComponent", "Selectbox", "Button", "Da
 CONTAINER_CLASS = "st-key-"  # followed by the key
 TEXT_COLOUR = 0x000037
 OPEN_CELL, OPEN_CELL_PLACE, EDITOR = "gdg-clip-region", "portal", "stDataFrame"  # in the browser: of an editor
+MAIN, MENU_LINK, POPOVER = "stMain", "stSidebarNavLink", "stPopoverBody"  # MAIN is what scrolls
 SCRIPT_STATE = "data-test-script-state"  # an attribute of the app, by which a script knows that a run is going on
 
 _SCRIPT = re.compile(r'"\./static/js/([\w.\-]+\.js)"')
@@ -115,6 +116,13 @@ INTERNALS = (
         "it looks for them in the whole page at each change, which is slower",
         DECORATES,
         lambda: _is_in_script("index.*.js", CONTAINER_CLASS),
+    ),
+    Internal(
+        f"{MAIN}, {MENU_LINK} and {POPOVER} in the browser",
+        "begins every page at its top, and closes a popover before a click on the menu",
+        "the next page opens as far down as the last one was scrolled, and an open popover swallows the click",
+        DECORATES,
+        lambda: all(_is_in_script("index.*.js", name) for name in (MAIN, MENU_LINK, POPOVER)),
     ),
     Internal(
         f"the colour {TEXT_COLOUR:06x} in pictures",

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import TypeVar
 
-from xent_core.language import N_, _, use_catalogue, use_language
+from xent_core.language import N_, _, ngettext, use_catalogue, use_language
 
 __all__ = [
     "MINUS",
     "N_",
     "WORD_JOINER",
     "_",
+    "difference",
+    "in_this_language",
     "latex",
     "markdown_escaped",
+    "ngettext",
     "number",
     "plotly_escaped",
+    "plotly_indexed",
     "power_of_ten",
     "short",
     "use_catalogue",
     "use_language",
 ]
 
+T = TypeVar("T")
+
 MINUS = "−"
 WORD_JOINER = "\u2060"
+
+
+def in_this_language(work: Callable[[], T]) -> Callable[[], T]:
+    """The same work for another thread to do, its sentences in the language of this one."""
+    context = copy_context()
+    return lambda: context.copy().run(work)
 
 
 def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
@@ -44,6 +58,17 @@ def number(value: float, decimals: int = 4, *, sign: bool = False) -> str:
     elif float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", MINUS)
+
+
+def difference(before: float, after: float, decimals: int = 4) -> str:
+    """By how much a number changes, as the two of `number` differ; where those look alike, the true difference.
+
+    Example:
+      >>> difference(85.643, 85.906, 2), difference(0.5, 0.500003)
+      ('+0.27', '+3.0e−06')
+    """
+    shown = round(after, decimals) - round(before, decimals) if math.isfinite(after - before) else after - before
+    return number(shown or after - before, decimals, sign=True)
 
 
 def short(value: float, decimals: int = 4) -> str:
@@ -91,6 +116,17 @@ def markdown_escaped(text: str) -> str:
 def plotly_escaped(text: str) -> str:
     """Text that Plotly shows as it is; its labels know a little HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def plotly_indexed(symbol: str, name: str) -> str:
+    """A quantity of one class in a picture: the class is its index, as in formulas; in a sentence it is "p of class 2".
+
+    Args: name: as `plotly_escaped` gives it.
+    Example:
+      >>> plotly_indexed("p", "2")
+      'p<sub>2</sub>'
+    """
+    return f"{symbol}<sub>{name}</sub>"
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from xent_ui.state import session
 from xent_ui.table import options
 from xent_ui.text import _
 
-st.subheader(_("Take it with you, or bring it here"), anchor=False)
+st.title(_("Take it with you, or bring it here"), anchor=False)
 with st.container(key="options"):
     options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from xent_core import evaluate
+from xent_ui import glossary
 from xent_ui.batch import answers, view, why
 from xent_ui.batch.fragments import ANSWER, KEPT, TABLE, WHY, part
 from xent_ui.batch.state import IS_REST_OLD
@@ -15,7 +16,8 @@ from xent_ui.widgets import formulas, pinned_settings
 
 title, tools = layout.title_and_tools()
 with title:
-    st.subheader(_("Softmax cross-entropy of a batch"), anchor=False)
+    # the sentence that goes with the first change stays within reach here
+    st.title(_("Softmax cross-entropy of a batch"), anchor=False, help=view.guide())
 option_row = st.container(key="options")
 
 
@@ -34,25 +36,26 @@ def table_and_picture() -> None:
     """The editors, the matrices beside them, and the loss above."""
     editors.take_edits()
     sheet = session.visit().sheet
+    evaluation = evaluate(sheet.to_problem())
     summary = st.container()
     logits, target, probs, grad, rows = layout.five_panels(sheet.num_classes, has_boxes=sheet.has_boxes)
     # the numbers first, so that they answer an edit before the rest does
     with summary:
         loss_and_matrices()
     with probs, st.container(key="probs"):
-        st.markdown(f"**{_('probabilities')}** p = softmax(z)")
+        view.heading(_("probabilities"), "p = softmax(z)")
         view.matrix("probability", on_chosen=lambda: answers.take_click("probability"))
     with grad, st.container(key="grad"):
-        st.markdown(f"**{_('gradient')}** ∂L/∂z = {formulas.gradient_formula(evaluate(sheet.to_problem()))}")
+        view.heading(_("gradient"), f"∂L/∂z = {formulas.gradient_formula(evaluation)}")
         view.matrix("gradient", on_chosen=lambda: answers.take_click("gradient"))
     with logits, st.container(key="logits"):
-        st.markdown(f"**{_('logits')}** z")
+        view.heading(_("logits"), "z")
         editors.logits_editor(answers.editors_on_change())
     with target, st.container(key="target"):
-        st.markdown(f"**{_('target')}** y")
+        view.heading(_("target"), "y")
         editors.target_editor(answers.editors_on_change())
     with rows:
-        st.markdown(f"**{_('row loss')}**")
+        view.heading(_("row loss"), "ℓ", "argmax", *glossary.letters_in(formulas.row_loss_formula(evaluation.problem)))
         view.row_losses_table()
 
 
@@ -61,8 +64,9 @@ def below() -> None:
     session.keep(IS_REST_OLD, False)
     part("findings", view.findings)
     part("effective_target", view.effective_target)
-    part("check", view.check)
     part(WHY, why.explanation)
+    part("more", view.more)
+    part("check", view.check)
     part("numbers", view.tables)
 
 

@@ -2,13 +2,18 @@
 
 import streamlit as st
 
+from xent_ui import glossary
 from xent_ui.compare_settings import examples, micro_batches, two_gradients, view
 from xent_ui.compare_settings.state import SETTINGS
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.text import _
 
-st.subheader(_("Two settings, one batch"), anchor=False)
+st.title(
+    _("Two settings, one batch"),
+    anchor=False,
+    help=glossary.explained("smoothing", "temperature", "weight", "rows", "gradient", "pull"),
+)
 with st.container(key="examples"):
     examples.example_buttons()
 shown = view.view_chooser()
@@ -31,7 +36,7 @@ def two_settings() -> None:
     with st.container(key="pulls"):
         two_gradients.by_row_and_class(result.gradients, sheet, (result.a.row_loss, result.b.row_loss))
     with st.container(key="sweep"):
-        view.sweep(result)
+        view.sweep(result, sheet)
     with st.container(key="numbers"):
         two_gradients.numbers(result.gradients, sheet)
 

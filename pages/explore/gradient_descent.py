@@ -2,13 +2,18 @@
 
 import streamlit as st
 
+from xent_ui import glossary
 from xent_ui.gradient_descent import view
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.table import options
 from xent_ui.text import _
 
-st.subheader(_("Follow the gradient"), anchor=False)
+st.title(
+    _("Follow the gradient"),
+    anchor=False,
+    help=glossary.explained("gradient", "loss", "predicted change", "simplex", "smoothing", "temperature"),
+)
 with st.container(key="options"):
     options.folded_option_bar(_("Preset and options"))
 sheet = session.visit().sheet

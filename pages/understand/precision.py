@@ -9,7 +9,7 @@ from xent_ui.state import session
 from xent_ui.table import options
 from xent_ui.text import _
 
-st.subheader(_("What each dtype makes of it"), anchor=False)
+st.title(_("What each dtype makes of it"), anchor=False)
 choice = view.preset_chooser()
 with st.container(key="options"):
     if choice == YOUR_BATCH:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from xent_core import trace
+from xent_ui import glossary
 from xent_ui.shell import tab_storage
 from xent_ui.state import session
 from xent_ui.step_by_step import chain_table, stepper, view
@@ -11,7 +12,11 @@ from xent_ui.text import _
 from xent_ui.widgets import row_chooser
 
 title, row = st.columns([3, 1], vertical_alignment="bottom")
-title.subheader(_("The loss of one row, step by step"), anchor=False)
+title.title(
+    _("The loss of one row, step by step"),
+    anchor=False,
+    help=glossary.explained("logit", "probability", "row loss", "loss", "gradient"),
+)
 sheet = session.visit().sheet
 with row:
     row_chooser.row_chooser(sheet)
@@ -31,7 +36,10 @@ with step, st.container(key="step"):
 with whole, st.container(key="chain"):
     chain_table.chain_table(chain, stage, sheet)
 
-st.markdown(f"#### {_('Why p − y: the Jacobian and the quotient cancel')}")
+st.markdown(
+    f"#### {_('Why p − y: log divides by p, and softmax multiplies by it again')}",
+    help=glossary.explained("probability", "target", "Jacobian"),
+)
 if beside:
     routes, jacobian, labels = st.columns([6, 5, 5], gap="medium")
 else:

@@ -22,6 +22,17 @@ def test_a_pasted_error_message_leads_to_its_pitfall(page: Page, app_url: str, j
     journal.assert_quiet()
 
 
+def test_what_was_seen_is_typed_and_answered_above_everything_else(page: Page, app_url: str) -> None:
+    open_page(page, f"{app_url}/doctor")
+    box = page.get_by_label("What do you see?")
+    box.fill("loss stuck at 1.46")
+    box.press("Enter")
+
+    expect(page.locator(".st-key-symptom")).to_contain_text("Remove the softmax layer", timeout=IDLE_MS)
+    expect(page.locator(".st-key-symptom")).to_contain_text("with 10 classes")
+    expect(page.locator(".st-key-pitfall_wrong")).to_contain_text("F.softmax", timeout=IDLE_MS)
+
+
 def test_a_pin_is_compared_with_what_came_after(page: Page, app_url: str, journal: Journal) -> None:
     open_page(page, app_url)
     page.get_by_role("button", name="Pin as A").click()
@@ -68,7 +79,7 @@ def test_every_pitfall_is_drawn(page: Page, app_url: str, journal: Journal) -> N
         box = page.locator(".st-key-pitfall").get_by_role("combobox").first
         box.click()
         box.fill(TITLES[code])
-        page.get_by_role("option", name=TITLES[code], exact=True).click()
+        page.get_by_role("option", name=f"{TITLES[code]} · {code}", exact=True).click()
         shown = page.locator(".st-key-pitfall_wrong").get_by_test_id("stCode")
         expect(shown.filter(has_text=pitfall.wrong.code.splitlines()[-1])).to_be_visible(timeout=IDLE_MS)
         expect(page.locator(".st-key-pitfall_right .js-plotly-plot").last).to_be_visible(timeout=IDLE_MS)

@@ -103,6 +103,9 @@ def test_the_same_by_keys_alone_and_a_reload_keeps_them(page: Page, app_url: str
     page.reload()
     gallery = page.locator(".xent-gallery")
     expect(done(gallery)).to_have_text("12 of 1000 decided", timeout=IDLE_MS)
+    expect(gallery.locator(".page")).to_have_text("page 2 of 84")
+    expect(gallery.locator(".card.current")).to_have_attribute("data-row", str(rows[12]))
+    expect(gallery.locator(".card").first.locator("img")).to_be_visible(timeout=IDLE_MS)
     decisions = [one["decision"] for one in saved(page, 12)]
     assert decisions == [*["relabel", "keep", "drop", "unsure"] * 2, "relabel", "drop", "keep", "keep"]
     gallery.get_by_role("button", name="Undecided", exact=True).click()
@@ -112,4 +115,86 @@ def test_the_same_by_keys_alone_and_a_reload_keeps_them(page: Page, app_url: str
     gallery.locator(".card").nth(3).focus()
     page.keyboard.press("Enter")
     expect(page.locator(".st-key-why")).to_contain_text(f"Why is row {rows[3]} here?", timeout=IDLE_MS)
+    journal.assert_quiet()
+
+
+def choosing(gallery: Locator, place: int) -> Locator:
+    return gallery.locator(".card").nth(place).get_by_role("combobox")
+
+
+def test_another_class_is_looked_at_by_keys_and_decided_by_enter_alone(
+    page: Page, app_url: str, journal: Journal
+) -> None:
+    gallery = open_gallery(page, app_url)
+    suspects = analyse(DIGITS).suspects
+    card = gallery.locator(".card").first
+    card.focus()
+    page.keyboard.press("o")
+    expect(choosing(gallery, 0)).to_be_focused()
+    expect(card.get_by_text("Enter takes it, Esc goes back")).to_be_visible()
+    for key in ("d", "ArrowDown", "r"):
+        page.keyboard.press(key)
+    expect(choosing(gallery, 0)).not_to_have_value("")
+    expect(done(gallery)).to_have_text("0 of 1000 decided")
+
+    page.keyboard.press("Escape")
+    expect(card).to_be_focused()
+    expect(choosing(gallery, 0)).to_have_value("")
+    for key in ("o", "ArrowDown", "ArrowDown"):  # the suggested class is the first of the list
+        page.keyboard.press(key)
+    chosen = int(choosing(gallery, 0).input_value())
+    assert chosen not in (suspects.target[0], suspects.suggested[0])
+    page.keyboard.press("Enter")
+    expect(done(gallery)).to_have_text("1 of 1000 decided")
+    expect(card.locator(".change")).to_have_text(f"digit {suspects.target[0]}→ digit {chosen}")
+    expect(gallery.locator(".card").nth(1)).to_be_focused()
+    page.keyboard.press("k")
+    expect(done(gallery)).to_have_text("2 of 1000 decided")
+    assert [(one["decision"], one["new"]) for one in saved(page, 2)] == [("relabel", str(chosen)), ("keep", "")]
+
+    choosing(gallery, 2).focus()  # which fills it
+    page.keyboard.press("ArrowDown")
+    choosing(gallery, 2).dispatch_event("pointerdown")  # the list opens: what was looked at can be chosen there
+    expect(choosing(gallery, 2)).to_have_value("")
+    choosing(gallery, 2).select_option(str(suspects.suggested[2]))  # by mouse: what is clicked is meant
+    expect(done(gallery)).to_have_text("3 of 1000 decided")
+    expect(gallery.locator(".card").nth(2)).to_be_focused()
+    journal.assert_quiet()
+
+
+def test_relabel_of_a_card_without_a_suggestion_opens_the_list(page: Page, app_url: str, journal: Journal) -> None:
+    gallery = open_gallery(page, app_url)
+    suspects = analyse(DIGITS).suspects
+    place = int(np.flatnonzero(suspects.suggested == suspects.target)[0])
+    for _page in range(place // 12):
+        gallery.get_by_role("button", name="Next page").click()
+    card, at = gallery.locator(".card").nth(place % 12), place % 12
+    expect(card).to_have_attribute("data-row", str(suspects.row[place]))
+    expect(card.locator(".to")).to_be_hidden()
+    page.evaluate("() => { HTMLSelectElement.prototype.showPicker = function () { this.dataset.opened = 'yes' } }")
+    card.get_by_role("button", name="Relabel").click()
+    expect(choosing(gallery, at)).to_be_focused()
+    expect(choosing(gallery, at)).to_have_attribute("data-opened", "yes")
+    expect(done(gallery)).to_have_text("0 of 1000 decided")
+
+    page.keyboard.press("Escape")
+    for key in ("r", "ArrowDown"):
+        page.keyboard.press(key)
+    chosen = choosing(gallery, at).input_value()
+    page.keyboard.press("Enter")
+    expect(done(gallery)).to_have_text("1 of 1000 decided")
+    expect(card.locator(".change")).to_have_text(f"digit {suspects.target[place]}→ digit {chosen}")
+    journal.assert_quiet()
+
+
+def test_from_the_top_of_the_page_a_few_tabs_lead_to_the_cards(page: Page, app_url: str, journal: Journal) -> None:
+    gallery = open_gallery(page, app_url)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # Streamlit's own: skip to the main content
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the cards of the suspects")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(gallery.locator(".card").first).to_be_focused()
+    page.keyboard.press("d")
+    expect(done(gallery)).to_have_text("1 of 1000 decided")
     journal.assert_quiet()

@@ -211,6 +211,38 @@ def test_a_soft_label_is_dragged_and_smoothed(page: Page, app_url: str) -> None:
     expect_numbers(page, [1, 2, 3], [0.0, 0.0, 1.0], smoothing=0.03)
 
 
+def test_a_soft_label_is_typed_and_the_other_shares_stay(page: Page, app_url: str) -> None:
+    """Half of 2.4076, then half of 2.4076 + 1.4076."""
+    open_live(page, app_url)
+    live(page).get_by_role("checkbox", name="soft label").check()
+    first = live(page).get_by_role("textbox", name="type the target probability class 0")
+    second = live(page).get_by_role("textbox", name="type the target probability class 1")
+    expect(first).to_have_value("1", timeout=IDLE_MS)
+
+    first.fill("0.5")
+    first.press("Enter")
+    expect(quantity(page, "loss")).to_have_text("1.2038", timeout=IDLE_MS)
+    expect(live(page).get_by_role("alert")).to_contain_text("sum to 0.5", timeout=IDLE_MS)
+    second.fill("0.5")
+    second.press("Enter")
+
+    expect(quantity(page, "loss")).to_have_text("1.9076", timeout=IDLE_MS)
+    expect(first).to_have_value("0.5")
+    expect(live(page).get_by_role("alert")).to_be_empty(timeout=IDLE_MS)
+
+
+def test_a_word_says_what_it_is_to_who_points_at_it_or_gives_it_the_focus(page: Page, app_url: str) -> None:
+    open_live(page, app_url)
+    word = live(page).locator(".head .term").get_by_text("probability p")
+    said = "node => getComputedStyle(node, '::after').content"
+
+    assert word.evaluate(said) == "none"
+    word.focus()
+
+    assert "What the model thinks of a class" in word.evaluate(said)
+    expect(word).to_have_attribute("aria-description", re.compile("What the model thinks of a class"))
+
+
 def test_a_finger_drags_a_logit(browser: Browser, app_url: str, journal: Journal) -> None:
     width, height = PHONE
     context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)

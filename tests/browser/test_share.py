@@ -268,3 +268,31 @@ def test_the_notebook_is_downloaded(page: Page, app_url: str) -> None:
         page.get_by_role("button", name="Download the notebook").click()
 
     assert json.loads(download.value.path().read_text("utf-8"))["nbformat"] == 4
+
+
+@pytest.mark.parametrize("button", ["Share", "Script"])
+def test_a_click_on_the_menu_beside_an_open_popover_goes_to_the_page(page: Page, app_url: str, button: str) -> None:
+    open_batch(page, app_url)
+    page.get_by_role("button", name=button, exact=True).click()
+    expect(page.get_by_test_id("stPopoverBody")).to_be_visible(timeout=IDLE_MS)
+    wait_idle(page)
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Precision").click()
+
+    expect(page.locator(".st-key-dtypes table")).to_be_visible(timeout=IDLE_MS)
+    wait_idle(page)
+    assert page.url.endswith("/precision")
+    expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
+
+
+def test_every_page_opens_at_its_top(page: Page, app_url: str) -> None:
+    scrolled = "() => document.querySelector('[data-testid=stMain]').scrollTop"
+    open_batch(page, app_url)
+    for title, place in (("Precision", ".st-key-dtypes table"), ("Compare settings", ".st-key-grad .js-plotly-plot")):
+        go_to(page, title)
+        expect(page.locator(place).first).to_be_visible(timeout=IDLE_MS)
+        wait_idle(page)
+
+        assert page.evaluate(scrolled) == 0
+        expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollTo(0, 500)")
+        assert page.evaluate(scrolled) > 0

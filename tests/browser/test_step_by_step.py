@@ -15,12 +15,12 @@ LOGITS = [1.0, 2.0, 3.0]
 
 def open_step_by_step(page: Page, url: str) -> None:
     open_page(page, f"{url}/step-by-step?preset=worked-batch")
-    expect(lines(page)).to_have_count(STEPS, timeout=30_000)
+    expect(lines(page)).to_have_count(2 * STEPS, timeout=30_000)
     wait_idle(page)
 
 
 def lines(page: Page) -> Locator:
-    """The rows of the chain's table."""
+    """The rows of the chain's tables: the values, and the gradients."""
     return page.locator(".st-key-chain tbody tr")
 
 
@@ -156,3 +156,33 @@ def test_the_place_is_kept_while_another_page_is_looked_at(page: Page, app_url: 
     go_to(page, "Step by step")
 
     expect_place(page, 2)
+
+
+# where the tables of the chain lie on the page, and how far what is in them reaches
+PLACES = """() => [...document.querySelectorAll('.st-key-chain table')].map(table => {
+    const { top, left, width } = table.getBoundingClientRect()
+    return [top + document.querySelector('[data-testid=stMain]').scrollTop, left, width,
+            table.parentElement.scrollWidth - table.parentElement.clientWidth]
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_tables_of_the_chain_stand_still_while_one_steps(page: Page, app_url: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    open_step_by_step(page, app_url)
+    expect(page.locator(".st-key-step_bars .bars")).to_be_visible(timeout=IDLE_MS)  # it loads late
+    first = page.evaluate(PLACES)
+    place_of_button = page.get_by_role("button", name="Next").bounding_box()
+
+    assert len(first) == 2
+    assert [hidden for *_place, hidden in first] == [0, 0]
+    for index in (3, 5, 8, 13, 2 * STEPS):  # of one number, of many words, of a long formula, backward, the last
+        while int(place(page).inner_text().split()[1]) < index:
+            before = place(page).inner_text()
+            page.keyboard.press("ArrowRight")
+            expect(place(page)).not_to_have_text(before, timeout=IDLE_MS)
+        expect(page.locator(".st-key-chain th", has_text="▶")).to_have_count(1)
+        wait_idle(page)
+        for now, at_first in zip(page.evaluate(PLACES), first, strict=True):
+            assert now == pytest.approx(at_first, abs=1), index
+    assert page.get_by_role("button", name="Next").bounding_box() == place_of_button

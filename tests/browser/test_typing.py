@@ -19,6 +19,7 @@ from harness.browser import (
     open_page,
     paste,
     select_cell,
+    type_into_cell,
     wait_idle,
 )
 from xent_core import Problem
@@ -253,6 +254,73 @@ def test_keys_that_come_before_the_cell_has_opened_delete_and_type(page: Page, a
     logits[0, 0] = 4.5
 
     expect_answer(page, logits, target_of(3))
+
+
+@pytest.mark.parametrize(
+    ("keys", "number"),
+    [
+        (("4", "7", "ArrowLeft", "5"), 457.0),
+        (("4", "7", "Home", "5"), 547.0),
+        (("4", "7", "Home", "Delete"), 7.0),
+        (("4", "7", "Home", "End", "5"), 475.0),
+        (("4", "7", "Shift+ArrowLeft", "5"), 45.0),
+    ],
+)
+def test_keys_that_come_before_the_cell_has_opened_move_its_caret(
+    page: Page, app_url: str, keys: tuple[str, ...], number: float
+) -> None:
+    logits = open_batch(page, app_url)
+    select_cell(page, editor(page, "logits"), 0, 1)
+    for key in (*keys, "Enter"):
+        page.keyboard.press(key)
+    logits[0, 0] = number
+
+    expect_answer(page, logits, target_of(3))
+
+
+@pytest.mark.parametrize("pause_ms", [0, 300])
+def test_the_arrow_down_ends_a_cell_that_was_opened_by_typing(page: Page, app_url: str, pause_ms: int) -> None:
+    logits = open_batch(page, app_url)
+    select_cell(page, editor(page, "logits"), 0, 1)
+    for key in ("4", "ArrowDown", "5", "ArrowDown", "6", "ArrowDown"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(pause_ms)
+    logits[:, 0] = torch.tensor([4.0, 5, 6])
+
+    expect_answer(page, logits, target_of(3))
+
+
+def test_the_arrow_down_stays_in_a_cell_that_was_opened_by_enter(page: Page, app_url: str) -> None:
+    logits = open_batch(page, app_url)
+    type_into_cell(page, editor(page, "logits"), 0, 1, "4")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("5")
+    page.keyboard.press("Enter")
+    logits[0, 0] = 45
+
+    expect_answer(page, logits, target_of(3))
+
+
+def test_a_refused_cell_keeps_the_place_and_its_message_goes_once_it_is_mended(page: Page, app_url: str) -> None:
+    logits = open_batch(page, app_url)
+    edit_cell(page, editor(page, "logits"), 1, 2, "x")
+    message = page.locator(".st-key-findings").get_by_text("'x' is not a number")
+    expect(message).to_be_visible(timeout=IDLE_MS)
+    below = cell(editor(page, "logits"), 2, 2)  # Enter went there
+    expect(below).to_have_attribute("aria-selected", "true", timeout=IDLE_MS)
+    expect(below).to_be_focused()
+
+    page.keyboard.type("9")
+    page.keyboard.press("Enter")
+    logits[2, 1] = 9
+    expect_answer(page, logits, target_of(3))
+    expect(message).to_have_count(0, timeout=IDLE_MS)
+
+    edit_cell(page, editor(page, "logits"), 1, 2, "x")
+    expect(message).to_be_visible(timeout=IDLE_MS)
+    expect(below).to_have_attribute("aria-selected", "true", timeout=IDLE_MS)
+    edit_cell(page, editor(page, "logits"), 1, 2, "2")  # what the cell kept
+    expect(message).to_have_count(0, timeout=IDLE_MS)
 
 
 @pytest.mark.parametrize("gone", ["place", "class"])

@@ -21,14 +21,18 @@ def fits(page: Page) -> bool:
 def test_large_logits_break_three_routes(page: Page, app_url: str, journal: Journal) -> None:
     open_page(page, f"{app_url}/implementations")
     expect(metric(page, "implementations")).to_have_text("1.4076", timeout=IDLE_MS)
-
-    slider = page.locator(".st-key-logit_scales").get_by_role("slider")
-    for _ in range(6):  # 1, 2, 5, 10, 20, 50, 100
-        slider.press("ArrowRight")
-    expect(metric(page, "implementations")).to_have_text("100.0000", timeout=IDLE_MS)
+    expect(page.locator(".st-key-implementations")).to_contain_text("100.0000", timeout=IDLE_MS)
+    table = page.locator(".st-key-routes table")
+    at_first = table.bounding_box()
 
     expect(page.locator(".st-key-why_not")).to_contain_text("e^z overflows float32")
     expect(page.locator(".st-key-routes")).to_contain_text("inf in the loss")
+
+    slider = page.locator(".st-key-logit_scales").get_by_role("slider")
+    for _ in range(6):  # 50, 20, 10, 5, 2, 1
+        slider.press("ArrowLeft")
+    expect(page.locator(".st-key-implementations")).to_contain_text("10 of 10", timeout=IDLE_MS)
+    assert table.bounding_box() == at_first  # though it says less, and what is beside it has gone
     journal.assert_quiet()
 
 
@@ -56,3 +60,20 @@ def test_the_pages_fit_a_phone(page: Page, app_url: str, place: str) -> None:
     wait_idle(page)
 
     assert fits(page)
+
+
+def test_what_a_phone_cuts_of_a_table_scrolls_beside_its_names(page: Page, app_url: str) -> None:
+    page.set_viewport_size(PHONE)
+    open_page(page, f"{app_url}/implementations")
+    table = page.locator(".st-key-break_map table")
+    expect(table).to_be_visible(timeout=IDLE_MS)
+    name, last = table.locator("tbody th").first, table.locator("thead th").last
+    before = name.bounding_box()
+
+    table.evaluate("table => table.parentElement.scrollTo(1000, 0)")
+
+    assert name.bounding_box() == before
+    end, room = last.bounding_box(), table.locator("..").bounding_box()
+    assert end is not None
+    assert room is not None
+    assert end["x"] + end["width"] <= room["x"] + room["width"] + 1

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xent_core.values import Value
+
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class Case(Value):
     """One call of F.cross_entropy, under a name.
 
     Attributes:

@@ -16,6 +16,7 @@ from xent_core.check_loss.cases import Case
 from xent_core.check_loss.subject import Loss
 from xent_core.distance import distance, largest
 from xent_core.language import _
+from xent_core.values import Value
 
 # eps of the dtype times the size of what is summed; honest routes in other orders stay within 16 of these
 ALLOWED_ROUNDING_IN_EPS = 32.0
@@ -36,8 +37,8 @@ def _as_it_is(leaf: Tensor) -> Tensor:
     return leaf
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, eq=False)
+class Result(Value):
     """How one case went.
 
     Attributes:

@@ -12,13 +12,14 @@ import torch
 from xent_core.check_loss.measure import CONVENTION, RIGHT, TO_FLOAT32, WRONG, Result
 from xent_core.check_loss.properties import ORDER, PROPERTIES
 from xent_core.language import _
+from xent_core.values import Value
 
 SCHEMA = 1
 MOST_LINES = 12  # of single failures
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, eq=False)
+class Verdict(Value):
     """What was found of one property.
 
     Attributes:
@@ -73,8 +74,8 @@ class Verdict:
         return cls(name, **plain)
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, eq=False)
+class Report(Value):
     """What `check_loss` found; as text, the failures of the standard cases, then a line for each property.
 
     Attributes:

@@ -1,6 +1,6 @@
 """python -m xent_core analyse: which rows, classes and pairs of a file of logits carry the gradient.
 
-It shows a progress bar; Ctrl-C ends it with the result of the rows read so far.
+It shows a progress bar; Ctrl-C and SIGTERM end it with the result of what has been done, and exit code 130 or 143.
 """
 
 from __future__ import annotations
@@ -8,47 +8,91 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
+import shlex
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from types import FrameType
+from typing import TextIO
 
 from xent_core.cli.column_options import add_columns
+from xent_core.cli.streams import STDIN, from_standard_input, json_for
+from xent_core.cli.terminal import complain, table
+from xent_core.columns import few
 from xent_core.dump.analysis import Progress, analyse
+from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
+from xent_core.dump.epochs import are_a_series, unclear
+from xent_core.dump.examples import shown_text
 from xent_core.dump.formats import InvalidDump
+from xent_core.dump.input_files import input_files
+from xent_core.dump.leading import TOP, leading_classes, leading_examples, leading_pairs, rows_without_numbers
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import (
     SHOWN_SUSPECTS,
+    end_of_search,
+    epoch_lines,
     report_html,
-    value_of,
-    why_calibration_errors_differ,
     wrong_labels_words,
 )
+from xent_core.dump.scores_table import UnwrittenScores
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
+from xent_core.outputs import checked_output, partial_name, written_whole
 from xent_core.problem import REDUCTIONS
 
 BAR_WIDTH = 24
 SECONDS_BETWEEN = 0.2
 SHOWN_MISTAKES = 3
+MAX_NAME = 32
+INPUTS = (
+    *("features", "sample_weight", "ids", "class_names"),
+    *("classes", "target_column", "text", "image"),
+)
+REPORT_SUFFIXES = (".html", ".htm")
+
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `analyse`."""
-    parser.add_argument("logits", metavar="LOGITS", help=_("a file, an address, or a pattern such as 'logits-*.npy'"))
-    parser.add_argument("target", metavar="TARGET", nargs="?", help=_("the labels, if they lie in another file"))
+    parser.add_argument(
+        "files",
+        metavar=("LOGITS", "TARGET"),
+        nargs="+",
+        help=_(
+            "a file, a folder, an address, a pattern such as 'logits-*.npy', or - for standard input, and the labels, "
+            "if they lie in another file; or, with --epochs or --shards, any number of files"
+        ),
+    )
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(
+        "--epochs",
+        action="store_true",
+        help=_("several files are epochs of one run, with the same rows: say how each row was learnt"),
+    )
+    several.add_argument("--shards", action="store_true", help=_("several files are parts of one dump"))
     parser.add_argument("--scores", metavar="FILE", help=_("write the scores of every row: .parquet or .csv"))
     parser.add_argument("--report", metavar="FILE.html", help=_("write a report that needs nothing but a browser"))
+    parser.add_argument(
+        "--force", action="store_true", help=_("let --scores and --report replace a file that is none of ours")
+    )
     parser.add_argument(
         "--rank-by",
         choices=RANKINGS,
         help=_(
             "what the order of the suspects is; by default suspicion, and margin for more than 4 million logits, "
-            "which suspicion reads once more"
+            "which suspicion reads once more; aum needs --epochs"
         ),
+    )
+    parser.add_argument(
+        "--top",
+        type=_count,
+        default=TOP,
+        metavar="N",
+        help=_("so many examples, classes and pairs are named; 10 unless said"),
     )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
     parser.add_argument("--weight", metavar="W0,W1,…", type=_numbers, help=_("one factor for each class"))
@@ -72,69 +116,147 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cluster", metavar="ADDRESS", help=_("count on the workers of a Dask scheduler"))
 
 
-def run(arguments: argparse.Namespace) -> str:
-    """The summary as text or JSON; writes the scores and the report. Raises: InvalidDump."""
-    report = None if arguments.report is None else Path(arguments.report)
-    if report is not None and not report.parent.is_dir():
-        raise InvalidDump(
-            "report-path",
-            _("the folder of {path} does not exist").format(path=report),
-            _("an existing folder"),
-            _("Make it, or choose another path."),
-        )
+def run(arguments: argparse.Namespace) -> tuple[str, int]:
+    """The summary as text or JSON; writes the scores and the report. Raises: InvalidDump, InvalidOutput.
+
+    The exit code is 0; 2 if a file could not be written; 130 after Ctrl-C and 143 after SIGTERM, whose result is
+    that of what had been done.
+    """
+    first = arguments.files[0]
+    with from_standard_input(*arguments.files) as files:
+        given = argparse.Namespace(**{**vars(arguments), "files": files})
+        return _run(given, title=_("standard input") if first == STDIN else Path(first).name)
+
+
+def _run(arguments: argparse.Namespace, *, title: str) -> tuple[str, int]:
+    report = _report_path(arguments)
+    failures: list[OSError] = []
     with _ProgressAndInterrupt(sys.stderr) as progress:
-        summary = analyse(
-            arguments.logits,
-            arguments.target,
-            weight=arguments.weight,
-            ignore_index=arguments.ignore_index,
-            reduction=arguments.reduction,
-            label_smoothing=arguments.label_smoothing,
-            temperature=arguments.temperature,
-            features=arguments.features,
-            sample_weight=arguments.sample_weight,
-            ids=arguments.ids,
-            class_names=arguments.class_names,
-            logits_are=arguments.logits_are,
-            classes=arguments.classes,
-            target_column=arguments.target_column,
-            text=arguments.text,
-            image=arguments.image,
-            show=arguments.show,
-            no_header=arguments.no_header,
-            labels_are=arguments.labels_are,
-            scores=arguments.scores,
-            rank_by=arguments.rank_by,
-            shown_suspects=0 if report is None else SHOWN_SUSPECTS,
-            fit_temperature=not arguments.no_temperature,
-            batch_rows=arguments.batch_rows,
-            device=arguments.device,
-            cluster=arguments.cluster,
-            progress=progress,
-        )
-    if not summary.complete:
-        stopped = _("Stopped: the result is of the first {rows} of {total} rows.").format(
-            rows=summary.rows, total=summary.total_rows
-        )
-        sys.stderr.write(stopped + "\n")
-    if report is not None:
-        _write_whole(report, report_html(summary, title=Path(str(arguments.logits)).name))
-    return summary.as_json() if arguments.json else summary_text(summary)
+        try:
+            summary = _analysed(arguments, arguments.top if report is None else SHOWN_SUSPECTS, progress)
+        except UnwrittenScores as error:
+            summary = error.summary
+            failures.append(error)
+        if summary.stopped is not None:
+            complain(_stopped_words(summary))
+        if report is not None:
+            failures += _write_report(summary, report, title=title)
+    for failure in failures:
+        complain(_unwritten_words(failure))
+    text = (
+        json_for(sys.stdout, summary.as_json(arguments.top)) if arguments.json else summary_text(summary, arguments.top)
+    )
+    return text, progress.exit_code or (2 if failures else 0)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """The file appears whole or not at all. Raises: OSError."""
-    partial = path.with_name(path.name + ".partial")
+def _analysed(arguments: argparse.Namespace, shown_suspects: int, progress: Callable[[Progress], bool]) -> DumpSummary:
+    logits, target = _logits_and_target(arguments)
+    return analyse(
+        logits,
+        target,
+        epochs=_said_of_several(arguments),
+        weight=arguments.weight,
+        ignore_index=arguments.ignore_index,
+        reduction=arguments.reduction,
+        label_smoothing=arguments.label_smoothing,
+        temperature=arguments.temperature,
+        features=arguments.features,
+        sample_weight=arguments.sample_weight,
+        ids=arguments.ids,
+        class_names=arguments.class_names,
+        logits_are=arguments.logits_are,
+        classes=arguments.classes,
+        target_column=arguments.target_column,
+        text=arguments.text,
+        image=arguments.image,
+        show=arguments.show,
+        no_header=arguments.no_header,
+        labels_are=arguments.labels_are,
+        scores=arguments.scores,
+        overwrite=arguments.force,
+        rank_by=arguments.rank_by,
+        shown_suspects=shown_suspects,
+        fit_temperature=not arguments.no_temperature,
+        batch_rows=arguments.batch_rows,
+        device=arguments.device,
+        cluster=arguments.cluster,
+        progress=progress,
+    )
+
+
+def _said_of_several(arguments: argparse.Namespace) -> bool | None:
+    """True for epochs, False for shards, None if nothing is said."""
+    return True if arguments.epochs else False if arguments.shards else None
+
+
+def _logits_and_target(arguments: argparse.Namespace) -> tuple[str | list[str], str | None]:
+    """Which of the files hold logits and which labels. Raises: InvalidDump where that is not clear."""
+    files: list[str] = arguments.files
+    is_series = are_a_series(files)
+    if len(files) == 1:
+        return files[0], None
+    if is_series and _said_of_several(arguments) is None:
+        fix = None
+        if len(files) == 2:
+            fix = _("Say which: --epochs or --shards; or --target {file}, if that holds the labels.").format(
+                file=shlex.quote(files[1])
+            )
+        raise unclear(_("{count} files came whose names differ in numbers alone").format(count=len(files)), fix)
+    if len(files) == 2 and not is_series:
+        return files[0], files[1]
+    if _said_of_several(arguments) is None:
+        raise InvalidDump(
+            "files",
+            _("{count} files came: {names}").format(count=len(files), names=few(files)),
+            _("one of logits, and at most one of labels"),
+            _("Put a pattern between quotation marks, 'logits-*.npy', or say --epochs or --shards."),
+        )
+    return files, None
+
+
+def _report_path(arguments: argparse.Namespace) -> Path | None:
+    """Where the report goes. Raises: InvalidOutput."""
+    if arguments.report is None:
+        return None
+    inputs = input_files([*arguments.files, *(getattr(arguments, name) for name in INPUTS), sys.stdin])
+    return checked_output(arguments.report, "--report", REPORT_SUFFIXES, inputs=inputs, force=arguments.force)
+
+
+def _write_report(summary: DumpSummary, path: Path, *, title: str) -> list[OSError]:
+    """The report; of a run that was stopped under another name. Gives the error if the disk is full."""
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        with written_whole(path if summary.stopped is None else partial_name(path)) as file:
+            file.write_text(report_html(summary, title=title), encoding="utf-8")
+    except OSError as error:
+        return [error]
+    return []
 
 
-def summary_text(summary: DumpSummary) -> str:
-    """The numbers of the whole, one a line."""
+def partial_words(summary: DumpSummary) -> list[str]:
+    """What is missing of a result that somebody stopped."""
+    if summary.stopped is None:
+        return []
+    if summary.stopped == "temperature":
+        return [_("without the best temperature")]
+    return [_("the first {rows} of {total} rows").format(rows=summary.rows, total=summary.total_rows)]
+
+
+def _unwritten_words(error: OSError) -> str:
+    return _("{path} could not be written: {reason}").format(path=error.filename, reason=error.strerror)
+
+
+def _stopped_words(summary: DumpSummary) -> str:
+    if summary.stopped == "temperature":
+        return _("Stopped while the best temperature was looked for: it is missing, all else is of every row.")
+    return _("Stopped: the result is of the first {rows} of {total} rows.").format(
+        rows=summary.rows, total=summary.total_rows
+    )
+
+
+def summary_text(summary: DumpSummary, top: int = 0) -> str:
+    """The numbers of the whole, one a line, and tables of so many examples, classes and pairs."""
     lines = [
+        *((_("partial"), words) for words in partial_words(summary)),
         (_("read"), summary.reading.sentence()),
         (_("rows"), f"{summary.rows}"),
         (_("kept"), f"{summary.kept}"),
@@ -166,11 +288,13 @@ def summary_text(summary: DumpSummary) -> str:
     for one, other, share in summary.commonest_mistakes(SHOWN_MISTAKES):
         words = _("{label}, in {share:.1%} of its rows").format(label=summary.name_of(other), share=share)
         lines.append((_("{name} seems to be labelled").format(name=summary.name_of(one)), words))
+    if summary.epochs is not None:
+        lines += epoch_lines(summary.epochs)
     if summary.best is not None:
         gain = _("{temperature:.4g}, loss lower by {gain:.4g}").format(
             temperature=summary.best_temperature, gain=summary.temperature_gain
         )
-        lines.append((_("best temperature"), gain))
+        lines.append((_("best temperature"), gain + end_of_search(summary)))
     for share in (0.01, 0.1):
         lines.append(
             (
@@ -188,43 +312,101 @@ def summary_text(summary: DumpSummary) -> str:
     if summary.nonfinite:
         lines.append((_("rows whose gradient is not finite"), f"{summary.nonfinite}"))
     width = max(len(name) for name, _value in lines)
-    sentences = [why_calibration_errors_differ(summary), wrong_labels_words(summary)]
-    return "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *filter(None, sentences)])
+    sentences = [calibration_verdict(summary), why_calibration_errors_differ(summary), wrong_labels_words(summary)]
+    text = "\n".join([*(f"{name:<{width}}  {value}" for name, value in lines), *filter(None, sentences)])
+    return "\n\n".join([text, *leading_tables(summary, top)] if top else [text])
+
+
+def leading_tables(summary: DumpSummary, top: int) -> list[str]:
+    """The first examples, classes and pairs, and the rows without numbers."""
+    examples, classes, pairs = (leading(summary, top) for leading in (leading_examples, leading_classes, leading_pairs))
+    yes_or_no = {True: _("yes"), False: _("no"), None: "–"}
+    cells = [
+        [
+            shown_text(one["id"] or str(one["row"]), MAX_NAME),
+            *(shown_text(one[name], MAX_NAME) for name in ("label", "suggested")),
+            *(f"{one[name]:.4g}" for name in ("loss", "grad_norm")),
+            "–" if one["p_wrong"] is None else f"{one['p_wrong']:.2g}",
+            yes_or_no[one["suspect"]],
+        ]
+        for one in examples
+    ]
+    columns = [_("example"), _("label"), _("suggested"), _("loss"), _("gradient norm"), _("p wrong"), _("suspect")]
+    title = _("first examples by {ranking}; suspects are as many as labels are estimated to be wrong")
+    tables = [
+        table(title.format(ranking=summary.rank_by), columns, [f"row {one['row']}" for one in examples], cells),
+        table(
+            _("classes with most gradient"),
+            [_("rows"), _("accuracy"), _("mean loss"), _("share")],
+            [shown_text(one["class"], MAX_NAME) for one in classes],
+            [
+                [f"{one['rows']}", f"{one['accuracy']:.4f}", f"{one['mean_loss']:.4g}", f"{one['gradient_share']:.2%}"]
+                for one in classes
+            ],
+        ),
+        table(
+            _("pairs with most gradient: label → prediction"),
+            [_("rows"), _("share")],
+            [f"{shown_text(one['label'], MAX_NAME)} → {shown_text(one['prediction'], MAX_NAME)}" for one in pairs],
+            [[f"{one['rows']}", f"{one['gradient_share']:.2%}"] for one in pairs],
+        ),
+    ]
+    odd = rows_without_numbers(summary)
+    if odd:
+        rows = ", ".join(map(str, odd[:top])) + (" …" if len(odd) > top else "")
+        tables.append(_("rows with NaN or infinity: {rows}").format(rows=rows))
+    return tables
 
 
 class _ProgressAndInterrupt:
-    """Writes a progress bar to a stream; the first Ctrl-C stops after this batch, the second one at once."""
+    """Writes a progress bar to a stream; the first Ctrl-C or SIGTERM stops after this batch, the second one at once.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._stop, self._shown_at = stream, False, 0.0
-        self._before: Any = None
-        self._is_terminal = stream.isatty()
+    Before the first batch there is nothing to keep, and the first one stops at once.
+    """
 
-    def __enter__(self) -> Callable[[Progress], bool]:
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream, self._shown_at, self._began = stream, 0.0, False
+        self._before: dict[int, Handler] = {}
+        self._is_terminal = stream is not None and stream.isatty()
+        self.exit_code = 0
+
+    def __enter__(self) -> _ProgressAndInterrupt:
         with contextlib.suppress(ValueError):  # not the main thread: whoever runs it stops it in a way of its own
-            self._before = signal.signal(signal.SIGINT, self._on_interrupt)
-        return self._tell_progress
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+        return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-        if self._shown_at and self._is_terminal:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._shown_at and self._is_terminal and self._stream is not None:
+            with contextlib.suppress(OSError):
+                self._stream.write("\r\x1b[K")
+                self._stream.flush()
 
-    def _on_interrupt(self, _number: int, _frame: object) -> None:
-        self._stop = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if self.exit_code or not self._began:
+            raise SystemExit(128 + number)
+        self.exit_code = 128 + number
 
-    def _tell_progress(self, progress: Progress) -> bool:
+    def __call__(self, progress: Progress) -> bool:
+        self._began = True
+        if self._stream is not None:
+            self._show(progress, self._stream)
+        return self.exit_code != 0
+
+    def _show(self, progress: Progress, stream: TextIO) -> None:
         now = time.monotonic()
         # a log gets a line every ten seconds, a terminal a bar that moves
         if now - self._shown_at >= (SECONDS_BETWEEN if self._is_terminal else 50 * SECONDS_BETWEEN):
             self._shown_at = now
             text = bar(progress)
-            self._stream.write(f"\r{text}\x1b[K" if self._is_terminal else f"{text}\n")
-            self._stream.flush()
-        return self._stop
+            if self._is_terminal:
+                # a line that wraps could not be wiped
+                text = f"\r{text[: max(shutil.get_terminal_size().columns - 1, 1)]}\x1b[K"
+            with contextlib.suppress(OSError):  # whoever has closed it does not want to know
+                stream.write(text if self._is_terminal else f"{text}\n")
+                stream.flush()
 
 
 def bar(progress: Progress) -> str:
@@ -238,6 +420,13 @@ def bar(progress: Progress) -> str:
         rate=progress.rate,
         left=progress.seconds_left,
     )
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(_("{count} is no number of entries: say 0 or more").format(count=count))
+    return count
 
 
 def _numbers(text: str) -> list[float]:

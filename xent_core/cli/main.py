@@ -13,8 +13,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import xent_core
 from xent_core.cli import analyse_command, conform_command, doctor_command, problem_commands
+from xent_core.cli.streams import robust_output
+from xent_core.cli.terminal import complain, complain_more, program_name
 from xent_core.columns import options_of
+from xent_core.errors import InvalidInput
 from xent_core.language import N_, _
 
 
@@ -39,6 +43,11 @@ COMMANDS = {
         problem_commands.add_script_arguments,
         problem_commands.script,
     ),
+    "notebook": Command(
+        N_("write a Jupyter notebook that explains, computes and asserts the same"),
+        problem_commands.add_notebook_arguments,
+        problem_commands.notebook,
+    ),
     "doctor": Command(
         N_("say what is wrong with logits and labels; exit code 1 if something is"),
         doctor_command.add_arguments,
@@ -61,48 +70,56 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, or what the command says, or 2 for input that cannot be read."""
+    codes: list[int] = []
+    with robust_output(codes):
+        codes.append(_main(argv))
+    return codes[-1]
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m xent_core", description=_("Softmax cross-entropy and its gradient, in a terminal.")
+        prog=program_name(), description=_("Softmax cross-entropy and its gradient, in a terminal.")
     )
+    parser.add_argument("--version", action="version", version=f"xent {xent_core.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         command.add_arguments(subparsers.add_parser(name, help=_(command.help), description=_(command.help)))
     arguments = parser.parse_args(argv)
     with _cleaned_up_when_ended():
-        return _run(arguments, parser.prog, sys.argv[1:] if argv is None else list(argv))
+        return _run(arguments, sys.argv[1:] if argv is None else list(argv))
 
 
 @contextlib.contextmanager
 def _cleaned_up_when_ended() -> Iterator[None]:
-    """SIGTERM ends the command as an error does, so that its temporary files are removed."""
+    """Ctrl-C and SIGTERM end the command as an error does, so that its temporary files are removed."""
 
     def end(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
     try:
-        before = signal.signal(signal.SIGTERM, end)
+        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread: whoever runs it ends it in a way of its own
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _run(arguments: argparse.Namespace, program: str, given: list[str]) -> int:
+def _run(arguments: argparse.Namespace, given: list[str]) -> int:
     try:
         output = COMMANDS[arguments.command].run(arguments)
     except (ValueError, OSError) as error:
-        print(f"{program}: {_said(error)}", file=sys.stderr)
+        complain(_said(error))
         for answer in getattr(error, "answers", ()):  # each as a command that reads the file so
             end = given.index("--") if "--" in given else len(given)  # what follows that is no option
             again = [*given[:end], *options_of(answer), *given[end:]]
-            print(f"  {program} {shlex.join(again)}", file=sys.stderr)
+            complain_more(f"  {program_name()} {shlex.join(again)}")
         return 2
     except ModuleNotFoundError as error:  # safetensors need a package of their own
-        words = _("This needs the package {name}: pip install {name}").format(name=error.name)
-        print(f"{program}: {words}", file=sys.stderr)
+        complain(_("This needs the package {name}: pip install {name}").format(name=error.name))
         return 2
     text, code = (output, 0) if isinstance(output, str) else output
     print(text.rstrip("\n"))
@@ -111,5 +128,6 @@ def _run(arguments: argparse.Namespace, program: str, given: list[str]) -> int:
 
 def _said(error: Exception) -> str:
     """The message on one line; the program that may follow it keeps its own."""
-    sentence, feed, code = str(error).partition(":\n")
-    return " ".join(sentence.split()) + (f":\n{code}" if feed else "")
+    if isinstance(error, InvalidInput) and error.program:
+        return f"{error.sentence}\n{error.program}"
+    return " ".join(str(error).split())

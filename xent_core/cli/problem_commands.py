@@ -1,19 +1,23 @@
-"""python -m xent_core show and script: a Problem out of a file or a link's token, as tables or as a program."""
+"""xent show, script and notebook: a Problem out of a file or a link's token, as tables, a program or a notebook."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import sys
 from pathlib import Path
 
 from xent_core.cli.column_options import add_columns
+from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import evaluation_text
-from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_script
-from xent_core.codec.files import KINDS
-from xent_core.codec.tensors import MAX_NUMBERS
+from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_notebook, to_script
+from xent_core.codec.dump_files import read_dump
+from xent_core.codec.files import OF_TORCH
 from xent_core.columns import ColumnChoices
-from xent_core.dump import DumpLimits, open_dump
+from xent_core.dump.input_files import input_files
 from xent_core.language import _
-from xent_core.problem import Problem
+from xent_core.outputs import checked_output, written_whole
 
 NOTHING_SAID = ColumnChoices()
 
@@ -23,7 +27,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="FILE|TOKEN",
-        help=_("a file, as Export writes it or as analyse reads it, or the p= part of a link"),
+        help=_("a file, as Export writes it or as analyse reads it, the p= part of a link, or - for standard input"),
     )
     add_columns(parser)
 
@@ -32,6 +36,13 @@ def add_script_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `script`."""
     add_source(parser)
     parser.add_argument("--framework", choices=("torch", "jax"), default="torch", help=_("torch unless said"))
+
+
+def add_notebook_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `notebook`."""
+    add_source(parser)
+    parser.add_argument("--out", metavar="FILE.ipynb", help=_("where to write it; without it, it is printed"))
+    parser.add_argument("--force", action="store_true", help=_("let --out replace a file that is none of ours"))
 
 
 def show(arguments: argparse.Namespace) -> str:
@@ -44,6 +55,18 @@ def script(arguments: argparse.Namespace) -> str:
     return to_script(_document(arguments).problem, framework=arguments.framework)
 
 
+def notebook(arguments: argparse.Namespace) -> str:
+    """A Problem as a notebook, printed or in a file. Raises: InvalidOutput."""
+    if arguments.out is None:
+        return json_for(sys.stdout, to_notebook(_document(arguments).problem))
+    inputs = input_files([arguments.source, sys.stdin])
+    path = checked_output(arguments.out, "--out", (".ipynb",), inputs=inputs, force=arguments.force)
+    text = to_notebook(_document(arguments).problem)
+    with written_whole(path) as file:
+        file.write_text(text, encoding="utf-8")
+    return _("{path} is written.").format(path=path)
+
+
 def _document(arguments: argparse.Namespace) -> Document:
     choices = ColumnChoices(
         classes=arguments.classes,
@@ -51,7 +74,18 @@ def _document(arguments: argparse.Namespace) -> Document:
         no_header=arguments.no_header,
         labels_are=arguments.labels_are,
     )
-    return document_of(arguments.source, choices)
+    with from_standard_input(arguments.source) as (source,):
+        return document_of(_token_or_path(str(source), arguments.source), choices)
+
+
+def _token_or_path(path: str, given: str) -> str:
+    """What came by standard input may be a token, too."""
+    if given == STDIN:
+        with open(path, "rb") as file:
+            start = file.read(MAX_TOKEN + 2).strip()
+        if re.fullmatch(rb"[A-Za-z0-9_-]{8,}", start):
+            return start.decode("ascii")
+    return path
 
 
 def document_of(source: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
@@ -61,33 +95,12 @@ def document_of(source: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
         is_file = path.is_file()
     except (OSError, ValueError):  # a token is too long for a file name
         is_file = False
-    if is_file and _is_of_dumps(path):
-        return _of_dump(source, choices)
+    labels_elsewhere = choices.target is not None and os.path.isfile(choices.target)
+    if is_file and (labels_elsewhere or path.suffix.lower() in OF_TORCH):  # which a process of its own looks into
+        return read_dump(source, choices)
     if is_file:
         with path.open("rb") as file:
             return read_file(path.name, file.read(MAX_FILE_BYTES + 1), choices)
     if path.suffix and len(source) <= MAX_TOKEN:
         raise FileNotFoundError(_("There is no file {name!r}.").format(name=source))
     return Document(from_token(source))
-
-
-def _is_of_dumps(path: Path) -> bool:
-    """Whether only the reader of dumps knows such a file: .parquet, .jsonl, .pt, a packed text, a list of JSON …"""
-    if path.suffix.lower() != ".json":
-        return path.suffix.lower() not in (*KINDS, ".npy")
-    with path.open("rb") as file:
-        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
-
-
-def _of_dump(source: str, choices: ColumnChoices) -> Document:
-    with open_dump(
-        source,
-        classes=choices.classes,
-        target_column=choices.target,
-        no_header=choices.no_header,
-        labels_are=choices.labels_are,
-        logits_are="logits",
-        limits=DumpLimits(logits=MAX_NUMBERS),
-    ) as dump:
-        batch = dump.read(0, dump.rows)
-    return Document(Problem(batch.logits, batch.target), dump.class_names or (), batch.ids or ())

@@ -1,18 +1,39 @@
-"""Text for a terminal: an Evaluation as aligned tables, findings of the doctor as paragraphs."""
+"""Text for a terminal: an Evaluation as aligned tables, findings of the doctor as paragraphs, what went wrong."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor
 
 from xent_core.codec.document import Document
 from xent_core.cross_entropy import evaluate
 from xent_core.doctor.findings import Finding
-from xent_core.language import _
+from xent_core.language import _, ngettext
 
 MAX_ROWS_SHOWN = 1_000
+
+
+def program_name() -> str:
+    """What the user typed to run this: xent, or python -m xent_core."""
+    return "xent" if Path(sys.argv[0]).stem == "xent" else "python -m xent_core"
+
+
+def complain(words: str) -> None:
+    """Says on stderr, if there is one, what went wrong."""
+    complain_more(f"{program_name()}: {words}")
+
+
+def complain_more(line: str) -> None:
+    """A further line of the same."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):  # whoever has closed it does not want to know
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
 
 def evaluation_text(document: Document) -> str:
@@ -29,7 +50,7 @@ def evaluation_text(document: Document) -> str:
         return [[_number(value) for value in row] for row in _rows_of(values, problem.class_axis).tolist()]
 
     if problem.has_probabilities:
-        target = _table(_("target"), classes, rows, matrix(problem.target))
+        target = table(_("target"), classes, rows, matrix(problem.target))
     else:
         labels = problem.target.reshape(-1).tolist()
         kept = problem.kept().reshape(-1).tolist()
@@ -37,17 +58,17 @@ def evaluation_text(document: Document) -> str:
             [classes[label] if is_kept else _("{label} (ignored)").format(label=label)]
             for label, is_kept in zip(labels, kept, strict=True)
         ]
-        target = _table(_("target"), [_("label")], rows, cells)
+        target = table(_("target"), [_("label")], rows, cells)
     row_losses = [[_number(value)] for value in result.row_loss.reshape(-1).tolist()]
     loss = (
         _("one per row, as above") if problem.reduction == "none" and result.loss.dim() else _number(result.loss.item())
     )
     parts = [
-        _table(_("logits"), classes, rows, matrix(problem.logits)),
+        table(_("logits"), classes, rows, matrix(problem.logits)),
         target,
-        _table(_("probabilities"), classes, rows, matrix(result.probs)),
-        _table(_("gradient"), classes, rows, matrix(result.grad_logits)),
-        _table(_("row losses"), [_("loss")], rows, row_losses),
+        table(_("probabilities"), classes, rows, matrix(result.probs)),
+        table(_("gradient"), classes, rows, matrix(result.grad_logits)),
+        table(_("row losses"), [_("loss")], rows, row_losses),
         "\n".join(
             [
                 _("loss         {loss}").format(loss=loss),
@@ -56,6 +77,8 @@ def evaluation_text(document: Document) -> str:
             ]
         ),
     ]
+    if document.reading:
+        parts.insert(0, _("read  {reading}").format(reading=document.reading))
     return "\n\n".join(parts) + "\n"
 
 
@@ -103,7 +126,8 @@ def _number(value: float) -> str:
     return f"{value:.1e}" if abs(value) < 5e-5 else f"{value:.4e}"
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def table(title: str, columns: Sequence[str], rows: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A title, the names of the columns, and a line for each row that begins with its name."""
     shown = list(zip(rows, cells, strict=True))[:MAX_ROWS_SHOWN]
     first = max((len(name) for name, _cells in shown), default=0)
     widths = [max([len(column), *(len(row[index]) for _name, row in shown)]) for index, column in enumerate(columns)]
@@ -111,5 +135,6 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[str], cells: Seque
     for name, row in shown:
         lines.append("  ".join([name.ljust(first), *(cell.rjust(w) for cell, w in zip(row, widths, strict=True))]))
     if len(rows) > len(shown):
-        lines.append(_("… and {count} more rows").format(count=len(rows) - len(shown)))
+        more = len(rows) - len(shown)
+        lines.append(ngettext("… and {count} more row", "… and {count} more rows", more).format(count=more))
     return "\n".join(lines)

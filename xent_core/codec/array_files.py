@@ -80,6 +80,41 @@ def to_safetensors(problem: Problem, *, class_names: Sequence[str] = (), row_nam
     return packed
 
 
+def npz_is_of_others(data: bytes) -> bool:
+    """Whether every array in an NPZ may be one of a dump, and some have none of our names.
+
+    An unknown array of shape () is none of a dump, but an option whose name is misspelt: `read_npz` refuses it.
+    """
+    if not 0 < zip_entries(io.BytesIO(data), len(data)) <= MAX_ENTRIES:
+        return False
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            unknown = [info for info in members if info.filename.removesuffix(".npy") not in _MEMBERS]
+            return bool(unknown) and all(_is_array_of_rows(archive, info) for info in unknown)
+    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError, OSError, InvalidHeader):
+        return False  # which `read_npz` says
+
+
+def _is_array_of_rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
+    if not info.filename.endswith(".npy") or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return False
+    with archive.open(info) as stream:
+        shape, _is_fortran, _dtype = read_npy_header(stream)
+    return len(shape) > 0
+
+
+def safetensors_is_of_others(data: bytes) -> bool:
+    """Whether a safetensors file has tensors under other names than ours, and none of our metadata."""
+    try:
+        header = _safetensors_header(data)
+    except InvalidFile:
+        return False  # which `read_safetensors` says
+    metadata = header.get("__metadata__")
+    is_ours = isinstance(metadata, dict) and METADATA in metadata
+    return not is_ours and bool(set(header) - {"__metadata__", *TENSORS})
+
+
 def read_npz(data: bytes) -> Document:
     """What `to_npz` wrote, or `np.savez(file, logits=…, target=…)` with any of the options as further arrays.
 

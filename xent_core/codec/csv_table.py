@@ -29,12 +29,20 @@ from xent_core.columns import (
     whole_number,
 )
 from xent_core.columns import TARGET_MARK as TARGET
-from xent_core.csv_layout import ROWS_LOOKED_AT, CsvLayout, kind_of, layout_of, table_of
+from xent_core.csv_layout import (
+    ROWS_LOOKED_AT,
+    CsvLayout,
+    check_lists,
+    choices_without_header,
+    kind_of,
+    layout_of,
+    table_of,
+)
 from xent_core.decimals import shortest_decimals
 from xent_core.language import _
 from xent_core.parse import InvalidText, parse_number
 from xent_core.problem import Problem
-from xent_core.spreadsheets import is_formula
+from xent_core.spreadsheets import guarded_inside, is_formula, unguarded_inside
 
 MAX_COLUMNS = 20_000
 ROW, LABEL = "row", "label"
@@ -95,13 +103,14 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
         _check_targets(header)
     if header[0] == "" and choices.ids is None and layout.columns[0].kind == "text":
         choices = replace(choices, ids="")
-    if not layout.has_header and choices.target is None:
-        choices = replace(choices, target=header[-1])
 
     def labels_of(column: str) -> set[str]:
         return {row[positions[column]] for row in rows}
 
     try:
+        check_lists(layout, choices, _("this"))
+        if not layout.has_header:
+            choices = choices_without_header(layout, choices, _("this"))
         reading = decide(layout.columns, choices, labels_of, rows_seen=layout.rows_seen, file=_("this"))
     except UnclearColumns as error:
         raise InvalidFile(error.came, error.expected, error.fix, error.answers) from error
@@ -124,13 +133,15 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
         if known and tuple(known) != classes and not called:
             names = tuple(known)
     ids = reading.ids
-    return document_from(
+    reading = replace(reading, notes=layout.notes)
+    document = document_from(
         {"logits": _numbers(rows, header, [positions[name] for name in classes], layout.decimal), "target": target},
         {
             "class_names": [] if names == _default_names(len(names)) else list(names),
             "row_names": [] if ids is None else [_unquote(row[positions[ids]]) for row in rows],
         },
     )
+    return replace(document, reading=reading.sentence() if reading.unused or reading.notes else "")
 
 
 def _check_targets(header: Sequence[str]) -> None:
@@ -306,11 +317,12 @@ def _default_names(count: int) -> tuple[str, ...]:
 
 def _quote(name: str) -> str:
     """A name as a cell: behind one more apostrophe if a spreadsheet or this table would take it for something else."""
+    name = guarded_inside(name)
     return f"'{name}" if _needs_quote(name) else name
 
 
 def _unquote(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _needs_quote(cell) else cell
+    return unguarded_inside(cell[1:] if cell.startswith("'") and _needs_quote(cell) else cell)
 
 
 def _needs_quote(name: str) -> bool:

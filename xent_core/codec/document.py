@@ -37,6 +37,7 @@ class Document:
     Attributes:
       class_names: C different names, or none.
       row_names: one name for each row, in the order of the row losses flattened, or none.
+      reading: what was taken for what in a file that another program wrote; empty for one of ours.
 
     Raises: InvalidFile for names that do not fit the Problem.
     """
@@ -44,6 +45,7 @@ class Document:
     problem: Problem
     class_names: tuple[str, ...] = ()
     row_names: tuple[str, ...] = ()
+    reading: str = ""
 
     def __post_init__(self) -> None:
         for kind, names, count in (
@@ -105,6 +107,31 @@ def from_json(text: str) -> Document:
     return document_from(tensors, {name: data[name] for name in (*DOCUMENT_OPTIONS, *NAMES) if name in data})
 
 
+def json_is_of_others(text: str) -> bool:
+    """Whether this is a list of objects, lines of objects, or an object with lists that names no format."""
+    bare = text.lstrip()
+    if bare.startswith("["):
+        return bare[1:65].lstrip().startswith("{")
+    try:
+        data = parsed_json(text)
+    except InvalidFile:
+        return bare.startswith("{") and _begins_with_an_object(bare)
+    return (
+        isinstance(data, dict)
+        and "format" not in data
+        and any(isinstance(value, list | dict) for value in data.values())
+    )
+
+
+def _begins_with_an_object(text: str) -> bool:
+    """Whether the first line is an object that names no format, as in JSON Lines."""
+    try:
+        first = json.loads(text.partition("\n")[0])
+        return isinstance(first, dict) and "format" not in first
+    except (ValueError, RecursionError):
+        return False
+
+
 def document_from(tensors: Mapping[str, Any], options: Mapping[str, Any]) -> Document:
     """The Document of tensors or arrays under the names in TENSORS, and of values under the others.
 
@@ -131,7 +158,7 @@ def document_from(tensors: Mapping[str, Any], options: Mapping[str, Any]) -> Doc
         problem = Problem(tensors["logits"], tensors["target"], weight=tensors.get("weight"), **values)
     except InvalidProblem as error:
         raise RefusedProblem(error, tensors, values) from error
-    return Document(problem, **names)
+    return Document(problem, names.get("class_names", ()), names.get("row_names", ()))
 
 
 def parsed_json(text: str) -> Any:

@@ -9,6 +9,7 @@ from xent_core.codec.script import torch_program
 from xent_core.cross_entropy import Evaluation, evaluate
 from xent_core.decimals import shortest_decimals
 from xent_core.language import _
+from xent_core.outputs import GENERATOR
 from xent_core.problem import Problem
 
 
@@ -39,7 +40,7 @@ def to_notebook(problem: Problem) -> str:
         _code("check", program.check),
     ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, "generator": GENERATOR}
     notebook = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 
 from xent_core.codec.jax_program import jax_program
@@ -17,7 +19,10 @@ FRAMEWORKS = ("torch", "jax")
 _TOLERANCES = {torch.float16: "4e-3", torch.bfloat16: "2e-2"}
 
 
-def to_script(problem: Problem, *, framework: str = "torch") -> str:
+Framework = Literal["torch", "jax"]
+
+
+def to_script(problem: Problem, *, framework: Framework = "torch") -> str:
     """A program that computes the loss and its gradient, prints both, and asserts the numbers that `evaluate` gives.
 
     It needs PyTorch alone, or JAX, optax and NumPy.

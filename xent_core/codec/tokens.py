@@ -30,6 +30,7 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
+from xent_core.arrays import Reduction
 from xent_core.codec.refusals import InvalidToken, TokenTooLong
 from xent_core.codec.tensors import is_shape, range_of
 from xent_core.decimals import shortest_decimals
@@ -58,7 +59,7 @@ _LETTERS = {
 }
 _DTYPES = {letter: dtype for dtype, letter in _LETTERS.items()}
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-_REDUCTIONS = {"n": "none", "s": "sum", "m": "mean"}
+_REDUCTIONS: dict[str, Reduction] = {"n": "none", "s": "sum", "m": "mean"}
 _MAX_POINT = 20
 _MAX_WIDTH = 17  # hexadecimal digits: beyond uint64
 
@@ -302,7 +303,7 @@ def _real(text: str) -> float:
     return float(text)
 
 
-def _reduction(letter: str) -> str:
+def _reduction(letter: str) -> Reduction:
     if letter not in _REDUCTIONS:
         raise _damaged(_("an option in the link cannot be read"))
     return _REDUCTIONS[letter]

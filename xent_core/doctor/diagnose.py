@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from xent_core.arrays import ArrayLike, Reduction
 from xent_core.codec import Document, read_file
 from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
@@ -30,12 +31,12 @@ __all__ = ["TITLES", "Finding", "diagnose", "diagnose_file"]
 
 
 def diagnose(
-    logits: Any,
-    target: Any,
+    logits: ArrayLike,
+    target: ArrayLike,
     *,
-    weight: Any = None,
+    weight: ArrayLike | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> list[Finding]:
     """What goes wrong in F.cross_entropy with these arguments, and what is worth knowing; errors come first.
@@ -50,9 +51,9 @@ def diagnose(
       ['target-out-of-range']
     """
     try:
-        z = _as_tensor(logits, as_logits)
-        y = _as_tensor(target, lambda data: as_target(data, z.dtype))
-        w = None if weight is None else _as_tensor(weight, lambda data: as_weight(data, z.dtype))
+        z = _as_tensor("logits", logits, as_logits)
+        y = _as_tensor("target", target, lambda data: as_target(data, z.dtype))
+        w = None if weight is None else _as_tensor("weight", weight, lambda data: as_weight(data, z.dtype))
         index, smoothing = as_ignore_index(ignore_index), as_label_smoothing(label_smoothing)
     except InvalidProblem as error:
         came = {"logits-type": logits, "target-type": target, "weight-type": weight}.get(error.code)
@@ -65,11 +66,20 @@ def diagnose(
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
 
 
-def _as_tensor(data: Any, read: Callable[[Any], Tensor]) -> Tensor:
+def _as_tensor(name: str, data: Any, read: Callable[[Any], Tensor]) -> Tensor:
     """A tensor itself, without a copy; anything else as `Problem` reads it."""
     if isinstance(data, Tensor) and data.device.type == "cpu" and not data.is_nested:
         return data.detach()
-    return read(data)
+    tensor = read(data)
+    if isinstance(data, list | tuple) and any(isinstance(one, Tensor) and one.dim() for one in data):
+        # Problem stacks them; PyTorch refuses a list
+        raise InvalidProblem(
+            f"{name}-type",
+            _("{name} is a {type} of tensors").format(name=name, type=type(data).__name__),
+            _("one tensor"),
+            _("Stack them: torch.stack({name}).").format(name=name),
+        )
+    return tensor
 
 
 def _refused_by_backward(logits: Tensor, target: Tensor) -> Iterator[InvalidProblem]:

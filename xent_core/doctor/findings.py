@@ -31,7 +31,7 @@ TITLES = {
     "label-smoothing": N_("label_smoothing is out of range"),
     "ignore-index": N_("ignore_index is out of range"),
     # PyTorch is silent
-    "softmax-applied-twice": N_("The logits look like probabilities"),
+    "softmax-applied-twice": N_("Softmax is applied twice: the logits look like probabilities"),
     "class-axis-ambiguous": N_("Either axis could hold the classes"),
     "single-class": N_("There is only one class"),
     "all-ignored": N_("No row counts"),

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xent_core.validation import FLOATING_DTYPES, USUAL_IGNORE_VALUES, class_axis_of
+from xent_core.validation import FLOATING_DTYPES, USUAL_IGNORE_VALUES, are_swapped, class_axis_of
 
 LOOK_AT_SHAPES = "print(logits.shape, target.shape)"
 FIX_OF_OPTION = {
@@ -36,6 +36,8 @@ def fix_of_unreadable(code: str, data: Any) -> str:
 
 def fix_of(code: str, logits: Tensor, target: Tensor, weight: Tensor | None, *, ignore_index: int) -> str:
     """The fix of an error of `violations` in these arguments."""
+    if code in ("logits-dtype", "target-shape") and are_swapped(logits, target):
+        return "logits, target = target, logits"
     match code:
         case "logits-dtype":
             return f"logits = logits{_to_dense(logits)}{'.real' if logits.is_complex() else _to_floating(logits)}"
@@ -114,15 +116,20 @@ def _batch(logits: Tensor, target: Tensor) -> str:
         return "target = target.T"
     if logits.dim() == 2 and target.dim() > 1 and target.numel() == len(logits):
         return "target = target.reshape(-1)"  # the logits were flattened, the target was not
+    if logits.dim() > 2 and target.shape == logits.shape[1:]:
+        return "logits, target = logits.unsqueeze(0), target.unsqueeze(0)"  # one example without its batch
+    if logits.dim() > 2 and target.dim() == 1 and len(target) == math.prod(_row_shape(logits)):
+        return f"target = target.reshape({tuple(_row_shape(logits))})"
     if logits.dim() == 3 and target.dim() == 1 and len(target) == logits.shape[0] * logits.shape[1]:
-        return "logits = logits.reshape(-1, logits.shape[-1])"
+        return "logits = logits.reshape(-1, logits.shape[-1])"  # (B, T, V): the classes are last
     return LOOK_AT_SHAPES
 
 
 def _range(logits: Tensor, target: Tensor, ignore_index: int) -> str:
     num_classes = logits.shape[class_axis_of(logits)]
     values = target.long()
-    kept = values[values != ignore_index]
+    is_int64 = -(2**63) <= ignore_index < 2**63  # another is an error of its own, and ignores no row
+    kept = values[values != ignore_index] if is_int64 else values
     ignores = kept.numel() < values.numel()
     if kept.numel() > 1 and kept.min() >= 1 and kept.max() == num_classes:
         return f"target = target.where(target == {ignore_index}, target - 1)" if ignores else "target = target - 1"

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from xent_core.doctor.findings import TITLES
 from xent_core.doctor.pitfall_examples import EXAMPLES, Example
+from xent_core.doctor.pitfall_variants import VARIANTS
+from xent_core.doctor.torch_messages import say_the_same
 from xent_core.language import _
 
 
@@ -129,3 +131,18 @@ def _body(function: Callable[..., Any], *, result: str) -> str:
 
 
 PITFALLS = {code: Pitfall(code, example) for code, example in EXAMPLES.items()}
+_VARIANTS = {code: tuple(Pitfall(code, example) for example in examples) for code, examples in VARIANTS.items()}
+
+
+def pitfall_of(code: str, message: str = "") -> Pitfall:
+    """The pitfall of a code, with the example in which PyTorch says this message, if there is one.
+
+    Args: message: an error message of PyTorch, as for `recognise`; empty for the usual example.
+    """
+    usual = PITFALLS[code]
+    if not message:
+        return usual
+    return next(
+        (one for one in (usual, *_VARIANTS.get(code, ())) if say_the_same(one.wrong.message, message)),
+        usual,
+    )

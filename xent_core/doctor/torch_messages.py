@@ -1,4 +1,4 @@
-"""recognise: which mistake an error message of PyTorch comes from."""
+"""recognise: which mistake an error message of PyTorch comes from, and where in a text it stands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ PATTERNS = tuple(
         (r"output with shape \[\] doesn't match the broadcast shape \[1\]", ("target-shape",)),
         (r"expected input batch_size", ("batch-mismatch", "class-axis", "target-shape")),
         (r"dimension out of range \(expected to be in range of \[-1, 0\], but got 1\)", ("logits-shape",)),
-        (r"target -?\d{1,20} is out of bounds", ("target-out-of-range", "class-axis")),
+        # never a swapped axis alone: PyTorch checks the shape first, and where that fits, all labels are in range
+        (r"target -?\d{1,20} is out of bounds", ("target-out-of-range",)),
         (r"t >= 0 && t < n_classes|cur_target >= 0|nll_loss\w{0,60}?_no_reduce", ("target-out-of-range",)),
         (r"\A(?=.*index out of bounds).*assert", ("target-out-of-range",)),
         (r"device-side assert triggered", ("target-out-of-range",)),
@@ -36,8 +37,10 @@ PATTERNS = tuple(
         (r"expected scalar type (?:float|double|half|bfloat16) but found", ("weight-dtype",)),
         (r"ignore_index is not supported for floating point target", ("soft-target-ignore-index",)),
         (r"is not a valid value for reduction", ("reduction",)),
-        (r"label_smoothing must be between|argument 'label_smoothing'", ("label-smoothing",)),
-        (r"argument 'ignore_index'|overflow when unpacking long", ("ignore-index",)),
+        (r"label_smoothing must be between", ("label-smoothing",)),
+        (r"argument 'label_smoothing'", ("label-smoothing",)),
+        (r"argument 'ignore_index'", ("ignore-index",)),
+        (r"overflow when unpacking long", ("ignore-index",)),
         (r"argument 'input'", ("logits-type",)),
         (r"argument 'target'", ("target-type",)),
         (r"argument 'weight'", ("weight-type",)),
@@ -56,9 +59,25 @@ def recognise(message: str) -> tuple[str, ...]:
     Args: message: one line, a whole traceback, or a log; its case and line breaks do not matter.
     Example:
       >>> recognise("IndexError: Target 3 is out of bounds.")
-      ('target-out-of-range', 'class-axis')
+      ('target-out-of-range',)
     """
-    text = " ".join(message[-LONGEST:].lower().split())
+    text = one_line(message).lower()
     found = [codes for pattern, codes in PATTERNS if pattern.search(text)]
     best, others = [codes[0] for codes in found], [code for codes in found for code in codes[1:]]
     return tuple(dict.fromkeys(best + others))
+
+
+def say_the_same(message: str, other: str) -> bool:
+    """Whether two messages are one of PyTorch's, up to the numbers and names in it.
+
+    Example:
+      >>> say_the_same("IndexError: Target 3 is out of bounds.", "Target 10 is out of bounds.")
+      True
+    """
+    first, second = one_line(message).lower(), one_line(other).lower()
+    return any(pattern.search(first) and pattern.search(second) for pattern, _codes in PATTERNS)
+
+
+def one_line(message: str) -> str:
+    """The end of a text as one line with single spaces, as the patterns meet it but for its case."""
+    return " ".join(message[-LONGEST:].split())

@@ -6,6 +6,7 @@ The one call most people need is `analyse`.
 
 from xent_core.dump.analysis import PairDetail, Progress, analyse, pair_detail, scores_of_rows
 from xent_core.dump.calibration import BrierScore, Calibration, CalibrationError, Reliability
+from xent_core.dump.epochs import Epochs
 from xent_core.dump.examples import Examples, ShownExample, shown_text
 from xent_core.dump.folders import natural_order
 from xent_core.dump.formats import FORMATS, DumpLimits, InvalidDump
@@ -13,6 +14,7 @@ from xent_core.dump.histogram import Histogram
 from xent_core.dump.ranking import RANKINGS, Suspects
 from xent_core.dump.readers import Batch, Dump, open_dump
 from xent_core.dump.scores import Scores, score
+from xent_core.dump.scores_table import UnwrittenScores
 from xent_core.dump.selection import Choice, Selection, select
 from xent_core.dump.statistics import ClassGroups, LorenzCurve, Statistics
 from xent_core.dump.summary import DumpSummary
@@ -31,6 +33,7 @@ __all__ = [
     "Dump",
     "DumpLimits",
     "DumpSummary",
+    "Epochs",
     "Examples",
     "Histogram",
     "InvalidDump",
@@ -44,6 +47,7 @@ __all__ = [
     "ShownExample",
     "Statistics",
     "Suspects",
+    "UnwrittenScores",
     "WrongLabels",
     "analyse",
     "natural_order",

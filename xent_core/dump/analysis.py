@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 import torch
 
+from xent_core.arrays import DumpLike, StrPath
+from xent_core.columns import LabelsAre, LogitsAre
 from xent_core.dump.cluster import Cluster
+from xent_core.dump.epochs import Epoch, Epochs, ask_about_epochs, epochs_of, order_of, read_epochs
 from xent_core.dump.examples import Examples
 from xent_core.dump.formats import DumpLimits, InvalidDump
+from xent_core.dump.input_files import input_files
 from xent_core.dump.label_model import LabelCounts, LabelModel, usual_gaps
 from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
-from xent_core.dump.ranking import RANKINGS
+from xent_core.dump.ranking import RANKINGS, RankBy
 from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
 from xent_core.dump.scores import Scores, kept_rows, score
-from xent_core.dump.scores_table import ScoresFile
+from xent_core.dump.scores_table import ScoresFile, UnwrittenScores, scores_path
 from xent_core.dump.statistics import Computed, Statistics
 from xent_core.dump.summary import DumpSummary
 from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature
@@ -28,6 +33,7 @@ from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossKeywords, LossOptions
 from xent_core.validation import as_loss_options, check_options
+from xent_core.values import Value
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,9 @@ class Progress:
     """How far an analysis has come.
 
     Attributes:
-      stage: "labels" while a large dump is read for what is known of its classes; "rows" while it is counted;
-        "temperature" while it is read again for that.
+      stage: "epochs" while several epochs are read, whose rows are added up; "labels" while a large dump is read for
+        what is known of its classes; "rows" while it is counted; "temperature" while that is looked for, first in a
+        sample and then in the whole.
       rows, total_rows: of this stage; the later passes of the temperature start anew.
       seconds: since the stage began.
       summary: gives the summary of the rows so far.
@@ -46,7 +53,12 @@ class Progress:
     rows: int
     total_rows: int
     seconds: float
-    summary: Callable[[], DumpSummary]
+    summary: Callable[[], DumpSummary] = field(compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # elsewhere the rows go no further, so that the summary is the one of now
+        known = partial(_itself, self.summary())
+        return Progress, (self.stage, self.rows, self.total_rows, self.seconds, known)
 
     @property
     def rate(self) -> float:
@@ -59,28 +71,34 @@ class Progress:
         return (self.total_rows - self.rows) / self.rate if self.rows else math.nan
 
 
+def _itself(summary: DumpSummary) -> DumpSummary:
+    return summary
+
+
 ProgressCallback = Callable[[Progress], object]
 
 
 def analyse(
-    logits: Any,
-    target: Any = None,
+    logits: DumpLike,
+    target: DumpLike | None = None,
     *,
     options: LossOptions | None = None,
-    features: Any = None,
-    sample_weight: Any = None,
-    ids: Any = None,
-    class_names: Any = None,
-    logits_are: str | None = None,
-    classes: Any = None,
-    target_column: Any = None,
-    text: Any = None,
-    image: Any = None,
-    show: Any = None,
+    features: DumpLike | None = None,
+    sample_weight: DumpLike | None = None,
+    ids: DumpLike | Sequence[str] | None = None,
+    class_names: StrPath | Sequence[str] | None = None,
+    logits_are: LogitsAre | None = None,
+    classes: StrPath | Sequence[str] | None = None,
+    target_column: StrPath | None = None,
+    text: DumpLike | Sequence[str] | None = None,
+    image: DumpLike | Sequence[str] | None = None,
+    show: str | Sequence[str] | None = None,
     no_header: bool = False,
-    labels_are: str | None = None,
-    scores: Any = None,
-    rank_by: str | None = None,
+    labels_are: LabelsAre | None = None,
+    scores: StrPath | None = None,
+    overwrite: bool = False,
+    rank_by: RankBy | None = None,
+    epochs: bool | None = None,
     shown_suspects: int = 0,
     fit_temperature: bool = True,
     batch_rows: int | None = None,
@@ -98,11 +116,20 @@ def analyse(
       classes, target_column, text, image, show, no_header, labels_are: as in `open_dump`.
       options: of the loss; the loss of reduction "none" is the sum, whose gradient `backward()` gives.
         A sample's weight multiplies its row loss, and what the row adds to the denominator of "mean".
-      scores: a .parquet or .csv file for the table of scores of the kept rows.
+      scores: a .parquet or .csv file for the table of scores of the kept rows; if the pass is stopped, those of its
+        first rows lie beside it, in `NAME.partial.parquet`. `scores` of the summary says where.
+      overwrite: whether `scores` may replace a file that is no earlier table of scores; one that is read, never.
       rank_by: what the suspects and the ranks in the table go by: "suspicion", that is, how likely the label is wrong;
-        "margin", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the largest first.
-        By default the suspicion, and the margin for more than 2^22 (about 4 million) logits. So large a dump is read
-        once more for the suspicion, and for the number of wrong labels: only if "suspicion" is asked for.
+        "margin", or of several epochs "aum", the smallest first; "loss", "grad_norm", "el2n" or "entropy", the
+        largest first.
+        By default the suspicion, and for more than 2^22 (about 4 million) logits the margin, of several epochs "aum".
+        So large a dump is read once more for the suspicion, and for the number of wrong labels: only if "suspicion" is
+        asked for. Of several epochs the suspicion is its mean over them.
+      epochs: True: the logits are several dumps of the same rows, one for each epoch: a list, a pattern, or a folder of
+        files or folders. Files are taken in the order of the numbers in their names, which `reading` says; the rows
+        are matched by their ids, if there are any, in whatever order, else by their number, and must have the same
+        labels. `epochs` of the summary says what all of them say of each row; all else is of the last.
+        False: several files are shards of one dump. None: shards, and refused where they may be epochs.
       shown_suspects: so many of the first suspects are read once more, for `shown` of the summary, if the dump has
         texts, pictures or other columns of them.
       fit_temperature: look for the temperature that minimises the loss, which reads the dump two or three times more.
@@ -114,7 +141,8 @@ def analyse(
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
       keywords: weight, ignore_index, reduction, label_smoothing and temperature, as in Problem, in place of options.
 
-    Raises: InvalidDump for whatever cannot be read or used.
+    Raises: InvalidDump for whatever cannot be read or used; UnwrittenScores, an OSError with the summary in it, where
+      the table of scores does not fit the disk.
     It is called as in `analyse("logits.npy", "target.npy").accuracy`.
     """
     options = _options(options, keywords)
@@ -135,37 +163,74 @@ def analyse(
             _("an integer above 0"),
             _("Leave it out."),
         )
-    with open_dump(
-        logits,
-        target,
-        features=features,
-        sample_weight=sample_weight,
+    table = None
+    if scores is not None:
+        sources = (logits, target, features, sample_weight, ids, class_names, classes, target_column, text, image)
+        table = scores_path(scores, input_files(sources), overwrite=overwrite)
+    _check_epochs(epochs, rank_by, cluster)
+    opened = partial(
+        open_dump,
         ids=ids,
         class_names=class_names,
         ignore_index=options.ignore_index,
         logits_are=logits_are,
         classes=classes,
         target_column=target_column,
-        text=text,
-        image=image,
-        show=show,
         no_header=no_header,
         labels_are=labels_are,
         limits=limits,
         sandboxed=sandboxed,
+    )
+    series = epochs_of(logits, target) if epochs else [Epoch(logits, target, "")]
+    with opened(
+        series[-1].logits,
+        series[-1].target,
+        features=features,
+        sample_weight=sample_weight,
+        text=text,
+        image=image,
+        show=show,
     ) as dump:
+        if epochs:
+            dump.reading = replace(dump.reading, notes=(*dump.reading.notes, order_of(series)))
+        elif epochs is None:
+            ask_about_epochs(logits, dump)
         _check_options(options, dump.classes)
-        rank_by = rank_by or RANKINGS[0 if _fits_sample(dump) else 1]
+        rank_by = rank_by or (RANKINGS[0] if _fits_sample(dump) else "aum" if epochs else RANKINGS[1])
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device, rank_by)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
+        analysis = _Analysis(dump, work, runner, progress)
         try:
-            summary = _Analysis(dump, work, runner, progress).run(scores, fit_temperature)
+            if epochs:
+                analysis.read_epochs(series, lambda one: opened(one.logits, one.target))
+            summary = analysis.run(table, fit_temperature)
         finally:
             runner.close()
-        if not (shown_suspects and dump.reading.shows_examples):
-            return summary
-        rows = summary.suspects.row[:shown_suspects].tolist()
-        return replace(summary, shown=tuple(Examples(dump).show(rows)))
+        if shown_suspects and (dump.reading.shows_examples or dump.has_ids) and summary.stopped is None:
+            rows = summary.suspects.row[:shown_suspects].tolist()
+            summary = replace(summary, shown=tuple(Examples(dump).show(rows)))
+        if analysis.unwritten is not None:
+            failure = analysis.unwritten
+            raise UnwrittenScores(failure.errno, failure.strerror or "", str(table), summary)
+        return summary
+
+
+def _check_epochs(epochs: bool | None, rank_by: str | None, cluster: Any) -> None:
+    """Raises: InvalidDump for what several epochs are needed for, or what cannot be done with them."""
+    if rank_by == "aum" and not epochs:
+        raise InvalidDump(
+            "rank-by",
+            _("rank_by is {value} of a single dump").format(value="'aum'"),
+            _("several epochs, over which the margin has a mean"),
+            _("Give them with --epochs (in Python, epochs=True), or rank by the margin."),
+        )
+    if epochs and cluster is not None:
+        raise InvalidDump(
+            "epochs-cluster",
+            _("several epochs came, and a cluster"),
+            _("epochs on this computer"),
+            _("Leave the cluster out."),
+        )
 
 
 def _options(options: LossOptions | None, keywords: LossKeywords) -> LossOptions:
@@ -201,15 +266,50 @@ def _fits_sample(dump: Dump) -> bool:
     return dump.rows <= _sampled(dump)
 
 
+def _sample_of(dump: Dump, device: str) -> Batch:
+    return on_device(sampled_rows(dump, _sampled(dump)), device)
+
+
 class _Analysis:
     """One run of `analyse`: the pass for the classes, if any, that for the statistics, those for the temperature."""
 
     def __init__(self, dump: Dump, work: Work, runner: Runner, progress: ProgressCallback | None) -> None:
         self._dump, self._work, self._runner, self._progress = dump, work, runner, progress
         self._label_counts: LabelCounts | None = None
+        self._scores: Path | None = None
+        self.unwritten: OSError | None = None
+        self._epochs: Epochs | None = None
         self._looks_for_wrong_labels = work.rank_by == "suspicion" or _fits_sample(dump)
 
-    def run(self, scores: Any, fit_temperature: bool) -> DumpSummary:
+    def read_epochs(self, epochs: Sequence[Epoch], opened: Callable[[Epoch], Dump]) -> None:
+        """Reads what several epochs say of each row; nothing is known of them if somebody stopped it."""
+        dump, work = self._dump, self._work
+        started, total = time.perf_counter(), len(epochs) * dump.rows
+        nothing = Statistics(dump.classes, work.device)
+
+        def on_progress(rows: int) -> None:
+            seconds = time.perf_counter() - started
+            self._tell_progress("epochs", rows, seconds, lambda: self._summary(nothing, seconds), total)
+
+        def label_model(one: Dump) -> LabelModel:
+            counts = self._count_labels(one, started)
+            self._label_counts = counts if self._label_counts is None else self._label_counts + counts
+            return counts.model().to("cpu")
+
+        try:
+            self._epochs = read_epochs(
+                epochs,
+                dump,
+                opened,
+                temperature=work.options.temperature,
+                label_model=label_model if self._looks_for_wrong_labels else None,
+                on_progress=on_progress,
+            )
+        except Stopped:
+            work = replace(work, rank_by="margin" if work.rank_by == "aum" else work.rank_by)
+        self._work = replace(work, epochs=self._epochs)
+
+    def run(self, scores: Path | None, fit_temperature: bool) -> DumpSummary:
         """The summary; the table of scores is finished before the temperature is looked for."""
         table = None if scores is None else ScoresFile(scores, self._work.rank_by)
         try:
@@ -218,19 +318,21 @@ class _Analysis:
             if table is not None:
                 table.close()
         summary = self._summary(statistics, seconds)
-        if not (fit_temperature and summary.complete and summary.kept):
+        if not summary.complete:
+            return replace(summary, stopped="rows")
+        if not (fit_temperature and summary.kept):
             return summary
         try:
             best = self._best_temperature(summary)
         except Stopped:
-            return summary
+            return replace(summary, stopped="temperature")
         return self._summary(statistics, summary.seconds, best)
 
     def _counted(self, table: ScoresFile | None) -> tuple[Statistics, float]:
         """The statistics of the rows, and how long they took; the table is finished."""
         started = time.perf_counter()
         work = self._work
-        if self._looks_for_wrong_labels:
+        if self._looks_for_wrong_labels and self._epochs is None:
             work = replace(work, labels=self._label_model(started))
 
         def on_progress(rows: int, so_far: Callable[[], Statistics]) -> None:
@@ -239,27 +341,30 @@ class _Analysis:
 
         statistics = self._runner.statistics(self._dump, work, None if table is None else table.write, on_progress)
         if table is not None:
-            table.finish(statistics.wrong_labels())
+            complete = int(statistics.sums.rows) == self._dump.rows
+            self._scores = table.finish(statistics.wrong_labels(), complete=complete)
+            self.unwritten = table.failure
         return statistics, time.perf_counter() - started
 
     @cached_property
     def _sample(self) -> Batch:
-        return on_device(sampled_rows(self._dump, _sampled(self._dump)), self._work.device)
+        return _sample_of(self._dump, self._work.device)
 
     def _label_model(self, started: float) -> LabelModel:
         """What a first look says of the classes, or that nothing is known if somebody stopped it."""
         try:
-            self._label_counts = self._count_labels(started)
+            self._label_counts = self._count_labels(self._dump, started)
         except Stopped:
             return LabelModel.neutral(self._dump.classes)
         return self._label_counts.model()
 
-    def _count_labels(self, started: float) -> LabelCounts:
+    def _count_labels(self, dump: Dump, started: float) -> LabelCounts:
         """What is known of the classes; a dump that fits the sample is not read again."""
-        dump, work = self._dump, self._work
-        gaps = usual_gaps(kept_rows(self._sample, work.options.ignore_index).logits)
+        work = self._work
+        sample = self._sample if dump is self._dump else _sample_of(dump, work.device)
+        gaps = usual_gaps(kept_rows(sample, work.options.ignore_index).logits)
         if _fits_sample(dump):
-            return labels_of(self._sample, work.options, gaps)
+            return labels_of(sample, work.options, gaps)
         nothing = Statistics(dump.classes, work.device)
 
         def on_progress(rows: int) -> None:
@@ -280,12 +385,14 @@ class _Analysis:
             started = time.perf_counter()
             return self._runner.slope(dump, work, beta, on_progress)
 
-        return best_temperature(self._sample, work.options, None if _fits_sample(dump) else everything)
+        return best_temperature(self._sample, work.options, None if _fits_sample(dump) else everything, on_progress)
 
-    def _tell_progress(self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary]) -> None:
+    def _tell_progress(
+        self, stage: str, rows: int, seconds: float, summary: Callable[[], DumpSummary], total: int | None = None
+    ) -> None:
         if self._progress is None:
             return
-        if self._progress(Progress(stage, rows, self._dump.rows, seconds, summary)) is True:
+        if self._progress(Progress(stage, rows, total or self._dump.rows, seconds, summary)) is True:
             raise Stopped
 
     def _summary(self, statistics: Statistics, seconds: float, best: BestTemperature | None = None) -> DumpSummary:
@@ -305,8 +412,11 @@ class _Analysis:
             dtype=dump.dtype,
             options=options,
             seconds=seconds,
+            scores=self._scores,
             best=best,
             noise_matrix=None if matrix is None else matrix.cpu().numpy(),
+            cleanlab_noise_matrix=statistics.cleanlab_noise_matrix(),
+            epochs=self._epochs,
         )
 
 
@@ -341,7 +451,7 @@ def scores_of_rows(dump: Dump, rows: list[int], options: LossOptions) -> Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class PairDetail:
+class PairDetail(Value):
     """One block of the matrices by single classes, read from the dump again; made by `pair_detail`.
 
     Attributes:
@@ -373,7 +483,7 @@ def pair_detail(
     for batch in dump.batches(is_written=False):
         wanted = ((batch.target >= labels.start) & (batch.target < labels.stop)).nonzero().squeeze(1)
         if len(wanted):
-            scores = score(_only(batch, wanted), options)
+            scores = score(batch.at(wanted), options)
             finite = scores.grad_norm.isfinite()
             label = scores.target - labels.start
             support += torch.bincount(label[finite], minlength=len(labels))
@@ -386,16 +496,3 @@ def pair_detail(
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = gradient.numpy() / support.numpy()[:, None]
     return PairDetail(labels, logits, mean, confusion.numpy(), support.numpy())
-
-
-def _only(batch: Batch, positions: torch.Tensor) -> Batch:
-    def of(part: torch.Tensor | None) -> torch.Tensor | None:
-        return None if part is None else part[positions]
-
-    return Batch(
-        batch.rows[positions],
-        batch.logits[positions],
-        batch.target[positions],
-        of(batch.features),
-        of(batch.sample_weight),
-    )

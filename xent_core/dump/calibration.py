@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from xent_core.values import Value
 
 BINS = 15
 CELLS = 2 * BINS + 1  # every edge by itself, and what lies between two
@@ -24,7 +27,7 @@ _FIRST_DOUBT = (1023 - 53) * 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
+class Reliability(Value):
     """Confidence against accuracy in equal bins (0, 1/15], …, (14/15, 1] of the confidence.
 
     Attributes:
@@ -48,8 +51,8 @@ class Reliability:
         return np.linspace(0, 1, BINS + 1)
 
 
-@dataclass(frozen=True)
-class CalibrationError:
+@dataclass(frozen=True, eq=False)
+class CalibrationError(Value):
     """The mean gap between what is said and what is right, by one way of making bins.
 
     Attributes:
@@ -79,8 +82,8 @@ ERRORS = (
 )
 
 
-@dataclass(frozen=True)
-class BrierScore:
+@dataclass(frozen=True, eq=False)
+class BrierScore(Value):
     """The mean of Σ_k (p_k − y_k)², and its parts, over 15 equal bins [a, b) of every class's probability.
 
     score = reliability − resolution + uncertainty + within_variance − within_covariance
@@ -101,11 +104,37 @@ class BrierScore:
     within_covariance: float
 
 
+@dataclass(frozen=True)
+class Confidence:
+    """What a model says on average against how often it is right.
+
+    Attributes:
+      said: the mean of the largest probability of a row; NaN without rows, as all of these.
+      right: the share of right predictions.
+      low, high: hold said − right of the model on all examples of this kind nine times in ten.
+    """
+
+    said: float
+    right: float
+    low: float
+    high: float
+
+    @property
+    def gap(self) -> float:
+        """said − right, above 0 where a model is too sure."""
+        return self.said - self.right
+
+
+# what can be said of a model as a whole; "uneven" is too sure in places and not sure enough in others
+VERDICTS = ("over-confident", "under-confident", "uneven", "calibrated", "unknown")
+
+
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Value):
     """What a dump says of a model's calibration; made by `calibration_of`.
 
     Attributes:
+      confidence: what is said on average against what is right.
       reliability: confidence against accuracy.
       errors: as many of ERRORS as are known, in that order; by class up to 2000 classes,
         the adaptive one up to 4 million probabilities.
@@ -114,11 +143,28 @@ class Calibration:
       small_probabilities: share of all probabilities below 1/15; NaN beyond 2000 classes.
     """
 
+    confidence: Confidence
     reliability: Reliability
     errors: tuple[CalibrationError, ...]
     brier: BrierScore | None
     largest_bin: float
     small_probabilities: float
+
+    @property
+    def verdict(self) -> str:
+        """One of VERDICTS: what chance does not explain. The mean gap comes first, then the errors of single bins.
+
+        "uneven" if the mean gap may be chance, and the error of equal rows or of equal widths is not.
+        """
+        confidence = self.confidence
+        if math.isnan(confidence.said):
+            return "unknown"
+        if confidence.low > 0:
+            return "over-confident"
+        if confidence.high < 0:
+            return "under-confident"
+        found = (self.error("equal_width"), self.error("equal_mass"))
+        return "uneven" if any(error is not None and error.low > 0 for error in found) else "calibrated"
 
     def error(self, name: str) -> CalibrationError | None:
         """One of ERRORS, or None if it is not known."""
@@ -126,7 +172,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassProbabilities:
+class ClassProbabilities(Value):
     """What calibration asks of the probabilities of a batch; of the rows in which all are finite.
 
     Attributes:
@@ -263,14 +309,42 @@ def calibration_of(
         score = _brier(by_class, rows, *brier)
         small = float(by_class[0][:, 0].sum() / by_class[0].sum())
     largest = float(upper_closed[0].max() / rows) if rows else math.nan
-    return Calibration(_reliability(upper_closed, errors[0].value), tuple(errors), score, largest, small)
+    return Calibration(
+        _confidence(doubts), _reliability(upper_closed, errors[0].value), tuple(errors), score, largest, small
+    )
 
 
 Bins = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def _confidence(doubts: Bins) -> Confidence:
+    """The standard error is the larger one of what is seen, and of what a calibrated model would have.
+
+    Few rows that are all right would show none; a model that is far off may show more than chance gives.
+    """
+    rows, said, right = doubts
+    total = int(rows.sum())
+    if not total:
+        return Confidence(math.nan, math.nan, math.nan, math.nan)
+    confidence, accuracy = float(said.sum() / total), float(right.sum() / total)
+    each = said / np.maximum(rows, 1)
+    by_chance = float(rows @ (each * (1 - each))) / total
+    seen = float(right @ (1 - each) ** 2 + (rows - right) @ each**2) / total - (confidence - accuracy) ** 2
+    error = NORMAL_QUANTILE * math.sqrt(max(by_chance, seen, 0.0) / total)
+    gap = confidence - accuracy
+    return Confidence(confidence, accuracy, max(gap - error, -1.0), min(gap + error, 1.0))
+
+
+def _binned(
+    place: Sequence[int] | np.ndarray, parts: Bins | tuple[None, np.ndarray, np.ndarray], bins: int = 0
+) -> Bins:
+    """The sum of each part in every bin; of None, how many there are."""
+    one, two, three = (np.bincount(place, weights=part, minlength=bins) for part in parts)
+    return one, two, three
+
+
 def _grouped(cells: Bins, groups: list[int]) -> Bins:
-    return tuple(np.bincount(groups, weights=part) for part in cells)  # type: ignore[return-value]  # three
+    return _binned(groups, cells)
 
 
 def _reliability(bins: Bins, error: float) -> Reliability:
@@ -342,7 +416,7 @@ def _equal_rows(values: np.ndarray, right: np.ndarray) -> Bins:
     """Bins [a, b) at the quantiles, as netcal makes them; equal values stay together."""
     inner = np.quantile(values, np.linspace(0, 1, BINS + 1))[1:-1]
     place = np.searchsorted(inner, values, side="right")
-    return tuple(np.bincount(place, weights=part, minlength=BINS) for part in (None, values, right))  # type: ignore[return-value]  # three
+    return _binned(place, (None, values, right), BINS)
 
 
 def _cut(doubts: Bins) -> tuple[Bins, float]:
@@ -364,12 +438,12 @@ def _cut(doubts: Bins) -> tuple[Bins, float]:
             split.add(before)
     edges = np.maximum.accumulate(edges).tolist()
     place = np.searchsorted(edges[1:], np.arange(len(rows)), side="right")
-    bins = tuple(np.bincount(place, weights=part, minlength=BINS) for part in (rows, said, right))
+    bins = _binned(place, (rows, said, right), BINS)
     # Σ |right − p| of a fine bin: 1 − p of the right ones, p of the others; p differs by 0.1 % of 1 − p within it
     cut = sorted(split)
     mean = said[cut] / np.maximum(rows[cut], 1)
     own = right[cut] * (1 - mean) + (rows[cut] - right[cut]) * mean + rows[cut] * (1 - mean) / 1024
-    return bins, float(2 * own.sum() / total)  # type: ignore[return-value]  # three
+    return bins, float(2 * own.sum() / total)
 
 
 def _brier(by_class: Bins, rows: int, score: float, own: float) -> BrierScore:

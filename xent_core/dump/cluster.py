@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -14,6 +15,7 @@ from xent_core.dump.formats import InvalidDump
 from xent_core.dump.label_model import LabelCounts
 from xent_core.dump.passes import Columns, StatisticsCallback, Stopped, Work, count, labels_between, slope_between
 from xent_core.dump.readers import Dump, open_dump
+from xent_core.dump.sources import DumpSource
 from xent_core.dump.statistics import Statistics
 from xent_core.dump.temperature import Slope
 from xent_core.language import _
@@ -54,7 +56,7 @@ class Cluster:
         self, dump: Dump, work: Work, write: Callable[[Columns], None] | None, on_progress: StatisticsCallback
     ) -> Statistics:
         """One pass over all rows, or the ranges that were counted before somebody asked to stop."""
-        ranges = _ranges(dump, work)
+        ranges, work = _ranges(dump, work), _seen_from_anywhere(work)
         shared = self._client.scatter(work, broadcast=True)  # it may hold matrices of the classes
         tasks = [self._client.submit(_count, shared, *part, write is not None, pure=False) for part in ranges]
         sums = [self._client.submit(_first, task, pure=False) for task in tasks]
@@ -65,35 +67,35 @@ class Cluster:
                 if write is None:
                     self._wait(part)
                 else:
-                    for columns in self._client.submit(_second, task, pure=False).result():
+                    for columns in _result(self._client.submit(_second, task, pure=False)):
                         write(columns)
                 done.append(part)
-                on_progress(stop, lambda: self._tree(_merge, done).result())
+                on_progress(stop, lambda: _result(self._tree(_merge, done)))
         except Stopped:
             whole = self._tree(_merge, done)
-        statistics: Statistics = whole.result()
+        statistics: Statistics = _result(whole)
         return statistics
 
     def label_counts(
         self, dump: Dump, work: Work, gaps: torch.Tensor, on_progress: Callable[[int], None]
     ) -> LabelCounts:
         """One pass over all rows."""
-        ranges = _ranges(dump, work)
+        ranges, work = _ranges(dump, work), _seen_from_anywhere(work)
         shared = self._client.scatter(gaps, broadcast=True)
         tasks = [self._client.submit(_labels, work, *part, shared, pure=False) for part in ranges]
         total = LabelCounts.zero(dump.classes)
         for (_start, stop), task in zip(ranges, tasks, strict=True):
-            total += task.result()
+            total += _result(task)
             on_progress(stop)
         return total
 
     def slope(self, dump: Dump, work: Work, beta: float, on_progress: Callable[[int], None]) -> Slope:
         """One pass over all rows."""
-        ranges = _ranges(dump, work)
+        ranges, work = _ranges(dump, work), _seen_from_anywhere(work)
         tasks = [self._client.submit(_slope, work, *part, beta, pure=False) for part in ranges]
         total = Slope()
         for (_start, stop), task in zip(ranges, tasks, strict=True):
-            total += task.result()
+            total += _result(task)
             on_progress(stop)
         return total
 
@@ -115,7 +117,49 @@ class Cluster:
 
         distributed.wait(task)
         if task.status == "error":
-            task.result()  # raises what the worker raised
+            _result(task)  # raises what the worker raised
+
+
+def _result(task: Any) -> Any:
+    """What a worker gives. Raises: InvalidDump, which says that it is a worker's."""
+    try:
+        return task.result()
+    except InvalidDump as error:
+        came = _("on a worker of the cluster {came}").format(came=error.came)
+        raise InvalidDump(error.code, came, error.expected, error.fix, error.answers) from error
+    except Exception as error:  # a worker may lack anything
+        raise InvalidDump(
+            "worker",
+            _("a worker of the cluster failed ({reason})").format(
+                reason=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+            ),
+            _("the same versions of Python and of this package on every worker, and memory enough"),
+            _("Its log says more: that of “dask worker”."),
+        ) from error
+
+
+PATHS = ("logits", "target", "features", "sample_weight")  # these name files wherever they are no arrays
+PERHAPS_PATHS = ("ids", "class_names", "classes", "target_column", "text", "image")
+
+
+def _seen_from_anywhere(work: Work) -> Work:
+    """The same work with absolute paths: a worker has another working directory."""
+    source: DumpSource = work.source
+    paths = {name: _absolute(getattr(source, name)) for name in PATHS}
+    for name in PERHAPS_PATHS:
+        value = getattr(source, name)
+        is_file = isinstance(value, str | os.PathLike) and os.path.exists(value)
+        paths[name] = _absolute(value) if is_file else value
+    return replace(work, source=replace(source, **paths))
+
+
+def _absolute(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_absolute(entry) for entry in value]
+    if not isinstance(value, str | os.PathLike) or "://" in os.fspath(value):
+        return value
+    # a folder stays one, also where its name might be a column's
+    return os.path.join(os.path.abspath(value), "") if os.path.isdir(value) else os.path.abspath(value)
 
 
 def _ranges(dump: Dump, work: Work) -> list[tuple[int, int]]:

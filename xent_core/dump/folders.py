@@ -1,10 +1,12 @@
-"""Folders of shards: which of their files are logits and which labels, in which order; also those of `datasets`."""
+"""Folders, patterns and lists of files: which of them are logits and which labels, in which order."""
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,66 @@ _KINDS = (
 )
 _PACKED = (".gz", ".bz2", ".zst")
 _MAX_JSON_BYTES = 2**24
+_EPOCH = re.compile(r"epochs?[-_ .=]*(\d+)", re.IGNORECASE)
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
     """The key by which shard-2 stands before shard-10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def differ_in_numbers(names: Sequence[str]) -> bool:
+    """Whether the names are alike but for the numbers in them."""
+    return len({re.sub(r"\d+", "0", name) for name in names}) == 1
+
+
+def number_of_epoch(name: str) -> int | None:
+    """3 for epoch_3.npz; None for a name that counts no epochs."""
+    found = _EPOCH.search(name)
+    return None if found is None else int(found[1])
+
+
+def matching(pattern: str) -> list[str]:
+    """The files and folders that match a pattern, shard-2 before shard-10, or those of an address in its order."""
+    if "://" not in pattern:
+        return sorted(glob.glob(pattern), key=natural_order)
+    import fsspec
+
+    return [file.full_name for file in fsspec.open_files(pattern, "rb")]
+
+
+def is_several(source: Any) -> bool:
+    """Whether this is a list of files or arrays, and not one of numbers."""
+    return isinstance(source, list | tuple) and bool(source) and not isinstance(source[0], int | float | list | tuple)
+
+
+def expanded(source: Any) -> list[Any]:
+    """The files or arrays of a list, a pattern or a folder; of anything else only itself.
+
+    Raises: InvalidDump for a pattern that no file matches, and what `files_of_folder` raises.
+    """
+    if is_several(source):
+        return list(source)
+    if isinstance(source, str) and glob.has_magic(source) and not os.path.exists(source):
+        found = matching(source)
+        if not found:
+            raise InvalidDump(
+                "file-unreadable",
+                _("no file matches {pattern}").format(pattern=source),
+                _("a pattern of existing files"),
+                _("Check the path."),
+            )
+        return list(found)
+    files = files_of_folder(source)[0]
+    return list(files) if is_several(files) else [source]
+
+
+def folders_of_folder(folder: str | os.PathLike[str]) -> list[str]:
+    """The folders in a folder that holds no file of logits itself, in the order of their numbers; else none."""
+    inside = list(Path(folder).iterdir())
+    if any(path.is_file() and (_kind(path.name) or path.name == "state.json") for path in inside):
+        return []
+    return sorted((str(path) for path in inside if path.is_dir()), key=natural_order)
 
 
 def files_of_folder(source: Any) -> tuple[Any, list[str] | None]:

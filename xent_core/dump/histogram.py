@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.values import Value
+
 # a bin for each of 128 steps within every power of two from 2^−64 to 2^24: 0.8 % wide or less
 STEPS_PER_OCTAVE = 128
 LOWEST_OCTAVE, HIGHEST_OCTAVE = -64, 24
@@ -18,7 +20,7 @@ _FIRST_BIN = (1023 + LOWEST_OCTAVE) * STEPS_PER_OCTAVE
 
 
 @dataclass(frozen=True, eq=False)
-class Histogram:
+class Histogram(Value):
     """Counts in fixed bins that grow by 0.8 %, so that histograms add up exactly, and the sum of each bin.
 
     Attributes:

@@ -16,6 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from xent_core.dump.confident_joint import MAX_JOINT_CLASSES, confident_thresholds
+
 NO_PREDICTION = -1
 MAX_FLOW_CLASSES = 2_000  # beyond, a matrix of pairs is too large, and hardly a pair is met twice
 ROWS_FOR_A_MEDIAN = 8
@@ -35,12 +37,14 @@ class LabelModel:
       flow: λ[k, j], above 0 where labels go from k to j more often than back; (C, C), or None if nothing says so.
       wrong: cumulated shares of the labels that rows of class k get by mistake, (C, C); None if all are alike.
       stride: of so many rows, one gets a pretended label; 0 if none does.
+      thresholds: of the confident joint, (C,); None beyond 100 classes.
     """
 
     usual: Tensor
     flow: Tensor | None
     wrong: Tensor | None
     stride: int
+    thresholds: Tensor | None = None
 
     @classmethod
     def neutral(cls, classes: int) -> LabelModel:
@@ -49,8 +53,8 @@ class LabelModel:
 
     def to(self, device: str | torch.device) -> LabelModel:
         """The same on a device."""
-        moved = [None if part is None else part.to(device) for part in (self.usual, self.flow, self.wrong)]
-        return LabelModel(self.usual.to(device), moved[1], moved[2], self.stride)
+        moved = [None if part is None else part.to(device) for part in (self.flow, self.wrong, self.thresholds)]
+        return LabelModel(self.usual.to(device), moved[0], moved[1], self.stride, moved[2])
 
     @cached_property
     def _factors(self) -> Tensor:
@@ -107,6 +111,7 @@ class LabelCounts:
       predicted, labelled: rows by prediction and by label.
       far: rows by prediction and another label that is less likely to them than to half of the rows of that
         prediction, (C, C); (0, 0) beyond 2000 classes.
+      own: Σ of the probability of the label, by label.
     """
 
     agreed: Tensor
@@ -114,6 +119,7 @@ class LabelCounts:
     predicted: Tensor
     labelled: Tensor
     far: Tensor
+    own: Tensor
 
     @classmethod
     def zero(cls, classes: int, device: str | torch.device = "cpu") -> LabelCounts:
@@ -121,7 +127,7 @@ class LabelCounts:
         pairs = classes if classes <= MAX_FLOW_CLASSES else 0
         of_classes = torch.zeros(classes, dtype=torch.int64, device=device)
         far = torch.zeros((pairs, pairs), dtype=torch.int64, device=device)
-        return cls(of_classes, of_classes.double(), of_classes, of_classes, far)
+        return cls(of_classes, of_classes.double(), of_classes, of_classes, far, of_classes.double())
 
     def __add__(self, other: LabelCounts) -> LabelCounts:
         return LabelCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -147,8 +153,9 @@ class LabelCounts:
         agreed = self.agreed.double()
         pretended = max(PRETENDED_ELEMENTS // len(agreed), LEAST_PRETENDED)
         stride = max(int(self.labelled.sum()) // pretended, 1)
+        thresholds = confident_thresholds(self.own, self.labelled) if len(agreed) <= MAX_JOINT_CLASSES else None
         if not float(agreed.sum()):
-            return LabelModel(torch.zeros_like(self.confidence), None, None, stride)
+            return LabelModel(torch.zeros_like(self.confidence), None, None, stride, thresholds)
         mean = self.confidence.sum() / agreed.sum()
         usual = ((self.confidence + USUAL_ROWS * mean) / (agreed + USUAL_ROWS)).log()
         wrong = None
@@ -156,7 +163,7 @@ class LabelCounts:
             share = (self.far.double() + 1).fill_diagonal_(0.0).cumsum(1)
             wrong = share / share[:, -1:].clamp(min=1.0)
         flow = one_way_flow(self.far, self.predicted, self.labelled)
-        return LabelModel(usual, flow, wrong, stride)
+        return LabelModel(usual, flow, wrong, stride, thresholds)
 
 
 def one_way_flow(far: Tensor, predicted: Tensor, labelled: Tensor) -> Tensor | None:
@@ -241,12 +248,14 @@ def count_labels(logits: Tensor, label: Tensor, temperature: float, gaps: Tensor
         pair = prediction[is_far] * classes + label[is_far]
         far.view(-1).index_add_(0, pair, torch.ones_like(pair))
     by_class = torch.zeros(classes, dtype=torch.float64, device=logits.device)
+    own = (gap.double() / temperature).exp() * confidence
     return LabelCounts(
         torch.bincount(label[agrees], minlength=classes),
-        by_class.index_add_(0, label[agrees], confidence[agrees]),
+        by_class.index_add(0, label[agrees], confidence[agrees]),
         torch.bincount(prediction, minlength=classes),
         torch.bincount(label, minlength=classes),
         far,
+        by_class.index_add(0, label, own),
     )
 
 

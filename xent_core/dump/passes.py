@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from xent_core.dump.epochs import Epochs
 from xent_core.dump.label_model import LabelCounts, LabelModel, count_labels
 from xent_core.dump.readers import Batch, Dump
 from xent_core.dump.scores import kept_rows, score
@@ -34,6 +35,7 @@ class Work:
       device: where they are computed.
       rank_by: which of RANKINGS says who the suspects are.
       labels: what a first pass has said of the classes, for the suspicion; None if that is not wanted.
+      epochs: what earlier passes over several epochs have said of the rows; None if there is but one dump.
     """
 
     source: DumpSource
@@ -42,6 +44,7 @@ class Work:
     device: str
     rank_by: str
     labels: LabelModel | None = None
+    epochs: Epochs | None = None
 
 
 Columns = dict[str, np.ndarray]
@@ -117,6 +120,8 @@ def count(
                 calibration=statistics.bins_by_class,
                 keep_probabilities=statistics.keeps_probabilities,
             )
+            if work.epochs is not None:
+                scores = work.epochs.added_to(scores)
             statistics.update(len(batch.rows), scores)
             if write is not None:
                 write(columns_of(scores))
@@ -165,19 +170,4 @@ def slope_between(
 
 def on_device(batch: Batch, device: str) -> Batch:
     """The batch where it is computed; its rows' numbers and names stay behind."""
-    if device == "cpu":
-        return batch
-
-    def moved(part: torch.Tensor | None) -> torch.Tensor | None:
-        return None if part is None else part.to(device)
-
-    return Batch(
-        batch.rows.to(device),
-        batch.logits.to(device),
-        batch.target.to(device),
-        moved(batch.features),
-        moved(batch.sample_weight),
-        batch.ids,
-        batch.text,
-        batch.image,
-    )
+    return batch if device == "cpu" else batch.with_tensors(lambda part: part.to(device))

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from xent_core.language import _
+from xent_core.language import _, ngettext
 from xent_core.sandbox import Connection, ProcessLimits, SandboxDied, SandboxedProcess
 from xent_core.sandbox.fork_server import allow_seconds
 from xent_core.tensor_headers import first_line
@@ -48,9 +48,11 @@ def png_of_pixels(pixels: np.ndarray) -> bytes:
         count = int(np.count_nonzero(~np.isfinite(pixels)))
         if count:
             raise NoPicture(
-                _("{count} of the {all} numbers of its picture are NaN or infinite.").format(
-                    count=count, all=pixels.size
-                )
+                ngettext(
+                    "{count} of the {all} numbers of its picture is NaN or infinite.",
+                    "{count} of the {all} numbers of its picture are NaN or infinite.",
+                    count,
+                ).format(count=count, all=pixels.size)
             )
         pixels = pixels.astype(np.float64) / 2  # so that no difference is too large
         low, high = float(pixels.min()), float(pixels.max())

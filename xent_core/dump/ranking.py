@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from torch import Tensor
 
 from xent_core.dump.wrong_labels import WrongLabels
+from xent_core.values import Value
 
 SUSPECTS = 1_000
 _LEAST = -float(np.finfo(np.float64).max)  # −∞ comes after NaN
@@ -25,18 +27,22 @@ SUSPECT_FIELDS = (
     "suggested",
     "suspicion",
 )
+# what several epochs say of each row, where there are several
+EPOCH_FIELDS = ("aum", "forgetting", "confidence", "variability", "correctness")
 # by what rows can be ranked, the default first, and second that of a large dump;
-# of all but the margin the largest comes first
-RANKINGS = ("suspicion", "margin", "loss", "grad_norm", "el2n", "entropy")
-SMALLEST_FIRST = ("margin",)
+# of all but the margin and its mean over epochs the largest comes first
+RankBy = Literal["suspicion", "margin", "loss", "grad_norm", "el2n", "entropy", "aum"]
+RANKINGS: tuple[RankBy, ...] = get_args(RankBy)
+SMALLEST_FIRST = ("margin", "aum")
 
 
 @dataclass(frozen=True, eq=False)
-class Suspects:
+class Suspects(Value):
     """The first rows of the ranking, by default the largest suspicion; columns of equal length, and NumPy arrays.
 
     Attributes: the same as in Scores; all but the integers float64.
       p_wrong is the probability that the label is wrong; it and the suspicion are None if they were not asked for.
+      aum, forgetting, confidence, variability and correctness are those of Epochs; None if there is but one dump.
       Norms of the last layer and the names of the examples are known only where a table of scores has been read.
     """
 
@@ -52,6 +58,11 @@ class Suspects:
     suggested: np.ndarray
     suspicion: np.ndarray | None = None
     p_wrong: np.ndarray | None = None
+    aum: np.ndarray | None = None
+    forgetting: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    variability: np.ndarray | None = None
+    correctness: np.ndarray | None = None
     layer_norm: np.ndarray | None = None
     ids: np.ndarray | None = None
 

@@ -5,43 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
+from xent_core.arrays import DumpLike, StrPath
+from xent_core.column_questions import WRITE_ALL_SCORES
 from xent_core.column_rule import ROWS_THAT_TELL, doubt
-from xent_core.columns import LABELS_ARE, SHOWN, Reading
+from xent_core.columns import LABELS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
+from xent_core.dump.labels import rounding_of
 from xent_core.dump.sources import DumpSource, folder_of_pictures, gather
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossOptions
-from xent_core.probability_tolerances import SUM_TOLERANCE_TO_ASK
+from xent_core.probability_tolerances import MOST_TOLERANCE_TO_ASK, SUM_TOLERANCE_TO_ASK
 from xent_core.validation import violations
+from xent_core.values import Value
 
-LOGITS_ARE = ("logits", "probabilities")
+LOGITS_ARE = get_args(LogitsAre)
 LABELS_AT_A_TIME = 2**19
 BATCH_ELEMENTS = 2**20  # 4 MB of float32: what is computed in a batch stays in the processor's cache
 ACCELERATOR_ELEMENTS = 2**24  # 64 MB of float32: what is computed in a batch outlasts the calls that start it
 ROWS_LOOKED_AT = 256  # to tell probabilities from logits
 ROWS_OF_SIGMOID = 16  # fewer may be logits by chance
 OFF_OF_SIGMOID = 0.1
-MOST_TOLERANCE_TO_ASK = 0.2  # of a sum, however few the decimals and many the classes
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class Batch(Value):
     """Some rows of a dump, in its order.
 
     Attributes:
       rows: the numbers of the rows in the dump, int64, shape (n,).
       logits: floating, shape (n, C).
-      target: class indices, int64, shape (n,); some may be ignore_index.
+      target: class indices, int64, shape (n,); some may be ignore_index. Of probabilities the largest, the first of
+        equals.
       features: what the last layer saw, shape (n, H), or None.
       sample_weight: one factor for each row, float64, shape (n,), or None.
       ids, text, image: the names of the examples, their texts, and the paths of their pictures, or None.
+      target_probs: the labels where they are probabilities, floating, shape (n, C), or None.
     """
 
     rows: Tensor
@@ -52,6 +57,46 @@ class Batch:
     ids: tuple[str, ...] | None = None
     text: tuple[str, ...] | None = None
     image: tuple[str, ...] | None = None
+    target_probs: Tensor | None = None
+
+    def with_tensors(self, of: Callable[[Tensor], Tensor]) -> Batch:
+        """The same with every tensor made another by `of`; what is written of the examples stays."""
+
+        def maybe(part: Tensor | None) -> Tensor | None:
+            return None if part is None else of(part)
+
+        return replace(
+            self,
+            rows=of(self.rows),
+            logits=of(self.logits),
+            target=of(self.target),
+            features=maybe(self.features),
+            sample_weight=maybe(self.sample_weight),
+            target_probs=maybe(self.target_probs),
+        )
+
+    def at(self, places: Tensor | slice) -> Batch:
+        """Some of the rows; of a slice the tensors are views."""
+
+        def some(part: tuple[str, ...] | None) -> tuple[str, ...] | None:
+            if part is None:
+                return None
+            chosen = range(len(part))[places] if isinstance(places, slice) else places.tolist()
+            return tuple(part[place] for place in chosen)
+
+        tensors = self.with_tensors(lambda part: part[places])
+        return replace(tensors, ids=some(self.ids), text=some(self.text), image=some(self.image))
+
+    def relabelled(self, target: Tensor) -> Batch:
+        """The same rows with these labels; a label that is another one is sure, also where it was a probability."""
+        probs = self.target_probs
+        if probs is not None:
+            changed = (target != self.target).nonzero().squeeze(1)
+            probs = probs.clone()
+            probs[changed] = 0
+            of_classes = changed[(target[changed] >= 0) & (target[changed] < probs.shape[1])]
+            probs[of_classes, target[of_classes]] = 1
+        return replace(self, target=target, target_probs=probs)
 
 
 class Dump:
@@ -107,6 +152,7 @@ class Dump:
             logits = logits.log()
         features = self._parts.get("features")
         weights = self._parts.get("sample_weight")
+        probs = self._parts.get("target_probs")
 
         def texts(role: str) -> tuple[str, ...] | None:
             part = self._parts.get(role) if is_written else None
@@ -123,6 +169,7 @@ class Dump:
             texts("ids"),
             texts("text"),
             texts("image"),
+            None if probs is None else probs.tensor(start, stop),
         )
 
     def read_rows(self, rows: Sequence[int]) -> Batch:
@@ -188,36 +235,38 @@ def joined(batches: Sequence[Batch]) -> Batch:
         texts("ids"),
         texts("text"),
         texts("image"),
+        stacked("target_probs"),
     )
 
 
 def open_dump(
-    logits: Any,
-    target: Any = None,
+    logits: DumpLike,
+    target: DumpLike | None = None,
     *,
-    features: Any = None,
-    sample_weight: Any = None,
-    ids: Any = None,
-    class_names: Any = None,
+    features: DumpLike | None = None,
+    sample_weight: DumpLike | None = None,
+    ids: DumpLike | Sequence[str] | None = None,
+    class_names: StrPath | Sequence[str] | None = None,
     ignore_index: int = -100,
-    logits_are: str | None = None,
-    classes: Any = None,
-    target_column: Any = None,
-    text: Any = None,
-    image: Any = None,
-    show: Any = None,
+    logits_are: LogitsAre | None = None,
+    classes: StrPath | Sequence[str] | None = None,
+    target_column: StrPath | None = None,
+    text: DumpLike | Sequence[str] | None = None,
+    image: DumpLike | Sequence[str] | None = None,
+    show: str | Sequence[str] | None = None,
     no_header: bool = False,
-    labels_are: str | None = None,
+    labels_are: LabelsAre | None = None,
     limits: DumpLimits | None = None,
     sandboxed: bool = False,
+    in_sandbox: bool = False,
 ) -> Dump:
     """Opens logits with their labels, and checks everything that can be checked before the logits are read.
 
     Args:
       logits: shape (N, C), or (B, T, V), which becomes B·T rows: a path, a pattern such as "logits-*.npy",
         an address such as s3://…, an open file or upload, an array, a tensor, or a list of these: shards in order.
-      target: class indices, shape (N,) or (B, T); None if they lie in the file of the logits, under a name such as
-        "target" or "labels".
+      target: class indices, shape (N,) or (B, T), or one-hot rows or probabilities of the shape of the logits; None if
+        they lie in the file of the logits, under a name such as "target" or "labels".
       features: what the last, linear layer saw, shape (N, H).
       sample_weight: a factor for each row's loss, shape (N,).
       ids, text, image: the names of the examples, their texts, and their pictures: a file or an array, else a
@@ -238,6 +287,7 @@ def open_dump(
       sandboxed: read open files and uploads in a process with limits on memory and time, as a server for strangers
         must. Then texts for classes, target_column, ids, text and image name columns, and never a file or an address;
         paths of pictures are refused.
+      in_sandbox: this process is such a one already: as above, but it reads itself.
 
     Raises: InvalidDump.
     """
@@ -258,32 +308,29 @@ def open_dump(
         no_header,
         labels_are,
     )
-    if logits_are is not None and logits_are not in LOGITS_ARE:
-        raise InvalidDump(
-            "logits-are",
-            _("logits_are is {value}").format(value=repr(logits_are)[:80]),
-            _("'logits', 'probabilities' or None"),
-            _("None asks where they look like probabilities."),
-        )
-    if labels_are is not None and labels_are not in LABELS_ARE:
-        raise InvalidDump(
-            "labels-are",
-            _("labels_are is {value}").format(value=repr(labels_are)[:80]),
-            _("'names', 'indices' or None"),
-            _("None asks where labels can be both."),
-        )
+    _check_answer("logits_are", logits_are, LOGITS_ARE, _("None asks where they look like probabilities."))
+    _check_answer("labels_are", labels_are, LABELS_ARE, _("None asks where labels can be both."))
     files: list[OpenFile] = []
     limits = limits or DumpLimits()
     sandbox = SandboxedFiles(limits) if sandboxed else None
     try:
         opener = open_file if sandbox is None else sandbox.open_file
-        parts, names, reading = gather(source, files, limits, opener, is_strangers=sandboxed)
-        folder = None if sandboxed else folder_of_pictures(source, reading)
+        if in_sandbox:
+            opener = partial(open_file, limits=limits)
+        is_strangers = sandboxed or in_sandbox
+        parts, names, reading = gather(source, files, limits, opener, is_strangers=is_strangers)
+        folder = None if is_strangers else folder_of_pictures(source, reading)
         dump = Dump(source, files, parts, names, reading, folder)
-        _check_labels(dump, parts["target"], ignore_index)
+        is_sorted = _is_sorted(dump)
+        try:
+            _check_labels(dump, parts["target"], ignore_index)
+        except InvalidDump as error:
+            if error.code == "target-out-of-range" and is_sorted:
+                raise _best_few(dump, error) from error
+            raise
         if logits_are is None:
             _ask_about_probabilities(dump)
-        if _is_sorted(dump):
+        if is_sorted:
             notes = (*reading.notes, _("every row falls from its first class to its last, as if it were sorted"))
             dump.reading = replace(reading, notes=notes)
     except BaseException:
@@ -295,12 +342,26 @@ def open_dump(
     return dump
 
 
+def _check_answer(option: str, value: str | None, known: Sequence[str], fix: str) -> None:
+    """Raises: InvalidDump for another answer than those that are known, or none."""
+    if value is not None and value not in known:
+        raise InvalidDump(
+            option.replace("_", "-"),
+            _("{option} is {value}").format(option=option, value=repr(value)[:80]),
+            _("{answers} or None").format(answers=", ".join(map(repr, known))),
+            fix,
+        )
+
+
 def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
     """The doctor's words about labels that lie outside 0…C − 1, and a question where there are too few for C."""
     nothing, highest = torch.empty(()), -1
+    options = LossOptions(ignore_index=ignore_index)
+    if (probs := dump.part("target_probs")) is not None:
+        for error in violations(nothing.expand(1, dump.classes), probs.tensor(0, 1), options):
+            raise of_problem(error)
     for start in range(0, dump.rows, LABELS_AT_A_TIME):
         labels = target.tensor(start, min(start + LABELS_AT_A_TIME, dump.rows)).long()
-        options = LossOptions(ignore_index=ignore_index)
         for error in violations(nothing.expand(len(labels), dump.classes), labels, options):
             raise of_problem(error, first_row=start) from error
         kept = labels[labels != ignore_index]
@@ -324,7 +385,7 @@ def _ask_about_probabilities(dump: Dump) -> None:
     if dump.classes < 2 or not bool(((rows >= 0) & (rows <= 1 + SUM_TOLERANCE_TO_ASK)).all()):
         return
     off = (rows.sum(1) - 1).abs()
-    rounded = min(dump.classes * _rounding(rows), MOST_TOLERANCE_TO_ASK)
+    rounded = min(dump.classes * rounding_of(rows.numpy()), MOST_TOLERANCE_TO_ASK)
     if bool((off < max(SUM_TOLERANCE_TO_ASK, rounded)).all()):
         raise InvalidDump(
             "looks-like-probabilities",
@@ -349,19 +410,21 @@ def _ask_about_probabilities(dump: Dump) -> None:
         )
 
 
+def _best_few(dump: Dump, error: InvalidDump) -> InvalidDump:
+    return InvalidDump(
+        "best-few",
+        _(
+            "every row falls from its first class to its last, as the best {count} of more classes do, and {came}"
+        ).format(count=dump.classes, came=error.came),
+        _("the scores of all classes in every row"),
+        _(WRITE_ALL_SCORES),
+    )
+
+
 def _is_sorted(dump: Dump) -> bool:
     """Whether each row falls from class to class: then it is rather the best few, in the order of their scores."""
     rows = dump.read(0, min(ROWS_LOOKED_AT, dump.rows)).logits.double()
     return len(rows) >= ROWS_THAT_TELL and dump.classes > 2 and bool((rows.diff(dim=1) < 0).all())
-
-
-def _rounding(rows: torch.Tensor) -> float:
-    """How far numbers of so few decimals may be from what was rounded; 0 where they have more than four."""
-    for decimals in range(1, 5):
-        scaled = rows * 10**decimals
-        if bool(((scaled - scaled.round()).abs() < 1e-3).all()):  # float32 holds them to 1e-7
-            return 0.5 * 10.0**-decimals
-    return 0.0
 
 
 def sampled_rows(dump: Dump, count: int, read: Callable[[int, int], Batch] | None = None) -> Batch:

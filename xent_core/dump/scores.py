@@ -9,14 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.dump.calibration import ClassProbabilities, class_probabilities
+from xent_core.dump.confident_joint import confident_class
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.label_model import NO_PREDICTION, LabelModel, largest_class
 from xent_core.dump.readers import Batch
 from xent_core.loss_options import LossOptions
+from xent_core.values import Value
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class Scores(Value):
     r"""What the kept rows of one batch say; made by `score`. Every field has shape (n,) unless it says otherwise.
 
     With v = s_i·w ⊙ y' the effective target, s_i the sample's weight and S_i = Σ_c v_ic:
@@ -26,10 +28,11 @@ class Scores:
 
     Attributes:
       row: the number of the row in the dump, int64.
-      target: its label, int64.
+      target: its label, int64; of labels that are probabilities the largest, the first of equals.
       prediction: the class with the largest logit, the first of equals; −1 where a logit is NaN.
       loss: ℓ_i in nats, as `reduction="none"` gives it.
-      el2n: ‖p_i − y_i‖₂ with y_i one-hot, whatever the options.
+      el2n: ‖p_i − y_i‖₂ with y_i one-hot, or the probabilities that are the label, whatever the options.
+      brier: Σ_k (p_ik − y_ik)² with y_i one-hot at the label, float64.
       grad_norm: ‖∂ℓ_i/∂z_i‖₂, not divided by the denominator of the batch; the same as el2n for the plain loss.
       margin: (z_iy − max_{k≠y} z_ik)/T = ln(p_iy/p_ik), in nats: negative where the model prefers another class.
       prob: p_iy.
@@ -37,12 +40,16 @@ class Scores:
       pretended: the suspicion of some rows with a wrong label put on them, shape (m,), or None.
       entropy: −Σ_c p_ic ln p_ic.
       confidence: p_i of the prediction.
+      confident: the class whose threshold of the confident joint the row reaches, C if it reaches none,
+        −1 where a probability is NaN; None without the thresholds.
       suggested: the most probable class, which is the label itself where nothing is more probable.
       layer_norm: ‖∂ℓ_i/∂(W, b)‖ = grad_norm·√(‖h_i‖² + 1) for features h, or None.
       mass: what the row adds to the denominator of "mean", float64.
       grad: ∂ℓ_i/∂z_i, float64, shape (n, C); scratch that the next batch overwrites.
       class_probabilities: what calibration asks of the probabilities, or None if it was not asked for.
+      epochs: what several epochs say of the rows, by the names of EPOCH_FIELDS; None if there is but one dump.
       ids, text, image: of the examples, as in `Batch`, or None.
+      target_prob: y_iy where the labels are probabilities, float64; else None.
     """
 
     row: Tensor
@@ -50,6 +57,7 @@ class Scores:
     prediction: Tensor
     loss: Tensor
     el2n: Tensor
+    brier: Tensor
     grad_norm: Tensor
     margin: Tensor
     prob: Tensor
@@ -57,22 +65,38 @@ class Scores:
     pretended: Tensor | None
     entropy: Tensor
     confidence: Tensor
+    confident: Tensor | None
     suggested: Tensor
     layer_norm: Tensor | None
     mass: Tensor
     grad: Tensor
     class_probabilities: ClassProbabilities | None
+    epochs: dict[str, Tensor] | None = None
     ids: tuple[str, ...] | None = None
     text: tuple[str, ...] | None = None
     image: tuple[str, ...] | None = None
+    target_prob: Tensor | None = None
 
 
 def label_weight(batch: Batch, options: LossOptions) -> Tensor:
-    """w[y_i] times the sample's own weight, float64, shape (n,): what a row adds to the denominator of "mean"."""
+    """What a row adds to the denominator of "mean", float64, shape (n,): w[y_i] times the sample's own weight.
+
+    As in PyTorch, w has no part in it where the labels are probabilities.
+    """
     factor = torch.ones(len(batch.target), dtype=torch.float64, device=batch.target.device)
-    if options.weight is not None:
+    if options.weight is not None and batch.target_probs is None:
         factor = options.weight.to(batch.target.device)[batch.target]
     return factor if batch.sample_weight is None else factor * batch.sample_weight
+
+
+def effective_target(batch: Batch, target_probs: Tensor, options: LossOptions) -> Tensor:
+    """v = s_i·w ⊙ y' of labels that are probabilities, float64, (n, C)."""
+    wanted = target_probs.double()
+    if options.smoothing:
+        wanted = (1 - options.smoothing) * wanted + options.smoothing / wanted.shape[1]
+    if options.weight is not None:
+        wanted = wanted * options.weight.to(wanted)
+    return wanted if batch.sample_weight is None else wanted * batch.sample_weight.unsqueeze(1)
 
 
 def kept_rows(batch: Batch, ignore_index: int) -> Batch:
@@ -83,24 +107,7 @@ def kept_rows(batch: Batch, ignore_index: int) -> Batch:
     keep = batch.target != ignore_index
     if bool(keep.all()):
         return replace(batch, logits=logits)
-    places = keep.nonzero().squeeze(1)
-
-    def of(part: Tensor | None) -> Tensor | None:
-        return None if part is None else part[places]
-
-    def texts(part: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return None if part is None else tuple(part[place] for place in places.tolist())
-
-    return Batch(
-        batch.rows[places],
-        logits[places],
-        batch.target[places],
-        of(batch.features),
-        of(batch.sample_weight),
-        texts(batch.ids),
-        texts(batch.text),
-        texts(batch.image),
-    )
+    return replace(batch, logits=logits).at(keep.nonzero().squeeze(1))
 
 
 def score(
@@ -137,26 +144,35 @@ def score(
     label_loss = -log_probs.gather(1, label).squeeze(1)
     weight = None if options.weight is None else options.weight.to(logits)
     mass = label_weight(batch, options)
-    loss = _loss(label_loss, log_probs, weight, mass, batch, options)
+    wanted = None if batch.target_probs is None else effective_target(batch, batch.target_probs, options)
+    if wanted is None:
+        loss = _loss(label_loss, log_probs, weight, mass, batch, options)
+    else:
+        loss = -(wanted * log_probs).sum(1)  # NaN for 0·(−∞), as in PyTorch
     suspicion = pretended = None
     if labels is not None:
         suspicion = labels.suspicion(log_probs, probs, target)
         pretended = labels.pretended(batch.rows, log_probs, probs)
     entropy = _entropy(probs, log_probs, logits)
-    prediction, margin = _prediction(logits, label)
+    prediction, margin = predicted(logits, label)
     chosen = prediction.clamp(min=0).unsqueeze(1)
     confidence = probs.gather(1, chosen).squeeze(1).where(prediction >= 0, torch.nan)
     doubled = _in_scratch(probs, scratch)
+    confident = None
+    if labels is not None and labels.thresholds is not None:
+        confident = confident_class(doubled, prediction, labels.thresholds).where(confidence.isfinite(), NO_PREDICTION)
     seen = class_probabilities(probs, doubled, confidence.isfinite(), keep_probabilities) if calibration else None
 
-    grad = doubled.scatter_(1, label, (prob.double() - 1).unsqueeze(1))  # p − y, in the place of the probabilities
-    el2n = torch.linalg.vector_norm(grad, dim=1)
-    if options.smoothing == 0:
-        grad_norm = el2n * (mass.abs() / options.temperature)
-        if weight is not None or batch.sample_weight is not None or options.temperature != 1:
-            grad.mul_((mass / options.temperature).unsqueeze(1))
+    error = (prob.double() - 1).unsqueeze(1)
+    if wanted is None or batch.target_probs is None:
+        grad = doubled.scatter_(1, label, error)  # p − y, in the place of the probabilities
+        el2n = torch.linalg.vector_norm(grad, dim=1)
+        brier = el2n.square()
+        grad_norm = _options_applied(grad, el2n, label, mass, batch, options)
     else:
-        _smooth(grad, label, batch, options)
+        brier = doubled.scatter(1, label, error).square().sum(1)
+        el2n = torch.linalg.vector_norm(doubled - batch.target_probs, dim=1)
+        grad = doubled.mul_(wanted.sum(1, keepdim=True)).sub_(wanted).div_(options.temperature)
         grad_norm = torch.linalg.vector_norm(grad, dim=1)
     layer_norm = None
     if batch.features is not None:
@@ -167,6 +183,7 @@ def score(
         prediction,
         loss,
         el2n,
+        brier,
         grad_norm,
         margin,
         prob,
@@ -174,15 +191,31 @@ def score(
         pretended,
         entropy,
         confidence,
+        confident,
         prediction.where((prediction >= 0) & (margin < 0), target),
         layer_norm,
         mass,
         grad,
         seen,
+        None,
         batch.ids,
         batch.text,
         batch.image,
+        None if batch.target_probs is None else batch.target_probs.gather(1, label).squeeze(1).double(),
     )
+
+
+def _options_applied(
+    error: Tensor, el2n: Tensor, label: Tensor, mass: Tensor, batch: Batch, options: LossOptions
+) -> Tensor:
+    """p − y becomes (S·p − v)/T, in place; gives its norm."""
+    if options.smoothing:
+        _smooth(error, label, batch, options)
+        norm: Tensor = torch.linalg.vector_norm(error, dim=1)
+        return norm
+    if options.weight is not None or batch.sample_weight is not None or options.temperature != 1:
+        error.mul_((mass / options.temperature).unsqueeze(1))
+    return el2n * (mass.abs() / options.temperature)
 
 
 def _loss(
@@ -210,8 +243,12 @@ def _entropy(probs: Tensor, log_probs: Tensor, logits: Tensor) -> Tensor:
     return entropy
 
 
-def _prediction(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """The class with the largest logit, and how far the label's logit lies above the largest other; writes logits."""
+def predicted(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """The class with the largest logit, and how far the label's logit lies above the largest other; writes logits.
+
+    Args: logits, label: shapes (n, C) and (n, 1).
+    Returns: NO_PREDICTION where the two largest cannot be compared, for NaN; shapes (n,).
+    """
     own = logits.gather(1, label)
     logits.scatter_(1, label, -torch.inf)
     other_class = largest_class(logits).unsqueeze(1)

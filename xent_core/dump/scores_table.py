@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from xent_core.dump.ranking import SMALLEST_FIRST, SUSPECT_FIELDS, probability_w
 from xent_core.dump.scores import Scores
 from xent_core.dump.wrong_labels import WrongLabels
 from xent_core.language import _
+from xent_core.outputs import InvalidOutput, checked_output, file_beside, naming, partial_name, written_whole
 from xent_core.spreadsheets import harmless
 
 TEXTS = ("id", "text", "image")
@@ -29,37 +30,59 @@ def columns_of(scores: Scores) -> dict[str, np.ndarray]:
     """The columns of a batch, integers as int64 and numbers as float64; the optional ones where there are any."""
     tensors = {name: getattr(scores, name) for name in COLUMNS}
     columns = {name: x.cpu().numpy() for name, x in tensors.items() if x is not None}
+    columns |= {name: x.cpu().numpy() for name, x in (scores.epochs or {}).items()}
     columns = {name: x.astype(np.int64 if x.dtype.kind == "i" else np.float64) for name, x in columns.items()}
     if scores.layer_norm is not None:
         columns["last_layer_norm"] = scores.layer_norm.cpu().numpy().astype(np.float64)
+    if scores.target_prob is not None:
+        columns["target_prob"] = scores.target_prob.cpu().numpy()
     texts = {"id": scores.ids, "text": scores.text, "image": scores.image}
     return columns | {name: np.array(given, dtype=object) for name, given in texts.items() if given is not None}
+
+
+class UnwrittenScores(OSError):
+    """The table of scores could not be written, as on a full disk; the analysis itself is finished.
+
+    Attributes:
+      summary: the DumpSummary.
+    """
+
+    def __init__(self, number: int | None, reason: str, path: str, summary: Any = None) -> None:
+        super().__init__(number, reason, path)
+        self.summary = summary
+
+
+def scores_path(path: Any, inputs: Sequence[os.stat_result], *, overwrite: bool) -> Path:
+    """Where the table goes. Raises: InvalidDump if it may not be written there, or there is no pyarrow to write it."""
+    try:
+        place = checked_output(path, "--scores", SUFFIXES, inputs=inputs, force=overwrite)
+    except InvalidOutput as error:
+        raise InvalidDump(error.code, error.came, error.expected, error.fix) from error
+    need_pyarrow(place.name)
+    return place
 
 
 class ScoresFile:
     """Writes the table of scores to a Parquet or CSV file.
 
-    While it runs, the rows so far lie beside it in `FILE.partial`, in Parquet without ranks.
+    While it runs, the rows so far lie beside it in a hidden file, in Parquet without ranks.
     `finish` ranks them: 1 is the first suspect; equals follow the order of the dump.
-    The file appears at once and whole, so that whoever opens it never sees half of it.
+    The file appears at once and whole, so that whoever opens it never sees half of it;
+    if somebody stopped the pass, it is called `NAME.partial.parquet`.
+    A full disk ends the table, not the pass: `failure` says what happened.
 
-    Args: rank_by: which of RANKINGS ranks the rows.
-    Raises: InvalidDump for another suffix, or a folder that cannot be written.
+    Args:
+      path: as `scores_path` checked it.
+      rank_by: which of RANKINGS ranks the rows.
+
+    Raises: InvalidDump for a folder that cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], rank_by: str) -> None:
-        self.path, self._rank_by = Path(path), rank_by
-        if self.path.suffix.lower() not in SUFFIXES:
-            raise InvalidDump(
-                "scores-suffix",
-                _("scores would go to {name}").format(name=self.path.name),
-                _("a name that ends in {suffixes}").format(suffixes=_(" or ").join(SUFFIXES)),
-                _("Rename it."),
-            )
-        need_pyarrow(self.path.name)
-        self._partial = self.path.with_name(self.path.name + ".partial")
-        self._finished = self.path.with_name(self.path.name + ".finishing")
+    def __init__(self, path: Path, rank_by: str) -> None:
+        self.path, self._rank_by = path, rank_by
+        self.failure: OSError | None = None
         try:
+            self._partial = file_beside(self.path)
             self._stream = self._partial.open("wb")
         except OSError as error:
             raise InvalidDump(
@@ -76,6 +99,29 @@ class ScoresFile:
 
     def write(self, columns: dict[str, np.ndarray]) -> None:
         """Adds rows."""
+        if self.failure is None:
+            with self._noting_failure():
+                self._write(columns)
+
+    def finish(self, wrong: WrongLabels | None, *, complete: bool) -> Path | None:
+        """Ranks the rows, says how likely each label is wrong, and puts the finished file in its place, which it gives.
+
+        None if the table could not be written.
+        """
+        path = self.path if complete else partial_name(self.path)
+        if self.failure is None:
+            with self._noting_failure():
+                self._finish(wrong, path)
+        return path if self.failure is None else None
+
+    @contextlib.contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = naming(error, self.path)
+
+    def _write(self, columns: dict[str, np.ndarray]) -> None:
         self._held.append(columns)
         self._held_rows += len(columns["row"])
         self.rows += len(columns["row"])
@@ -84,19 +130,14 @@ class ScoresFile:
         if self._held_rows >= ROWS_PER_GROUP:
             self._flush()
 
-    def finish(self, wrong: WrongLabels | None) -> None:
-        """Ranks the rows, says how likely each label is wrong, and puts the finished file in its place."""
+    def _finish(self, wrong: WrongLabels | None, path: Path) -> None:
         if self._held or self._writer is None:  # a whole group may have just been written; then nothing is left
             self._flush()
         self._writer.close()
         self._stream.close()
-        with ranks_of(self._keys, self.rows) as ranks:
-            if self.path.suffix.lower() == ".csv":
-                _write_csv(self._ranked(ranks, wrong), self._finished)
-            else:
-                _write_parquet(self._ranked(ranks, wrong), self._finished)
-        os.replace(self._finished, self.path)
-        self.close()
+        write = _write_csv if path.suffix.lower() == ".csv" else _write_parquet
+        with ranks_of(self._keys, self.rows) as ranks, written_whole(path) as file:
+            write(self._ranked(ranks, wrong), file)
 
     def close(self) -> None:
         """Removes what is only needed on the way."""
@@ -107,7 +148,6 @@ class ScoresFile:
             self._stream.close()
         self._keys.close()
         self._partial.unlink(missing_ok=True)
-        self._finished.unlink(missing_ok=True)  # there only if it could not be written whole
 
     def _flush(self) -> None:
         import pyarrow as pa

@@ -12,13 +12,15 @@ import torch
 
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.histogram import Histogram, histogram_of
-from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, ranking_key
+from xent_core.dump.ranking import EPOCH_FIELDS, SUSPECT_FIELDS, SUSPECTS, Suspects, ranking_key
 from xent_core.dump.scores_table import ROWS_PER_GROUP
 from xent_core.dump.statistics import ClassGroups
 from xent_core.language import _
+from xent_core.values import Value
 
 Range = tuple[float, float]
-RANGES = ("loss", "grad_norm", "margin")
+EPOCH_RANGES = ("confidence", "variability")  # of a table of several epochs
+RANGES = ("loss", "grad_norm", "margin", *EPOCH_RANGES)
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Choice:
     Attributes:
       label, prediction: ranges of classes.
       loss, grad_norm, margin: from the first number to the second, both included; NaN lies in no range.
+      confidence, variability: the same, over several epochs.
     """
 
     label: range | None = None
@@ -35,6 +38,8 @@ class Choice:
     loss: Range | None = None
     grad_norm: Range | None = None
     margin: Range | None = None
+    confidence: Range | None = None
+    variability: Range | None = None
 
     @property
     def is_everything(self) -> bool:
@@ -43,7 +48,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(Value):
     """What the chosen rows say; made by `select`.
 
     Each picture is of the rows that all the other parts of the choice leave,
@@ -90,6 +95,14 @@ def select(
     histograms = {name: histogram_of(torch.empty(0)) for name in ("loss", "grad_norm")}
     rows, norm = 0, 0.0
     with pq.ParquetFile(scores) as table:
+        missing = [name for name in EPOCH_RANGES if getattr(choice, name) and name not in table.schema_arrow.names]
+        if missing:
+            raise InvalidDump(
+                "choice",
+                _("the table of scores has no column {name}").format(name=repr(missing[0])),
+                _("a table of several epochs"),
+                _("Make the table with epochs=True, or choose rows by something else."),
+            )
         if rank_by is not None and rank_by not in table.schema_arrow.names:
             raise InvalidDump(
                 "rank-by",
@@ -120,7 +133,7 @@ def select(
                 held = [_first(held, first, rank_by)]
     best = _first(held, first, rank_by)
     suspects = Suspects(
-        **{name: best[name] for name in (*SUSPECT_FIELDS, "p_wrong") if name in best},
+        **{name: best[name] for name in (*SUSPECT_FIELDS, *EPOCH_FIELDS, "p_wrong") if name in best},
         layer_norm=best.get("last_layer_norm"),
         ids=best.get("id"),
     )

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from xent_core.column_names import is_id
-from xent_core.columns import MARK, SHOWN, ColumnChoices, Reading, few, is_index, whole_number
-from xent_core.dump.folders import files_of_folder, natural_order
+from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading, few, is_index, whole_number
+from xent_core.dump.folders import expanded, files_of_folder, is_several, matching
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
+from xent_core.dump.formats.checks import shards_differ
 from xent_core.dump.formats.table_columns import KEY_MARK
-from xent_core.dump.labels import as_indices
+from xent_core.dump.labels import labels_of
 from xent_core.dump.parts import (
     by_role,
     check_companion,
@@ -30,7 +31,7 @@ from xent_core.dump.parts import (
     pick,
     reading_of,
 )
-from xent_core.language import _
+from xent_core.language import _, ngettext
 
 NOTHING_SAID = ColumnChoices()
 IDS_AT_A_TIME = 2**16
@@ -48,14 +49,14 @@ class DumpSource:
     ids: Any = None
     class_names: Any = None
     ignore_index: int = -100
-    logits_are: str | None = None
+    logits_are: LogitsAre | None = None
     classes: Any = None
     target_column: Any = None
     text: Any = None
     image: Any = None
     show: Any = None
     no_header: bool = False
-    labels_are: str | None = None
+    labels_are: LabelsAre | None = None
 
 
 Opener = Callable[[Any, str, ColumnChoices], OpenFile]
@@ -107,14 +108,9 @@ def gather(
     opened = opened_as(logits, "logits", choices)
     readings = [reading_of(file, choices) for file in opened]
     reading = readings[0]
-    for file, other in zip(opened, readings, strict=True):
-        if (other.classes, other.target) != (reading.classes, reading.target):
-            raise InvalidDump(
-                "shards-differ",
-                _("{name} has {columns}").format(name=file.name, columns=other.sentence()),
-                _("what the first shard has: {columns}").format(columns=reading.sentence()),
-                _("Write all shards by the same code."),
-            )
+    kinds = [(other.classes, other.target) for other in readings]
+    if len(set(kinds)) > 1:
+        raise shards_differ([file.name for file in opened], kinds, [other.sentence() for other in readings])
     parts = [part_of(file, reading, "logits") for file in opened]
     scores = joined_arrays([part for part in parts if part is not None])
     if not 2 <= len(scores.shape) <= 3 or not (scores.is_floating or scores.is_integer):
@@ -124,7 +120,9 @@ def gather(
                 name=scores.name, shape=scores.shape, dtype=scores.dtype
             ),
             _("logits (N, C) or (B, T, V), floating"),
-            _("Check that logits and labels are not the wrong way round."),
+            _("Bring the classes to the last axis: np.moveaxis(logits, 1, -1), and flatten the rest of both.")
+            if len(scores.shape) > 3
+            else _("Check that logits and labels are not the wrong way round."),
         )
     lead = scores.shape[:-1]
     companion = replace(choices, classes=None, rows=math.prod(lead))
@@ -150,7 +148,7 @@ def gather(
     width = scores.shape[-1]
     names = _checked_names(class_names or reading.class_names or _names_beside(opened[0]), width)
     is_ours = reading.classes[0].startswith(MARK)
-    target = as_indices(
+    labels = labels_of(
         target,
         scores,
         names,
@@ -158,8 +156,12 @@ def gather(
         numbers=reading.class_names or names,
         labels_are="indices" if is_ours else source.labels_are,
     )
-    check_target_shape(scores, target)
-    rows = {"logits": scores.as_rows(1), "target": target.as_rows(0)}
+    check_target_shape(scores, labels.indices)
+    rows = {"logits": scores.as_rows(1), "target": labels.indices.as_rows(0)}
+    if labels.probs is not None:
+        rows["target_probs"] = labels.probs.as_rows(1)
+    if labels.note is not None:
+        reading = replace(reading, notes=(*reading.notes, labels.note))
     for role in COMPANIONS:
         part = found[role]
         if part is not None and role == "image":
@@ -214,7 +216,7 @@ def folder_of_pictures(source: DumpSource, reading: Reading) -> str | None:
         return None
     path = os.fspath(named_by)
     if glob.has_magic(path) and not os.path.exists(path):
-        path = next(iter(_matching(path)), path)
+        path = next(iter(matching(path)), path)
     return os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or os.curdir)
 
 
@@ -310,7 +312,9 @@ def _checked_names(names: tuple[str, ...] | None, classes: int) -> tuple[str, ..
     if len(names) != classes:
         raise InvalidDump(
             "class-names",
-            _("there are {count} class names").format(count=len(names)),
+            ngettext("there is {count} class name", "there are {count} class names", len(names)).format(
+                count=len(names)
+            ),
             _("{classes}, one for each class").format(classes=classes),
             _("Give them in the order of the columns of logits."),
         )
@@ -328,17 +332,8 @@ def _opened(
     """The sources behind one argument, opened; a pattern, a folder and a list stand for several."""
     again = partial(_opened, files=files, upload=upload)
     if isinstance(source, str) and glob.has_magic(source) and not os.path.exists(source):
-        found = _matching(source)
-        if not found:
-            raise InvalidDump(
-                "file-unreadable",
-                _("no file matches {pattern}").format(pattern=source),
-                _("a pattern of existing files"),
-                _("Check the path."),
-            )
-        return again(found, role, choices)
-    is_shards = isinstance(source, list | tuple) and source and not isinstance(source[0], int | float | list | tuple)
-    if is_shards and not (
+        return again(expanded(source), role, choices)
+    if is_several(source) and not (
         role in ("ids", "text", "image", "target") and isinstance(source[0], str) and not _are_files(source, role)
     ):
         return [file for part in source for file in again(part, role, choices)]
@@ -367,14 +362,6 @@ class _SharedFile(OpenFile):
     def __init__(self, source: Any, file: OpenFile) -> None:
         super().__init__(file.name, file.arrays, close=file.close, rest=file.rest, reading=file.reading)
         self.source = source
-
-
-def _matching(pattern: str) -> list[str]:
-    if "://" not in pattern:
-        return sorted(glob.glob(pattern), key=natural_order)
-    import fsspec
-
-    return [file.full_name for file in fsspec.open_files(pattern, "rb")]
 
 
 def _in_memory(values: Any, role: str) -> MemoryArray:

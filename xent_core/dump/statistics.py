@@ -22,18 +22,20 @@ from xent_core.dump.calibration import (
     cell_of,
     doubt_bin,
 )
+from xent_core.dump.confident_joint import MAX_JOINT_CLASSES, cleanlab_noise_matrix
 from xent_core.dump.histogram import HISTOGRAM_BINS, Histogram, add_to_bins, wider
 from xent_core.dump.ranking import SUSPECT_FIELDS, SUSPECTS, Suspects, probability_wrong, ranking_key
 from xent_core.dump.scores import Scores
 from xent_core.dump.wrong_labels import SUSPICION_BINS, WrongLabels, suspicion_bins, wrong_labels
 from xent_core.loss_options import LossOptions
+from xent_core.values import Value
 
 MAX_MATRIX_CLASSES = 2_000
 GROUPS_AIMED_AT = 1_000
 
 
 @dataclass(frozen=True, eq=False)
-class LorenzCurve:
+class LorenzCurve(Value):
     """Which share of the gradient the largest examples carry: Σ of the largest norms over Σ of all.
 
     Attributes:
@@ -50,7 +52,7 @@ class LorenzCurve:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassGroups:
+class ClassGroups(Value):
     """Which classes share a row and a column of the matrices: `size` consecutive ones, or each its own.
 
     Attributes:
@@ -110,6 +112,7 @@ class _Sums:
     class_bin_correct: Tensor
     brier: Tensor  # () Σ Σ_k (p_k − y_k)², over the rows in which all is finite
     own_prob: Tensor  # () Σ p_y
+    confident: Tensor  # (C, C + 1) rows by label and the class whose threshold they reach, the last where none
     suspicion_rows: Tensor  # rows by the bin of their suspicion
     pretended_rows: Tensor  # the same for pretended labels
     loss_counts: Tensor  # (bins + 2,)
@@ -142,6 +145,7 @@ class Statistics:
         self.bins_by_class = classes <= MAX_MATRIX_CLASSES
         of_classes = (*_calibration("top"), "class_bin_rows", "class_bin_prob", "class_bin_correct")
         shapes |= dict.fromkeys(of_classes, (classes if self.bins_by_class else 0, BINS))
+        shapes["confident"] = (classes, classes + 1) if classes <= MAX_JOINT_CLASSES else (0, 0)
         shapes |= dict.fromkeys(("suspicion_rows", "pretended_rows"), (SUSPICION_BINS,))
         shapes |= dict.fromkeys(("loss_counts", "loss_sums", "norm_counts", "norm_sums"), (HISTOGRAM_BINS + 2,))
         floating = {"loss", "mass", "class_norm", "class_loss", "push", "gradient", "pair_norm"}
@@ -192,6 +196,11 @@ class Statistics:
             if values is not None:
                 counts += torch.bincount(suspicion_bins(values[~values.isnan()]), minlength=SUSPICION_BINS)
 
+        if scores.confident is not None:
+            known = scores.confident >= 0
+            pair = target[known] * (self.groups.classes + 1) + scores.confident[known]
+            sums.confident.view(-1).index_add_(0, pair, torch.ones_like(pair))
+
         predicted = prediction >= 0
         if not bool(predicted.all()):
             sums.unpredicted += int((~predicted).sum())
@@ -222,7 +231,7 @@ class Statistics:
             grad = grad.view(len(grad), groups, size).sum(2)
             label = torch.div(label, size, rounding_mode="floor")
         sums.gradient.index_add_(0, label, grad)
-        columns = {name: getattr(scores, name) for name in SUSPECT_FIELDS}
+        columns = {name: getattr(scores, name) for name in SUSPECT_FIELDS} | (scores.epochs or {})
         self._keep_suspects({name: column for name, column in columns.items() if column is not None})
 
     def _add_confidences(self, prediction: Tensor, confidence: Tensor, right: Tensor) -> None:
@@ -255,7 +264,7 @@ class Statistics:
         sums.class_bin_rows += rows
         sums.class_bin_prob += prob
         sums.class_bin_correct += right
-        sums.brier += scores.el2n[found.certain].double().square().sum()
+        sums.brier += scores.brier[found.certain].sum()
         sums.own_prob += scores.prob[found.certain].double().sum()
         if found.kept is None:
             self.kept_probabilities.parts = None
@@ -305,6 +314,10 @@ class Statistics:
     def wrong_labels(self) -> WrongLabels | None:
         """How many labels are wrong; None without a row, or where no wrong label was put on."""
         return wrong_labels(self.sums.suspicion_rows.cpu().numpy(), self.sums.pretended_rows.cpu().numpy())
+
+    def cleanlab_noise_matrix(self) -> np.ndarray | None:
+        """cleanlab's P(label | class), row by row; None if it was not counted, as beyond 100 classes."""
+        return cleanlab_noise_matrix(self.sums.confident.cpu().numpy())
 
     def compute(self, options: LossOptions) -> Computed:
         """The numbers that follow from the sums so far."""
@@ -377,7 +390,7 @@ class Statistics:
 
 
 @dataclass(frozen=True, eq=False)
-class Computed:
+class Computed(Value):
     """What `Statistics.compute` gives; the attributes are those of DumpSummary, which explains them."""
 
     rows: int

@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xent_core.columns import Reading
 from xent_core.dump.calibration import Calibration, CalibrationError
+from xent_core.dump.epochs import Epochs
 from xent_core.dump.examples import ShownExample
+from xent_core.dump.leading import (
+    TOP,
+    leading_classes,
+    leading_examples,
+    leading_pairs,
+    rows_without_numbers,
+    suspect_rows,
+)
+from xent_core.dump.ranking import EPOCH_FIELDS
 from xent_core.dump.statistics import Computed
 from xent_core.dump.temperature import BestTemperature
 from xent_core.loss_options import LossOptions
 
 MAX_JSON_CLASSES = 100  # of the noise matrix
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
+QUANTILES_OF_EPOCHS = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,15 +62,19 @@ class DumpSummary(Computed):
       rank_by: what the ranking goes by.
       looked_for_wrong_labels: whether what is known of the classes was; of a large dump only if asked.
       complete: whether every row was read.
+      stopped: the stage at which somebody ended it, "rows" or "temperature"; None if it came to its end.
       total_rows: of the dump.
       classes, class_names, dtype: of the logits.
       reading: which columns or arrays were read as what.
       options: of the loss.
       seconds: what reading and counting took, without the temperature.
       best: the temperature that minimises the loss, or None if it was not asked for, or not found in time.
+      scores: where the table of scores lies, or None.
       shown: the first suspects as a person looks at them, as many as `analyse` was asked to show.
       noise_matrix: P(label j | class k) as estimated, row by row, (C, C); NaN where fewer than 8 rows are predicted k,
         None if it is not known, as beyond 2000 classes.
+      cleanlab_noise_matrix: the same as cleanlab estimates it; None as there, and beyond 100 classes.
+      epochs: what several epochs say of each row; None if there is but one dump, or somebody stopped the reading.
     """
 
     rank_by: str
@@ -73,6 +89,10 @@ class DumpSummary(Computed):
     seconds: float
     best: BestTemperature | None
     noise_matrix: np.ndarray | None
+    cleanlab_noise_matrix: np.ndarray | None
+    stopped: str | None = None
+    scores: Path | None = None
+    epochs: Epochs | None = None
     shown: tuple[ShownExample, ...] = ()
 
     @property
@@ -113,15 +133,20 @@ class DumpSummary(Computed):
         first, last = self.name_of(members[0]), self.name_of(members[-1])
         return first if len(members) == 1 else f"{first} … {last}"
 
-    def as_json(self) -> str:
-        """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings."""
+    def as_json(self, top: int = TOP) -> str:
+        """The numbers of the whole as one JSON object; NaN and infinity, which JSON lacks, as strings.
+
+        Args: top: how many examples, classes and pairs are named.
+        """
         weight, wrong = self.options.weight, self.wrong_labels
         noise = self.noise_matrix if self.classes <= MAX_JSON_CLASSES else None
+        theirs = self.cleanlab_noise_matrix
         numbers = {
             "rows": self.rows,
             "kept": self.kept,
             "classes": self.classes,
             "complete": self.complete,
+            "stopped": self.stopped,
             "total_rows": self.total_rows,
             "dtype": self.dtype,
             "loss": self.loss,
@@ -136,11 +161,18 @@ class DumpSummary(Computed):
             "wrong_labels": None if wrong is None else wrong.expected,
             "wrong_labels_interval": None if wrong is None else [wrong.low, wrong.high],
             "noise_matrix": None if noise is None else noise.tolist(),
+            "cleanlab_noise_matrix": None if theirs is None else theirs.tolist(),
             "unpredicted_rows": self.unpredicted,
             "nonfinite_rows": self.nonfinite,
             "loss_quantiles": {str(q): self.loss_histogram.quantile(q) for q in QUANTILES},
             "grad_norm_quantiles": {str(q): self.grad_norm_histogram.quantile(q) for q in QUANTILES},
             "gradient_carried_by": {str(share): self.lorenz.carried_by(share) for share in (0.01, 0.1, 0.5)},
+            **({} if self.epochs is None else {"epochs": _epoch_numbers(self.epochs)}),
+            "examples": leading_examples(self, top),
+            "suspect_rows": suspect_rows(self),
+            "nonfinite_examples": rows_without_numbers(self),
+            "largest_classes": leading_classes(self, top),
+            "largest_pairs": leading_pairs(self, top),
             "options": {
                 "weight": None if weight is None else weight.tolist(),
                 "ignore_index": self.options.ignore_index,
@@ -154,12 +186,27 @@ class DumpSummary(Computed):
         return json.dumps(_without_nan(numbers), ensure_ascii=False, indent=2, allow_nan=False)
 
 
+def _epoch_numbers(epochs: Epochs) -> dict[str, Any]:
+    return {
+        "names": list(epochs.names),
+        "never_learnt": epochs.never_learnt,
+        "forgotten": epochs.forgotten,
+        "never_forgotten": epochs.never_forgotten,
+        **{
+            f"{name}_quantiles": {str(share): epochs.quantile(name, share) for share in QUANTILES_OF_EPOCHS}
+            for name in EPOCH_FIELDS
+        },
+    }
+
+
 def _calibration_numbers(found: Calibration) -> dict[str, Any]:
-    bins, brier = found.reliability, found.brier
+    bins, brier, confidence = found.reliability, found.brier, found.confidence
     columns = (bins.edges[:-1], bins.edges[1:], bins.counts, bins.confidence, bins.accuracy, bins.low, bins.high)
     names = ("from", "to", "rows", "confidence", "accuracy", "low", "high")
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return {
+        "verdict": found.verdict,
+        "confidence": {**asdict(confidence), "gap": confidence.gap},
         "errors": {error.name: _numbers(error) for error in found.errors},
         "brier": None if brier is None else asdict(brier),
         "reliability": [dict(zip(names, row, strict=True)) for row in rows],

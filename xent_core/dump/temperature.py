@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.dump.readers import Batch
-from xent_core.dump.scores import kept_rows, label_weight
+from xent_core.dump.scores import effective_target, kept_rows, label_weight
 from xent_core.loss_options import LossOptions
+from xent_core.values import Value
 
 LOWEST, HIGHEST = 0.01, 100.0
 # Newton's step at this size leaves an error of about its square; 1 % was asked for
@@ -43,8 +44,8 @@ class Slope:
         )
 
 
-@dataclass(frozen=True)
-class BestTemperature:
+@dataclass(frozen=True, eq=False)
+class BestTemperature(Value):
     """Where the loss is least.
 
     Attributes:
@@ -73,6 +74,10 @@ def slope_of(batch: Batch, options: LossOptions, beta: float) -> Slope:
     probs = log_probs.exp()
     first, second = _moments(probs, shifted)
     mass = label_weight(batch, options)
+    if batch.target_probs is not None:
+        wanted = effective_target(batch, batch.target_probs, options)
+        total, linear, loss = wanted.sum(1), (wanted * shifted).sum(1), -(wanted * log_probs).sum(1)
+        return _slope(total, linear, loss, mass, first, second)
     own = shifted.gather(1, label).squeeze(1).double()
     own_log = log_probs.gather(1, label).squeeze(1).double()
     total, linear, loss = mass, mass * own, -mass * own_log
@@ -86,6 +91,11 @@ def slope_of(batch: Batch, options: LossOptions, beta: float) -> Slope:
         total = (1 - smoothing) * mass + spread * weight.double().sum()
         linear = (1 - smoothing) * linear + spread * (shifted * weight).sum(1, dtype=torch.float64)
         loss = (1 - smoothing) * loss - spread * (log_probs * weight).sum(1, dtype=torch.float64)
+    return _slope(total, linear, loss, mass, first, second)
+
+
+def _slope(total: Tensor, linear: Tensor, loss: Tensor, mass: Tensor, first: Tensor, second: Tensor) -> Slope:
+    """The sums of the rows whose loss is finite, out of S, Σ v·z, their loss, and E[z] and E[z²]."""
     slope = total * first - linear
     finite = loss.isfinite() & slope.isfinite()
     curvature = total * (second - first.square()).clamp(min=0.0)
@@ -105,19 +115,27 @@ def _moments(probs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def best_temperature(
-    sample: Batch, options: LossOptions, everything: Callable[[float], Slope] | None
+    sample: Batch,
+    options: LossOptions,
+    everything: Callable[[float], Slope] | None,
+    on_progress: Callable[[int], None] = lambda rows: None,
 ) -> BestTemperature:
     """Minimises the loss, first over a sample in memory, then over the whole dump from there.
 
     Args:
       sample: some rows of the dump, or all of them.
       everything: the sums over the whole dump at β, which reads it once; None if the sample is the whole.
+      on_progress: is told how many rows of the sample have been summed; to end the search, it raises.
     """
 
     pieces = _pieces(sample)
 
     def of_sample(beta: float) -> Slope:
-        return sum((slope_of(piece, options, beta) for piece in pieces), Slope())
+        total, rows = Slope(), 0
+        for piece in pieces:
+            total, rows = total + slope_of(piece, options, beta), rows + len(piece.rows)
+            on_progress(rows)
+        return total
 
     beta = 1 / options.temperature
     # the loss is convex in β, so that its ends say whether it falls throughout; near 0 Newton's method would stall
@@ -136,12 +154,7 @@ def _pieces(batch: Batch) -> list[Batch]:
     """The batch in parts that fit the processor's cache; views of it."""
     rows, classes = batch.logits.shape
     step = max(PIECE_ELEMENTS // classes, 1)
-    parts = []
-    for start in range(0, rows, step):
-        part = slice(start, start + step)
-        weight = None if batch.sample_weight is None else batch.sample_weight[part]
-        parts.append(Batch(batch.rows[part], batch.logits[part], batch.target[part], sample_weight=weight))
-    return parts
+    return [batch.at(slice(start, start + step)) for start in range(0, rows, step)]
 
 
 def _minimise(

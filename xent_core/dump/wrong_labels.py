@@ -9,16 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.values import Value
+
 BINS_PER_NAT = 8
 FARTHEST = 64  # nats; what is more suspicious is in the last bin
 SUSPICION_BINS = 2 * FARTHEST * BINS_PER_NAT + 2
 TAILS = (0.5, 0.75)  # of the pretended labels, the most suspicious
-WIDENING = 0.7  # of the interval, by how many predictions are left unexplained
+# fitted by scripts.fit_wrong_labels; docs/ranking.md says on what, and how well they hold on other sets
+OFFSET, SLOPE, SLOPE_BY_ERRORS = -0.885, 0.214, -0.190  # of the log odds
+SUREST = 0.9975  # a probability before it is corrected
+LOW_BY_UNEXPLAINED, LOW_BY_ERRORS = 0.7, 0.8  # powers, of the lower end of the interval
+HIGH = 1.1  # times the predictions that are not the label
 NORMAL_QUANTILE = 1.645  # of a 90 % interval
 
 
 @dataclass(frozen=True, eq=False)
-class WrongLabels:
+class WrongLabels(Value):
     """How many labels are wrong; made by `wrong_labels`.
 
     Attributes:
@@ -49,7 +55,13 @@ def wrong_labels(rows: np.ndarray, pretended: np.ndarray) -> WrongLabels | None:
 
     If wrong labels are as suspicious as pretended ones, π N of the rows follow their distribution F₁, and beyond a
     bound τ there are at least π N F₁(τ). The share is read where a half and three quarters of F₁ lie beyond τ,
-    and its geometric mean taken. The probability at s is π f₁(s)/f(s), made never to fall.
+    and its geometric mean taken. The density q = π f₁(s)/f(s), made never to fall, is corrected by the share m of
+    predictions that are not the label, for the more a model errs the less it says:
+
+    .. math:: \ln\frac{p}{1-p} = -0.885 + \Bigl(0.214 - 0.190 \ln\frac{m}{1-m}\Bigr) \ln\frac{q}{1-q}
+
+    With n = Σ q, and u = m N/n, at least 1, the interval goes from n·u^−0.7·(1 − 2m)^0.8 to 1.1·n·u, a tenth more than
+    all predictions that are not the label, and by the chance of a count further.
 
     Args:
       rows: how many rows there are in each bin of the suspicion.
@@ -64,12 +76,27 @@ def wrong_labels(rows: np.ndarray, pretended: np.ndarray) -> WrongLabels | None:
     bounds = [int(np.flatnonzero(drawn_beyond >= share * drawn)[-1]) for share in TAILS]
     counts = [rows_beyond[bound] * drawn / drawn_beyond[bound] for bound in bounds]
     wrong = min(math.exp(sum(math.log(count + 0.5) for count in counts) / len(counts)), total)
-    probability = _never_falling(pretended * (wrong / drawn), rows)
+    density = _never_falling(pretended * (wrong / drawn), rows)
+    probability = _corrected(density, mispredicted / total)
     expected = float(rows @ probability)
-    unexplained = max(mispredicted / wrong, 1.0) ** WIDENING
-    chance = NORMAL_QUANTILE * math.sqrt(expected + 1)
-    low, high = max(expected / unexplained - chance, 0.0), min(expected * unexplained + chance, total)
-    return WrongLabels(expected, low, float(high), probability)
+    low, high = _interval(float(rows @ density), mispredicted, total)
+    return WrongLabels(expected, min(low, expected), max(high, expected), probability)
+
+
+def _corrected(density: np.ndarray, errors: float) -> np.ndarray:
+    """The probabilities, as often right as they were on sets whose wrong labels are known."""
+    density, errors = np.clip(density, 1 - SUREST, SUREST), min(max(errors, 1 - SUREST), 0.5)
+    slope = SLOPE + SLOPE_BY_ERRORS * math.log(errors / (1 - errors))
+    return np.asarray(1 / (1 + np.exp(-OFFSET - slope * np.log(density / (1 - density)))))
+
+
+def _interval(counted: float, mispredicted: int, total: int) -> tuple[float, float]:
+    """Between what the number of wrong labels lay nine times in ten."""
+    high = max(float(mispredicted), counted)
+    chance = NORMAL_QUANTILE * math.sqrt(counted + 1)
+    explained, better = (counted + 0.5) / (high + 0.5), 1 - 2 * mispredicted / total
+    low = counted * explained**LOW_BY_UNEXPLAINED * better**LOW_BY_ERRORS - chance
+    return max(low, 0.0), min(HIGH * high + chance, float(total))
 
 
 def _never_falling(wrong: np.ndarray, rows: np.ndarray) -> np.ndarray:

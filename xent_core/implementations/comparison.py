@@ -15,10 +15,11 @@ from xent_core.implementations.reasons import LABELS, PROBABILITIES, Case, Reaso
 from xent_core.implementations.registry import IMPLEMENTATIONS, Implementation
 from xent_core.implementations.routes import as_labels, as_probabilities
 from xent_core.problem import Problem
+from xent_core.values import Value
 
 
-@dataclass(frozen=True)
-class Entry:
+@dataclass(frozen=True, eq=False)
+class Entry(Value):
     """One route on one Problem; made by `compare`.
 
     Attributes:

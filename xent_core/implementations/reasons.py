@@ -14,6 +14,7 @@ from xent_core.cross_entropy import TOLERANCE_IN_EPS, Evaluation, evaluate
 from xent_core.implementations.routes import as_labels, as_probabilities
 from xent_core.language import N_, _
 from xent_core.problem import Problem
+from xent_core.values import Value
 
 LABELS, PROBABILITIES = "labels", "probabilities"
 
@@ -54,8 +55,8 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Reason:
+@dataclass(frozen=True, eq=False)
+class Reason(Value):
     """Why a route does not agree: a sentence of REASONS, and the numbers in it."""
 
     code: str

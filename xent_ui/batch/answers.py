@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from xent_core import Evaluation
@@ -23,6 +25,7 @@ def answer(evaluation: Evaluation, sheet: Sheet) -> None:
         source=FRAME,
         typed=[name for name in tables if not session.is_locked(name)],
         on_edited=_take_edits,
+        on_ended=_take_cell,
         on_rested=_take_rest,
         on_slow=lambda: run_again(TABLE),
     )
@@ -39,12 +42,20 @@ def take_click(quantity: str) -> None:
     run_again(WHY)
 
 
-def _take_edits() -> None:
+def _take_cell() -> None:
+    refused = list(session.visit().refused)
+    session.visit().refused.clear()  # what was typed since is right, or is refused anew
+    _take_edits(refused)
+
+
+def _take_edits(refused: Sequence[str] | None = None) -> None:
+    """Answer an edit. Args: refused: what the page says was refused, if it is more than the visit holds by now."""
     session.keep(ASKED, edit_watch.number_asked())
     before, revision = session.visit().sheet, dict(session.visit().revision)
+    shown = list(session.visit().refused if refused is None else refused)
     editors.take_edits()
     visit = session.visit()
-    if visit.sheet != before:
+    if visit.sheet != before or visit.refused != shown:
         session.keep(IS_REST_OLD, True)
     # a label moves its tick and the divisor, a refused cell goes back: that is in the editors and above the matrices
     if visit.revision != revision or visit.sheet.labels != before.labels:

@@ -14,6 +14,10 @@ ROW, CLASS = Kept[int | None]("why_row", None), Kept[int | None]("why_class", No
 # the cell that was clicked in each matrix, as its component tells it
 CLICKS = {quantity: Kept[dict[str, Any]](f"{quantity}_matrix", {}) for quantity in ("probability", "gradient")}
 
+# the folded parts of the page: their widgets, which another page forgets, and whether they are open
+FOLDS = {name: Kept[bool](name, False) for name in ("more_of_the_loss", "check_details", "tables")}
+IS_OPEN = {name: Kept[bool](f"{name}_is_open", False) for name in FOLDS}
+
 FRAME = "frame"  # of the container with the numbers that the matrices are drawn from
 ROW_LOSSES = "row_losses"  # of the table of texts in that frame
 ASKED = Kept[int]("edit_asked", 0)  # the number of the request that is being answered

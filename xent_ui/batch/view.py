@@ -1,65 +1,139 @@
-"""The page Batch but its editors: loss, matrices, rows, the check of the gradient, exact tables, notes."""
+"""The page Batch but its editors: loss, matrices, rows, what is folded below them, notes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
+import torch
+from streamlit.delta_generator import DeltaGenerator
 
-from xent_core import Evaluation, gradient_check
+from xent_core import Evaluation, evaluate, gradient_check
 from xent_core.cross_entropy import GradientCheck
 from xent_core.distance import largest_finite
 from xent_core.parse import parse_number
 from xent_core.reference_losses import reference_losses
+from xent_ui import glossary
 from xent_ui.batch import why
-from xent_ui.batch.state import CLICKS, FRAME, ROW_LOSSES
+from xent_ui.batch.state import CLICKS, FOLDS, FRAME, IS_OPEN, ROW_LOSSES
 from xent_ui.figures import drawn_matrix, heatmap, html, theme
 from xent_ui.state import session
 from xent_ui.state.sheet import PROBABILITIES, Sheet
 from xent_ui.table.options import decimals, option_words
 from xent_ui.text import _, markdown_escaped, number, power_of_ten, short, short_names
 from xent_ui.widgets import doctor_warnings, matrix_component
-from xent_ui.widgets.formulas import denominator_help, denominator_words, hover_texts
+from xent_ui.widgets.formulas import denominator_help, denominator_words, hover_texts, row_loss_formula, row_sum_words
 from xent_ui.widgets.matrices import one_matrix, target_cells
 from xent_ui.widgets.number_tables import number_tabs
+
+MAX_FLOOR_ROWS = 6  # that are named
+
+
+def guide() -> str:
+    """What the page is, and what to do on it, in a sentence."""
+    return _(
+        "Each row is one example: softmax turns its logits into probabilities, the loss is small where the ticked "
+        "class gets most of them, and every number follows when you type another logit or tick another class."
+    )
+
+
+def heading(name: str, formula: str, *terms: str) -> None:
+    """The heading of a panel: its name, its formula, and in a tooltip what the letters are, and these terms."""
+    st.markdown(f"**{name}** {formula}", help=glossary.explained_letters(formula, *terms))
 
 
 def loss_readout(evaluation: Evaluation) -> None:
     """The loss as a metric."""
     problem = evaluation.problem
+    words = glossary.explained("loss", "nats")
     if problem.reduction == "none":
         st.metric(
             _("sum of the row losses (nats)"),
             number(float(evaluation.loss.sum()), decimals()),
-            help=_("reduction='none' gives one loss per row; the gradient is that of their sum."),
+            help=_("reduction='none' gives one loss per row; the gradient is that of their sum.") + f"\n\n{words}",
         )
         return
-    st.metric(_("loss (nats)"), number(float(evaluation.loss), decimals()))
+    st.metric(_("loss (nats)"), number(float(evaluation.loss), decimals()), help=words)
 
 
 def summary(evaluation: Evaluation) -> None:
-    """The numbers above the tables: loss, bits, perplexity, divisor, accuracy, and a line with reference losses."""
-    loss, others, marks = st.columns([1, 2.8, 1.8])
+    """The numbers above the tables: loss, divisor, accuracy; until something is changed, what this page is."""
+    loss, others, words = st.columns([1, 1.5, 3.1], vertical_alignment="center")
     with loss, st.container(key="loss"):
         loss_readout(evaluation)
-    with others:
-        other_readouts(evaluation)
-    with marks:
-        gauge(evaluation)
+    with others, st.container(horizontal=True, gap="medium"):
+        st.metric(
+            _("divides by"),
+            denominator_words(evaluation),
+            width="content",
+            help=f"{denominator_help(evaluation)}\n\n{glossary.explained('rows', 'divisor')}",
+        )
+        right, kept = int(evaluation.correct.sum()), int(evaluation.problem.kept().sum())
+        st.metric(
+            _("accuracy"),
+            _("{right} of {kept}").format(right=right, kept=kept),
+            width="content",
+            help=glossary.explained("accuracy"),
+        )
+    if not session.was_changed():
+        with words, st.container(key="guide"):
+            st.markdown(guide())
+
+
+def more(evaluation: Evaluation, sheet: Sheet) -> None:
+    """Folded: the loss in bits and as perplexity, and a line with reference losses."""
+    opened = folded("more_of_the_loss", _("More about this loss: bits, perplexity, the least that is possible"))
+    if opened is None:
+        return
+    with opened:
+        numbers, marks = st.columns([1, 1.8], gap="medium")
+        with numbers:
+            other_readouts(evaluation)
+        with marks:
+            gauge(evaluation)
+        if words := floor_words(evaluation, sheet):
+            st.caption(words)
+
+
+def folded(key: str, label: str, *, icon: str | None = None) -> DeltaGenerator | None:
+    """A folded part of the page, which stays as it was left, whatever happens meanwhile; None while it is closed."""
+    widget, is_open = FOLDS[key], IS_OPEN[key]
+    session.keep(widget, session.kept(is_open))
+    part = st.expander(label, icon=icon, key=key, on_change=lambda: session.keep(is_open, bool(session.kept(widget))))
+    return part if session.kept(is_open) else None
 
 
 def other_readouts(evaluation: Evaluation) -> None:
-    """The same loss in bits and as perplexity, what it is divided by, and the accuracy."""
+    """The same loss in bits and as perplexity."""
     loss = float(evaluation.loss.sum())
     with st.container(horizontal=True, gap="medium"):
-        st.metric(_("in bits"), number(loss / math.log(2), decimals()), width="content")
+        bits = number(loss / math.log(2), decimals())
+        st.metric(_("in bits"), bits, width="content", help=glossary.explained("bits"))
         if evaluation.problem.reduction == "mean":
-            perplexity = float(evaluation.loss.double().exp())
-            st.metric(_("perplexity"), number(perplexity, decimals()), width="content", help=_("e to the loss"))
-        st.metric(_("divides by"), denominator_words(evaluation), width="content", help=denominator_help(evaluation))
-        right, kept = int(evaluation.correct.sum()), int(evaluation.problem.kept().sum())
-        st.metric(_("accuracy"), _("{right} of {kept}").format(right=right, kept=kept), width="content")
+            perplexity = number(float(evaluation.loss.double().exp()), decimals())
+            st.metric(_("perplexity"), perplexity, width="content", help=glossary.explained("perplexity"))
+
+
+def floor_words(evaluation: Evaluation, sheet: Sheet) -> str:
+    """Why no logits bring the loss below its floor: which rows keep how much; "" where the floor is 0, or none."""
+    floor = next((mark.value for mark in reference_losses(evaluation) if mark.name == "floor"), 0.0)
+    if not floor:
+        return ""
+    target = evaluation.effective_target.double()
+    mass = target.sum(1)
+    left = (mass.xlogy(mass) - target.xlogy(target).sum(1)).tolist()
+    rows = [(name, value) for name, value in zip(sheet.row_names, left, strict=True) if value > 0]
+    named = ", ".join(f"{markdown_escaped(name)} {number(value)}" for name, value in rows[:MAX_FLOOR_ROWS])
+    return _(
+        "The floor is {floor}: a row whose target is shared between classes keeps a loss even where p is just that "
+        "target, for no class can be sure. Left of each: {rows}. Added, and divided by {d}, that is the floor."
+    ).format(
+        floor=number(floor),
+        rows=named + (", …" if len(rows) > MAX_FLOOR_ROWS else ""),
+        d=short(float(evaluation.denominator)),
+    )
 
 
 def gauge(evaluation: Evaluation) -> None:
@@ -71,6 +145,9 @@ def gauge(evaluation: Evaluation) -> None:
     }
     loss = float(evaluation.loss.sum())
     marks = [(names[mark.name], mark.value) for mark in reference_losses(evaluation)]
+    st.caption(
+        _("The loss on a line with its marks"), help=glossary.explained("floor", "uniform guess", "softmax twice")
+    )
     words = ", ".join(f"{name} {number(value)}" for name, value in marks)
     label = _("Loss {loss} on a line with its marks: {marks}").format(loss=number(loss), marks=words)
     st.html(html.loss_gauge(loss, marks, label=label))
@@ -104,8 +181,9 @@ def frame(evaluation: Evaluation, sheet: Sheet, *, asked: int, changed: bool) ->
                 ),
                 bound=bound,
                 outlines=outlines,
-                hover=hover_texts(evaluation, sheet, quantity),
+                hover=hover_texts(evaluation, sheet, quantity, decimals()),
                 decimals=decimals(),
+                note=_gradient_note(evaluation) if quantity == "gradient" else "",
             )
             for quantity, (values, scale, bound, name) in quantities.items()
         },
@@ -116,6 +194,13 @@ def frame(evaluation: Evaluation, sheet: Sheet, *, asked: int, changed: bool) ->
         asked=asked,
         changed=changed,
     )
+
+
+def _gradient_note(evaluation: Evaluation) -> str:
+    words = row_sum_words(evaluation)
+    if evaluation.problem.num_classes > heatmap.MAX_SIGNED_CLASSES:
+        words += " " + _("Numbers without a sign are above 0.")
+    return words
 
 
 def matrix(quantity: str, *, on_chosen: Callable[[], None]) -> None:
@@ -146,7 +231,7 @@ def effective_target(evaluation: Evaluation, sheet: Sheet) -> None:
     values = evaluation.effective_target
     largest = largest_finite(values)
     with picture:
-        st.markdown(f"**{_('effective target')}** v = {formula}")
+        heading(_("effective target"), f"v = {formula}", "row loss", "target sum", "divisor", "temperature")
         one_matrix(
             "effective_target",
             values,
@@ -172,7 +257,7 @@ def row_losses(evaluation: Evaluation, sheet: Sheet) -> dict[str, list[str]]:
     """The loss and the prediction of every row, as texts by column; the sum of the row for probabilities."""
     kept = evaluation.problem.kept().tolist()
     losses = heatmap.as_array(evaluation.row_loss).tolist()
-    columns = {_("loss"): [number(loss, decimals()) for loss in losses]}
+    columns = {row_loss_formula(evaluation.problem): [number(loss, decimals()) for loss in losses]}
     classes = short_names(sheet.class_names)
     predicted = []
     for row, (label, right) in enumerate(
@@ -191,8 +276,8 @@ def check(evaluation: Evaluation, sheet: Sheet) -> None:
     result = gradient_check(evaluation.problem, evaluation)
     label = check_words(result)
     icon = ":material/check_circle:" if result.agrees else ":material/error:"
-    opened = st.expander(label, icon=icon, key="check_details", on_change="rerun")
-    if opened.open:
+    opened = folded("check_details", label, icon=icon)
+    if opened is not None:
         with opened:
             _differences(result, sheet)
 
@@ -201,7 +286,7 @@ def check_words(result: GradientCheck) -> str:
     """Whether the three gradients agree, in a line, with their largest difference."""
     if bool(result.uncheckable.all()):
         return _("No finite loss: nothing to check")
-    words = _("autograd = closed form = finite differences") if result.agrees else _("The three gradients DISAGREE")
+    words = _("Checked: three ways to the gradient agree") if result.agrees else _("The three gradients DISAGREE")
     words += _(", largest difference {largest}").format(largest=power_of_ten(result.largest))
     left_out = int(result.uncheckable.sum())
     return words + (_(" ({count} cells not checkable)").format(count=left_out) if left_out else "")
@@ -209,7 +294,11 @@ def check_words(result: GradientCheck) -> str:
 
 def _differences(result: GradientCheck, sheet: Sheet) -> None:
     st.caption(
-        _("Autograd is PyTorch's backward(); the closed form is (S·p − v)/(D·T); finite differences are in float64.")
+        _(
+            "Autograd is PyTorch's backward(). The closed form is (S·p − v)/(D·T). Finite differences move each logit "
+            "a little up and down and look at the loss, in float64."
+        ),
+        help=glossary.explained_letters("(S·p − v)/(D·T)"),
     )
     pairs = [
         ("autograd_closed_form", _("autograd − closed form"), result.autograd.double() - result.closed_form.double()),
@@ -236,8 +325,8 @@ def _differences(result: GradientCheck, sheet: Sheet) -> None:
 
 def tables(evaluation: Evaluation, sheet: Sheet) -> None:
     """Every matrix as a table with its exact numbers, and as CSV."""
-    opened = st.expander(_("Exact numbers, as tables and CSV"), key="tables", on_change="rerun")
-    if not opened.open:
+    opened = folded("tables", _("Exact numbers, as tables and CSV"))
+    if opened is None:
         return
     matrices = {
         "logits": (_("logits"), evaluation.problem.logits),
@@ -260,12 +349,28 @@ def findings(evaluation: Evaluation, sheet: Sheet) -> None:
     doctor_warnings.warnings_line(evaluation.problem)
 
 
+def _smoothing_moves_no_loss(evaluation: Evaluation) -> bool:
+    problem = evaluation.problem
+    if problem.smoothing == 0 or problem.num_classes == 1:
+        return False
+    plain = float(evaluate(replace(problem, label_smoothing=0.0)).loss.sum())
+    loss = float(evaluation.loss.sum())
+    return math.isfinite(loss) and abs(loss - plain) <= 4 * torch.finfo(problem.logits.dtype).eps * abs(plain)
+
+
 def notes(sheet: Sheet, evaluation: Evaluation) -> list[str]:
     """What the options in use do to the loss, where it may surprise."""
     problem = evaluation.problem
     found = []
     if words := option_words(sheet):
         found.append(_("In use: {options}.").format(options=", ".join(words)))
+    if _smoothing_moves_no_loss(evaluation):
+        found.append(
+            _(
+                "By coincidence smoothing leaves the loss of this batch at {loss}, whatever ε is: what some rows lose "
+                "by it, others gain. The row losses and the gradient do change. Edit a logit, and the loss moves too."
+            ).format(loss=number(float(evaluation.loss.sum())))
+        )
     # of a mean that divides by 0 the doctor warns
     divides = problem.reduction == "mean" and float(evaluation.denominator) != 0
     if divides and (problem.weight is not None or problem.has_probabilities):

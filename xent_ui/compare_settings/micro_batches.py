@@ -88,7 +88,11 @@ def words(result: Accumulation, sheet: Sheet) -> list[str]:
             "The micro-batches divide by {divisors}, and the mean of their means counts them alike: "
             "rows in the one with the smallest divisor pull the hardest."
         ).format(divisors=", ".join(map(short, divisors)))
-    return [first, *gradient_words(result.gradients, sheet)]
+    lines = [first]
+    same = number(float(result.whole.loss), decimals()) == number(float(result.mean_of_means), decimals()) != "NaN"
+    if same and len(set(divisors)) > 1:
+        lines.append(_("That the losses are the same all the same is a coincidence of these numbers."))
+    return lines + gradient_words(result.gradients, sheet)
 
 
 def right_way() -> None:

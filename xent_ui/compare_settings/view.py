@@ -151,7 +151,9 @@ def _metrics(side: str, evaluation: Evaluation, norm: float) -> None:
     summed = evaluation.problem.reduction == "none"
     label = _("sum of the row losses, {side}") if summed else _("loss, {side}")
     with st.container(horizontal=True, gap="medium", key=f"loss_{side.lower()}"):
-        st.metric(label.format(side=side), number(total_loss(evaluation), decimals()), width="content")
+        st.metric(
+            label.format(side=side), number(total_loss(evaluation), decimals()), width="content", help=_("In nats")
+        )
         st.metric(
             _("divides by"),
             formulas.denominator_words(evaluation),
@@ -166,6 +168,8 @@ def words(result: Comparison, sheet: Sheet) -> list[str]:
     if not result.differing:
         return [_("A and B are set alike. Change an option of either, or choose an example.")]
     lines = [_loss_words(*result.losses)]
+    if coincidence := _coincidence_words(result, sheet):
+        lines.append(coincidence)
     divisors = [formulas.denominator_words(one) for one in (result.a, result.b)]
     if divisors[0] != divisors[1]:
         lines.append(_("A divides by {a}, B by {b}.").format(a=divisors[0], b=divisors[1]))
@@ -179,7 +183,24 @@ def _loss_words(a: float, b: float) -> str:
     return _("The loss is {b} instead of {a}.").format(a=before, b=after)
 
 
-def sweep(result: Comparison) -> None:
+def _coincidence_words(result: Comparison, sheet: Sheet) -> str:
+    """That rows whose losses change cancel out in a loss that stays; "" where the loss changes, or no row does."""
+    if len({number(loss, decimals()) for loss in result.losses}) > 1:
+        return ""
+    before, after = result.a.row_loss.double(), result.b.row_loss.double()
+    change = (after - before).where(before.isfinite() & after.isfinite(), 0.0)
+    pairs = [
+        (number(float(before[row]), decimals()), number(float(after[row]), decimals())) for row in range(len(change))
+    ]
+    most = int(change.argmax()), int(change.argmin())
+    if any(pairs[row][0] == pairs[row][1] for row in most):
+        return ""
+    words = _("That is a coincidence of these numbers: rows change and cancel out, such as {rows}.")
+    told = [f"{markdown_escaped(sheet.row_names[row])} ({pairs[row][0]} → {pairs[row][1]})" for row in sorted(most)]
+    return words.format(rows=", ".join(told))
+
+
+def sweep(result: Comparison, sheet: Sheet) -> None:
     """Loss and gradient norm while the option that differs goes from A to B."""
     if not result.differing:
         return
@@ -214,6 +235,10 @@ def sweep(result: Comparison) -> None:
                     label=label, option=title, first=number(heights[0]), last=number(heights[-1])
                 ),
             )
+    if len({number(loss, decimals()) for loss in swept.losses}) == 1 and _coincidence_words(result, sheet):
+        st.caption(
+            _("The loss stays the same all the way, since rows cancel out; the table by row shows what each one does.")
+        )
     opened = st.expander(_("The numbers, as a table"), key="sweep_table", on_change="rerun")
     if opened.open:
         table = {title: [value if isinstance(value, str) else short(value) for value in values]}

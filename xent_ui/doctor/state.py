@@ -15,5 +15,8 @@ OPTION_ENTRIES = loss_option_entries("doctor_", "reduction", "label_smoothing", 
 ERROR_MESSAGE = Kept[str]("doctor_message", "")
 # id of the upload and the language of the findings; these, or why it cannot be read
 READ = Kept[tuple[tuple[str, str | None], list[Finding] | str] | None]("doctor_read", None)
-MATCHED = Kept[str | None]("doctor_matched", None)  # the message for which a pitfall was chosen
-PITFALL = Kept[str]("doctor_pitfall", next(iter(PITFALLS)))
+SYMPTOM = Kept[str]("doctor_symptom", "")
+# of each box of text, what was in it when a pitfall was chosen for it
+MATCHED = {entry.name: Kept[str](f"{entry.name}_matched", "") for entry in (SYMPTOM, ERROR_MESSAGE)}
+PITFALL = Kept[str | None]("doctor_pitfall", next(iter(PITFALLS)))  # None after a text that nothing fits
+EXAMPLE_MESSAGE = Kept[str]("doctor_example_message", "")  # the message that the example is to show

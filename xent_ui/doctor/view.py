@@ -1,32 +1,31 @@
-"""The parts of the doctor's page: the source of the tensors, its findings, error messages, and every pitfall."""
+"""The parts of the doctor's page about tensors: where they come from, what is found in them, and how to ask in code."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import streamlit as st
 import torch
 from torch import Tensor
 
 from xent_core import Finding, diagnose
+from xent_core.arrays import Reduction
 from xent_core.codec import MAX_FILE_BYTES, InvalidFile
-from xent_core.distance import largest_finite
-from xent_core.doctor.diagnose import TITLES, diagnose_file
-from xent_core.doctor.pitfalls import PITFALLS, Pitfall, PitfallCall
-from xent_core.doctor.torch_messages import recognise
+from xent_core.doctor.diagnose import diagnose_file
 from xent_core.language import language
-from xent_core.parse import MAX_TEXT_CHARACTERS, InvalidText, TextTensor, parse_number, parse_tensor
+from xent_core.parse import InvalidText, TextTensor, parse_number, parse_tensor
+from xent_core.presets import PRESETS
 from xent_core.problem import DTYPES
-from xent_ui.doctor import state
-from xent_ui.figures import heatmap, theme
+from xent_ui.doctor import pitfalls, state
+from xent_ui.doctor.text_box import text_box
 from xent_ui.server.uploads import read_upload
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
-from xent_ui.text import _, markdown_escaped, number
+from xent_ui.text import _, markdown_escaped
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.doctor_warnings import findings_of
-from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.segments import segmented_choice
 
 TARGET_DTYPES = {
@@ -55,7 +54,7 @@ for finding in diagnose(logits, target):  # one batch is enough
 def source_chooser() -> str:
     """A row of buttons: the table, pasted numbers, a file, or an error message."""
     titles = {
-        state.TABLE: _("Your batch"),
+        state.TABLE: _("The table"),
         state.PASTE: _("Paste logits and target"),
         state.FILE: _("Open a file"),
         state.MESSAGE: _("Paste an error message"),
@@ -72,10 +71,10 @@ def of_paste() -> list[Finding] | None:
     """The findings of pasted numbers; None while there are none, or they cannot be read."""
     left, right = st.columns(2, gap="medium")
     with left:
-        logits_text = _text(_("Logits"), state.LOGITS, "1, 2, 3\n1, 2, 3")
+        logits_text = text_box(_("Logits"), state.LOGITS, "1, 2, 3\n1, 2, 3")
         logits_dtype = _choice(_("dtype of the logits"), state.LOGITS_DTYPE, tuple(LOGIT_DTYPES))
     with right:
-        target_text = _text(_("Target"), state.TARGET, "[2, 1]")
+        target_text = text_box(_("Target"), state.TARGET, "[2, 1]")
         target_dtype = _choice(_("dtype of the target"), state.TARGET_DTYPE, tuple(TARGET_DTYPES))
     form = LossOptionsForm(state.OPTION_ENTRIES, persists=True)
     form.begin()
@@ -107,7 +106,7 @@ def of_paste() -> list[Finding] | None:
             target,
             weight=weight,
             ignore_index=ignore_index,
-            reduction=reduction,
+            reduction=cast(Reduction, reduction),
             label_smoothing=label_smoothing,
         )
         return f"logits {tuple(logits.shape)}, target {tuple(target.shape)}", found
@@ -125,7 +124,7 @@ def of_paste() -> list[Finding] | None:
 def of_file() -> list[Finding] | None:
     """The findings of a file; None while there is none, or it cannot be read."""
     upload = st.file_uploader(
-        _("Drop or choose a file with logits and labels, valid or not: JSON, CSV, NPZ or safetensors"),
+        _("Drop or choose a file with logits and labels, valid or not: of every kind that Your logits reads, or JSON"),
         max_upload_size=MAX_FILE_BYTES // 2**20,
         key="doctor_file",
     )
@@ -149,19 +148,6 @@ def _diagnosed(name: str, data: bytes) -> list[Finding] | str:
         return diagnose_file(name, data, read=read_upload)
     except InvalidFile as error:
         return str(error)
-
-
-def _text(label: str, entry: Kept[str], placeholder: str) -> str:
-    session.begin(entry)
-    text = st.text_area(
-        label,
-        key=entry.name,
-        height=160,
-        max_chars=MAX_TEXT_CHARACTERS,
-        placeholder=placeholder,
-        persist_state="session",
-    )
-    return str(text or "")
 
 
 def _choice(label: str, entry: Kept[str], choices: tuple[str, ...]) -> str:
@@ -193,9 +179,12 @@ def _values(numbers: tuple[str, ...], dtype: torch.dtype) -> Tensor:
     return values.to(dtype)
 
 
-def show_findings(found: list[Finding]) -> None:
-    """The findings, the worst first: what it is, why, and the fix as code."""
-    if not found:
+def show_findings(found: list[Finding], *, of_table: bool) -> None:
+    """The findings, the worst first: what it is, why, what to do first, and the repair of these tensors as code."""
+    preset = session.untouched_preset() if of_table else ""
+    if preset:
+        _say_whose(preset, is_healthy=not found)
+    elif not found:
         st.success(_("Nothing is wrong here."), icon=":material/check_circle:")
     for index, one in enumerate(found):
         show, icon, word = {
@@ -206,88 +195,19 @@ def show_findings(found: list[Finding]) -> None:
         with st.container(key=f"finding_{index}"):
             words = f"**{word}: {markdown_escaped(one.title)}** · {markdown_escaped(one.code)}"
             show(f"{words}  \n{markdown_escaped(one.explanation)}", icon=icon)
+            pitfalls.first_remedy(one.code)
+            st.markdown(_("Then, where these tensors are to be mended:"))
             st.code(one.fix)
 
 
-def message_lookup() -> None:
-    """The pitfall behind an error message."""
-    text = _text(
-        _("Error message, or the whole traceback"), state.ERROR_MESSAGE, "IndexError: Target 3 is out of bounds."
-    )
-    if not text.strip():
-        st.caption(_("Paste what PyTorch wrote. The last lines are enough."))
-        return
-    codes = recognise(text)
-    if not codes:
-        st.info(_("No known message of cross-entropy is in this text. Paste the logits and the target instead."))
-    for code in codes:
-        with st.container(horizontal=True, vertical_alignment="center", key=f"match_{code}"):
-            st.markdown(f"**{markdown_escaped(_(TITLES[code]))}** · {markdown_escaped(code)}", width="content")
-            if code in PITFALLS:
-                st.button(_("Show it"), key=f"show_{code}", on_click=session.keep, args=(state.PITFALL, code))
-    known = [code for code in codes if code in PITFALLS]
-    if known and session.kept(state.MATCHED) != text:
-        session.keep(state.MATCHED, text)
-        session.keep(state.PITFALL, known[0])
-
-
-def pitfall_chooser() -> str:
-    """Which pitfall is shown."""
-    session.begin(state.PITFALL)
-    code = st.selectbox(
-        _("Pitfall"),
-        list(PITFALLS),
-        format_func=lambda code: _(TITLES[code]),
-        key=state.PITFALL.name,
-        persist_state="session",
-    )
-    return str(code)
-
-
-def pitfall(code: str) -> None:
-    """Why it is wrong, and the wrong call beside the right one: code, loss or error, and gradient, on one scale."""
-    with st.container():  # there even without words, so that what follows keeps its place
-        if words := _words_on(PITFALLS[code]):
-            st.markdown(markdown_escaped(words))
-    both = PITFALLS[code].wrong, PITFALLS[code].right
-    finite = [largest_finite(call.grad_logits) for call in both if call.grad_logits is not None]
-    bound = max(finite, default=1.0)
-    titles = (f":red[✗] {_('Wrong')}", f":green[✓] {_('Right')}")
-    for column, name, title, call in zip(st.columns(2, gap="medium"), ("wrong", "right"), titles, both, strict=True):
-        with column, st.container(key=f"pitfall_{name}"):
-            st.markdown(f"**{title}**")
-            _show_call(call, name, bound)
-
-
-def _words_on(pitfall: Pitfall) -> str:
-    """What the doctor says of the wrong call; "" where PyTorch alone refuses what is read as a tensor here."""
-    assert pitfall.wrong.arguments is not None
-    logits, target, options = pitfall.wrong.arguments
-    return next((one.explanation for one in diagnose(logits, target, **options) if one.code == pitfall.code), "")
-
-
-def _show_call(call: PitfallCall, name: str, bound: float) -> None:
-    st.code(call.code, wrap_lines=True)
-    if call.message:
-        st.error(markdown_escaped(call.message), icon=":material/error:")
-    if call.loss is not None:
-        st.metric(_("loss (nats)"), number(float(call.loss.double().sum())))
-    if call.grad_logits is None:
-        st.caption(_("PyTorch raises, so there is no gradient."))
-        return
-    rows = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
-    st.markdown(f"**{_('gradient')}**")
-    figure = heatmap.matrix(
-        rows,
-        theme.GRADIENT,
-        row_names=list(map(str, range(len(rows)))),
-        class_names=list(map(str, range(rows.shape[1]))),
-        bound=bound,
-    )
-    st.plotly_chart(figure, key=f"pitfall_{name}_matrix", config=CHART_CONFIG, alt=_("Gradient by the logits"))
-    opened = st.expander(_("The numbers, as a table"), key=f"pitfall_{name}_table", on_change="rerun")
-    if opened.open:
-        opened.dataframe(heatmap.as_array(rows), alt=_("Gradient by the logits"))
+def _say_whose(preset: str, *, is_healthy: bool) -> None:
+    """That the findings are of a preset that nobody has changed, and not of a batch of the visitor's."""
+    title = markdown_escaped(_(PRESETS[preset].title))
+    said = _("On the table is the example “{title}”, not a batch of yours.").format(title=title)
+    if is_healthy:
+        said += " " + _("Nothing is wrong in it.")
+    bring = _("Examine yours: type it on the page Batch, paste it or open a file here, or say above what you see.")
+    st.info(f"{said} {bring}", icon=":material/info:")
 
 
 def snippet() -> None:

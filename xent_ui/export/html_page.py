@@ -127,7 +127,7 @@ def _figure(key: str, quantity: str, evaluation: Evaluation, sheet: Sheet, decim
         sheet,
         quantity,
         outlines=target_cells(evaluation),
-        hover=formulas.hover_texts(evaluation, sheet, quantity),
+        hover=formulas.hover_texts(evaluation, sheet, quantity, decimals),
         decimals=decimals,
     )
     RUN_LOCK.pause_for_others()

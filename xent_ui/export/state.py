@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from xent_core.codec import Document
+from xent_core.codec import Document, InvalidFile
+from xent_core.columns import ColumnChoices
 from xent_ui.state.kept import Kept
 
-READ = Kept[tuple[str, Document | str] | None]("import_read", None)  # id of the upload; its content, or why it has none
+# id of the upload, what was said of its columns, and its content, or why it has none
+READ = Kept[tuple[str, ColumnChoices, Document | InvalidFile] | None]("import_read", None)
 FIGURE_FORMAT = Kept[str]("figure_format", "png")

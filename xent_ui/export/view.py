@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -23,6 +25,7 @@ from xent_core.codec import (
     to_safetensors,
     to_script,
 )
+from xent_core.columns import ColumnChoices
 from xent_ui.export import figures
 from xent_ui.export.html_page import html_page
 from xent_ui.export.state import FIGURE_FORMAT, READ
@@ -32,12 +35,14 @@ from xent_ui.state import session
 from xent_ui.state.link import link_to
 from xent_ui.state.sheet import InvalidSheet, Sheet, number_text, sheet_of
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number
+from xent_ui.text import _, in_this_language, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.formulas import hover_texts
 from xent_ui.widgets.matrices import target_cells
 
 NAME = "cross-entropy"
+MAX_LABEL = 60
+NOTHING_SAID = ColumnChoices()
 PREVIEW_ROWS, PREVIEW_CLASSES = 8, 10
 FIGURE_FORMATS = ("png", "svg")
 
@@ -75,9 +80,11 @@ def files(sheet: Sheet, evaluation: Evaluation) -> None:
     st.caption(
         _("JSON, NPZ and safetensors hold everything: numbers bit for bit, options and names. CSV has no options.")
     )
+    # asked for here: a file is made in a thread that knows of no visit
+    link, digits = _link_back(sheet), decimals()
     _download(
         _("The whole screen as HTML"),
-        lambda: html_page(evaluation, sheet, link=_link_back(sheet), decimals=decimals()),
+        lambda: html_page(evaluation, sheet, link=link, decimals=digits),
         "html",
         "text/html",
     )
@@ -94,7 +101,7 @@ def _link_back(sheet: Sheet) -> str:
 def _download(label: str, data: Callable[[], str | bytes], kind: str, mime: str, *, name: str = NAME) -> None:
     st.download_button(
         label,
-        data,
+        in_this_language(data),
         file_name=f"{name}.{kind}",
         mime=mime,
         icon=":material/download:",
@@ -123,7 +130,7 @@ def pictures(sheet: Sheet, evaluation: Evaluation) -> None:
                     sheet,
                     quantity,
                     outlines=target_cells(evaluation),
-                    hover=hover_texts(evaluation, sheet, quantity),
+                    hover=hover_texts(evaluation, sheet, quantity, decimals()),
                     decimals=decimals(),
                 ),
                 theme=None,
@@ -141,7 +148,7 @@ def pictures(sheet: Sheet, evaluation: Evaluation) -> None:
 def importer() -> None:
     """Take a file, show what is in it, and put it on the table if that is wanted."""
     upload = st.file_uploader(
-        _("Drop or choose a file with logits and labels: JSON, CSV, NPZ or safetensors"),
+        _("Drop or choose a file with logits and labels: of every kind that Your logits reads, or JSON"),
         max_upload_size=MAX_FILE_BYTES // 2**20,
         key="import_file",
         disabled=session.is_locked("tools"),
@@ -151,28 +158,53 @@ def importer() -> None:
         return
     read = session.kept(READ)
     if read is None or read[0] != upload.file_id:
-        work = partial(_read, upload.name, upload.getvalue())
-        read = (upload.file_id, job_progress.run_and_wait(work, size_bytes=upload.size, reads_upload=True))
-        session.keep(READ, read)
-    content = read[1]
-    if isinstance(content, str):
-        with st.container(key="import_error"):
-            st.error(markdown_escaped(content), icon=":material/error:")
-        return
-    _preview(content)
+        read = _read(upload, NOTHING_SAID)
+    _file_id, choices, content = read
+    if isinstance(content, Document):
+        _preview(content)
+    else:
+        _refusal(content, upload, choices)
 
 
-def _read(name: str, data: bytes) -> Document | str:
+def _read(upload: Any, choices: ColumnChoices) -> tuple[str, ColumnChoices, Document | InvalidFile]:
+    """The file, read by a job; kept for the next runs."""
+    work = partial(_content, upload.name, upload.getvalue(), choices)
+    content = job_progress.run_and_wait(work, size_bytes=upload.size, reads_upload=True)
+    read = (upload.file_id, choices, content)
+    session.keep(READ, read)
+    return read
+
+
+def _content(name: str, data: bytes, choices: ColumnChoices) -> Document | InvalidFile:
     try:
-        return read_upload(name, data)
+        return read_upload(name, data, choices)
     except InvalidFile as error:
-        return str(error)
+        return error
+
+
+def _refusal(error: InvalidFile, upload: Any, choices: ColumnChoices) -> None:
+    """Why there is nothing to open; where more than one reading is possible, the question which."""
+    with st.container(key="import_error"):
+        if not error.answers:
+            st.error(markdown_escaped(str(error)), icon=":material/error:")
+            return
+        st.warning(markdown_escaped(_("{came}. Which is meant?").format(came=error.came)))
+        with st.container(horizontal=True):
+            for index, answer in enumerate(error.answers):
+                said = ", ".join(f"{name}: {value}" if value else name for name, value in answer.items())
+                words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
+                told: dict[str, Any] = {name: value or True for name, value in answer.items()}
+                if st.button(words, key=f"import_columns_{index}"):
+                    _read(upload, replace(choices, **told))
+                    st.rerun()
 
 
 def _preview(document: Document) -> None:
     problem = document.problem
     with st.container(key="import_preview"):
         _summary(problem)
+        if document.reading:
+            st.caption(markdown_escaped(_("Read: {reading}").format(reading=document.reading)))
         _first_rows(document)
         try:
             sheet = sheet_of(problem, document.class_names, document.row_names)
@@ -185,11 +217,11 @@ def _preview(document: Document) -> None:
         for message in _losses(problem):
             st.warning(markdown_escaped(message), icon=":material/compress:")
         st.button(_("Open it"), icon=":material/input:", on_click=_open, args=(sheet,), key="import_open")
-        st.caption(_("It replaces the table. Undo on the page Batch brings the former back."))
+        st.caption(_("It replaces the table, which is offered back above."))
 
 
 def _open(sheet: Sheet) -> None:
-    session.open_sheet(sheet)
+    session.open_sheet(sheet, _("The file"))
     st.toast(_("The table is open: {n} rows, {c} classes.").format(n=sheet.num_rows, c=sheet.num_classes))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from xent_ui.figures.heatmap import ticks
-from xent_ui.figures.theme import LINE, MADE, NEGATIVE, NO_AXIS, POSITIVE, USED, axis, figure, layout
+from xent_ui.figures.theme import LINE, MADE, NEGATIVE, NO_AXIS, POSITIVE, SELECTION, axis, figure, layout
 from xent_ui.text import number
 
 BAR_HEIGHT = 190
@@ -44,7 +44,7 @@ def bars(
         "cliponaxis": False,
         "marker": {
             "color": colours,
-            "line": {"color": USED, "width": [3 if k == selected else 0 for k in range(len(finite))]},
+            "line": {"color": SELECTION, "width": [3 if k == selected else 0 for k in range(len(finite))]},
         },
         "hoverinfo": "none",
         "width": 0.62,

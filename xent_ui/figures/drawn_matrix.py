@@ -40,6 +40,7 @@ def matrix(
     outlines: Sequence[tuple[Cell, float]] = (),
     hover: Sequence[Sequence[str]] | None = None,
     decimals: int = 4,
+    note: str = "",
 ) -> dict[str, Any]:
     """One matrix of a frame.
 
@@ -49,6 +50,7 @@ def matrix(
       bound: the value at the end of the scale; it should not depend on what is being edited.
       outlines: target cells, each with the share of the target it holds, in [0, 1].
       hover: what a cell says under the pointer, N rows of C plain texts; None for its names and its number.
+      note: plain text below the matrix.
     """
     exact = np.ascontiguousarray(values.double().numpy(), dtype="<f8")
     return {
@@ -57,6 +59,7 @@ def matrix(
         "texts": cell_texts(exact, scale, decimals) if max(exact.shape) <= MAX_NUMBERED else None,
         "hover": hover,
         "label": label,
+        "note": note,
         "bound": scale_end(bound),
         "outlines": [[cell.row, cell.label, share] for cell, share in outlines],
     }

@@ -127,7 +127,7 @@ def scale_end(bound: float) -> float:
 
 def cell_texts(z: np.ndarray, scale: Scale, decimals: int) -> list[list[str]]:
     """The number of each cell as a text; gradients bear their sign while it has room."""
-    sign = scale.symmetric and z.shape[1] <= MAX_SIGNED_CLASSES
+    sign = scale.signed and z.shape[1] <= MAX_SIGNED_CLASSES
     return [[number(value, decimals, sign=sign) for value in row] for row in z.tolist()]
 
 

@@ -9,7 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from xent_ui.figures.theme import BLUE, GREEN, GRID, LINE, NEGATIVE, ORANGE, OUTLINE, POSITIVE, RED, TRANSPARENT, USED
+from xent_ui.figures.theme import (
+    APP_GROUND,
+    BLUE,
+    GREEN,
+    GREY,
+    GRID,
+    GRID_OF_SIMPLEX,
+    LINE,
+    NEGATIVE,
+    OUTLINE,
+    POSITIVE,
+    RED,
+    TRANSPARENT,
+    USED,
+)
 from xent_ui.text import number
 
 
@@ -122,29 +136,67 @@ class Marked:
     tone: Literal["right", "wrong", "made", "used", "pale"]
 
 
+Lines = Sequence[Sequence[str | Marked]]  # of a table
+
 _MIXED = "color:color-mix(in srgb,{} 70%,currentColor)"  # darker on a light ground, lighter on a dark one
 _GROUND = "background:color-mix(in srgb,{} 25%,transparent)"
 _TONES = {
     "right": _MIXED.format(GREEN),
     "wrong": _MIXED.format(RED),
     "made": _GROUND.format(BLUE),
-    "used": _GROUND.format(ORANGE),
+    "used": _GROUND.format(GREY),
     "pale": "opacity:.6",
 }
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str | Marked]], *, label: str) -> str:
+# what lies to the right of a table's edge shows as a shadow there, until one has scrolled to it
+_SHADOW = (
+    f"background:linear-gradient(to left,{APP_GROUND} 40%,transparent) right/2.5rem 100% no-repeat local,"
+    f"linear-gradient(to left,{GRID_OF_SIMPLEX},transparent) right/.9rem 100% no-repeat scroll"
+)
+# the widest a name gets before it breaks into lines, by the room there is: on a telephone the numbers need theirs
+_NAME = "width:max-content;max-width:clamp(6.5rem,30cqi,26rem)"
+
+
+def table(header: Sequence[str], rows: Lines, *, label: str) -> str:
     """Texts in lines and columns, the first of each line its name, as HTML; numbers stand below each other.
 
+    Where it is wider than the page, it scrolls below its names. Its columns are as wide as their texts, and in a place
+    of the same width it keeps its own.
     Streamlit's own table reads every cell as Markdown, which takes a browser longer than a picture.
 
     Args: label: what the table is, for who does not see it.
     """
+    return f'<div style="container-type:inline-size">{_scrolled(header, rows, label, "min(100%,44rem)")}</div>'
+
+
+def table_pair(
+    parts: Sequence[tuple[Sequence[str], Sequence[Sequence[str | Marked]], str]], *, width_rem: float
+) -> str:
+    """Tables beside each other, or one below the other where they have no room; each as in `table`.
+
+    Args:
+      parts: header, rows and label of each.
+      width_rem: how wide each is at least where they stand beside each other, whatever its numbers are, so that another
+        number does not move them.
+    """
+    tables = "".join(
+        f'<div style="flex:1 1 {width_rem:.2f}rem;min-width:0;max-width:100%">{_scrolled(*part, "100%")}</div>'
+        for part in parts
+    )
+    return (
+        '<div style="container-type:inline-size">'
+        f'<div style="display:flex;flex-wrap:wrap;gap:12px 16px">{tables}</div></div>'
+    )
+
+
+def _scrolled(header: Sequence[str], rows: Lines, label: str, min_width: str) -> str:
     head = "".join(f'<th scope="col" style="{_edge(k)}">{html.escape(name)}</th>' for k, name in enumerate(header))
     lines = "".join(f"<tr>{''.join(map(_cell, row, range(len(row))))}</tr>" for row in rows)
     return (
-        '<div tabindex="0" style="overflow-x:auto">'
-        '<table style="min-width:min(100%,44rem);border-collapse:collapse;font-size:14px;'
+        f'<div tabindex="0" style="overflow-x:auto;{_SHADOW}">'
+        f'<table style="min-width:{min_width};border-collapse:separate;border-spacing:0;'
+        "font-size:clamp(12px,2.4cqi,14px);"
         f'white-space:nowrap;font-variant-numeric:tabular-nums" aria-label="{html.escape(label, quote=True)}">'
         f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
@@ -156,13 +208,28 @@ def _cell(cell: str | Marked, column: int) -> str:
         words = f'<{tag} style="{_TONES[cell.tone]}">{html.escape(cell.text)}</{tag}>'
     else:
         words = html.escape(cell)
-    kind, scope = ("th", ' scope="row"') if column == 0 else ("td", "")
-    return f'<{kind}{scope} style="{_edge(column)}">{words}</{kind}>'
+    if column == 0:
+        return f'<th scope="row" style="{_edge(column)}"><div style="{_NAME}">{words}</div></th>'
+    return f'<td style="{_edge(column)}">{words}</td>'
 
 
 def _edge(column: int) -> str:
-    side = "left;white-space:normal" if column == 0 else "right"
-    return f"padding:4px 8px;border-bottom:1px solid {GRID};text-align:{side};font-weight:400"
+    # a name stays where it is while its line is scrolled, so it has the ground of the page
+    side = f"left;white-space:normal;position:sticky;left:0;background:{APP_GROUND}" if column == 0 else "right"
+    padding = "4px clamp(3px,1.1cqi,8px)"
+    return f"padding:{padding};border-bottom:1px solid {GRID};text-align:{side};font-weight:400"
+
+
+def one_of(texts: Sequence[str], shown: int) -> str:
+    """One of several texts, in the room that the longest of them takes, as HTML: what lies below it keeps its place."""
+    lines = "".join(
+        f'<div style="grid-area:1/1;visibility:{"visible" if k == shown else "hidden"}">{html.escape(text)}</div>'
+        for k, text in enumerate(texts)
+    )
+    return (
+        '<div style="display:grid;font-size:.875rem;line-height:1.6;'
+        f'color:color-mix(in srgb,currentColor 60%,transparent)">{lines}</div>'
+    )
 
 
 def hidden_json(data: Mapping[str, Any]) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
+from xent_ui.text import plotly_indexed
+
 OUTLINE = "#E8871E"  # target cells, and what is chosen
 SELECTION = "#7A3E9D"
 DARK_INK, LIGHT_INK = "#000000", "#FFFFFF"  # on a cell
@@ -23,6 +25,8 @@ GREY, BLUE, ORANGE, PURPLE, GREEN, RED = "#8A94A6", "#3B8BD0", OUTLINE, "#B06BD0
 LINE = "rgba(128,140,160,0.75)"
 GRID, GRID_OF_SIMPLEX, ZERO_LINE = "rgba(138,148,166,0.25)", "rgba(138,148,166,0.35)", "rgba(138,148,166,0.6)"
 BUTTON = "rgba(138,148,166,0.15)"
+# as .streamlit/config.toml has it, where HTML of ours covers something
+APP_GROUND = "light-dark(#ffffff,#11161d)"
 # of a page that is saved, which is always light
 PAGE_INK, PAGE_GROUND, PAGE_LINE, PAGE_SHADE = "#111827", "white", "#d5dbe4", "#f3f5f9"
 
@@ -61,14 +65,19 @@ class Figure(go.Figure):  # type: ignore[misc]  # Plotly has no types
 
 @dataclass(frozen=True)
 class Scale:
-    """Colours for one kind of number; symmetric scales reach from −bound to bound, others from 0 to bound."""
+    """Colours for one kind of number; symmetric scales reach from −bound to bound, others from 0 to bound.
+
+    Attributes: signed: whether a number above 0 bears a plus sign where it has room.
+    """
 
     colours: str
     symmetric: bool
+    signed: bool = False
 
 
 PROBABILITY = Scale("Blues", symmetric=False)
-GRADIENT = Scale("RdBu_r", symmetric=True)
+GRADIENT = Scale("RdBu_r", symmetric=True, signed=True)
+LOGIT = Scale("PRGn", symmetric=True)
 # one colour for a number that a step makes, one for what it uses, and one for each sign of a gradient
 MADE = sample_colorscale(PROBABILITY.colours, 0.7)[0]
 USED = OUTLINE
@@ -86,6 +95,20 @@ def colorscale(scale: Scale) -> list[list[float | str]]:
 
 
 NO_AXIS = {"visible": False, "fixedrange": True}
+
+
+def corner_axis(name: str, **more: Any) -> dict[str, Any]:
+    """An axis of a triangle of probabilities, which names its corner as p of that class.
+
+    Plotly moves the names of the corners out by the length of the ticks; these, which nobody sees, make room for what
+    is drawn at a corner.
+
+    Args:
+      name: as `plotly_escaped` gives it.
+      more: whatever else Plotly's axis takes.
+    """
+    hidden_ticks = {"showticklabels": False, "ticks": "outside", "ticklen": 10, "tickcolor": TRANSPARENT}
+    return {"title": {"text": plotly_indexed("p", name), "font": FONT}, **hidden_ticks, **more}
 
 
 def axis(title: str = "", *, standoff: int | None = None, **more: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from xent_core.descent import Descent, descend
+from xent_core.descent import Descent, OptimizerName, descend
 from xent_core.problem import Problem
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job
@@ -14,7 +14,7 @@ from xent_ui.server.job_pool import Job
 class DescentSettings:
     """Optimizer, learning rate and number of steps, under the names of `descend`."""
 
-    optimizer: str
+    optimizer: OptimizerName
     learning_rate: float
     steps: int
 

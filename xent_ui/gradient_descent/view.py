@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import cast
 
 import pandas as pd
 import streamlit as st
 from torch import Tensor
 
 from xent_core.cross_entropy import evaluate
-from xent_core.descent import OPTIMIZERS, Descent, Limit, limit_of, path_bytes
+from xent_core.descent import OPTIMIZERS, Descent, Limit, OptimizerName, limit_of, path_bytes
 from xent_core.experiments import equilibrium_gap
 from xent_core.problem import Problem
+from xent_ui import glossary
+from xent_ui.figures.heatmap import LARGEST_DRAWN
 from xent_ui.gradient_descent.descent_run import DescentRun, DescentSettings
 from xent_ui.gradient_descent.figures import player as player_figure
 from xent_ui.gradient_descent.figures.path_values import FrameConstants, Labels, PathValues
@@ -27,6 +30,7 @@ from xent_ui.widgets import job_progress, matrices, number_tables
 from xent_ui.widgets.matrices import CHART_CONFIG
 
 MAX_STEPS = 10_000
+MAX_WHOLE_NAMES = 3  # classes whose whole names have room beside the triangle, so that no row is called like one
 LARGE_PATH = 2**20  # bytes, from which on it is asked whether there is room
 
 
@@ -53,6 +57,7 @@ def settings(sheet: Sheet) -> DescentSettings:
         step=0.5,
         format="%g",
         key=LEARNING_RATE.name,
+        help=glossary.explained("learning rate"),
         persist_state="session",
     )
     steps = count.number_input(
@@ -64,7 +69,7 @@ def settings(sheet: Sheet) -> DescentSettings:
         persist_state="session",
         help=_("At most {most} for a batch of this size. Go on from where they end.").format(most=most),
     )
-    return DescentSettings(str(optimizer), float(learning_rate), int(steps))
+    return DescentSettings(cast(OptimizerName, str(optimizer)), float(learning_rate), int(steps))
 
 
 def max_steps(sheet: Sheet) -> int:
@@ -73,13 +78,31 @@ def max_steps(sheet: Sheet) -> int:
 
 
 def rule(asked: DescentSettings) -> None:
-    """What one step does."""
-    formulas = {
-        "SGD": r"z \leftarrow z - \eta\, g, \qquad g = \partial L / \partial z",
-        "momentum": r"m \leftarrow 0.9\, m + g, \qquad z \leftarrow z - \eta\, m",
-        "Adam": r"z \leftarrow z - \eta\, \hat m / (\sqrt{\hat v} + 10^{-8})",
-    }
-    st.latex(formulas[asked.optimizer])
+    """What one step does, in words and as a formula."""
+    words, formula, terms = {
+        "SGD": (
+            _("Each step takes the gradient g off the logits z, times the learning rate η:"),
+            r"z \leftarrow z - \eta\, g",
+            (),
+        ),
+        "momentum": (
+            _(
+                "Each step adds the gradient g to a running sum b, in which the older ones fade, and takes that off "
+                "the logits z, times the learning rate η:"
+            ),
+            r"b \leftarrow 0.9\, b + g, \quad z \leftarrow z - \eta\, b",
+            ("momentum",),
+        ),
+        "Adam": (
+            _(
+                "Each step takes a running average m̂ of the gradient g off the logits z, divided by the root of the "
+                "average ŝ of its squares, times the learning rate η:"
+            ),
+            r"z \leftarrow z - \eta\, \hat m / (\sqrt{\hat s} + 10^{-8})",
+            ("Adam",),
+        ),
+    }[asked.optimizer]
+    st.markdown(f"{words} ${formula}$", help=glossary.explained("logit", "gradient", "learning rate", *terms))
 
 
 def path_of(problem: Problem, asked: DescentSettings) -> Descent | None:
@@ -118,7 +141,12 @@ def summary(path: Descent) -> None:
     start, reached = float(path.loss[0]), float(path.loss[-1])
     with st.container(horizontal=True, gap="medium"):
         with st.container(key="loss", width="content"):
-            st.metric(_("loss at the start"), number(start, decimals()), width="content")
+            st.metric(
+                _("loss at the start"),
+                number(start, decimals()),
+                width="content",
+                help=glossary.explained("loss", "nats"),
+            )
         name = _("after {steps} steps") if path.steps != 1 else _("after {steps} step")
         st.metric(name.format(steps=path.steps), number(reached, decimals()), width="content")
         if limit is not None:
@@ -126,13 +154,14 @@ def summary(path: Descent) -> None:
                 _("its limit"),
                 number(limit.loss, decimals()),
                 width="content",
-                help=_("The floor of the loss: the entropy of the target, reached only where p = v/S."),
+                help=_("The floor of the loss, reached only where p is the target.")
+                + f"\n\n{glossary.explained('floor', 'probability', 'effective target', 'target sum')}",
             )
         st.metric(
             _("gradient norm"),
             number(float(path.grad_norm[-1]), decimals()),
             width="content",
-            help=_("‖∂L/∂z‖ over all logits, after the last step"),
+            help=_("After the last step.") + f"\n\n{glossary.explained('gradient norm')}",
         )
 
 
@@ -185,7 +214,8 @@ def limit_words(path: Descent, limit: Limit | None) -> str:
         return _("No limit is drawn: from here the loss has none that is finite.")
     floor = short(limit.loss)
     if limit.settles:
-        words = _("No target is 0, so the path comes to rest: at p = v/S, with the loss {floor}.").format(floor=floor)
+        words = _("No target is 0, so the path comes to rest: where p is the target, with the loss {floor}.")
+        words = words.format(floor=floor)
         problem = path.problem
         if not problem.has_probabilities and problem.weight is None and problem.num_classes > 1:
             gap = equilibrium_gap(problem.num_classes, problem.smoothing, problem.temperature)
@@ -218,22 +248,25 @@ def _largest_gap(logits: Tensor) -> float:
 
 def player(path: Descent, sheet: Sheet) -> None:
     """The whole path in one figure that the browser plays."""
-    points = player_figure.frame_points(path.steps, sheet.num_rows, sheet.num_classes)
+    points = player_figure.frame_points(path.loss.tolist(), sheet.num_rows, sheet.num_classes)
     limit, start = limit_of(path.problem), evaluate(path.problem)
+    finite = path.logits.double().where(path.logits.isfinite(), 0.0)
     values = PathValues(
         points,
+        path.logits[points],
         path.probs_at(points),
         path.grad_logits[points],
-        path.probs_at(player_figure.line_points(path.steps, sheet.num_rows)),
+        path.probs_at(player_figure.line_points(points, sheet.num_rows)),
         path.loss.tolist(),
         path.grad_norm.tolist(),
         path.actual_change.tolist(),
         path.predicted_change.tolist(),
     )
     constants = FrameConstants(
-        short_names(sheet.row_names),
-        short_names(sheet.class_names),
+        sheet.row_names,
+        sheet.class_names if sheet.num_classes <= MAX_WHOLE_NAMES else short_names(sheet.class_names),
         start.gradient_bound,
+        min(float(finite.abs().max()), LARGEST_DRAWN),
         matrices.target_cells(start),
         None if limit is None else limit.loss,
         None if limit is None else limit.probs,
@@ -247,23 +280,27 @@ def player(path: Descent, sheet: Sheet) -> None:
     )
     if len(points) <= path.steps:
         st.caption(
-            _("Played: {shown} of {all} points, evenly spread. The curves and the tables have them all.").format(
-                shown=len(points), all=path.steps + 1
-            )
+            _(
+                "Played: {shown} of {all} points, closest where the loss moves most. "
+                "The curves and the tables have them all."
+            ).format(shown=len(points), all=path.steps + 1)
         )
 
 
 def _labels() -> Labels:
-    actual, predicted = _("actual"), _("predicted")
     return Labels(
-        probabilities=f"<b>{_('probabilities')}</b>",
-        gradient=f"<b>{_('gradient')}</b>",
-        simplex=f"<b>{_('simplex')}</b>: {_('◯ limit')}",
-        loss=f"<b>{_('loss')}</b>, {_('dashed: its limit')}",
-        change=f"<b>{_('change of the loss')}</b>, {_('solid: actual, dotted: predicted')} ⟨g, Δz⟩",
-        actual=actual,
-        predicted=predicted,
-        grad_norm=f"<b>{_('gradient norm')}</b>",
+        logits=_("logits"),
+        probabilities=_("probabilities"),
+        gradient=_("gradient"),
+        simplex=_("simplex"),
+        simplex_note=_(": ◯ where the path leads"),
+        loss=_("loss"),
+        loss_note=_(", dashed: its limit"),
+        change=_("change of the loss"),
+        change_note=_(", solid: actual, dotted: predicted by the gradient"),
+        actual=_("actual"),
+        predicted=_("predicted"),
+        grad_norm=_("gradient norm"),
         limit=_("limit"),
         step=_("step"),
         play=_("Play"),

@@ -24,7 +24,7 @@ from xent_ui.widgets.matrices import gradient_heatmap
 from xent_ui.widgets.number_tables import text_table
 
 MAX_TERMS = 6  # of a sum with numbers in it
-YES, NO = Marked("✓", "right"), Marked("✗", "wrong")
+YES, NO, NOT_RUN = Marked("✓", "right"), Marked("✗", "wrong"), Marked("–", "wrong")
 
 
 def scale_slider() -> int:
@@ -39,12 +39,27 @@ def scaled(problem: Problem, scale: float) -> Problem:
     return replace(problem, logits=problem.logits * scale)
 
 
-def verdict(entries: Sequence[Entry], problem: Problem) -> None:
-    """The reference loss, and how many routes agree with it."""
-    loss = evaluate(problem).loss
-    name = _("F.cross_entropy, sum of the rows") if problem.reduction == "none" else "F.cross_entropy"
+def advice(entries: Sequence[Entry], scale: int) -> None:
+    """Which route to take and why, and what the factor on the logits is for."""
+    use = _("**Use `F.cross_entropy(logits, target)`**, on the logits as they leave the model.")
+    why = _("It takes the logarithm of softmax in one step: exp cannot overflow, and the logarithm never meets a 0.")
+    parted = sum(not entry.agrees for entry in entries)
+    if scale == 1:
+        here = _("Of the {all} routes on the table's own logits, {parted} part from it.")
+    else:
+        here = _(
+            "With the table's logits × {scale}, {parted} of the {all} routes part from it; × 1 is the table itself."
+        )
+    st.markdown(f"{use} {why} {here.format(scale=scale, parted=parted, all=len(entries))}")
+
+
+def verdict(entries: Sequence[Entry], table: Problem, scale: int) -> None:
+    """The reference loss of the table, that with all logits times the factor, and how many routes agree with it."""
+    name = _("F.cross_entropy, sum of the rows") if table.reduction == "none" else "F.cross_entropy"
     with st.container(horizontal=True, gap="medium"):
-        st.metric(name, number(float(loss.sum()), decimals()), width="content")
+        st.metric(name, _reference_loss(table), width="content", help=_("Of the table itself, in nats"))
+        if scale != 1:
+            st.metric(_("logits × {scale}").format(scale=scale), _reference_loss(scaled(table, scale)), width="content")
         agreeing = sum(entry.agrees for entry in entries)
         st.metric(
             _("routes that agree"),
@@ -54,25 +69,42 @@ def verdict(entries: Sequence[Entry], problem: Problem) -> None:
         )
 
 
+def _reference_loss(problem: Problem) -> str:
+    return number(float(evaluate(problem).loss.sum()), decimals())
+
+
 def overview(entries: Sequence[Entry], sheet: Sheet) -> None:
-    """A line for every route, whether it agrees, its loss and how far off it is; beside it why not."""
+    """A line for every route, whether it agrees, its loss and how far off it is; beside it, where some do not, why."""
     differing = [entry for entry in entries if not entry.agrees]
-    lines, why = st.columns([5, 4], gap="medium") if differing else (st.container(), st.container())
+    lines, why = st.columns([5, 4], gap="medium")  # also where all agree, so that the table keeps its width
     with lines, st.container(key="routes"):
         text_table(
             [name_of(entry) for entry in entries],
             {
-                _("agrees"): [YES if entry.agrees else NO for entry in entries],
+                _("agrees"): [mark_of(entry) for entry in entries],
                 _("loss"): [loss_words(entry) for entry in entries],
                 _("largest difference"): [difference_words(entry) for entry in entries],
             },
             label=_("Every route, and whether it agrees"),
         )
+        st.caption(sign_words())
     if differing:
         with why, st.container(key="why_not"):
             st.markdown(f"**{_('Why not')}**")
             for reason, routes in _by_reason(differing, sheet).items():
                 st.markdown(f"- {reason}  \n  :small[:gray[{', '.join(routes)}]]")
+
+
+def mark_of(entry: Entry) -> Marked:
+    """Whether a route agrees, does not, or cannot run; one sign each, wherever they stand."""
+    return NOT_RUN if entry.loss is None else YES if entry.agrees else NO
+
+
+def sign_words() -> str:
+    """What the signs of a route mean."""
+    return _("{yes} agrees with F.cross_entropy · {no} another loss or gradient · {none} cannot run").format(
+        yes=YES.text, no=NO.text, none=NOT_RUN.text
+    )
 
 
 def _by_reason(entries: Sequence[Entry], sheet: Sheet) -> dict[str, list[str]]:
@@ -124,7 +156,7 @@ def _value_words(name: str, value: object, sheet: Sheet) -> str:
 def break_map(problem: Problem) -> None:
     """For every route and factor: whether it holds, or how it fails."""
     words = {
-        "cannot run": NO,
+        "cannot run": NOT_RUN,
         "NaN": Marked("NaN", "wrong"),
         "inf": Marked("inf", "wrong"),
         "0": Marked("0", "wrong"),
@@ -136,11 +168,8 @@ def break_map(problem: Problem) -> None:
         {f"×{scale}": [words.get(symptom, YES) for symptom in _symptoms(problem, scale)] for scale in SCALES},
         label=_("Which routes survive large logits"),
     )
-    st.caption(
-        _("{yes} agrees · ≠ another number · ∇ NaN: the loss holds, the gradient does not · {no} cannot run").format(
-            yes="✓", no="✗"
-        )
-    )
+    fails = _("in place of {no} here how it fails: ≠ another number · NaN, inf or 0 is the loss · ∇ NaN: {why}")
+    st.caption(f"{sign_words()} · {fails.format(no=NO.text, why=_('the loss holds, and the gradient is NaN'))}")
 
 
 @lru_cache(maxsize=8 * len(SCALES))
@@ -156,7 +185,7 @@ def route_chooser(entries: Sequence[Entry]) -> int:
     index = st.selectbox(
         _("Route"),
         range(len(IMPLEMENTATIONS)),
-        format_func=lambda index: f"{'✓' if entries[index].agrees else '✗'} {name_of(entries[index])}",
+        format_func=lambda index: f"{mark_of(entries[index]).text} {name_of(entries[index])}",
         key=ROUTE.name,
         persist_state="session",
     )

@@ -14,20 +14,20 @@ from xent_core.one_row import LossCurve, SimplexField
 from xent_ui.figures.heatmap import as_array, cut_name
 from xent_ui.figures.theme import (
     BLUE,
-    FONT,
     GREEN,
     GREY,
     GRID,
     LINE,
     MADE,
-    OUTLINE,
     PURPLE,
     RED,
+    SELECTION,
     TRANSPARENT,
     USED,
     ZERO_LINE,
     Trace,
     axis,
+    corner_axis,
     figure,
     layout,
     legend_below,
@@ -37,7 +37,8 @@ from xent_ui.text import number, plotly_escaped
 HEIGHT = 320
 ARROW = 0.1  # of the simplex, the longest arrow of the field
 # each line has its colour, dash and a name at its end, so that colour is never the only signal
-COLOURS = (BLUE, OUTLINE, PURPLE, GREEN, RED, GREY)
+# none of them is orange, which marks the label
+COLOURS = (BLUE, GREEN, PURPLE, RED, GREY, SELECTION)
 DASHES = ("solid", "dash", "dashdot", "longdash", "longdashdot", "dot")
 SWEEP_HEIGHT = 300
 MAX_NAME = 14
@@ -56,7 +57,7 @@ def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
         {
             **lines,
             "y": as_array(curve.tangent).tolist(),
-            "line": {"color": USED, "width": 2, "dash": "dash"},
+            "line": {"color": PURPLE, "width": 2, "dash": "dash"},
             "name": f"slope ∂ℓ/∂z = {number(slope, decimals, sign=True)}",
         },
         {
@@ -64,7 +65,7 @@ def loss_curve(curve: LossCurve, name: str, *, decimals: int = 4) -> go.Figure:
             "mode": "markers",
             "x": [here_x],
             "y": [here_y],
-            "marker": {"color": USED, "size": 12, "symbol": "diamond"},
+            "marker": {"color": PURPLE, "size": 12, "symbol": "diamond"},
             "name": f"z = {number(here_x, decimals)}, ℓ = {number(here_y, decimals)}",
         },
     ]
@@ -123,15 +124,7 @@ def simplex(
                 "cliponaxis": False,
             }
         )
-    axes = {
-        f"{letter}axis": {
-            "title": {"text": f"p({name})", "font": FONT},
-            "showticklabels": False,
-            "showgrid": False,
-            "ticks": "",
-        }
-        for letter, name in zip("abc", names, strict=True)
-    }
+    axes = {f"{letter}axis": corner_axis(name, showgrid=False) for letter, name in zip("abc", names, strict=True)}
     drawn = layout(
         HEIGHT, left=36, right=36, top=30, bottom=30, showlegend=False, ternary={"bgcolor": TRANSPARENT, **axes}
     )
@@ -190,7 +183,7 @@ def sweep_lines(
         )
     shapes = []
     if here is not None:
-        mark = {"color": OUTLINE, "width": 1.5, "dash": "dash"}
+        mark = {"color": LINE, "width": 1.5, "dash": "dash"}
         shapes.append({"type": "line", "x0": here, "x1": here, "y0": 0, "y1": 1, "yref": "paper", "line": mark})
     grid = axis(gridcolor=GRID, zerolinecolor=ZERO_LINE)
     return figure(

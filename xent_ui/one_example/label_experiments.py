@@ -1,4 +1,4 @@
-"""What labels, weights and temperature do to the loss and to the gradient of a row: one thing varied, the rest held."""
+"""What labels, weights and temperature do to the row that is tried out: one thing varied, the rest held."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 import streamlit as st
+from torch import Tensor
 
 from xent_core import Evaluation, Problem, evaluate
 from xent_core.experiments import (
@@ -18,6 +19,7 @@ from xent_core.experiments import (
     sweep_temperature,
     sweep_weight,
 )
+from xent_ui import glossary
 from xent_ui.figures import heatmap, theme
 from xent_ui.one_example import figures
 from xent_ui.one_example.figures import Line
@@ -35,9 +37,9 @@ MAX_SHOWN = 6  # classes with a line of their own
 USUAL_SMOOTHING = 0.1
 
 
-def section(sheet: Sheet, row: int) -> None:
-    """The experiments on one row of the batch; only the chosen one is computed."""
-    shown: dict[str, tuple[str, Callable[[Sheet, Problem, int], None]]] = {
+def section(sheet: Sheet) -> None:
+    """The experiments on the row of a Sheet of one; only the chosen one is computed."""
+    shown: dict[str, tuple[str, Callable[[Sheet, Problem], None]]] = {
         "smoothing": (_("Label smoothing"), _smoothing),
         "mix": (_("Mix two labels"), _mix),
         "flip": (_("Flip the label"), _flip),
@@ -47,10 +49,10 @@ def section(sheet: Sheet, row: int) -> None:
     titles = {name: title for name, (title, _show) in shown.items()}
     choice = segmented_choice(_("Experiment"), titles, EXPERIMENT, wrap=True)
     with st.container(key="experiment_result"):
-        shown[choice][1](sheet, sheet.to_problem(), row)
+        shown[choice][1](sheet, sheet.to_problem())
 
 
-def _smoothing(sheet: Sheet, problem: Problem, row: int) -> None:
+def _smoothing(sheet: Sheet, problem: Problem) -> None:
     sweep = sweep_label_smoothing(problem)
     epsilon = problem.smoothing or USUAL_SMOOTHING
     st.markdown(
@@ -59,6 +61,14 @@ def _smoothing(sheet: Sheet, problem: Problem, row: int) -> None:
             "the loss cannot fall below it, however good the logits are."
         )
     )
+    if is_flat(sweep.loss):
+        st.info(
+            _(
+                "The loss is {loss} for every ε here, by coincidence: it is just the mean of the losses "
+                "that the row would have under each label. The gradient does change. Move a logit, and the line tilts."
+            ).format(loss=number(float(sweep.loss[0]), decimals())),
+            icon=":material/info:",
+        )
     if not problem.has_probabilities and problem.weight is None and problem.num_classes > 1:
         gap = equilibrium_gap(problem.num_classes, epsilon, problem.temperature)
         st.markdown(
@@ -66,70 +76,57 @@ def _smoothing(sheet: Sheet, problem: Problem, row: int) -> None:
                 epsilon=short(epsilon), gap=number(gap, decimals())
             )
         )
-        st.latex(r"z_y - z_c = T\,\ln\left(1 + \frac{(1 - \varepsilon)\,C}{\varepsilon}\right)")
+        formula = r"z_y - z_c = T\,\ln\left(1 + \frac{(1 - \varepsilon)\,C}{\varepsilon}\right)"
+        st.latex(formula, help=glossary.explained_letters(formula))
     loss = [Line(_("loss"), _floats(sweep.loss.tolist())), Line(_("floor"), _floats(sweep.floor.tolist()))]
-    _show(sweep, sheet, row, x_name="ε", here=problem.smoothing, loss=loss)
+    _show(sweep, sheet, x_name="ε", here=problem.smoothing, loss=loss)
 
 
-def _mix(sheet: Sheet, problem: Problem, row: int) -> None:
-    label, other = _label_and_other(problem, row)
+def is_flat(losses: Tensor) -> bool:
+    """Whether a line of losses neither rises nor falls, but for the rounding of float32."""
+    values = losses.double()
+    return bool(values.isfinite().all()) and float(values.max() - values.min()) <= 1e-6 * (
+        1 + float(values.abs().max())
+    )
+
+
+def _mix(sheet: Sheet, problem: Problem) -> None:
+    label, other = _label_and_other(problem)
     first, second = _two_classes(sheet, label, other)
-    sweep = mix_labels(problem, row, first, second)
+    sweep = mix_labels(problem, 0, first, second)
     st.markdown(
         _(
             "The target of the row is λ of the first class and 1 − λ of the second. Loss and gradient are the same "
             "mixture of their two ends: straight lines, which is why mixup may mix the losses or the labels."
         )
     )
-    if not problem.has_probabilities and problem.reduction == "mean" and problem.weight is not None:
-        st.caption(_("A mixed label is a row of probabilities: mean divides by N here, and no longer by the weights."))
-    _show(sweep, sheet, row, x_name="λ", here=None)
+    _show(sweep, sheet, x_name="λ", here=None)
 
 
-def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
-    _label, other = _label_and_other(problem, row)
+def _flip(sheet: Sheet, problem: Problem) -> None:
+    _label, other = _label_and_other(problem)
     chosen = _class_chooser(sheet, FLIPPED_TO, _("its label becomes"), other)
-    flip = flip_label(problem, row, chosen)
-    before, after = float(flip.before.denominator), float(flip.after.denominator)
+    flip = flip_label(problem, 0, chosen)
     digits = decimals()
     with st.container(horizontal=True, gap="medium"):
         st.metric(_("loss"), number(float(flip.after.loss.sum()), digits), width="content")
         st.metric(_("change of the loss"), number(flip.loss_change, digits, sign=True), width="content")
-        st.metric(_("divides by"), f"{short(before)} → {short(after)}", width="content")
-    if before != after:
-        st.markdown(
-            _("Mean divides by {after} instead of {before} now, so that every row moves, not only this one.").format(
-                before=short(before), after=short(after)
-            )
-        )
-    else:
-        st.markdown(_("What the loss is divided by stays, so that only this row moves."))
-    rows, classes = short_names(sheet.row_names), short_names(sheet.class_names)
-    picture, shares = st.columns([3, 2], gap="medium")
-    with picture:
-        st.markdown(f"**{_('change of the gradient')}**")
-        st.plotly_chart(
-            heatmap.matrix(
-                flip.grad_change,
-                theme.GRADIENT,
-                row_names=rows,
-                class_names=classes,
-                bound=2 * max(flip.before.gradient_bound, flip.after.gradient_bound),
-                decimals=digits,
-            ),
-            key="flip_gradient",
-            config=CHART_CONFIG,
-            alt=_("Change of the gradient; the numbers are in the table below"),
-        )
-    with shares:
-        st.markdown(f"**{_('change of each share ℓ/D in the loss')}**")
-        st.dataframe(
-            pd.DataFrame(
-                {_("row"): list(sheet.row_names), _("change"): [number_text(v) for v in flip.row_change.tolist()]}
-            ),
-            hide_index=True,
-            alt=_("Change of the share of each row in the loss"),
-        )
+    st.markdown(
+        _("The probabilities stay: the gradient rises where the target was, and falls where it is now. **Its change:**")
+    )
+    st.plotly_chart(
+        heatmap.matrix(
+            flip.grad_change,
+            theme.GRADIENT,
+            row_names=short_names(sheet.row_names),
+            class_names=short_names(sheet.class_names),
+            bound=2 * max(flip.before.gradient_bound, flip.after.gradient_bound),
+            decimals=digits,
+        ),
+        key="flip_gradient",
+        config=CHART_CONFIG,
+        alt=_("Change of the gradient; the numbers are in the table below"),
+    )
     opened = st.expander(_("The numbers, as a table"), key="flip_table", on_change="rerun")
     if opened.open:
         with opened:
@@ -138,49 +135,43 @@ def _flip(sheet: Sheet, problem: Problem, row: int) -> None:
             )
 
 
-def _weight(sheet: Sheet, problem: Problem, row: int) -> None:
-    label, _other = _label_and_other(problem, row)
+def _weight(sheet: Sheet, problem: Problem) -> None:
+    label, _other = _label_and_other(problem)
     chosen = _class_chooser(sheet, WEIGHTED, _("class"), label)
     sweep = sweep_weight(problem, chosen)
-    if problem.reduction == "mean" and not problem.has_probabilities:
-        st.markdown(
-            _(
-                "Mean divides by the weights of the labels. So a weight does not scale the loss: "
-                "it moves the mean towards the rows of its class, and bends the lines. Other rows lose what these gain."
-            )
+    st.markdown(
+        _(
+            "A weight multiplies what its class adds to the loss of the row, so that loss and gradient are straight "
+            "lines in it. In the mean of a batch the loss is divided by the weights as well."
         )
-    else:
-        st.markdown(
-            _("Nothing here divides by the weights, so that loss and gradient are straight lines in the weight.")
-        )
+    )
     here = 1.0 if problem.weight is None else float(problem.weight[chosen])
-    _show(sweep, sheet, row, x_name="w", here=here)
+    _show(sweep, sheet, x_name="w", here=here)
 
 
-def _temperature(sheet: Sheet, problem: Problem, row: int) -> None:
+def _temperature(sheet: Sheet, problem: Problem) -> None:
     sweep = sweep_temperature(problem)
     st.markdown(
         _(
-            "The gradient carries a factor 1/T. Multiplied by T it tends to (S/C − v)/D, the dotted lines: "
-            "so it falls as 1/T where T is large, and distillation multiplies its loss by T²."
+            "The logits are divided by the temperature T, so the gradient carries a factor 1/T. Multiplied by T it "
+            "tends to the dotted lines, where all C probabilities are 1/C: (1/C − target) for a target that sums to 1. "
+            "So it falls as 1/T where T is large, and distillation multiplies its loss by T²."
         )
     )
     _show(
         sweep,
         sheet,
-        row,
         x_name="T",
         here=problem.temperature,
         log_x=True,
         factors=sweep.values,
-        limits=hot_gradient(evaluate(problem))[row].tolist(),
+        limits=hot_gradient(evaluate(problem))[0].tolist(),
     )
 
 
 def _show(
     sweep: Sweep,
     sheet: Sheet,
-    row: int,
     *,
     x_name: str,
     here: float | None,
@@ -200,10 +191,10 @@ def _show(
     times = [1.0] * len(x) if factors is None else factors
     gradient = [
         Line(sheet.class_names[k], tuple(g * t for g, t in zip(grads, times, strict=True)))
-        for k, grads in enumerate(sweep.grad_logits[:, row].double().T.tolist())
+        for k, grads in enumerate(sweep.grad_logits[:, 0].double().T.tolist())
     ]
     drawn: list[Line] = []
-    for k in _shown_classes(sweep.evaluations[0], row):
+    for k in _shown_classes(sweep.evaluations[0]):
         drawn.append(gradient[k])
         if limits is not None:
             drawn.append(Line(sheet.class_names[k], (limits[k],) * len(x), is_limit=True))
@@ -226,17 +217,17 @@ def _show(
         opened.dataframe(pd.DataFrame(columns), hide_index=True, alt=_("The sweep as a table"))
 
 
-def _shown_classes(evaluation: Evaluation, row: int) -> list[int]:
+def _shown_classes(evaluation: Evaluation) -> list[int]:
     """The classes that get a line: all of a few; of many the wanted ones, then the most probable."""
-    wanted = evaluation.effective_target[row].double() + evaluation.probs[row].double().nan_to_num(0.0) / 10
+    wanted = evaluation.effective_target[0].double() + evaluation.probs[0].double().nan_to_num(0.0) / 10
     return sorted(wanted.argsort(descending=True, stable=True).tolist()[:MAX_SHOWN])
 
 
-def _label_and_other(problem: Problem, row: int) -> tuple[int, int]:
+def _label_and_other(problem: Problem) -> tuple[int, int]:
     """The class that the row wants most, and the most probable of the others."""
     evaluation = evaluate(problem)
-    label = int(evaluation.effective_target[row].double().nan_to_num(0.0).argmax())
-    ranked = evaluation.probs[row].double().nan_to_num(0.0).argsort(descending=True, stable=True).tolist()
+    label = int(evaluation.effective_target[0].double().nan_to_num(0.0).argmax())
+    ranked = evaluation.probs[0].double().nan_to_num(0.0).argsort(descending=True, stable=True).tolist()
     return label, next((k for k in ranked if k != label), label)
 
 

@@ -27,7 +27,7 @@ class Draft:
       generation: rises whenever the program replaces the row; what the browser still sends of the old one is left out.
       sequence: number of the last message that was taken.
       bound: where the sliders of the logits end; it does not shrink, so that no bar jumps.
-      refused: classes whose typed logit was refused, and why.
+      refused, refused_shares: classes whose typed logit, or share of the target, was refused, and why.
     """
 
     origin: Sheet
@@ -36,6 +36,7 @@ class Draft:
     sequence: int = 0
     bound: float = MIN_BOUND
     refused: tuple[tuple[int, str], ...] = ()
+    refused_shares: tuple[tuple[int, str], ...] = ()
 
 
 def begin(origin: Sheet, *, after: Draft | None = None) -> Draft:
@@ -51,7 +52,7 @@ def rebased(draft: Draft, origin: Sheet) -> Draft:
 def take(draft: Draft, message: object) -> Draft:
     """The Draft with what the browser sent; the same Draft if that makes no sense, or was meant for another row.
 
-    A logit that is no number keeps its former text and is named in `refused`.
+    A logit or a share that is no number keeps its former text and is named in `refused` or `refused_shares`.
     The message is a stranger's until it is checked: nothing in it raises. Taking it twice is taking it once.
     """
     try:
@@ -64,14 +65,9 @@ def _taken(draft: Draft, message: object) -> Draft:
     if not isinstance(message, dict) or message.get("generation") != draft.generation:
         return draft
     names = draft.sheet.class_names
-    texts, shares = _texts(message["logits"], len(names)), _texts(message["probabilities"], len(names))
-    logits, refused = list(draft.sheet.logits[0]), []
-    for label, text in enumerate(texts):
-        try:
-            parse_number(text)
-            logits[label] = text.strip()
-        except InvalidText as error:
-            refused.append((label, _("{name}: {error}").format(name=names[label], error=error)))
+    logits, refused = _numbers(message["logits"], draft.sheet.logits[0], names)
+    # of a soft label what is typed is kept as it is: the other shares stay where they were put
+    shares, refused_shares = _numbers(message["probabilities"], draft.sheet.probabilities[0], names)
     soft, label = message["soft"], message["label"]
     if not isinstance(soft, bool):
         raise TypeError
@@ -100,7 +96,20 @@ def _taken(draft: Draft, message: object) -> Draft:
         sequence=_whole(message["sequence"]),
         bound=_bound(sheet, draft.bound),
         refused=tuple(refused),
+        refused_shares=tuple(refused_shares),
     )
+
+
+def _numbers(sent: object, former: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[tuple[int, str]]]:
+    """The texts that are numbers, the former ones in place of the others, and why these were refused."""
+    numbers, refused = list(former), []
+    for label, text in enumerate(_texts(sent, len(names))):
+        try:
+            parse_number(text)
+            numbers[label] = text.strip()
+        except InvalidText as error:
+            refused.append((label, _("{name}: {error}").format(name=names[label], error=error)))
+    return numbers, refused
 
 
 def _texts(value: object, count: int) -> list[str]:

@@ -10,10 +10,11 @@ import torch
 
 from xent_core import Evaluation, evaluate
 from xent_core.one_row import if_label_were, loss_along, simplex_field, simplex_grid
+from xent_ui import glossary
 from xent_ui.figures import heatmap, html, theme
 from xent_ui.figures.drawn_matrix import MAX_NUMBERED
 from xent_ui.figures.heatmap import Cell
-from xent_ui.one_example import figures, live, row_draft
+from xent_ui.one_example import figures, label_experiments, live, row_draft
 from xent_ui.one_example.row_draft import Draft
 from xent_ui.one_example.state import (
     CURVE_CLASS,
@@ -34,6 +35,7 @@ from xent_ui.widgets.matrices import CHART_CONFIG, one_matrix
 from xent_ui.widgets.number_tables import text_table
 from xent_ui.widgets.row_chooser import FRESH, FROM_BATCH, SOURCE
 
+EXPERIMENTS = "experiments_part"  # the key of the fragment
 CURVE_POINTS = 121
 FIELD_POINTS = 9
 SIDE_BY_SIDE = 3  # classes whose labels have room beside each other
@@ -99,15 +101,13 @@ def _origin(sheet: Sheet) -> Sheet:
 def row_words(sheet: Sheet) -> str:
     """What the numbers are of: the row's own loss, and how it enters the batch's."""
     if _is_fresh():
-        return _("The loss of this row alone: nothing is averaged, D = 1.")
+        return _("The loss of this row alone: nothing is averaged.")
     evaluation = evaluate(sheet.to_problem())
     d = float(evaluation.denominator)
-    words = _("The loss of this row alone, unreduced: D = 1.") + " "
+    words = _("The loss of this row alone: nothing is averaged.") + " "
     if sheet.reduction != "mean":
         return words + _("In the batch ({reduction}) it counts just so.").format(reduction=sheet.reduction)
-    return words + _("In the batch's mean its loss, and so its gradient, counts 1/D of this, with D = {d}.").format(
-        d=short(d)
-    )
+    return words + _("In the mean of the batch its loss, and so its gradient, is divided by {d}.").format(d=short(d))
 
 
 def live_part() -> None:
@@ -131,7 +131,7 @@ def _take_rest() -> None:
         label = rested.get("label")
         if type(label) is int and 0 <= label < current.sheet.num_classes:
             session.keep(CURVE_CLASS, label)
-    run_again(REST)
+    run_again(REST, EXPERIMENTS)
 
 
 def tools() -> None:
@@ -186,7 +186,7 @@ def _use_row() -> None:
 def _open_as_batch() -> None:
     sheet = session.visit().sheet
     row = draft(sheet).sheet
-    session.put(row.resized(1, row.num_classes))
+    session.demonstrate(row.resized(1, row.num_classes), _("The row of One example"))
     session.keep(SOURCE, FROM_BATCH)
     session.keep(SOURCE_CHOICE, FROM_BATCH)
     session.keep(row_chooser.ROW, 0)
@@ -200,6 +200,20 @@ def _restart() -> None:
 def rested_part() -> None:
     """All that follows from the row, drawn anew once the hand rests."""
     rest(_rested, component=LIVE_ROW)
+
+
+def experiments_part() -> None:
+    """What labels do to the row as it is now: a part of its own, so that its widgets draw nothing else anew."""
+
+    def part() -> None:
+        st.markdown(
+            f"#### {_('What labels do')}",
+            help=glossary.explained("smoothing", "mixing", "weight", "temperature", "classes", "floor"),
+        )
+        with st.container(key="experiments"):
+            label_experiments.section(draft(session.visit().sheet).sheet)
+
+    st.fragment(part, key=EXPERIMENTS)()
 
 
 def _rested() -> None:
@@ -222,11 +236,16 @@ def _rested() -> None:
         _table(current, evaluation)
 
 
+def _heading(name: str, formula: str, *terms: str) -> None:
+    """The heading of a part, with what its letters and these terms are in its tooltip."""
+    st.markdown(f"**{name}** {formula}", help=glossary.explained_letters(formula, *terms))
+
+
 def _loss_along(current: Draft, evaluation: Evaluation) -> None:
     names = current.sheet.class_names
     label = min(session.kept(CURVE_CLASS), len(names) - 1)
     session.keep(CURVE_CLASS_BOX, label)
-    st.markdown(f"**{_('The gradient is the slope')}** ∂ℓ/∂z")
+    _heading(_("The gradient is the slope"), "∂ℓ/∂z", "row loss", "logit")
     st.selectbox(
         _("along the logit of"),
         range(len(names)),
@@ -258,7 +277,7 @@ def _what_if(current: Draft, evaluation: Evaluation) -> None:
     problem, names = evaluation.problem, short_names(current.sheet.class_names)
     by_label = if_label_were(problem)
     losses = [number(value, decimals()) for value in by_label.loss.tolist()]
-    st.markdown(f"**{_('If the label were …')}** ∂ℓ/∂z")
+    _heading(_("If the label were …"), "∂ℓ/∂z", "pull")
     weight = 1.0 if problem.weight is None else float(problem.weight.double().abs().max())
     # the loss first: a long name is cut at its end
     shown = [f"{loss} · {name}" for name, loss in zip(names, losses, strict=True)]
@@ -275,7 +294,7 @@ def _what_if(current: Draft, evaluation: Evaluation) -> None:
         outlines=[(Cell(k, k), 1.0 if k == label else 0.0) for k in range(len(names))],
         row_height=heatmap.ROW_HEIGHT if len(names) <= MAX_NUMBERED else SMALL_ROW_HEIGHT,
     )
-    st.caption(_("Row: the loss it would cost, and the label. Column: the logit that it would pull on."))
+    st.caption(_("Row: the loss it would cost, and the label. Column: the logit: down where the number is above 0."))
     with st.expander(_("Numbers of the matrix"), on_change="rerun", key="what_if_numbers") as opened:
         if opened.open:
             rows = [
@@ -289,7 +308,7 @@ def _what_if(current: Draft, evaluation: Evaluation) -> None:
 def _each_label(current: Draft, evaluation: Evaluation) -> None:
     names = short_names(current.sheet.class_names)
     by_label = if_label_were(evaluation.problem)
-    st.markdown(f"**{_('The same row under each label')}** p − y")
+    _heading(_("The same row under each label"), "p − y")
     for k, column in enumerate(st.columns(len(names), gap="medium")):
         with column:
             st.metric(
@@ -309,7 +328,7 @@ def _each_label(current: Draft, evaluation: Evaluation) -> None:
 
 def _simplex(current: Draft, evaluation: Evaluation) -> None:
     names = short_names(current.sheet.class_names)
-    st.markdown(f"**{_('The simplex')}** p₀ + p₁ + p₂ = 1")
+    _heading(_("The simplex"), "p₀ + p₁ + p₂ = 1", "simplex")
     problem, probs = evaluation.problem, evaluation.probs[0].double()
     target, mass = evaluation.effective_target[0].double(), float(evaluation.row_mass[0, 0])
     if not bool(probs.isfinite().all()) or not math.isfinite(mass) or mass <= 0 or bool((target < 0).any()):
@@ -339,7 +358,7 @@ def _table(current: Draft, evaluation: Evaluation) -> None:
         "∂ℓ/∂z": [number(x, digits, sign=True) for x in evaluation.grad_logits[0].tolist()],
     }
     loss = number(float(evaluation.row_loss[0]), digits)
-    st.markdown(f"**{_('The row as a table')}** ℓ = {loss}")
+    _heading(_("The row as a table"), f"ℓ = {loss}", *glossary.letters_in("z p v ∂ℓ/∂z"))
     text_table(sheet.class_names, columns, label=_("The numbers of the row"))
     typed = ", ".join(number_text(float(x)) for x in evaluation.problem.logits[0].double().tolist()[:8])
     if current.sheet != current.origin:

@@ -82,7 +82,7 @@ def table(runs: Runs) -> None:
         _("probabilities: cells that became 0"): lambda run: _count(run.probs.became_zero),
         _("gradient: cells that became 0"): lambda run: _count(run.grad_logits.became_zero),
         _("gradient: cells that became NaN or inf"): lambda run: _count(run.grad_logits.became_infinite),
-        _("ε, the step above 1"): lambda run: power_of_ten(torch.finfo(run.dtype).eps),
+        _("eps, the step above 1"): lambda run: power_of_ten(torch.finfo(run.dtype).eps),
         _("largest number"): lambda run: power_of_ten(torch.finfo(run.dtype).max),
     }
     columns = {name: [words(run) for words in rows.values()] for name, run in runs.items()}
@@ -200,13 +200,12 @@ def ulp_formula(runs: Runs) -> None:
     st.caption(_("An ulp, a unit in the last place, is the gap between a number and the next that its dtype can hold:"))
     exact = float(runs["float64"].loss.exact.sum())
     if not math.isfinite(exact) or exact == 0:
-        st.latex(r"\mathrm{ulp}(x) = 2^{\lfloor \log_2 |x| \rfloor}\, \varepsilon")
+        st.latex(r"\mathrm{ulp}(x) = 2^{\lfloor \log_2 |x| \rfloor}\, \mathrm{eps}")
         return
     size = latex(abs(exact), _decimals_for(abs(exact)))
     exponent = math.floor(math.log2(abs(exact)))
-    st.latex(
-        rf"\mathrm{{ulp}}({size}) = 2^{{\lfloor \log_2 {size} \rfloor}}\, \varepsilon = 2^{{{exponent}}}\, \varepsilon"
-    )
+    eps = r"\, \mathrm{eps}"
+    st.latex(rf"\mathrm{{ulp}}({size}) = 2^{{\lfloor \log_2 {size} \rfloor}}{eps} = 2^{{{exponent}}}{eps}")
 
 
 def is_shown_as_matrix(problem: Problem) -> bool:

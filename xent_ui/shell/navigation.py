@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from xent_ui import text
-from xent_ui.shell import cell_editor_prefetch, cold_start, reconnect, share
+from xent_ui.shell import cell_editor_prefetch, cold_start, page_change, reconnect, share
 from xent_ui.state import session
 from xent_ui.streamlit_internals import page_files_are_searched
 from xent_ui.text import _
@@ -42,6 +42,9 @@ def run(menu: Menu) -> None:
     if session.goes_home():
         st.switch_page(pages[home])
     share.frame()
+    if not session.is_hidden("menu"):
+        with st.sidebar:  # drawn before the page itself, and takes no room there
+            page_change.change_page(session.visit().page)
     reconnect.rerun_after_reconnect()
     current.run()
     cell_editor_prefetch.prefetch()

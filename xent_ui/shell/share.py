@@ -8,6 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from xent_core.codec import TokenTooLong, to_json, to_script
+from xent_core.presets import PRESETS
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.state.link import HIDEABLE, LOCKABLE, MAX_NOTE, WIDGETS, Link, link_to
@@ -28,6 +29,21 @@ def frame() -> None:
     with st.container():  # there even without any, so that the page keeps its place when they go
         for message in current.complaints:
             st.warning(markdown_escaped(message), icon=":material/link_off:")
+        if current.replaced is not None:
+            _replaced_line(current.replaced)
+
+
+def _replaced_line(replaced: session.Replaced) -> None:
+    """What took the place of which table, and the way back to it."""
+    former = _(PRESETS[replaced.start.preset].title) if replaced.start.preset else _("your table")
+    if replaced.start.preset and replaced.sheet != replaced.start.sheet:
+        former = _("{title}, changed").format(title=former)
+    words = _("“{title}” is on the table now, in place of “{former}”.")
+    with st.container(horizontal=True, vertical_alignment="center", key="replaced"):
+        shown = words.format(title=markdown_escaped(replaced.words), former=markdown_escaped(former))
+        st.markdown(f":material/swap_horiz: {shown}", width="content")
+        if not session.is_locked("tools"):
+            st.button(_("Bring it back"), icon=":material/undo:", on_click=session.bring_back, key="bring_back")
 
 
 def _button() -> None:

@@ -48,7 +48,7 @@ WIDGETS = {
     "decimals": Widget("", 4, range(11)),
     "traced_row": Widget("step-by-step", 0, range(MAX_ROWS)),
     "traced_stage": Widget("step-by-step", 0, range(64)),
-    "logit_scale": Widget("implementations", 1, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
+    "logit_scale": Widget("implementations", 100, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
     "implementation": Widget("implementations", None, range(len(IMPLEMENTATIONS))),
     "worked_row": Widget("implementations", 0, range(MAX_ROWS)),
     "precision_preset": Widget("precision", "your-batch", ("your-batch", *PRECISION_PRESETS)),

@@ -29,6 +29,24 @@ T = TypeVar("T")
 _CELL_TYPES = (str, bool, int, float, type(None))
 
 
+@dataclass(frozen=True)
+class Start:
+    """What Reset goes back to: the table, the preset that it is ("" if none), and what a reload begins with again."""
+
+    sheet: Sheet
+    preset: str
+    opened: Link
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A table that a demonstration or a preset took the place of, its start, and words for what took its place."""
+
+    sheet: Sheet
+    start: Start
+    words: str
+
+
 @dataclass
 class Visit:
     """The state of one visitor: the table, its undo list, the link that opened it, and the page on screen.
@@ -37,6 +55,8 @@ class Visit:
       pinned: the table whose options Compare settings shows as A; None before one is pinned.
       start, preset: what Reset goes back to, and the preset that it is; "" if it is none.
       opened: what the visit was opened with, and so what makes `start` again.
+      undo, undo_starts: the tables before the last changes, and for each what Reset went back to.
+      replaced: the table that the present one took the place of, until the next change; None if it took none's.
       link: the query of the address that the visitor opened; the tab keeps one table for each.
       complaints: what of the link could not be taken.
       page, pages: the page on screen, and the titles of all, by the last part of their addresses.
@@ -51,6 +71,8 @@ class Visit:
     link: str
     pinned: Sheet | None = None
     undo: list[Sheet] = field(default_factory=list)
+    undo_starts: list[Start] = field(default_factory=list)
+    replaced: Replaced | None = None
     revision: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REDRAWN, 0))
     base: dict[str, Sheet] = field(default_factory=dict)
     page: str = ""
@@ -89,12 +111,29 @@ def refuse(message: str) -> None:
 
 def edit(sheet: Sheet) -> None:
     """Replace the table by what an editor already shows; the former goes onto the undo list."""
+    _edit(sheet, _start())
+
+
+def _edit(sheet: Sheet, former_start: Start) -> None:
     current = visit()
     if sheet != current.sheet:
         current.refused.clear()
         current.complaints.clear()
-        current.undo = [*current.undo, current.sheet][-limits().undo :]
+        current.replaced = None
+        kept = limits().undo
+        current.undo = [*current.undo, current.sheet][-kept:]
+        current.undo_starts = [*current.undo_starts, former_start][-kept:]
         current.sheet = sheet
+
+
+def _start() -> Start:
+    current = visit()
+    return Start(current.start, current.preset, current.opened)
+
+
+def _set_start(start: Start) -> None:
+    current = visit()
+    current.start, current.preset, current.opened = start.sheet, start.preset, start.opened
 
 
 def redraw(*editors: str) -> None:
@@ -105,17 +144,23 @@ def redraw(*editors: str) -> None:
 
 def put(sheet: Sheet) -> None:
     """Replace everything on the table; undo brings the former back."""
+    _put(sheet, _start())
+
+
+def _put(sheet: Sheet, former_start: Start) -> None:
     visit().refused.clear()
-    edit(sheet)
+    _edit(sheet, former_start)
     redraw(*REDRAWN)
 
 
 def undo() -> None:
-    """Back to the table before the last change."""
+    """Back to the table before the last change, and to what Reset went back to then."""
     current = visit()
     current.refused.clear()
+    current.replaced = None
     if current.undo:
         current.sheet = current.undo.pop()
+        _set_start(current.undo_starts.pop())
         redraw(*REDRAWN)
 
 
@@ -125,30 +170,68 @@ def reset() -> None:
 
 
 def open_preset(name: str) -> None:
-    """Replace the table by a preset."""
-    current = visit()
+    """Replace the table by a preset; a table of the visitor's own is offered back."""
     sheet = sheet_of_preset(PRESETS[name])
-    current.preset, current.start = name, sheet
-    current.opened = replace(current.opened, preset=name, token="", class_names=(), row_names=())
-    put(sheet)
+    opened = replace(visit().opened, preset=name, token="", class_names=(), row_names=())
+    _begin_with(Start(sheet, name, opened), _(PRESETS[name].title), is_own=not untouched_preset())
 
 
-def open_sheet(sheet: Sheet) -> None:
-    """Replace the table by one from a file or another page."""
-    current = visit()
-    current.preset, current.start = "", sheet
+def open_sheet(sheet: Sheet, title: str) -> None:
+    """Replace the table by one from a file or another page; the former is offered back.
+
+    Args: title: what takes its place, in words.
+    """
+    opened = visit().opened
     # a sheet too large for a link is not what a reload begins with again
     with suppress(InvalidSheet, TokenTooLong):
         table = link_to(sheet)
-        current.opened = replace(
-            current.opened,
+        opened = replace(
+            opened,
             preset="",
             token=table.token,
             class_names=table.class_names,
             row_names=table.row_names,
             form=table.form,
         )
+    _begin_with(Start(sheet, "", opened), title, is_own=True)
+
+
+def _begin_with(start: Start, title: str, *, is_own: bool) -> None:
+    current, former = visit(), Replaced(visit().sheet, _start(), title)
+    _set_start(start)
+    _put(start.sheet, former.start)
+    if is_own and former.sheet != current.sheet:
+        current.replaced = former
+
+
+def demonstrate(sheet: Sheet, title: str) -> None:
+    """Change the table for a demonstration, whose title says what it shows; the former is offered back."""
+    current, former = visit(), Replaced(visit().sheet, _start(), title)
     put(sheet)
+    if former.sheet != current.sheet:
+        current.replaced = former
+
+
+def bring_back() -> None:
+    """The table that was replaced, with what Reset went back to; undo takes that back."""
+    replaced = visit().replaced
+    if replaced is not None:
+        former = _start()
+        _set_start(replaced.start)
+        _put(replaced.sheet, former)
+        visit().replaced = None
+
+
+def was_changed() -> bool:
+    """Whether the visitor has changed anything on the table."""
+    current = visit()
+    return bool(current.undo) or current.sheet != current.start
+
+
+def untouched_preset() -> str:
+    """The preset that is on the table as it was opened; "" if the visitor has changed it, or brought another table."""
+    current = visit()
+    return current.preset if current.sheet == current.start else ""
 
 
 def editor_key(editor: str) -> str:

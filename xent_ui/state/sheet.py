@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 
 from xent_core import Problem, decimals
+from xent_core.arrays import Reduction
 from xent_core.loss_options import LossOptions
 from xent_core.parse import parse_number
 from xent_core.presets import Preset
@@ -119,7 +120,9 @@ class Sheet:
     def loss_options(self) -> LossOptions:
         """The options of the loss, the weight in float64."""
         weight = None if self.weight is None else torch.from_numpy(_numbers((self.weight,))[0])
-        return LossOptions(weight, self.ignore_index, self.reduction, self.label_smoothing, self.temperature)
+        return LossOptions(
+            weight, self.ignore_index, cast(Reduction, self.reduction), self.label_smoothing, self.temperature
+        )
 
     def with_logits(self, logits: Cells) -> Sheet:
         """The same Sheet with other logits of the same size."""

@@ -7,41 +7,58 @@ from collections.abc import Sequence
 import streamlit as st
 
 from xent_core.row_trace import Step, Trace
+from xent_ui import glossary
 from xent_ui.figures import html
 from xent_ui.figures.html import Marked
 from xent_ui.state import session
 from xent_ui.state.sheet import Sheet
-from xent_ui.step_by_step.stage import LINE_NAMES, Stage, chosen_class, floats, headers, shown_classes, title_of
+from xent_ui.step_by_step.stage import (
+    LINE_NAMES,
+    Stage,
+    chosen_class,
+    floats,
+    gradient_title,
+    headers,
+    quantity_of,
+    shown_classes,
+    symbol_of,
+    title_of,
+)
 from xent_ui.step_by_step.state import CELL_IS_GRADIENT
 from xent_ui.step_by_step.step_formulas import step_formula
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, short
 
 MAX_BOTH = 6  # classes whose values and gradients fit side by side
+# what a table is wide: its names, and in each column a sign, a digit and a point, and the decimals
+NAME_REM, SIGN_REM, DIGIT_REM = 5.5, 1.9, 0.55
+HERE, ELSEWHERE = "▶ ", "\u2002 "  # before a name, as wide as each other
 
 
 def chain_table(trace: Trace, stage: Stage, sheet: Sheet) -> None:
     """Every number of the chain: values down, gradients up; what the stage uses and what it makes are marked."""
     shown = shown_classes(trace)
+    st.caption(_letters(trace, shown), help=glossary.explained("effective target", "target sum", "divisor", "rows"))
     sides = [False, True] if len(shown) <= MAX_BOTH else [stage.backward]
-    header: list[str] = []
-    rows: list[list[str | Marked]] = [[] for _step in trace]
-    for side, gradient in enumerate(sides):
-        header += [_("gradient ↑") if gradient else _("value ↓"), *headers(trace, sheet)]
-        for row, step in zip(rows, trace, strict=True):
-            mark = "▶ " if step.name == stage.step.name and gradient == stage.backward else ""
-            row.append(mark + (LINE_NAMES[step.name] if side == 0 else ""))
-            row += _cells(trace, stage, step, gradient, shown)
-    st.html(html.table(header, rows, label=_("The chain of steps")))
-    legend = [f":orange-background[{_('used')}] → :blue-background[**{_('made')}**]"]
+    parts = [_side(trace, stage, sheet, gradient, shown) for gradient in sides]
+    st.html(html.table_pair(parts, width_rem=NAME_REM + len(shown) * (SIGN_REM + DIGIT_REM * decimals())))
+    legend = [f":gray-background[{_('used')}] → :blue-background[**{_('made')}**]"]
     if len(shown) < sheet.num_classes:
         legend.append(
             _("{shown} of {count} classes; the sums run over all").format(shown=len(shown), count=sheet.num_classes)
         )
     st.caption(" · ".join(legend))
+    _formula_of_any_cell(trace, sheet)
+
+
+def _letters(trace: Trace, shown: Sequence[int]) -> str:
+    """What the letters of the table are, those of the steps first."""
+    letters = ", ".join(f"**{symbol_of(step)}** {quantity_of(step)}" for step in trace if step.name != "log")
     target = "[" + ", ".join(short(float(trace.target[c])) for c in shown) + "]"
-    st.caption(
-        _("v = {target} is the target, smoothed and weighted. S = {mass} is its sum.").format(
+    return (
+        _("From top to bottom: {letters}.").format(letters=letters)
+        + " "
+        + _("v = {target} is the target, smoothed and weighted. S = {mass} is its sum.").format(
             target=markdown_escaped(target), mass=short(trace.mass)
         )
         + " "
@@ -49,7 +66,6 @@ def chain_table(trace: Trace, stage: Stage, sheet: Sheet) -> None:
             denominator=short(trace.denominator), temperature=short(trace.temperature)
         )
     )
-    _formula_of_any_cell(trace, sheet)
 
 
 def _formula_of_any_cell(trace: Trace, sheet: Sheet) -> None:
@@ -79,8 +95,23 @@ def _formula_of_any_cell(trace: Trace, sheet: Sheet) -> None:
                 format_func=sheet.class_names.__getitem__,
                 key="sum_class",
             )
+        reason = f"**{gradient_title(step)}.** {_(step.rule)}" if gradient else f"**{title_of(step)}**"
+        st.markdown(reason)
         st.latex(step_formula(trace, step, k, backward=gradient))
-        st.caption(_(step.rule) if gradient else title_of(step))
+
+
+def _side(
+    trace: Trace, stage: Stage, sheet: Sheet, gradient: bool, shown: Sequence[int]
+) -> tuple[list[str], list[list[str | Marked]], str]:
+    """Header, lines and label of the table of all values or of all gradients."""
+    title = _("gradient ↑") if gradient else _("value ↓")
+    lines: list[list[str | Marked]] = []
+    for step in trace:
+        is_here = step.name == stage.step.name and gradient == stage.backward
+        name = f"∂L/∂{symbol_of(step)}" if gradient else LINE_NAMES[step.name]
+        lines.append([(HERE if is_here else ELSEWHERE) + name, *_cells(trace, stage, step, gradient, shown)])
+    label = _("The gradients of the chain") if gradient else _("The values of the chain")
+    return [title, *headers(trace, sheet)], lines, label
 
 
 def _cells(trace: Trace, stage: Stage, step: Step, gradient: bool, shown: Sequence[int]) -> list[str | Marked]:
@@ -95,7 +126,7 @@ def _cells(trace: Trace, stage: Stage, step: Step, gradient: bool, shown: Sequen
 
 def _marked(value: float, trace: Trace, stage: Stage, step: Step, *, gradient: bool) -> str | Marked:
     """A number: made, used, already there, or yet to come."""
-    text = number(value, decimals())
+    text = number(value, decimals(), sign=gradient)
     if step.name == stage.step.name and gradient == stage.backward:
         return Marked(text, "made")
     if step.name in (stage.used_gradients if gradient else stage.used_values):

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from xent_ui.figures.theme import LINE, MADE, NO_AXIS, USED, figure, layout
+from xent_ui.figures.theme import GREY, LINE, MADE, NO_AXIS, figure, layout
 from xent_ui.text import plotly_escaped
 
 ROW_PITCH = 88
@@ -54,7 +54,7 @@ def graph(nodes: Sequence[Node], edges: Sequence[tuple[str, str]], *, backward: 
     for node in nodes:
         left, right = _extent(node, has_side)
         top, bottom = _top(node), _bottom(node)
-        colour, width = {"made": (MADE, 3), "used": (USED, 3)}.get(node.role, (LINE, 1))
+        colour, width = {"made": (MADE, 3), "used": (GREY, 3)}.get(node.role, (LINE, 1))
         corners = {"x0": left, "x1": right, "y0": top, "y1": bottom}
         boxes.append({"type": "rect", **corners, "line": {"color": colour, "width": width}, "layer": "below"})
         mark = {"made": "▶ ", "used": "• "}.get(node.role, "")

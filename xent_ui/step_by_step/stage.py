@@ -76,8 +76,36 @@ def title_of(step: Step) -> str:
         "log_softmax": _("log_softmax"),
         "weighted": _("times the target"),
         "row_loss": _("loss of the row"),
-        "contribution": _("its share of the loss"),
+        "contribution": _("share of the loss"),
     }[step.name]
+
+
+def quantity_of(step: Step) -> str:
+    """What the numbers of a step are."""
+    return {
+        "logits": _("logits"),
+        "scaled": _("scaled logits"),
+        "max": _("the largest"),
+        "shifted": _("shifted logits"),
+        "exp": _("exponentials"),
+        "sum": _("their sum"),
+        "softmax": _("probabilities"),
+        "log": _("log-probabilities"),
+        "log_softmax": _("log-probabilities"),
+        "weighted": _("target times log p"),
+        "row_loss": _("row loss"),
+        "contribution": _("share of the loss"),
+    }[step.name]
+
+
+def gradient_title(step: Step) -> str:
+    """What a step on the way back is called: "∂L/∂a: gradient by scaled logits"."""
+    return _("∂L/∂{letter}: gradient by {name}").format(letter=symbol_of(step), name=quantity_of(step))
+
+
+def symbol_of(step: Step) -> str:
+    """The letter of a step: "a" of "a = z/T"."""
+    return LINE_NAMES[step.name].partition(" = ")[0]
 
 
 def shown_classes(trace: Trace) -> list[int]:

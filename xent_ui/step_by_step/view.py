@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from xent_core import evaluate
 from xent_core.row_trace import Step, Trace
+from xent_ui import glossary
 from xent_ui.figures import bars, heatmap, html, theme
 from xent_ui.figures.heatmap import Cell
 from xent_ui.state import session
@@ -20,20 +22,24 @@ from xent_ui.step_by_step.stage import (
     Stage,
     chosen_class,
     floats,
+    gradient_title,
     headers,
     shown_classes,
+    stage_at,
+    symbol_of,
     title_of,
 )
 from xent_ui.step_by_step.state import CHOSEN_BAR, CLASS_BOX
 from xent_ui.step_by_step.step_formulas import step_formula
 from xent_ui.table.options import decimals
 from xent_ui.text import _, markdown_escaped, number, power_of_ten, short, short_names
+from xent_ui.widgets.formulas import row_sum_words
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.row_chooser import CLASS
 
 MAX_BESIDE = 3  # classes whose values and gradients fit beside the step
 MAX_EXPONENTIALS = 4  # named in a sentence
-STRUT = r"\rule[-1.1em]{0em}{2.5em}"  # a formula's upper edge would be cut off, and its height would vary
+STRUT = r"\rule[-1.4em]{0em}{3em}"  # a formula's upper edge would be cut off, and its height would vary
 
 
 def current_step(trace: Trace, stage: Stage, sheet: Sheet) -> None:
@@ -42,17 +48,19 @@ def current_step(trace: Trace, stage: Stage, sheet: Sheet) -> None:
     k = chosen_class(trace)
     formulas, picture = (st.container(), st.container()) if fits_beside(sheet) else st.columns(2, gap="medium")
     with formulas:
-        badge = f":orange-badge[↑ {_('backward')}]" if stage.backward else f":blue-badge[↓ {_('forward')}]"
-        title = f"∂L/∂ {title_of(step)}" if stage.backward else title_of(step)
-        st.markdown(f"{badge} **{stage.index % len(trace) + 1} · {title}**")
-        st.caption(_(step.rule) if stage.backward else _forward_words(trace, stage))
+        badge = f":violet-badge[↑ {_('backward')}]" if stage.backward else f":blue-badge[↓ {_('forward')}]"
+        title = gradient_title(step) if stage.backward else title_of(step)
+        letters = glossary.explained_letters(step.gradient_formula if stage.backward else step.formula)
+        st.markdown(f"{badge} **{stage.index % len(trace) + 1} · {title}**", help=letters or None)
+        stages = [stage_at(trace, index) for index in range(2 * len(trace))]
+        st.html(html.one_of([_words(trace, one) for one in stages], stage.index))
         formula = step.gradient_formula if stage.backward else step.formula
         with_numbers = step_formula(trace, step, k, backward=stage.backward)
         st.latex(rf"\begin{{gathered}}{STRUT}{formula}\\[0.6em]{STRUT}{with_numbers}\end{{gathered}}")
     with picture:
         _bars(trace, stage, sheet, k)
-        if not step.is_scalar and len(trace.target) > 1:
-            _class_chooser(sheet, k)
+        if len(trace.target) > 1:
+            _class_chooser(sheet, k, disabled=step.is_scalar)
 
 
 def fits_beside(sheet: Sheet) -> bool:
@@ -65,9 +73,10 @@ def _bars(trace: Trace, stage: Stage, sheet: Sheet, k: int) -> None:
     names = short_names(sheet.class_names)
     if stage.step.is_scalar:
         st.metric(
-            LINE_NAMES[stage.step.name] if not stage.backward else f"∂L/∂{LINE_NAMES[stage.step.name][0]}",
-            number(stage.numbers[0], decimals()),
+            f"∂L/∂{symbol_of(stage.step)}" if stage.backward else LINE_NAMES[stage.step.name],
+            number(stage.numbers[0], decimals(), sign=stage.backward),
             border=True,
+            height=bars.BAR_HEIGHT,
         )
         return
     st.plotly_chart(
@@ -92,15 +101,21 @@ def _take_bar(shown: Sequence[int]) -> None:
         session.keep(CLASS, shown[int(points[0]["x"])])
 
 
-def _class_chooser(sheet: Sheet, k: int) -> None:
+def _class_chooser(sheet: Sheet, k: int, *, disabled: bool) -> None:
     session.keep(CLASS_BOX, k)
     st.selectbox(
-        _("class in the formula"),
+        _("class k in the formula"),
         range(sheet.num_classes),
         format_func=sheet.class_names.__getitem__,
         key=CLASS_BOX.name,
+        help=_("k in the formula is this class, the one outlined above; a sum over j goes over all classes."),
         on_change=lambda: session.keep(CLASS, session.kept(CLASS_BOX)),
+        disabled=disabled,
     )
+
+
+def _words(trace: Trace, stage: Stage) -> str:
+    return _(stage.step.rule) if stage.backward else _forward_words(trace, stage)
 
 
 def _forward_words(trace: Trace, stage: Stage) -> str:
@@ -177,7 +192,7 @@ def _names(classes: Sequence[int], names: Sequence[str]) -> str:
 
 
 def cancellation(trace: Trace, sheet: Sheet) -> None:
-    """The gradient by both routes, and how the quotient and the Jacobian cancel."""
+    """The gradient by both routes, and how the division of log and the Jacobian of softmax cancel."""
     st.latex(
         r"\underbrace{\big(\mathrm{diag}(p) - p\,p^\top\big)}_{J,\ \text{softmax}}"
         r"\ \underbrace{\Big(-\frac{v}{D\,p}\Big)}_{\text{log and loss}} = \frac{S\,p - v}{D}"
@@ -188,12 +203,14 @@ def cancellation(trace: Trace, sheet: Sheet) -> None:
     rows = {
         "−v/(D·p) = ∂L/∂p": slopes,
         _("J times that"): trace.jacobian_product.tolist(),
-        _("∂L/∂a, unfused"): unfused,
-        _("∂L/∂a, fused"): floats(fused["scaled"], gradient=True),
+        _("∂L/∂a by softmax, then log"): unfused,
+        _("∂L/∂a by log_softmax"): floats(fused["scaled"], gradient=True),
         _("∂L/∂z = ∂L/∂a / T"): floats(fused["logits"], gradient=True),
     }
-    lines = [[name, *(number(values[c], decimals()) for c in shown)] for name, values in rows.items()]
+    lines = [[name, *(number(values[c], decimals(), sign=True) for c in shown)] for name, values in rows.items()]
     st.html(html.table(["", *headers(trace, sheet)], lines, label=_("The gradient by both routes")))
+    alone = evaluate(sheet.only_row(trace.row).to_problem())
+    st.caption(row_sum_words(alone))
     largest = float(trace.route_difference.max())
     if trace.unfused_agrees:
         words = _("Both routes agree. Largest difference: {difference}.")
@@ -260,7 +277,8 @@ def label_gradients(trace: Trace, sheet: Sheet) -> None:
         alt=_("Gradient of the row loss for each possible label"),
     )
     divisor = trace.denominator * trace.temperature
-    st.caption(_("Row: if that were the label. ÷ D·T = {divisor} it is ∂L/∂z.").format(divisor=short(divisor)))
+    words = _("Row: if that were the label. This is of the row alone: divided by D·T = {divisor} it is ∂L/∂z.")
+    st.caption(words.format(divisor=short(divisor)))
 
 
 def graphs(trace: Trace, stage: Stage) -> None:
@@ -289,7 +307,7 @@ def graphs(trace: Trace, stage: Stage) -> None:
                 name=step.name,
                 title=LINE_NAMES[step.name],
                 values=_vector(floats(step), step.is_scalar),
-                gradients="grad " + _vector(floats(step, gradient=True), step.is_scalar),
+                gradients="grad " + _vector(floats(step, gradient=True), step.is_scalar, sign=True),
                 level=levels[step.name],
                 side=step.name in ("max", "sum"),
                 levels=4 if step.name == "log_softmax" else 1,
@@ -299,7 +317,7 @@ def graphs(trace: Trace, stage: Stage) -> None:
         ]
         edges = [(used, step.name) for step in steps for used in step.uses]
         with column:
-            st.markdown(title)
+            st.markdown(title, help=glossary.explained("fused"))
             st.plotly_chart(
                 figures.graph(nodes, edges, backward=stage.backward, levels=9),
                 key=key,
@@ -314,9 +332,9 @@ def _role(stage: Stage, step: Step) -> str:
     return "used" if step.name in (*stage.used_values, *stage.used_gradients) else ""
 
 
-def _vector(values: Sequence[float], is_scalar: bool) -> str:
+def _vector(values: Sequence[float], is_scalar: bool, *, sign: bool = False) -> str:
     digits = min(decimals(), 4)
     if is_scalar:
-        return number(values[0], digits)
-    shown = [number(value, digits) for value in values[:3]]
+        return number(values[0], digits, sign=sign)
+    shown = [number(value, digits, sign=sign) for value in values[:3]]
     return "[" + ", ".join(shown) + (f", … {len(values) - 3}" if len(values) > 3 else "") + "]"

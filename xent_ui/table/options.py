@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from xent_core.parse import InvalidText
 from xent_core.presets import PRESETS
+from xent_ui import glossary
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.state.sheet import PROBABILITIES, TARGET_KINDS, InvalidSheet, Sheet
@@ -24,11 +27,16 @@ OPTION_ENTRIES = {
 }
 
 
-def option_bar() -> None:
-    """Preset, reduction and kind of target in a row; all other options behind a button."""
+def option_bar(*, is_folded: bool = False) -> None:
+    """Preset, reduction and kind of target in a row; all other options behind a button.
+
+    Args: is_folded: the bar itself is behind a click already, so that the other options stand below it.
+    """
     if not _is_shown():
         return
-    preset, reduction, target, more = st.columns([1.5, 1, 1.1, 1], vertical_alignment="bottom")
+    preset, reduction, target, *button = st.columns(
+        [1.5, 1, 1.1] if is_folded else [1.5, 1, 1.1, 1], vertical_alignment="bottom"
+    )
     if not session.is_hidden("presets"):
         with preset:
             _preset_choice()
@@ -39,15 +47,17 @@ def option_bar() -> None:
         form.reduction()
     with target:
         form.choice("target_kind", _("target"), TARGET_KINDS)
-    with more, st.popover(_("More options"), width="stretch"):
-        _more_options(form)
+    if is_folded:
+        _more_options(form, st.columns(3))
+    else:
+        _more_options(form, [button[0].popover(_("More options"), width="stretch")] * 3)
 
 
 def folded_option_bar(label: str) -> None:
     """The option bar inside an expander, for pages that are about something else."""
     if _is_shown():
         with st.expander(label, icon=":material/tune:"):
-            option_bar()
+            option_bar(is_folded=True)
 
 
 def _is_shown() -> bool:
@@ -60,15 +70,18 @@ def decimals() -> int:
 
 
 def _preset_choice() -> None:
-    current = session.visit()
-    session.keep(PRESET, current.preset or None)
+    preset, changed = session.untouched_preset(), session.visit().preset
+    session.keep(PRESET, preset or None)
+    elsewhere = _("From elsewhere: choose a preset")
     st.selectbox(
         _("Preset"),
         list(PRESETS),
-        index=0 if current.preset else None,
-        placeholder=_("From elsewhere: choose a preset"),
+        index=0 if preset else None,
+        placeholder=_("{title}, changed").format(title=_(PRESETS[changed].title)) if changed else elsewhere,
         format_func=lambda name: _(PRESETS[name].title),
         key=PRESET.name,
+        help=_("An example to begin with; Undo brings back what was there.")
+        + f"\n\n{glossary.explained('classes', 'weight')}",
         on_change=_take_preset,
         disabled=session.is_locked("presets"),
     )
@@ -120,17 +133,21 @@ def take_target_kind(current: Sheet, kind: str) -> None:
         )
 
 
-def _more_options(form: LossOptionsForm) -> None:
-    form.smoothing_slider(_("label_smoothing ε"), help=_("y' = (1 − ε)·y + ε/C"))
-    form.temperature(help=_("The loss is of logits / T."))
-    form.dtype()
-    form.ignore_index(
-        has_probabilities=session.visit().sheet.target_kind == PROBABILITIES,
-        help=_("Rows with this target count neither in the loss nor in the mean."),
-    )
-    _weights(form)
-    session.begin(DECIMALS)
-    st.slider(_("Decimals"), 0, 10, key=DECIMALS.name, persist_state="session")
+def _more_options(form: LossOptionsForm, places: Sequence[DeltaGenerator]) -> None:
+    target, numbers, others = places
+    with target:
+        form.smoothing_slider(_("label_smoothing ε"), help=glossary.explained("smoothing", "classes"))
+        form.temperature(help=glossary.explained("temperature"))
+    with numbers:
+        form.dtype()
+        form.ignore_index(
+            has_probabilities=session.visit().sheet.target_kind == PROBABILITIES,
+            help=_("Rows with this target count neither in the loss nor in the mean."),
+        )
+    with others:
+        _weights(form)
+        session.begin(DECIMALS)
+        st.slider(_("Decimals"), 0, 10, key=DECIMALS.name, persist_state="session")
 
 
 def _take_weights(current: Sheet, text: str) -> None:

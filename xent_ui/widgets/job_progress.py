@@ -11,6 +11,8 @@ import streamlit as st
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job, NeverStarted, QueueFull
 from xent_ui.server.limits import limits
+from xent_ui.state import session
+from xent_ui.state.kept import Kept
 from xent_ui.text import _
 
 FIRST_WAIT_SECONDS = 0.5  # a job that ends within it shows no progress
@@ -48,6 +50,14 @@ def run_and_wait(work: Callable[[], T], *, size_bytes: int, reads_upload: bool =
     except NeverStarted:  # dropped, for one who had none in the queue
         st.warning(queue_full_words(), icon=":material/hourglass_disabled:")
         st.stop()
+
+
+def is_asked_for(what: T, entry: Kept[T | None], label: str, *, icon: str, help: str, key: str) -> bool:
+    """Whether the visitor has asked for what takes long; until then a button, which keeps in the entry that they do."""
+    if session.kept(entry) == what:
+        return True
+    st.button(label, icon=icon, help=help, key=key, on_click=session.keep, args=(entry, what))
+    return False
 
 
 def submitted(submit: Callable[[], T]) -> T | None:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
+from xent_core.columns import LogitsAre
 from xent_core.dump import (
     Choice,
     Dump,
@@ -28,6 +29,8 @@ from xent_core.dump import (
     select,
 )
 from xent_core.dump.decisions import Decisions, Effect, FoundRows, effect, find_rows
+from xent_core.dump.epochs import epochs_of
+from xent_core.dump.ranking import RankBy
 from xent_ui.server import job_pool
 from xent_ui.server.job_pool import Job
 from xent_ui.server.limits import limits
@@ -49,17 +52,28 @@ class AnalysisRequest:
       logits, target, logits_are: as in `open_dump`; target is None if the labels lie with the logits.
       options: of the loss.
       columns: what is said of the columns: names of arguments of `open_dump`, and their values.
-      rank_by: as in `analyse`.
+      rank_by, epochs: as in `analyse`.
+      newest: of several uploaded files, the name of the one that came last.
     """
 
     name: str
     identity: tuple[str, ...]
     logits: Any = field(compare=False)
     target: Any = field(compare=False)
-    logits_are: str | None
+    logits_are: LogitsAre | None
     options: LossOptions
     columns: tuple[tuple[str, Any], ...] = ()
-    rank_by: str | None = None
+    rank_by: RankBy | None = None
+    epochs: bool | None = None
+    newest: str = field(default="", compare=False)
+
+    @property
+    def looked_at(self) -> tuple[Any, Any]:
+        """Logits and target of which single rows are read again: those of the last epoch, if there are several."""
+        if not self.epochs:
+            return self.logits, self.target
+        last = epochs_of(self.logits, self.target)[-1]
+        return last.logits, last.target
 
 
 @dataclass(eq=False)
@@ -101,6 +115,11 @@ class DumpAnalysis:
     def _scores(self) -> Path:
         return Path(self._folder.name) / "scores.parquet"
 
+    @property
+    def _written_scores(self) -> Path:
+        """The table, or that of the first rows if the run was stopped."""
+        return self.summary.scores or self._scores
+
     def _analyse(self, job: Job[DumpSummary]) -> DumpSummary:
         request = self.request
         summary = analyse(
@@ -111,6 +130,7 @@ class DumpAnalysis:
             sandboxed=limits().is_public,
             scores=self._scores,
             rank_by=request.rank_by,
+            epochs=request.epochs,
             progress=partial(self._note, job),
             options=request.options,
             **dict(request.columns),
@@ -135,18 +155,18 @@ class DumpAnalysis:
     def selection(self, choice: Choice, rank_by: str) -> Selection:
         """What these of its rows say, the suspects in this order."""
         if self._selection is None or self._selection[0] != (choice, rank_by):
-            found = select(self._scores, choice, self.summary.groups, rank_by=rank_by)
+            found = select(self._written_scores, choice, self.summary.groups, rank_by=rank_by)
             self._selection = (choice, rank_by), found
         return self._selection[1]
 
     def first_rows(self, choice: Choice, rank_by: str, count: int) -> Selection:
         """The selection with so many suspects, for a file."""
-        return select(self._scores, choice, self.summary.groups, first=count, rank_by=rank_by)
+        return select(self._written_scores, choice, self.summary.groups, first=count, rank_by=rank_by)
 
     @property
     def size_bytes(self) -> int:
         """Of the uploaded files, packed or not: what it may take to read a row again. 0 for files of this computer."""
-        given = (self.request.logits, self.request.target)
+        given = self.request.looked_at
         files = [file for part in given for file in (part if isinstance(part, list) else [part])]
         return sum(getattr(file, "size", 0) for file in files)
 
@@ -180,7 +200,7 @@ class DumpAnalysis:
 
     def find_rows(self, rows: Collection[int], ids: Collection[str] = ()) -> FoundRows:
         """Labels and names of these rows out of the table of scores."""
-        return find_rows(self._scores, rows, ids)
+        return find_rows(self._written_scores, rows, ids)
 
     def effect(self, decisions: Decisions) -> Effect:
         """What the decisions change. Raises: InvalidDump, OSError."""
@@ -223,8 +243,7 @@ class DumpAnalysis:
     def open(self) -> Dump:
         """The dump, for whoever closes it."""
         return open_dump(
-            self.request.logits,
-            self.request.target,
+            *self.request.looked_at,
             ignore_index=self.request.options.ignore_index,
             logits_are=self.request.logits_are or "logits",  # the visitor has said by now
             **dict(self.request.columns),

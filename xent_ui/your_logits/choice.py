@@ -11,10 +11,11 @@ import numpy as np
 import streamlit as st
 
 from xent_core.dump import Choice, DumpSummary, Selection
-from xent_core.dump.selection import RANGES
+from xent_core.dump.report import epoch_columns
+from xent_core.dump.selection import EPOCH_RANGES, RANGES
 from xent_ui.state import session
 from xent_ui.state.kept import Kept
-from xent_ui.text import _, markdown_escaped, number
+from xent_ui.text import _, markdown_escaped, ngettext, number
 from xent_ui.your_logits.state import BOUNDS, ENDS, LABEL, PREDICTION, ROW, SUSPECT_PAGE
 
 
@@ -62,8 +63,7 @@ def choice_fields(summary: DumpSummary) -> None:
         with second:
             _class_field(PREDICTION, _("prediction"), np.flatnonzero(summary.confusion.sum(0)), summary)
         with third, st.popover(_("Ranges"), icon=":material/tune:", width="stretch"):
-            titles = {"loss": _("loss"), "grad_norm": _("gradient norm"), "margin": _("margin")}
-            for name, title in titles.items():
+            for name, title in _range_titles(summary).items():
                 low, high = st.columns(2)
                 for column, end, words in ((low, "from", _("{name} from")), (high, "to", _("{name} to"))):
                     column.number_input(
@@ -73,6 +73,12 @@ def choice_fields(summary: DumpSummary) -> None:
                         format="%g",
                         persist_state="session",
                     )
+
+
+def _range_titles(summary: DumpSummary) -> dict[str, str]:
+    """The numbers of which a range can be chosen."""
+    titles = {"loss": _("loss"), "grad_norm": _("gradient norm"), "margin": _("margin")}
+    return titles if summary.epochs is None else titles | {name: epoch_columns()[name] for name in EPOCH_RANGES}
 
 
 def _class_field(entry: Kept[int | None], label: str, occurring: np.ndarray, summary: DumpSummary) -> None:
@@ -96,13 +102,15 @@ def chosen_rows(summary: DumpSummary, choice: Choice, found: Selection) -> None:
         return
     share = found.norm / total if (total := float(summary.grad_norm_histogram.sums.sum())) else math.nan
     parts = []
-    for name, title in (("loss", _("loss")), ("grad_norm", _("gradient norm")), ("margin", _("margin"))):
+    for name, title in _range_titles(summary).items():
         wanted: tuple[float, float] | None = getattr(choice, name)
         if wanted is not None:
             parts.append(f"{title} {number(wanted[0])} … {number(wanted[1])}")
     with st.container(horizontal=True, vertical_alignment="center", key="dump_chosen"):
-        text = _("{count} of {kept} rows are chosen; they carry {share} of the gradient.").format(
-            count=found.rows, kept=summary.kept, share=f"{100 * share:.1f} %"
-        )
+        text = ngettext(
+            "{count} of {kept} rows is chosen; it carries {share} of the gradient.",
+            "{count} of {kept} rows are chosen; they carry {share} of the gradient.",
+            found.rows,
+        ).format(count=found.rows, kept=summary.kept, share=f"{100 * share:.1f} %")
         st.markdown(markdown_escaped(" · ".join([text, *parts])), width="content")
         st.button(_("All rows"), icon=":material/filter_alt_off:", key="dump_all_rows", on_click=_choose_all)

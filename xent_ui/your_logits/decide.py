@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,37 +16,30 @@ from xent_core.dump import DumpSummary, InvalidDump, Suspects
 from xent_core.dump.decisions import (
     MAX_DECISIONS,
     SNIPPETS,
-    Decision,
     Decisions,
     FoundRows,
-    InvalidDecisions,
-    Match,
     Whole,
-    decisions_from_file,
-    match,
     snippet,
-    to_csv,
-    to_json,
 )
-from xent_core.dump.decisions.decision_files import MAX_FILE_BYTES
 from xent_core.dump.examples import shown_text
 from xent_core.dump.ranking import SUSPECTS
 from xent_ui.state import session
-from xent_ui.state.kept import Kept
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number
+from xent_ui.text import MINUS, _, difference, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.segments import segmented_choice
+from xent_ui.your_logits import merging
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_of
-from xent_ui.your_logits.desk import Desk, fingerprint, joined_by, resolved, taken
-from xent_ui.your_logits.gallery import PAGE_CARDS, gallery
+from xent_ui.your_logits.desk import Desk, fingerprint, taken
+from xent_ui.your_logits.gallery import CARDS_ID, PAGE_CARDS, gallery
+from xent_ui.your_logits.shown_examples import MAX_NAME, cards_of, class_name
 from xent_ui.your_logits.state import (
     CARDS,
-    DECISION_FILES_OPENED,
     DECISION_FILES_SAID,
     DESK,
     EFFECT_OF,
+    EXAMPLE,
     GALLERY,
     ROW,
     SNIPPET_KIND,
@@ -54,17 +47,19 @@ from xent_ui.your_logits.state import (
 )
 
 LISTED_CLASSES = 2_000  # more are chosen by their number
-MAX_NAME = 80  # characters of a class or an example on a card
 QUICK_SECONDS = 1.0  # what was counted within it is counted again at each decision
 LEAST_SHARE = 1e-4
-SHOWN_CONFLICTS = 10
 SHOWN_SHARES = 12
-UPLOAD_MB = MAX_FILE_BYTES // 2**20
 
 
 def decide(analysis: DumpAnalysis) -> None:
     """The cards, and what follows from them; runs again by itself, so that a decision waits for nothing else."""
     st.fragment(_decide)(analysis)
+
+
+def link_to_cards() -> None:
+    """A way past all that stands before the cards, for those who go by keys."""
+    st.markdown(f"[{_('To the cards of the suspects')}](#{CARDS_ID})")
 
 
 def _decide(analysis: DumpAnalysis) -> None:
@@ -87,9 +82,9 @@ def _decide(analysis: DumpAnalysis) -> None:
         "fresh": desk.is_fresh,
         "entries": [[one.row, one.decision, one.new, one.time] for one in desk.start],
         "rows": _rows(summary, suspects, found.rank.tolist()),
-        "names": [_class(summary, c) for c in range(summary.classes)]
+        "names": [class_name(summary, c) for c in range(summary.classes)]
         if listed
-        else {str(c): _class(summary, c) for c in sorted(mentioned)},
+        else {str(c): class_name(summary, c) for c in sorted(mentioned)},
         "all_names": listed,
         "classes": summary.classes,
         "most": MAX_DECISIONS,
@@ -97,15 +92,15 @@ def _decide(analysis: DumpAnalysis) -> None:
     gallery(
         data,
         answer={"generation": desk.generation, "sequence": desk.sequence},
-        cards=_cards(analysis, wanted),
+        cards=cards_of(analysis, wanted),
         on_decided=partial(_take, analysis),
         on_page=partial(_take_page, desk.dump),
         on_asked=partial(_look_at, desk.dump, summary.rows),
     )
-    _conflicts(desk, summary)
+    merging.disputes(analysis, desk)
     with st.container(horizontal=True, vertical_alignment="center", key="decide_files"):
-        _downloads(desk)
-        _open_files(analysis)
+        merging.downloads(desk)
+        merging.open_files(analysis)
     for text in session.kept(DECISION_FILES_SAID):
         st.markdown(markdown_escaped(text))
     if len(desk.decisions):
@@ -124,10 +119,6 @@ def _desk(summary: DumpSummary) -> Desk:
         session.keep(CARDS, ())
         session.keep(DECISION_FILES_SAID, ())
     return desk
-
-
-def _class(summary: DumpSummary, index: int) -> str:
-    return shown_text(summary.name_of(index), MAX_NAME)
 
 
 def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> list[list[Any]]:
@@ -152,25 +143,6 @@ def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> lis
 def _percent(share: float) -> str:
     """A probability for a card, to a hundredth of a percent; the whole story has all digits."""
     return "< 0.01 %" if 0 < share < LEAST_SHARE else f"{100 * share:.2f} %"
-
-
-def _cards(analysis: DumpAnalysis, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Pictures and texts of these rows, if the dump has any."""
-    if not rows or not analysis.summary.reading.shows_examples:
-        return {row: {} for row in rows}
-    try:
-        size = 0 if analysis.has_shown(rows) else analysis.size_bytes
-        work = partial(analysis.show, rows)
-        examples = job_progress.run_and_wait(work, size_bytes=size, reads_upload=size > 0)
-    except (InvalidDump, OSError) as error:
-        st.error(_("The examples cannot be read again: {error}").format(error=markdown_escaped(str(error))))
-        return {row: {} for row in rows}
-    cards = {}
-    for one in examples:
-        image = "" if one.image is None else f"data:image/png;base64,{b64encode(one.image).decode()}"
-        written = [*([one.text] if one.text else []), *(f"{name}: {value}" for name, value in one.columns.items())]
-        cards[one.row] = {"image": image, "text": " · ".join(written), "problem": one.problem}
-    return cards
 
 
 def _take(analysis: DumpAnalysis) -> None:
@@ -211,130 +183,6 @@ def _look_at(dump: str, rows: int) -> None:
         st.rerun()  # all of the page: the story lies outside the fragment
 
 
-def _downloads(desk: Desk) -> None:
-    count = len(desk.decisions)
-    for kind, write, mime in (("CSV", to_csv, "text/csv"), ("JSON", to_json, "application/json")):
-        st.download_button(
-            _("Save as {kind} ({count})").format(count=count, kind=kind),
-            partial(_file_of, write, desk.decisions),
-            file_name=f"decisions.{kind.lower()}",
-            mime=mime,
-            icon=":material/download:",
-            on_click="ignore",
-            disabled=not count,
-            key=f"decisions_{kind.lower()}",
-        )
-
-
-def _file_of(write: Callable[[Decisions], str], decisions: Decisions) -> bytes:
-    """A lone surrogate, which no file can hold, becomes what one can read."""
-    return write(decisions).encode("utf-8", "backslashreplace")
-
-
-def _open_files(analysis: DumpAnalysis) -> None:
-    with st.popover(_("Open or merge decisions"), icon=":material/merge:"):
-        files = Kept[Any](f"decision_files_{session.kept(DECISION_FILES_OPENED)}", None)
-        st.file_uploader(
-            _("Files of decisions, yours or another person's: CSV, JSON"),
-            type=["csv", "json"],
-            max_upload_size=UPLOAD_MB,
-            accept_multiple_files=True,
-            key=files.name,
-            on_change=partial(_take_files, analysis, files),
-            help=_("Matched by the names of the rows, else by their numbers. Where two people differ, you choose."),
-        )
-
-
-def _take_files(analysis: DumpAnalysis, files: Kept[Any]) -> None:
-    """Joins the decisions of the files with what is decided; a file that cannot be read changes nothing."""
-    desk, summary = session.kept(DESK), analysis.summary
-    if desk is None:
-        return
-    said = []
-    for file in session.kept(files) or ():
-        name = shown_text(file.name, MAX_NAME)
-        try:
-            decisions = decisions_from_file(file.getvalue())
-            rows, ids = {one.row for one in decisions}, {one.id for one in decisions if one.id}
-            known = analysis.find_rows(rows, ids)
-            found = match(decisions, rows_of_ids=known.rows_of_ids, labels=known.labels, classes=summary.classes)
-            before = desk
-            desk = joined_by(desk, found)
-        except InvalidDecisions as error:
-            said.append(f"{name}: {error}")
-            continue
-        said.append(f"{name}: {_said_of(found, len(decisions), len(desk.conflicts) - len(before.conflicts))}")
-    session.keep(DESK, desk)
-    session.keep(DECISION_FILES_SAID, tuple(said))
-    session.keep(DECISION_FILES_OPENED, session.kept(DECISION_FILES_OPENED) + 1)
-
-
-def _said_of(found: Match, count: int, conflicts: int) -> str:
-    """What became of the decisions of a file, each kind that was left out with its first row."""
-    parts = [_("{count} of {all} decisions taken.").format(count=len(found.decisions), all=count)]
-    if found.by_row:
-        parts.append(_("{count} were matched by the number of the row.").format(count=found.by_row))
-    reasons = (
-        (found.missing, _("are about rows that are not in this dump, or are ignored")),
-        (found.other_label, _("are about another label than the row has here")),
-        (found.no_class, _("name a class that this dump does not have")),
-    )
-    for left_out, reason in reasons:
-        if left_out:
-            first = shown_text(left_out[0].id, MAX_NAME) or left_out[0].row
-            parts.append(
-                _("{count} {reason}, the first of them {first}: left out.").format(
-                    count=len(left_out), reason=reason, first=first
-                )
-            )
-    if conflicts > 0:
-        parts.append(_("{count} differ from yours: choose below the cards.").format(count=conflicts))
-    return " ".join(parts)
-
-
-def _conflicts(desk: Desk, summary: DumpSummary) -> None:
-    """The rows about which two people differ, and the choice between them."""
-    if not desk.conflicts:
-        return
-    with st.container(border=True, key="decide_conflicts"):
-        words = _("Two people differ about {count} rows; yours stands until you choose.")
-        st.markdown(f"**{words.format(count=len(desk.conflicts))}**")
-        every = {one.row for one in desk.conflicts}
-        with st.container(horizontal=True):
-            st.button(_("All mine"), key="conflicts_mine", on_click=_resolve, args=(every, False))
-            st.button(_("All theirs"), key="conflicts_theirs", on_click=_resolve, args=(every, True))
-        for one in desk.conflicts[:SHOWN_CONFLICTS]:
-            label = _class(summary, one.mine.old)
-            with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(
-                    markdown_escaped(_("row {row}, label {label}:").format(row=one.row, label=label)), width="content"
-                )
-                for side, words, takes_theirs in (
-                    (one.mine, _("mine: {decision}"), False),
-                    (one.theirs, _("theirs: {decision}"), True),
-                ):
-                    st.button(
-                        markdown_escaped(words.format(decision=_words_of(side, summary))),
-                        key=f"conflict_{one.row}_{'theirs' if takes_theirs else 'mine'}",
-                        on_click=_resolve,
-                        args=({one.row}, takes_theirs),
-                    )
-        if len(desk.conflicts) > SHOWN_CONFLICTS:
-            st.caption(_("The first {count} are shown.").format(count=SHOWN_CONFLICTS))
-
-
-def _resolve(rows: set[int], takes_theirs: bool) -> None:
-    desk = session.kept(DESK)
-    if desk is not None:
-        session.keep(DESK, resolved(desk, rows, takes_theirs))
-
-
-def _words_of(decision: Decision, summary: DumpSummary) -> str:
-    if decision.new is not None:
-        return _("relabel as {name}").format(name=_class(summary, decision.new))
-    return {"keep": _("keep"), "drop": _("drop"), "unsure": _("unsure")}[decision.decision]
-
-
 def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
     """Loss, accuracy and gradient shares, before and after; of a large dump when it is asked for."""
     summary = analysis.summary
@@ -344,15 +192,14 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
     if not len(changing):
         st.caption(_("Nothing yet: only a relabelled or dropped row does."))
         return
-    if not is_quick and session.kept(EFFECT_OF) != changing:
-        st.button(
-            _("Count it"),
-            icon=":material/calculate:",
-            help=_("Reads these rows of the dump again."),
-            key="decide_count",
-            on_click=session.keep,
-            args=(EFFECT_OF, changing),
-        )
+    if not is_quick and not job_progress.is_asked_for(
+        changing,
+        EFFECT_OF,
+        _("Count it"),
+        icon=":material/calculate:",
+        help=_("Reads these rows of the dump again."),
+        key="decide_count",
+    ):
         return
     try:
         # a packed file is read from its beginning
@@ -379,31 +226,31 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
         st.metric(
             _("rows counted"),
             str(after.rows),
-            delta=_change(after.rows - before.rows, 0),
+            delta=_change(before.rows, after.rows, 0),
             delta_color="off",
             width="content",
         )
         st.metric(
             _("loss after (nats)"),
             number(after.loss, digits),
-            delta=_change(after.loss - before.loss, digits),
+            delta=_change(before.loss, after.loss, digits),
             delta_color="inverse",
             width="content",
         )
         st.metric(
             _("accuracy after"),
             f"{after.accuracy:.2%}",
-            delta=_change(100 * (after.accuracy - before.accuracy), 2),
+            delta=_change(100 * before.accuracy, 100 * after.accuracy, 2),
             width="content",
         )
     _shares(summary, before, after)
 
 
-def _change(value: float, digits: int) -> str | None:
+def _change(before: float, after: float, digits: int) -> str | None:
     """The difference for a metric, whose arrow looks for a plain minus; None where there is none."""
-    if not value or math.isnan(value):
+    if before == after or math.isnan(after - before):
         return None
-    return f"{value:+d}" if isinstance(value, int) else number(value, digits, sign=True).replace("−", "-")
+    return difference(before, after, digits).replace(MINUS, "-")
 
 
 def _shares(summary: DumpSummary, before: Whole, after: Whole) -> None:
@@ -411,10 +258,14 @@ def _shares(summary: DumpSummary, before: Whole, after: Whole) -> None:
     change = pd.Series(after.class_share - before.class_share)
     most = change.abs().sort_values(ascending=False, kind="stable").index[:SHOWN_SHARES]
     with st.expander(_("Share of the gradient by label, before and after"), icon=":material/bar_chart:"):
+        caption = _("The class whose share changes most stands first.")
+        if len(most) < len(change):
+            caption += " " + _("The first {shown} of {all} classes.").format(shown=len(most), all=len(change))
+        st.caption(caption)
         st.dataframe(
             pd.DataFrame(
                 {
-                    _("label"): [_class(summary, c) for c in most],
+                    _("label"): [class_name(summary, c) for c in most],
                     _("before, %"): 100 * before.class_share[most],
                     _("after, %"): 100 * after.class_share[most],
                 }
@@ -441,5 +292,20 @@ def _snippet(analysis: DumpAnalysis, decisions: Decisions) -> None:
     column = summary.reading.target[0] if len(summary.reading.target) == 1 else "label"
     classes = sorted({c for one in decisions for c in (one.old, one.new) if c is not None})
     names = {c: summary.class_names[c] for c in classes} if summary.class_names else None
-    st.caption(_("Save the decisions as CSV beside it. Rows are counted from 0, as in the file of the labels."))
+    st.caption(
+        _(
+            "Save the decisions as CSV beside it. Rows are counted from 0, as in the file of the labels. "
+            "The result goes into a file of its own; yours stays as it is."
+        )
+    )
+    if request.identity[0] == EXAMPLE:
+        st.download_button(
+            _("Save the example, {name}").format(name=file),
+            Path(request.logits).read_bytes,
+            file_name=file,
+            mime="application/octet-stream",
+            icon=":material/download:",
+            on_click="ignore",
+            key="decide_example",
+        )
     st.code(snippet(kind, labels=labels, column=column, names=names), language="python")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,17 @@ import numpy as np
 from xent_core.dump import DumpSummary
 from xent_core.dump.decisions import (
     MAX_DECISIONS,
-    Conflict,
     Decision,
     Decisions,
+    Dispute,
     FoundRows,
     InvalidDecisions,
-    Match,
-    merge,
+    merge_all,
 )
 from xent_core.dump.decisions.decision import MAX_ID_CHARACTERS, MAX_ROW
+from xent_ui.text import _
 
+MAX_FILES = 20  # whose opinions about disputed rows are held
 NOTHING_DECIDED = Decisions()
 Finder = Callable[[set[int]], FoundRows]
 
@@ -37,7 +39,9 @@ class Desk:
       start: the set with which this generation began.
       is_fresh: whether the server has put none there yet, so that what the tab has kept counts.
       sequence: of the browser's last message that was taken.
-      conflicts: between these decisions and those of files; these stand until each is resolved.
+      disputes: the rows on which these decisions and those of files do not all say the same, with every opinion;
+        these stand until each is resolved.
+      files: what the files hold that differ, by name.
     """
 
     dump: str
@@ -46,7 +50,8 @@ class Desk:
     is_fresh: bool = True
     sequence: int = 0
     decisions: Decisions = NOTHING_DECIDED
-    conflicts: tuple[Conflict, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
+    files: Mapping[str, Decisions] = field(default_factory=dict)
 
 
 def fingerprint(summary: DumpSummary) -> str:
@@ -96,23 +101,73 @@ def _decision(change: list[Any], known: FoundRows, classes: int) -> Decision | N
     return made if made.new is None or made.new < classes else None
 
 
-def joined_by(desk: Desk, found: Match) -> Desk:
-    """The desk with the decisions of a file; where both differ, its own stand until somebody resolves it."""
-    both = merge(desk.decisions, found.decisions)
-    decisions = both.decisions.having(one.mine for one in both.conflicts)
-    open_before = {one.row: one for one in desk.conflicts}
-    conflicts = {**open_before, **{one.row: one for one in both.conflicts}}
-    return put(desk, decisions, tuple(conflicts.values()))
+def joined_by(desk: Desk, files: Mapping[str, Decisions]) -> Desk:
+    """The desk with the decisions of files, by name; where not all say the same, its own stand until it is resolved.
+
+    Raises: InvalidDecisions if they are too many, or of too many files.
+    """
+    others = {**_opinions(desk), **files}
+    both = merge_all(desk.decisions, others)
+    disputing = {name for dispute in both.disputes for name in dispute.others}
+    if len(disputing) > MAX_FILES:
+        raise InvalidDecisions(
+            _("{count} files differ, expected at most {most}. Choose about those that are open first.").format(
+                count=len(disputing), most=MAX_FILES
+            )
+        )
+    after = put(desk, both.decisions.having(one.mine for one in both.disputes if one.mine), both.disputes)
+    known = {**desk.files, **files}
+    return replace(after, files={name: known[name] for name in known if name in disputing})
 
 
-def resolved(desk: Desk, rows: set[int], takes_theirs: bool) -> Desk:
-    """The desk after these conflicts were resolved for one side."""
-    chosen = [one.theirs for one in desk.conflicts if one.row in rows and takes_theirs]
-    left = tuple(one for one in desk.conflicts if one.row not in rows)
-    return put(desk, desk.decisions.having(chosen), left) if chosen else replace(desk, conflicts=left)
+def _opinions(desk: Desk) -> dict[str, Decisions]:
+    """What earlier files decided about the rows that are disputed still."""
+    found: dict[str, list[Decision]] = {}
+    for dispute in desk.disputes:
+        for name, decision in dispute.others.items():
+            found.setdefault(name, []).append(decision)
+    return {name: Decisions(tuple(decisions)) for name, decisions in found.items()}
 
 
-def put(desk: Desk, decisions: Decisions, conflicts: tuple[Conflict, ...] = ()) -> Desk:
+def open_disputes(desk: Desk) -> list[Dispute]:
+    """The rows on which not all say the same as things stand: what I decide on a card is mine from then on."""
+    now = [replace(one, mine=desk.decisions.of_row(one.row)) for one in desk.disputes]
+    return [
+        one
+        for one in now
+        if len({opinion.says for opinion in (one.mine, *one.others.values()) if opinion is not None}) > 1
+    ]
+
+
+def resolved(desk: Desk, rows: Collection[int], name: str | None) -> Desk:
+    """The desk after these disputes were resolved for the file of that name, where it has an opinion; None: for mine.
+
+    Raises: InvalidDecisions if they become too many.
+    """
+    meant = [one for one in desk.disputes if one.row in rows and (name is None or name in one.others)]
+    chosen = {one.row for one in meant}
+    left = tuple(one for one in desk.disputes if one.row not in chosen)
+    still = {other for dispute in left for other in dispute.others}
+    files = {other: decisions for other, decisions in desk.files.items() if other in still}
+    if name is not None:
+        desk = put(desk, desk.decisions.having(one.others[name] for one in meant))
+    return replace(desk, disputes=left, files=files)
+
+
+def put(desk: Desk, decisions: Decisions, disputes: tuple[Dispute, ...] = ()) -> Desk:
     """The desk with another set of decisions, which the browser takes over."""
     generation = secrets.token_hex(8)
-    return Desk(desk.dump, generation, decisions, False, desk.sequence, decisions, conflicts)
+    return Desk(desk.dump, generation, decisions, False, desk.sequence, decisions, disputes, desk.files)
+
+
+def told_apart(desk: Desk, files: Sequence[tuple[str, Decisions]]) -> dict[str, Decisions]:
+    """Files by name, with a number where another has it: what everybody saves is called decisions.csv.
+
+    One that is opened again with what it held before keeps its name.
+    """
+    found: dict[str, Decisions] = {}
+    for name, decisions in files:
+        names = (name if number == 1 else f"{name} ({number})" for number in count(1))
+        own = next(one for one in names if one not in found and (one not in desk.files or desk.files[one] == decisions))
+        found[own] = decisions
+    return found

@@ -10,7 +10,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from xent_core.dump import DumpSummary, Histogram
-from xent_core.dump.report import brier_parts, calibration_error_name, why_calibration_errors_differ
+from xent_core.dump.calibration_words import (
+    brier_parts,
+    calibration_error_name,
+    calibration_verdict,
+    main_calibration_numbers,
+    why_calibration_errors_differ,
+)
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
 from xent_ui.widgets.matrices import CHART_CONFIG
@@ -74,13 +80,25 @@ def histograms_and_calibration(analysis: DumpAnalysis, row: int) -> None:
             "Upright lines: where the accuracy of all such examples lies, 9 times in 10."
         )
     )
-    why = why_calibration_errors_differ(summary)
-    if why:
-        st.markdown(markdown_escaped(_("Calibration error: {why}").format(why=why)))
+    _calibration_verdict(summary)
     opened = st.expander(_("The numbers, as tables"), key="dump_tables", on_change="rerun")
     if opened.open:
         with opened:
             _tables(summary)
+
+
+def _calibration_verdict(summary: DumpSummary) -> None:
+    """Whether the model is right as often as it says, the numbers behind that, and why they differ."""
+    verdict = calibration_verdict(summary)
+    if not verdict:
+        return
+    words, numbers = st.columns([2, 3], gap="medium")
+    with words:
+        st.markdown(f"**{_('Calibration')}**")
+        st.markdown(markdown_escaped(verdict))
+        st.caption(markdown_escaped(why_calibration_errors_differ(summary)))
+    columns = (_("calibration"), _("value"), _("9 times in 10 within"))
+    numbers.table(pd.DataFrame(main_calibration_numbers(summary), columns=columns).set_index(columns[0]))
 
 
 def _take_range(name: str, bars: list[tuple[float, float, int]]) -> None:

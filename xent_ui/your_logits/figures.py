@@ -1,4 +1,4 @@
-"""Statistics of a dump in, Plotly figures out: the gradient budget, histograms, calibration, and one row's gradient."""
+"""Statistics of a dump in, Plotly figures out: gradient budget, histograms, calibration, data map, a row's gradient."""
 
 from __future__ import annotations
 
@@ -10,17 +10,31 @@ import numpy as np
 import plotly.graph_objects as go
 import torch
 
-from xent_core.dump import Histogram, LorenzCurve, Reliability
+from xent_core.dump import Epochs, Histogram, LorenzCurve, Reliability
 from xent_ui.figures.heatmap import ROW_HEIGHT, Cell, matrix, prints_numbers
-from xent_ui.figures.theme import DARK_INK, LINE, MADE, OUTLINE, Scale, Trace, axis, figure, layout
+from xent_ui.figures.theme import (
+    DARK_INK,
+    FONT,
+    LINE,
+    MADE,
+    OUTLINE,
+    Scale,
+    Trace,
+    axis,
+    colorscale,
+    figure,
+    layout,
+)
 from xent_ui.text import number, plotly_escaped
 
-HEIGHT, LORENZ_HEIGHT = 300, 230
+HEIGHT, LORENZ_HEIGHT, MAP_HEIGHT = 300, 230, 380
 BARS = 40
 MAX_POINTS = 200
 LINES: Trace = {"type": "scatter", "mode": "lines"}
 SHARES: dict[str, Any] = {"range": [0, 1.02], "tickformat": ".0%"}
 WIDER_THAN_SHARES = [-0.04, 1.04]  # whole marks at 0 and 1
+VARIABILITIES = [-0.02, 0.52]  # no standard deviation of numbers from 0 to 1 is larger
+MAP_COLOURS = Scale("Viridis", symmetric=False)  # its ends are told apart on light and on dark
 DENSE_ROW_HEIGHT, UPRIGHT = 22, 40  # pixels
 AXES_HEIGHT, BAR_HEIGHT, LABEL_OUTLINE = 90, 28, 3  # pixels
 MIN_MARK, MAX_MARK = 8, 24  # pixels, by the rows in a bin
@@ -145,6 +159,53 @@ def reliability(bins: Reliability, *, confidence: str, accuracy: str) -> go.Figu
     }
     shares = {**SHARES, "range": WIDER_THAN_SHARES}
     return figure([_diagonal(), marks], _layout(xaxis=_titled(confidence, **shares), yaxis=_titled(accuracy, **shares)))
+
+
+def data_map(
+    rows: np.ndarray, epochs: Epochs, *, looked_at: int, variability: str, confidence: str, correctness: str
+) -> go.Figure:
+    """Some rows by variability and confidence over the epochs, coloured by the share of epochs that were right.
+
+    Args:
+      looked_at: the row that has a mark of its own, drawn or not.
+      variability, confidence, correctness: what the axes and the colours are called.
+    """
+    right = epochs.correctness[rows]
+    marks: Trace = {
+        "type": "scatter",
+        "x": epochs.variability[rows].tolist(),
+        "y": epochs.confidence[rows].tolist(),
+        "mode": "markers",
+        "marker": {
+            "size": MIN_MARK,
+            "color": right.tolist(),
+            "cmin": 0,
+            "cmax": 1,
+            "colorscale": colorscale(MAP_COLOURS),
+            "line": {"width": 0.5, "color": LINE},
+            "colorbar": {
+                "title": {"text": correctness, "font": FONT},
+                "tickfont": FONT,
+                "tickformat": ".0%",
+                "len": 0.9,
+            },
+        },
+        "customdata": np.column_stack([rows, right, epochs.forgetting[rows]]).tolist(),
+        "hovertemplate": "%{customdata[0]:d}: %{x:.3f}, %{y:.3f}, %{customdata[1]:.0%}<extra></extra>",
+    }
+    mark: Trace = {
+        "type": "scatter",
+        "x": [float(epochs.variability[looked_at])],
+        "y": [float(epochs.confidence[looked_at])],
+        "mode": "markers",
+        "marker": {"size": MAX_MARK, "symbol": "diamond-open", "color": OUTLINE, "line": {"width": 3}},
+        "hoverinfo": "skip",
+    }
+    axes = {
+        "xaxis": _titled(variability, range=VARIABILITIES),
+        "yaxis": _titled(confidence, range=WIDER_THAN_SHARES),
+    }
+    return figure([marks, mark], _layout(MAP_HEIGHT, dragmode="select", **axes))
 
 
 def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, title: str) -> go.Figure:

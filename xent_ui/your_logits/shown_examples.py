@@ -1,20 +1,24 @@
-"""What examples are, on the page: columns of the table of suspects, its pages, and the picture and text of one row."""
+"""What examples are, on the page: columns of the table of suspects, its pages, cards, and the story of one row."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from xent_core.dump import ShownExample, shown_text
+from xent_core.dump import DumpSummary, InvalidDump, ShownExample, shown_text
 from xent_core.dump.pictures import MAX_SIDE
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
-from xent_ui.your_logits.analysis import FIRST_EXAMPLES
+from xent_ui.widgets import job_progress
+from xent_ui.your_logits.analysis import FIRST_EXAMPLES, DumpAnalysis
 from xent_ui.your_logits.state import SUSPECT_PAGE
 
+MAX_NAME = 80  # characters of a class or an example on a card
 PAGE_ROWS = FIRST_EXAMPLES  # of a table with pictures or texts
 
 
@@ -73,3 +77,26 @@ def what_it_is(example: ShownExample) -> None:
             st.markdown("  \n".join(markdown_escaped(line) for line in lines))
     if example.problem:
         st.caption(markdown_escaped(example.problem))
+
+
+def class_name(summary: DumpSummary, index: int) -> str:
+    """The name of a class as a card has room for it."""
+    return shown_text(summary.name_of(index), MAX_NAME)
+
+
+def cards_of(analysis: DumpAnalysis, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Pictures and texts of these rows, if the dump has any."""
+    if not rows or not analysis.summary.reading.shows_examples:
+        return {row: {} for row in rows}
+    try:
+        size = 0 if analysis.has_shown(rows) else analysis.size_bytes
+        work = partial(analysis.show, rows)
+        examples = job_progress.run_and_wait(work, size_bytes=size, reads_upload=size > 0)
+    except (InvalidDump, OSError) as error:
+        st.error(_("The examples cannot be read again: {error}").format(error=markdown_escaped(str(error))))
+        return {row: {} for row in rows}
+    cards = {}
+    for one in examples:
+        written = [*([one.text] if one.text else []), *(f"{name}: {value}" for name, value in one.columns.items())]
+        cards[one.row] = {"image": data_uri(one) or "", "text": " · ".join(written), "problem": one.problem}
+    return cards

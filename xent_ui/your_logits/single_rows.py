@@ -45,7 +45,7 @@ def row_detail(dump: Dump, row: int, summary: DumpSummary) -> RowDetail | None:
     scores = score(replace(batch, logits=batch.logits.clone()), summary.options)
     if not len(scores.row):
         return None
-    other = score(replace(batch, target=scores.suggested.clone()), summary.options)
+    other = score(batch.relabelled(scores.suggested.clone()), summary.options)
     is_mean = summary.options.reduction == "mean"
     loss, mass = float(scores.loss.double()), float(scores.mass) if is_mean else 0.0
     other_loss, other_mass = float(other.loss.double()), float(other.mass) if is_mean else 0.0
@@ -78,6 +78,12 @@ def sheet_of_rows(dump: Dump, rows: list[int], summary: DumpSummary) -> tuple[Sh
     names = [summary.name_of(c) for c in range(dump.classes)] if dump.classes <= MAX_CLASSES else []
     is_cut = not names
     if is_cut:
+        if batch.target_probs is not None:
+            raise InvalidSheet(
+                _("{classes} classes with probabilities as labels came, expected at most {limit} on a table.").format(
+                    classes=dump.classes, limit=MAX_CLASSES
+                )
+            )
         if len(rows) > MAX_WIDE_ROWS:
             raise InvalidSheet(
                 _("{rows} rows of {classes} classes came, expected at most {limit}. Choose fewer.").format(
@@ -92,6 +98,8 @@ def sheet_of_rows(dump: Dump, rows: list[int], summary: DumpSummary) -> tuple[Sh
         labels = labels.where(labels == options.ignore_index, column[labels.clamp(0, dump.classes - 1)])
         weight = None if weight is None else torch.cat([weight[classes], weight.new_ones(1)])
     weight = None if weight is None else weight.to(logits.dtype)
+    if batch.target_probs is not None:
+        labels = batch.target_probs.to(logits.dtype)
     problem = Problem.of(logits, labels, replace(options, weight=weight))
     row_names = tuple(batch.ids or (_("row {row}").format(row=row) for row in rows))
     try:

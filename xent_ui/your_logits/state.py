@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xent_core.columns import LogitsAre
 from xent_core.dump import RANKINGS, DumpSummary
 from xent_core.dump.decisions import Decisions
 from xent_core.dump.selection import RANGES
@@ -19,9 +20,10 @@ MAX_COLUMN_CHARACTERS = 4096  # the names of many classes between commas
 
 SOURCE = Kept[str]("dump_source", EXAMPLE)
 LOGITS_PATH = Kept[str]("dump_logits_path", "")
+SEVERAL = Kept[str]("dump_several", "unsaid")  # what several files are: also "epochs" or "shards"
 TARGET_PATH = Kept[str]("dump_target_path", "")
 # what the visitor has said of each dump whose logits look like probabilities
-LOGITS_ARE = Kept[dict[tuple[str, ...], str]]("dump_logits_are", {})
+LOGITS_ARE = Kept[dict[tuple[str, ...], LogitsAre]]("dump_logits_are", {})
 
 # what the visitor has said of the columns of each dump, by a button; and what stands in the fields
 COLUMNS = Kept[dict[tuple[str, ...], dict[str, str]]]("dump_columns", {})
@@ -38,6 +40,9 @@ ANALYSIS = Kept[DumpAnalysis | None]("dump_run", None)
 LOOK_FOR_WRONG_LABELS = Kept[tuple[str, ...] | None]("dump_look_for_wrong_labels", None)
 RANK_BY = Kept[str]("dump_rank_by", RANKINGS[0])
 RANK_BY_WITHOUT = Kept[str]("dump_rank_by_without", RANKINGS[1])  # of a dump in which they were not looked for
+# the same of several epochs, which have one order more
+RANK_BY_EPOCHS = Kept[str]("dump_rank_by_epochs", RANKINGS[0])
+RANK_BY_EPOCHS_WITHOUT = Kept[str]("dump_rank_by_epochs_without", "aum")
 ROW = Kept[int | None]("dump_row", None)  # that is looked at
 SUSPECT_PAGE = Kept[int]("dump_suspect_page", 1)  # of the table, where it shows the examples
 # which rows are chosen; None: all
@@ -57,6 +62,7 @@ SNIPPET_KIND = Kept[str]("decision_snippet", "pandas")
 QUANTITY = Kept[str]("dump_quantity", "share")  # that the matrix of pairs shows
 # what is selected in the pictures and tables, as Streamlit gives it
 SUSPECT_TABLE = Kept[Any]("suspect_table", None)
+DATA_MAP = Kept[Any]("data_map", None)
 PAIR_TABLE = Kept[Any]("pair_table", None)
 PAIR_MATRIX = Kept[Any]("pair_matrix", None)
 HISTOGRAM = {name: Kept[Any](f"{name}_histogram", None) for name in ("loss", "grad_norm")}
@@ -64,4 +70,6 @@ HISTOGRAM = {name: Kept[Any](f"{name}_histogram", None) for name in ("loss", "gr
 
 def rank_by_entry(summary: DumpSummary) -> Kept[str]:
     """Where it is kept what the suspects are ranked by."""
+    if summary.epochs is not None:
+        return RANK_BY_EPOCHS if summary.looked_for_wrong_labels else RANK_BY_EPOCHS_WITHOUT
     return RANK_BY if summary.looked_for_wrong_labels else RANK_BY_WITHOUT

@@ -7,20 +7,24 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 import torch
 
 import xent_core
-from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order
+from xent_core.arrays import Reduction
+from xent_core.columns import LogitsAre
+from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
+from xent_core.dump.epochs import ANSWERS
+from xent_core.dump.report import end_of_search
 from xent_core.loss_options import LossOptions
 from xent_core.parse import InvalidText, parse_number
 from xent_ui.server.limits import limits
 from xent_ui.state import session
 from xent_ui.table.loss_options_form import LossOptionsForm, weights_of
 from xent_ui.table.options import decimals
-from xent_ui.text import _, markdown_escaped, number, short
+from xent_ui.text import _, markdown_escaped, ngettext, number, short
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.segments import segmented_choice
@@ -40,12 +44,15 @@ from xent_ui.your_logits.state import (
     NO_HEADER,
     OPTION_ENTRIES,
     PATH,
+    SEVERAL,
     SOURCE,
     TARGET_PATH,
     UPLOAD,
 )
 
 MAX_LABEL = 60  # characters of a button
+SHOWN_FILES = 20
+END_BYTES = 4096  # in which files that differ mostly do
 
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
 
@@ -110,7 +117,7 @@ def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
                 key=COLUMN_FIELDS[name].name,
                 max_chars=MAX_COLUMN_CHARACTERS,
                 persist_state="session",
-                placeholder=placeholder,
+                placeholder=_("such as {example}").format(example=placeholder),
                 help=shown_help.get(name, columns_help),
             )
             if (text or "").strip():
@@ -140,7 +147,7 @@ def _of_upload() -> AnalysisRequest | None:
         _("Logits, with or without labels: {formats}").format(formats=", ".join(FORMATS)),
         max_upload_size=limits().upload_mb,
         accept_multiple_files=True,
-        help=_("Several files are shards, in the order of their names."),
+        help=_("Several files are parts of one dump, in the order of their names, or epochs of one run."),
         key="dump_logits_file",
     )
     target = right.file_uploader(
@@ -151,9 +158,35 @@ def _of_upload() -> AnalysisRequest | None:
     )
     if not logits:
         return None
+    newest = logits[-1].name
     logits, target = (sorted(files, key=lambda file: natural_order(file.name)) for files in (logits, target))
+    epochs = _what_several_are() if len(logits) > 1 else None
+    if not _says_order(logits, are_epochs=epochs is True):
+        return None
     identity = (UPLOAD, *(file.file_id for file in logits), "", *(file.file_id for file in target))
-    return _request(logits[0].name, identity, logits, target or None)
+    request = _request(logits[0].name, identity, logits, target or None)
+    return replace(request, newest=newest, epochs=epochs)
+
+
+def _says_order(files: list[Any], *, are_epochs: bool) -> bool:
+    """Says of several files in which order they are read; whether none of them is there twice."""
+    if len(files) == 1:
+        return True
+    names = [markdown_escaped(shown_text(file.name, MAX_LABEL)) for file in files]
+    seen: dict[tuple[int, bytes], int] = {}
+    for place, file in enumerate(files):
+        data = file.getbuffer()
+        first = seen.setdefault((file.size, bytes(data[-END_BYTES:])), place)
+        if first < place and data == files[first].getbuffer():
+            words = _("{name} holds the same as {first}: its rows would count twice. Remove one of the two (×).")
+            st.error(words.format(name=names[place], first=names[first]), icon=":material/error:")
+            return False
+    listed = ", ".join(names[:SHOWN_FILES]) + (" …" if len(names) > SHOWN_FILES else "")
+    words = _("Read as parts of one dump, one below the other: {files}. To look at another dump, remove these (×).")
+    if are_epochs:
+        words = _("Read as epochs of one run, in this order: {files}. To look at another dump, remove these (×).")
+    st.caption(words.format(files=listed))
+    return True
 
 
 def _of_path() -> AnalysisRequest | None:
@@ -165,8 +198,8 @@ def _of_path() -> AnalysisRequest | None:
         key=LOGITS_PATH.name,
         max_chars=MAX_PATH_CHARACTERS,
         persist_state="session",
-        placeholder="dump.npz, logits-*.npy",
-        help=_("Read piece by piece, of any size; a pattern or a folder stands for several shards."),
+        placeholder=_("such as {example}").format(example="dump.npz, logits-*.npy"),
+        help=_("Read piece by piece, of any size; a pattern or a folder stands for several parts, or for epochs."),
     )
     target = right.text_input(
         _("Path of the labels, if they lie in another file"),
@@ -178,7 +211,19 @@ def _of_path() -> AnalysisRequest | None:
         return None
     paths = [path.strip() for path in (logits, target or "")]
     changed = (str(os.stat(path).st_mtime_ns) for path in paths if os.path.isfile(path))
-    return _request(Path(paths[0]).name, (PATH, *paths, *changed), paths[0], paths[1] or None)
+    request = _request(Path(paths[0]).name, (PATH, *paths, *changed), paths[0], paths[1] or None)
+    return replace(request, epochs=_what_several_are() if not os.path.isfile(paths[0]) else None)
+
+
+def _what_several_are() -> bool | None:
+    """Whether several files are epochs of one run or parts of one dump; None if the visitor has not said."""
+    titles = {
+        "unsaid": _("Ask where it is unclear"),
+        "shards": _("Parts of one dump"),
+        "epochs": _("Epochs of one run"),
+    }
+    chosen = segmented_choice(_("What several files are"), titles, SEVERAL, wrap=True)
+    return {"epochs": True, "shards": False}.get(chosen)
 
 
 def _options() -> LossOptions | None:
@@ -195,14 +240,14 @@ def _options() -> LossOptions | None:
             temperature = form.temperature()
         with fourth:
             ignore_index = form.ignore_index()
-        text = form.weight(_("weight per class"), placeholder="1, 2, 0.5")
+        text = form.weight(_("weight per class"), placeholder=_("such as {example}").format(example="1, 2, 0.5"))
         try:
             weights = weights_of(text)
         except InvalidText as error:
             st.error(markdown_escaped(str(error)), icon=":material/edit_off:")
             return None
     weight = None if weights is None else torch.tensor([parse_number(one) for one in weights], dtype=torch.float64)
-    return LossOptions(weight, ignore_index, reduction, label_smoothing, temperature)
+    return LossOptions(weight, ignore_index, cast(Reduction, reduction), label_smoothing, temperature)
 
 
 def analysis_of(request: AnalysisRequest | None) -> DumpAnalysis | None:
@@ -237,7 +282,12 @@ def analysis_of(request: AnalysisRequest | None) -> DumpAnalysis | None:
     if summary is None:
         return None
     if not summary.kept:
-        st.warning(_("All {rows} rows are ignored, so there is nothing to count.").format(rows=summary.rows))
+        words = ngettext(
+            "The only row is ignored, so there is nothing to count.",
+            "All {rows} rows are ignored, so there is nothing to count.",
+            summary.rows,
+        )
+        st.warning(words.format(rows=summary.rows))
         return None
     return analysis
 
@@ -247,6 +297,7 @@ def _progress(analysis: DumpAnalysis) -> tuple[float, str]:
     if progress is None:
         return 0.0, _("opening the file")
     words = {
+        "epochs": _("all epochs: row {done} of {rows}"),
         "labels": _("a first look at the classes: row {done} of {rows}"),
         "rows": _("row {done} of {rows}"),
         "temperature": _("best temperature: row {done} of {rows}"),
@@ -278,17 +329,26 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
             st.warning(markdown_escaped(_("{came}. Which is meant?").format(came=error.came)))
             with st.container(horizontal=True):
                 for index, choice in enumerate(error.answers):
-                    said = ", ".join(f"{name}: {value}" if value else name for name, value in choice.items())
+                    several = {"epochs": _("Epochs of one run"), "shards": _("Parts of one dump")}
+                    parts = (f"{name}: {value}" if value else several.get(name, name) for name, value in choice.items())
+                    said = ", ".join(parts)
                     words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
                     st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
         return
-    first, _newline, code = str(error).partition("\n")
-    st.error(markdown_escaped(first), icon=":material/error:")
-    if code:
-        st.code(code)
+    words = error.sentence
+    if error.code == "shards-differ" and request.newest:
+        fix = _("Files uploaded together are parts of one dump; {name} came last. Remove what is of another dump (×).")
+        words = f"{_('{came}, expected {expected}.').format(came=error.came, expected=error.expected)} "
+        words += fix.format(name=shown_text(request.newest, MAX_LABEL))
+    st.error(markdown_escaped(words), icon=":material/error:")
+    if error.program:
+        st.code(error.program)
 
 
 def _say(request: AnalysisRequest, answer: dict[str, str]) -> None:
+    if answer in ANSWERS:
+        session.keep(SEVERAL, next(iter(answer)))
+        return
     names = {"target": "target_column"}
     said: dict[str, Any] = {names.get(name, name): value for name, value in answer.items()}
     if "no_header" in said:
@@ -297,7 +357,7 @@ def _say(request: AnalysisRequest, answer: dict[str, str]) -> None:
     session.keep(COLUMNS, {request.identity: {**before, **said}})
 
 
-def _answer(request: AnalysisRequest, answer: str) -> None:
+def _answer(request: AnalysisRequest, answer: LogitsAre) -> None:
     session.keep(LOGITS_ARE, {request.identity: answer})
 
 
@@ -331,11 +391,12 @@ def budget(analysis: DumpAnalysis) -> None:
             )
         )
         if summary.nonfinite:
-            st.warning(
-                _("The gradient of {count} rows is not finite; they are left out of its sums.").format(
-                    count=summary.nonfinite
-                )
+            unlike = ngettext(
+                "The gradient of {count} row is not finite; it is left out of its sums.",
+                "The gradient of {count} rows is not finite; they are left out of its sums.",
+                summary.nonfinite,
             )
+            st.warning(unlike.format(count=summary.nonfinite))
     with curve:
         st.plotly_chart(
             dump_figures.lorenz(
@@ -382,12 +443,12 @@ def _metrics(summary: DumpSummary) -> None:
         if summary.best is not None:
             st.metric(
                 _("best temperature"),
-                short(summary.best_temperature, 3),
+                short(summary.best_temperature, 3) + (_(" (end)") if summary.best.at_bound else ""),
                 width="content",
                 delta=_("loss −{gain}").format(gain=number(summary.temperature_gain, digits)),
                 delta_color="off",
                 delta_arrow="off",
-                help=_("The T at which the loss of logits / T is least, to 1 %."),
+                help=_("The T at which the loss of logits / T is least, to 1 %.") + end_of_search(summary),
             )
 
 

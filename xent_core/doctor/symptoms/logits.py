@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.fixes import keep_rows, keep_soft_rows
+from xent_core.doctor.loss_levels import loss_levels
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.measures import Measures
 from xent_core.doctor.symptoms.wording import index_text, number_text
@@ -151,6 +152,7 @@ def masked_classes(call: Call, measures: Measures) -> Iterator[Finding]:
 def already_normalised(call: Call, measures: Measures) -> Iterator[Finding]:
     """Probabilities or log-probabilities in place of logits."""
     C = call.num_classes
+    levels = loss_levels(C)
     if measures.like_probs:
         yield finding(
             "softmax-applied-twice",
@@ -160,11 +162,13 @@ def already_normalised(call: Call, measures: Measures) -> Iterator[Finding]:
             )
             + " "
             + _(
-                "F.cross_entropy applies softmax itself: with these {C} classes, the plain loss of a row stays"
-                " between {least} and {most}, and wrong rows hardly pull."
-            ).format(C=C, least=number_text(math.log(math.e + C - 1) - 1), most=number_text(math.log(math.e + C - 1)))
+                "F.cross_entropy applies softmax itself: with C classes, the plain loss of a row stays between"
+                " ln(e + C − 1) − 1 and ln(e + C − 1), here (C = {C}) {least} and {most}, and wrong rows hardly pull."
+            ).format(C=C, least=number_text(levels.least_of_two_softmax), most=number_text(levels.most_of_two_softmax))
             + " "
-            + _("Pass what went into softmax; the logarithm brings it back up to a constant."),
+            + _("Remove the softmax layer; of these numbers, the logarithm brings back the logits up to a constant."),
+            "# in the model: remove the softmax layer (nn.Softmax, F.softmax), and nothing else is needed\n"
+            "# of these numbers, without the model:\n"
             "logits = logits.clamp(min=torch.finfo(logits.dtype).tiny).log()",
         )
     elif measures.like_log_probs:

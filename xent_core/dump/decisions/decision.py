@@ -1,10 +1,11 @@
-"""A decision about one row, all decisions about a dump, how two people's are merged, and to which rows they belong."""
+"""A decision about one row, all decisions about a dump, and to which of its rows they belong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 from xent_core.language import _
 
@@ -89,6 +90,16 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:80] + "…"
 
 
+def _first_twice(entries: Iterable[Decision]) -> int | None:
+    """The first row that was decided before."""
+    seen: set[int] = set()
+    for one in entries:
+        if one.row in seen:
+            return one.row
+        seen.add(one.row)
+    return None
+
+
 @dataclass(frozen=True)
 class Decisions:
     """What is decided about the rows of a dump, one decision a row, the first decided first.
@@ -107,10 +118,10 @@ class Decisions:
                 )
             )
         if len(self._by_row) < len(self.entries):
-            seen: set[int] = set()
-            twice = next(one.row for one in self.entries if one.row in seen or seen.add(one.row))  # type: ignore[func-returns-value]
             raise InvalidDecisions(
-                _("row {row} is decided twice, expected one decision a row. Leave one out.").format(row=twice)
+                _("row {row} is decided twice, expected one decision a row. Leave one out.").format(
+                    row=_first_twice(self.entries)
+                )
             )
 
     @cached_property
@@ -140,62 +151,17 @@ class Decisions:
 
 
 @dataclass(frozen=True)
-class Conflict:
-    """Two decisions about one row that do not say the same."""
-
-    mine: Decision
-    theirs: Decision
-
-    @property
-    def row(self) -> int:
-        """The row that both are about."""
-        return self.mine.row
-
-
-@dataclass(frozen=True)
-class Merge:
-    """Two people's decisions about one dump; made by `merge`.
-
-    Attributes:
-      decisions: all that only one of them made, or both alike.
-      conflicts: the rows about which they disagree, by row; none of them is in `decisions`.
-    """
-
-    decisions: Decisions
-    conflicts: tuple[Conflict, ...]
-
-
-def merge(mine: Decisions, theirs: Decisions) -> Merge:
-    """Both together, by row; where both say the same the later time stands.
-
-    Merging with oneself or with nothing changes nothing but the order, which is that of the rows.
-    Who is who matters only for what each conflict calls mine and theirs.
-
-    Raises: InvalidDecisions if both together are more than MAX_DECISIONS.
-    """
-    merged: list[Decision] = []
-    conflicts: list[Conflict] = []
-    for row in sorted({one.row for one in (*mine, *theirs)}):
-        first, second = mine.of_row(row), theirs.of_row(row)
-        if first is None or second is None:
-            merged.append(first or second)  # type: ignore[arg-type]  # one of them is there
-        elif first.says == second.says:
-            merged.append(max(first, second, key=lambda one: (one.time, one.id, one.old)))
-        else:
-            conflicts.append(Conflict(first, second))
-    return Merge(Decisions(tuple(merged)), tuple(conflicts))
-
-
-@dataclass(frozen=True)
 class Match:
     """Decisions brought to the rows of a dump; made by `match`.
 
     Attributes:
       decisions: those that fit, with the rows of this dump.
-      missing: those whose id, or row, the dump does not have, or which share a row with an earlier one.
+      missing: those whose id, or row, the dump does not have.
       other_label: those whose row has another label here than the one that was decided about.
       no_class: those that name a class which the dump does not have.
       by_row: how many of those that fit were found by the number of their row, since they have no id.
+      ambiguous: those whose id several rows have, unless the row of that number is one of them; and those that share
+        a row with an earlier one.
     """
 
     decisions: Decisions
@@ -203,10 +169,17 @@ class Match:
     other_label: tuple[Decision, ...]
     no_class: tuple[Decision, ...]
     by_row: int
+    ambiguous: tuple[Decision, ...] = ()
 
 
 def match(
-    decisions: Decisions, *, rows_of_ids: Mapping[str, int] | None, labels: Mapping[int, int], classes: int
+    decisions: Decisions,
+    *,
+    rows_of_ids: Mapping[str, int] | None,
+    labels: Mapping[int, int],
+    classes: int,
+    repeated: Collection[str] = (),
+    ids: Mapping[int, str] = MappingProxyType({}),
 ) -> Match:
     """To which rows of a dump the decisions belong: by id, or else by the number of the row.
 
@@ -215,16 +188,22 @@ def match(
         None for a dump without ids.
       labels: of the rows that are kept, at least of those that may be meant.
       classes: C of the dump.
+      repeated: which of these ids several rows of the dump have.
+      ids: of the rows whose numbers the decisions name.
     """
     found: dict[int, Decision] = {}
     missing: list[Decision] = []
     other_label: list[Decision] = []
     no_class: list[Decision] = []
+    ambiguous: list[Decision] = []
     by_row = 0
     for one in decisions:
-        names_itself = bool(one.id) and rows_of_ids is not None
-        row = rows_of_ids.get(one.id) if names_itself and rows_of_ids is not None else one.row
-        if row is None or row not in labels or row in found:
+        by_id = rows_of_ids if one.id else None
+        is_repeated = by_id is not None and one.id in repeated
+        row = one.row if by_id is None or is_repeated else by_id.get(one.id)
+        if (is_repeated and ids.get(one.row) != one.id) or row in found:
+            ambiguous.append(one)
+        elif row is None or row not in labels:
             missing.append(one)
         elif one.new is not None and one.new >= classes:
             no_class.append(one)
@@ -232,5 +211,12 @@ def match(
             other_label.append(one)
         else:
             found[row] = Decision(row, one.id, one.old, one.new, one.decision, one.time)
-            by_row += not names_itself
-    return Match(Decisions(tuple(found.values())), tuple(missing), tuple(other_label), tuple(no_class), by_row)
+            by_row += by_id is None
+    return Match(
+        Decisions(tuple(found.values())),
+        tuple(missing),
+        tuple(other_label),
+        tuple(no_class),
+        by_row,
+        tuple(ambiguous),
+    )

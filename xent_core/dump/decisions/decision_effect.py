@@ -131,7 +131,7 @@ def _with_labels(batch: Batch, decisions: Sequence[Decision], ignore_index: int,
     for place, one in enumerate(decisions):
         at = place if first is None else one.row - first
         target[at] = one.new if one.new is not None else ignore_index
-    return replace(batch, target=target)
+    return batch.relabelled(target)
 
 
 class _Sums:

@@ -10,7 +10,7 @@ from typing import Any
 
 from xent_core.dump.decisions.decision import MAX_DECISIONS, Decision, Decisions, InvalidDecisions
 from xent_core.language import _
-from xent_core.spreadsheets import is_formula
+from xent_core.spreadsheets import guarded_inside, is_formula, unguarded_inside
 
 FIELDS = ("id", "row", "old", "new", "decision", "time")
 VERSION = 1
@@ -63,11 +63,12 @@ def decisions_from_file(data: bytes) -> Decisions:
 
 
 def _guarded(text: str) -> str:
+    text = guarded_inside(text)
     return f"'{text}" if is_formula(text.lstrip("'")) else text
 
 
 def _unguarded(text: str) -> str:
-    return text[1:] if text[:1] == "'" and is_formula(text.lstrip("'")) else text
+    return unguarded_inside(text[1:] if text[:1] == "'" and is_formula(text.lstrip("'")) else text)
 
 
 def _from_csv(text: str) -> Decisions:

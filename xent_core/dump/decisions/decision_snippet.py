@@ -22,6 +22,7 @@ with open({decisions}, newline="", encoding="utf-8-sig") as file:
             target[row] = int(one["new"])
         keep[row] = one["decision"] != "drop"
 target = target[keep]  # the same for what belongs to the rows: logits[keep], images[keep]
+np.savez({result}, target=target, keep=keep)
 """
 
 _PANDAS = """\
@@ -40,6 +41,7 @@ for row, old, new, decision in zip(rows, decisions["old"], decisions["new"], dec
     if decision == "relabel":
         table.iat[row, column] = names.get(int(new), int(new))
 table = table.drop(index=table.index[rows[decisions["decision"] == "drop"]])
+table.to_{reader}({result}{index})
 """
 
 _DATASETS = """\
@@ -47,23 +49,30 @@ import csv
 from datasets import load_dataset
 
 names = {names}
-data = load_dataset({reader}, data_files={labels}, split="train")
+data = load_dataset("{reader}", data_files={labels}, split="train")
 with open({decisions}, newline="", encoding="utf-8-sig") as file:
-    decisions = list(csv.DictReader(file))
-new = {{int(one["row"]): int(one["new"]) for one in decisions if one["decision"] == "relabel"}}
-drop = {{int(one["row"]) for one in decisions if one["decision"] == "drop"}}
+    decisions = {{int(one["row"]): one for one in csv.DictReader(file)}}
+if decisions and max(decisions) >= len(data):
+    raise ValueError(f"row {{max(decisions)}} is decided about, and there are {{len(data)}}")
 
 
 def relabelled(example, row):
-    if row in new:
-        is_number = isinstance(example[{column}], int)
-        example[{column}] = new[row] if is_number else names[new[row]]
+    if row in decisions:
+        one, is_number = decisions[row], isinstance(example[{column}], int)
+        if example[{column}] != (int(one["old"]) if is_number else names[int(one["old"])]):
+            raise ValueError(f"row {{row}} has another label than was decided about")
+        if one["decision"] == "relabel":
+            example[{column}] = int(one["new"]) if is_number else names[int(one["new"])]
     return example
 
 
 data = data.map(relabelled, with_indices=True)
+drop = {{row for row, one in decisions.items() if one["decision"] == "drop"}}
 data = data.select([row for row in range(len(data)) if row not in drop])
+data.to_{reader}({result})
 """
+
+_SUFFIXES = (".csv.gz", ".csv", ".parquet", ".pq", ".npz", ".npy")
 
 SNIPPETS = {"pandas": _PANDAS, "NumPy": _NUMPY, "datasets": _DATASETS}
 
@@ -78,6 +87,8 @@ def snippet(
 ) -> str:
     """Lines that apply the decisions, whole rows by their number; each refuses labels that it does not know.
 
+    What comes out is written beside the file of the labels, under its name and "_decided".
+
     Args:
       kind: of SNIPPETS.
       labels: the file of the labels.
@@ -91,12 +102,17 @@ def snippet(
         raise ValueError(
             _("kind is {kind}, expected one of {kinds}.").format(kind=repr(kind)[:80], kinds=", ".join(SNIPPETS))
         )
-    suffix = labels.lower().removesuffix(".gz").rpartition(".")[2]
-    reader = "parquet" if suffix in ("parquet", "pq") else "csv"
+    suffix = next((one for one in _SUFFIXES if labels.lower().endswith(one)), "")
+    reader = "parquet" if suffix in (".parquet", ".pq") else "csv"
+    written = ".npz" if kind == "NumPy" else suffix or ".csv"
+    if kind == "datasets":
+        written = written.removesuffix(".gz")
     return SNIPPETS[kind].format(
         labels=ascii(labels),
         column=ascii(column),
         decisions=ascii(decisions),
+        result=ascii(f"{labels[: len(labels) - len(suffix)]}_decided{written}"),
         names="{" + ", ".join(f"{index}: {name!a}" for index, name in (names or {}).items()) + "}",
-        reader=repr(reader) if kind == "datasets" else reader,
+        reader=reader,
+        index=", index=False" if reader == "csv" else "",
     )

@@ -19,11 +19,13 @@ class FoundRows:
       labels: of each row, a class index; a row that is ignored is not there.
       ids: of each row, if the table has names.
       rows_of_ids: the row of each name that was asked for and stands there once; None if the table has no names.
+      repeated: the names that were asked for and stand there more than once.
     """
 
     labels: dict[int, int]
     ids: dict[int, str]
     rows_of_ids: dict[str, int] | None
+    repeated: frozenset[str] = frozenset()
 
 
 def find_rows(scores: str | os.PathLike[str], rows: Collection[int], ids: Collection[str] = ()) -> FoundRows:
@@ -47,13 +49,15 @@ def find_rows(scores: str | os.PathLike[str], rows: Collection[int], ids: Collec
             if has_ids:
                 given = batch["id"].to_pylist() if wanted_ids or is_wanted.any() else []
                 for place, name in enumerate(given):
-                    if name in wanted_ids:
+                    if name not in wanted_ids:
+                        continue
+                    if name in rows_of_ids:
+                        twice.add(name)
+                    else:
                         is_wanted[place] = True
-                        if name in rows_of_ids:
-                            twice.add(name)
                         rows_of_ids[name] = int(row[place])
                 for place in np.flatnonzero(is_wanted).tolist():
                     names[int(row[place])] = str(given[place])
             labels |= dict(zip(row[is_wanted].tolist(), target[is_wanted].tolist(), strict=True))
     once = {name: row for name, row in rows_of_ids.items() if name not in twice}
-    return FoundRows(labels, names, once if has_ids else None)
+    return FoundRows(labels, names, once if has_ids else None, frozenset(twice))

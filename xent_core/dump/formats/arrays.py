@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xent_core.columns import ColumnChoices, Reading
-from xent_core.dump.formats.checks import DumpLimits, InvalidDump, dtype_name
+from xent_core.dump.formats.checks import DumpLimits, InvalidDump, dtype_name, shards_differ
 from xent_core.language import _
 
 
@@ -147,18 +147,11 @@ class Shards(Array):
 
     def __init__(self, parts: list[Array]) -> None:
         first = parts[0]
-        for part in parts[1:]:
-            if part.shape[1:] != first.shape[1:] or part.dtype != first.dtype:
-                raise InvalidDump(
-                    "shards-differ",
-                    _("{name} has shape {shape} and dtype {dtype}").format(
-                        name=part.name, shape=part.shape, dtype=part.dtype
-                    ),
-                    _("what the first shard has: (…, {width}) of {dtype}").format(
-                        width=", ".join(map(str, first.shape[1:])), dtype=first.dtype
-                    ),
-                    _("Write all shards by the same code."),
-                )
+        kinds = [(part.shape[1:], part.dtype) for part in parts]
+        if len(set(kinds)) > 1:
+            words = _("shape ({shape}) and dtype {dtype}")
+            holding = [words.format(shape=", ".join(["…", *map(str, shape)]), dtype=dtype) for shape, dtype in kinds]
+            raise shards_differ([part.name for part in parts], kinds, holding)
         self.starts = [0, *np.cumsum([len(part) for part in parts]).tolist()]
         super().__init__(first.name, (self.starts[-1], *first.shape[1:]), first.dtype)
         self._parts = parts

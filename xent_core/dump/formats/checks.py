@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -37,9 +38,22 @@ class InvalidDump(InvalidInput):
         super().__init__(came, expected, fix)
         self.code, self.answers = code, tuple(answers)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # it travels between processes
-        return InvalidDump, (self.code, self.came, self.expected, self.fix, self.answers)
+
+def shards_differ(names: Sequence[str], kinds: Sequence[Hashable], holding: Sequence[str]) -> InvalidDump:
+    """The complaint about files that are no parts of one dump; of two kinds equally frequent the first is right.
+
+    Args:
+      kinds: equal for those that go together.
+      holding: what each of them holds, in words.
+    """
+    usual = Counter(kinds).most_common(1)[0][0]
+    first, odd = kinds.index(usual), next(place for place, kind in enumerate(kinds) if kind != usual)
+    return InvalidDump(
+        "shards-differ",
+        _("{name} has {odd}").format(name=names[odd], odd=holding[odd]),
+        _("the same as {first} has: {usual}").format(first=names[first], usual=holding[first]),
+        _("Files given together are parts of one dump: leave out what is of another, or write all by the same code."),
+    )
 
 
 @contextmanager
@@ -123,7 +137,10 @@ def check_shape(name: str, shape: tuple[Any, ...]) -> None:
             "shape",
             _("{name} has shape {shape}").format(name=name, shape=str(shape)[:80]),
             _("logits (N, C) or (B, T, V), labels (N,) or (B, T), pictures (N, H, W) or (N, H, W, 3)"),
-            _("Reshape it before it is saved: logits.reshape(-1, C)."),
+            _(
+                "Bring the classes to the last axis and flatten the rest before it is saved; where they are on axis 1, "
+                "as PyTorch has them: np.moveaxis(logits, 1, -1).reshape(-1, logits.shape[1])."
+            ),
         )
 
 

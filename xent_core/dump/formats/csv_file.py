@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from xent_core.column_rule import decide
-from xent_core.columns import ColumnChoices, Reading, choices_of
-from xent_core.csv_layout import MISSING, CsvLayout, layout_of, number_of, squeezed
+from xent_core.columns import Reading
+from xent_core.csv_layout import MISSING, CsvLayout, check_lists, choices_without_header, layout_of, number_of, squeezed
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, check_columns, need_pyarrow
 from xent_core.dump.formats.spool import opened_forwards
@@ -58,8 +58,9 @@ def open_csv(raw: RawFile) -> OpenFile:
             text = _CsvText(stream, layout)
         schema = text.schema(names, frozenset(column.name for column in layout.columns if column.kind == "integer"))
         return text.opened(raw, schema, lambda table: open_singles(name, table, schema, close=raw.file.close))
-    choices = raw.choices if layout.has_header else _without_header(raw, layout)
     with asked():
+        check_lists(layout, raw.choices, name)
+        choices = raw.choices if layout.has_header else choices_without_header(layout, raw.choices, name)
         reading = decide(layout.columns, choices, text.distinct, rows_seen=layout.rows_seen, file=name)
     reading = replace(
         reading, notes=layout.notes, class_names=reading.class_names if layout.has_header else choices.class_names
@@ -67,28 +68,6 @@ def open_csv(raw: RawFile) -> OpenFile:
     used = [column for column in names if column in reading.keys or column not in reading.unused]
     schema = text.schema(used, frozenset(reading.target), reading)
     return text.opened(raw, schema, lambda table: open_reading(name, table, schema, reading, close=raw.file.close))
-
-
-def _without_header(raw: RawFile, layout: CsvLayout) -> ColumnChoices:
-    """What is said of the columns, where only their order tells them apart. Raises: InvalidDump unless it is clear."""
-    choices = raw.choices
-    whole = [column.name for column in layout.columns if column.kind == "integer"]
-    is_of_one_kind = len({column.kind for column in layout.columns}) == 1
-    if choices.target is None and not choices.has_target and 0 < len(whole) < len(layout.columns) and len(whole) == 1:
-        choices = replace(choices, target=whole[0])
-    if choices.no_header or (choices.has_target and (is_of_one_kind or choices.classes is not None)):
-        return choices
-    label = choices.target if choices.target is not None else str(len(layout.columns) - 1)
-    raise InvalidDump(
-        "which-columns",
-        _("{name} has no header line: its first line holds numbers alone").format(name=raw.name),
-        _("the names of the columns there"),
-        _(
-            "If it is so, say it, and where the labels are, counted from 0: {choice}; "
-            "if all columns are classes, give the labels as a second file."
-        ).format(choice=choices_of([{"no_header": "", "target": label}])),
-        [{"no_header": "", "target": label}] if not choices.has_target else [{"no_header": ""}],
-    )
 
 
 class _CsvText:
@@ -110,10 +89,10 @@ class _CsvText:
         if reading is not None:
             texts = {reading.ids, reading.text, reading.image, *reading.shown, *reading.keys}
             texts -= {*reading.target, reading.sample_weight, reading.features}
-        classes = () if reading is None else reading.classes
+        numbers = () if reading is None else reading.columns_of_numbers
 
         def kind(column: str) -> Any:
-            if column in classes or (column not in whole and kinds[column] != "text" and column not in texts):
+            if column in numbers or (column not in whole and kinds[column] != "text" and column not in texts):
                 return pa.float64()
             is_whole = kinds[column] in ("integer", "empty") and column not in texts
             return pa.int64() if is_whole else pa.string()

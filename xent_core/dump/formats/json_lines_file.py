@@ -34,6 +34,18 @@ def open_json_lines(raw: RawFile) -> OpenFile:
         raise _broken_line(raw.name, _("it holds no object"))
     if raw.role == "logits" and _is_lm_eval(objects[0]):
         return _open_lm_eval(raw, stream)
+    if len(objects) == 1 and (orient := _pandas_orient(objects[0])) is not None:
+        raise InvalidDump(
+            "json-orient",
+            _("{name} holds one object for the whole table, as pandas writes it with orient={orient}").format(
+                name=raw.name, orient=repr(orient)
+            ),
+            _("an object for each row"),
+            _(
+                'Convert it: pd.read_json({path}, orient={orient}).reset_index().to_json("dump.jsonl", '
+                'orient="records", lines=True).'
+            ).format(path=repr(raw.name), orient=repr(orient)),
+        )
     fields: dict[str, list[Any]] = {}
     for one in objects:
         for field, value in one.items():
@@ -66,9 +78,10 @@ class _JsonText:
         import pyarrow as pa
 
         target = () if reading is None else reading.target
-        numbers = () if reading is None else (*reading.classes, reading.sample_weight)
+        numbers = () if reading is None else (*reading.columns_of_numbers, reading.sample_weight)
         types = {
             "text": pa.string(),
+            "bool": pa.bool_(),
             "integer": pa.int64(),
             "list": pa.list_(pa.float64()),
             NESTED: pa.list_(pa.float64()),
@@ -189,6 +202,19 @@ class _JsonText:
         return _broken_line(self._stream.name, found)
 
 
+def _pandas_orient(one: dict[str, Any]) -> str | None:
+    """How DataFrame.to_json laid out a whole table in one object; None for another object."""
+    if {"columns", "data"} <= set(one):
+        return "table" if "schema" in one else "split"
+    if "schema" in one and isinstance(one.get("data"), list):
+        return "table"
+    values = list(one.values())
+    if not all(isinstance(value, dict) and value for value in values) or len({tuple(value) for value in values}) != 1:
+        return None
+    counts = list(values[0]) == [str(number) for number in range(len(values[0]))]  # numbers of rows
+    return "columns" if counts else "index"
+
+
 def _first(schema: Any, name: str) -> Any:
     """The schema with this column in front: by it the rows are counted."""
     import pyarrow as pa
@@ -237,9 +263,7 @@ def _kind(value: Any) -> str:
         if inner <= {"integer", "number"}:
             return "list" if inner else "empty"
         return NESTED if inner == {"list"} else "other"
-    if isinstance(value, bool):
-        return "other"
-    return {int: "integer", float: "number", str: "text"}.get(type(value), "other")
+    return {bool: "bool", int: "integer", float: "number", str: "text"}.get(type(value), "other")
 
 
 def _odd_field(one: Any, kinds: dict[str, str]) -> str | None:

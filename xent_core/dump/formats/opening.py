@@ -80,7 +80,9 @@ KINDS = (
 FORMATS = (".npy", ".npz", ".safetensors", ".parquet", ".arrow", ".csv", ".jsonl", ".gz")
 
 
-def open_file(source: Any, role: str = "logits", choices: ColumnChoices = NOTHING_SAID) -> OpenFile:
+def open_file(
+    source: Any, role: str = "logits", choices: ColumnChoices = NOTHING_SAID, *, limits: DumpLimits | None = None
+) -> OpenFile:
     """Opens a path, an address such as s3://…, or an object with `read` and `seek` such as an upload.
 
     The kind of file is told by its first bytes, not by its name.
@@ -88,13 +90,14 @@ def open_file(source: Any, role: str = "logits", choices: ColumnChoices = NOTHIN
     Args:
       role: what it was given for, "logits", "target", …
       choices: what is said of the columns of a table of logits.
+      limits: where this process may be ended by what it reads.
 
     Raises: InvalidDump for whatever is not a dump, naming the file.
     """
     name, file = _open(source)
     try:
         path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-        return recognised(name, file, path, role=role, choices=choices)
+        return recognised(name, file, path, limits, role=role, choices=choices)
     except BaseException:
         file.close()
         raise

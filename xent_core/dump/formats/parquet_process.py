@@ -220,8 +220,6 @@ class _ArrowFile:
     def described(self) -> dict[str, Any]:
         """The facts of ParquetRows; a record batch counts as a row group."""
         names = self.schema_arrow.names
-        if len(set(names)) < len(names):
-            raise ValueError("two of its columns have one name")
         group_rows = []
         numbers, unpacked_bytes = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
         for batch in self.batches():
@@ -235,6 +233,9 @@ class _ArrowFile:
 
 def described(parquet: Any) -> dict[str, Any]:
     """The facts of ParquetRows."""
+    names = parquet.schema_arrow.names
+    if len(set(names)) < len(names):
+        raise ValueError("two of its columns have one name")
     if isinstance(parquet, _ArrowFile):
         return parquet.described()
     metadata = parquet.metadata

@@ -13,7 +13,7 @@ from xent_core.column_rule import decide
 from xent_core.columns import SHOWN, Column, Reading
 from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, too_short
-from xent_core.language import _
+from xent_core.language import _, ngettext
 from xent_core.tensor_headers import first_line
 
 KEY_MARK = "key:"  # before the name of a column that is in `Reading.keys`
@@ -130,7 +130,9 @@ class TableArray(Array):
         if not self.is_floating and column.null_count:
             raise InvalidDump(
                 "label-missing",
-                _("{name} has {count} empty cells").format(name=self.name, count=column.null_count),
+                ngettext("{name} has {count} empty cell", "{name} has {count} empty cells", column.null_count).format(
+                    name=self.name, count=column.null_count
+                ),
                 _("an integer in every row"),
                 _("Write −100 (ignore_index) where a row has no label."),
             )
@@ -180,8 +182,10 @@ def _kind(kind: Any) -> str:
     if is_text(kind):
         return "text"
     if is_list(kind):
-        return "list" if _arrow_dtype(kind.value_type) else "other"
+        return "list" if _arrow_dtype(kind.value_type) not in ("", "bool") else "other"
     dtype = _arrow_dtype(kind)
+    if dtype == "bool":
+        return "bool"
     return "other" if not dtype else "number" if dtype.startswith("float") else "integer"
 
 
@@ -264,7 +268,8 @@ def _array(label: str, table: Table, schema: Any, columns: list[str], role: str)
         dtype = _arrow_dtype(types[0].value_type)
         return TableArray(table, columns, label, (table.rows, len(first)), dtype) if first else None
     if len(columns) == 1 and role != "logits":
-        return TableArray(table, columns, label, (table.rows,), _arrow_dtype(types[0]) or "text")
+        dtype = _arrow_dtype(types[0]) or "text"
+        return TableArray(table, columns, label, (table.rows,), "uint8" if dtype == "bool" else dtype)  # 0 and 1
     kinds = {_arrow_dtype(kind) for kind in types}
     dtype = kinds.pop() if len(kinds) == 1 else "float64"
     return TableArray(table, columns, label, (table.rows, len(columns)), dtype if "float" in dtype else "float64")
@@ -293,5 +298,5 @@ def _arrow_dtype(kind: Any) -> str:
     """PyTorch's name of a column's type; "" for what is no number."""
     import pyarrow as pa
 
-    names = {pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16"}
+    names = {pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16", pa.bool_(): "bool"}
     return names.get(kind) or (str(kind) if pa.types.is_integer(kind) else "")

@@ -16,13 +16,27 @@ from torch import Tensor
 
 from xent_ui.figures import heatmap
 from xent_ui.figures.heatmap import LARGEST_DRAWN
-from xent_ui.figures.theme import BLUE, GRADIENT, GREY, OUTLINE, PROBABILITY, PURPLE, TRANSPARENT, Scale, typed_array
+from xent_ui.figures.theme import (
+    BLUE,
+    GRADIENT,
+    GREY,
+    LOGIT,
+    OUTLINE,
+    PROBABILITY,
+    PURPLE,
+    TRANSPARENT,
+    Scale,
+    typed_array,
+)
 from xent_ui.gradient_descent.figures.path_values import FrameConstants, Labels, PathValues
 from xent_ui.text import number, plotly_escaped
 
 SIMPLEX_CLASSES = 3
 LOSS_AXIS, CHANGE_AXIS, NORM_AXIS = "3", "4", "5"  # of the curves
+LOGITS_AXIS = "6"  # of the third matrix
 MAX_NAMED_POINTS = 8
+# probabilities: how far apart points are that have one text, and from where on the upper corner's name is near
+ONE_PLACE, UPPER_CORNER = 0.06, 0.8
 POINT_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star", "x", "pentagon")
 # a heatmap without colours that prints a text in each cell
 TEXT_HEATMAP = {
@@ -36,17 +50,17 @@ TEXT_HEATMAP = {
 
 
 class MatrixTraces:
-    """Probabilities and gradient as heatmaps, with NaN and infinities written out."""
+    """Probabilities, gradient and logits as heatmaps, with NaN and infinities written out."""
 
     def __init__(self, path: PathValues, constants: FrameConstants) -> None:
         matrices = self._matrices(path, constants)
-        self.has_texts = not all(bool(values.isfinite().all()) for values, *_others in matrices)
+        self.has_texts = not all(bool(values.float().isfinite().all()) for values, *_others in matrices)
         first: list[dict[str, Any]] = []
         for values, scale, bound, axes in matrices:
             z = _float32(values[0])
             first.append(heatmap.heatmap_trace(z, scale, bound=bound, decimals=constants.decimals) | axes)
             if self.has_texts:
-                first.append(TEXT_HEATMAP | axes | _non_finite(z))
+                first.append(TEXT_HEATMAP | axes | _non_finite(z, values[0]))
         self.traces = first
         self.moving_indices = list(range(len(first)))
         self.frames = [self._frame(path, constants, index) for index in range(len(path.points))]
@@ -60,7 +74,7 @@ class MatrixTraces:
                 matrix["text"] = heatmap.printed_numbers(z, scale, constants.decimals)
             data.append(matrix)
             if self.has_texts:
-                data.append({"type": "heatmap", **_non_finite(z)})
+                data.append({"type": "heatmap", **_non_finite(z, values[index])})
         return data
 
     @staticmethod
@@ -68,6 +82,7 @@ class MatrixTraces:
         return [
             (path.probs, PROBABILITY, 1.0, {"xaxis": "x", "yaxis": "y"}),
             (path.grads, GRADIENT, constants.bound, {"xaxis": "x2", "yaxis": "y2"}),
+            (path.logits, LOGIT, constants.logit_bound, {"xaxis": f"x{LOGITS_AXIS}", "yaxis": f"y{LOGITS_AXIS}"}),
         ]
 
 
@@ -106,23 +121,23 @@ class SimplexTraces:
                 }
             )
         named = n <= MAX_NAMED_POINTS
+        moved = [_ternary(point) | (_names_at(point, names) if named else {}) for point in points]
         self.traces.append(
             {
-                **_ternary(points[0]),
+                **moved[0],
                 "mode": "markers+text" if named else "markers",
                 "marker": {
                     "size": 10,
                     "color": OUTLINE,
                     "symbol": [POINT_SYMBOLS[row % len(POINT_SYMBOLS)] for row in range(n)],
                 },
-                "text": names,
-                "textposition": "top center",
+                "customdata": names,
                 "cliponaxis": False,
-                "hovertemplate": "%{text}<br>%{a:.4f}, %{b:.4f}, %{c:.4f}<extra></extra>",
+                "hovertemplate": "%{customdata}<br>%{a:.4f}, %{b:.4f}, %{c:.4f}<extra></extra>",
             }
         )
         self.moving_indices = [len(self.traces) - 1]
-        self.frames = [[_ternary(point)] for point in points]
+        self.frames = [[one] for one in moved]
 
 
 class CurveTraces:
@@ -148,15 +163,27 @@ def _float32(values: Tensor) -> np.ndarray:
     return values.float().numpy()
 
 
-def _non_finite(z: np.ndarray) -> dict[str, Any]:
-    """A text in each cell that holds NaN or an infinity."""
-    texts = [["" if math.isfinite(value) else number(value) for value in row] for row in z.tolist()]
+def _non_finite(z: np.ndarray, exact: Tensor) -> dict[str, Any]:
+    """A text in each cell that holds NaN, an infinity, or a number too large for the picture."""
+    cells = [zip(drawn, row, strict=True) for drawn, row in zip(z.tolist(), exact.tolist(), strict=True)]
+    texts = [["" if math.isfinite(drawn) else number(value) for drawn, value in row] for row in cells]
     return {"z": typed_array(np.zeros(z.shape, dtype=np.int8)), "text": texts}
 
 
 def _ternary(points: np.ndarray) -> dict[str, Any]:
     a, b, c = map(typed_array, points.T.astype(np.float32))
     return {"type": "scatterternary", "a": a, "b": b, "c": c}
+
+
+def _names_at(points: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """The names of the rows at their points, one text for those at one place; at the upper corner below its name."""
+    texts = [""] * len(names)
+    for row, point in enumerate(points):
+        near = np.abs(points[: row + 1] - point).max(axis=1) < ONE_PLACE
+        first = int(near.argmax()) if near.any() else row  # NaN is near to nothing
+        texts[first] += f", {names[row]}" if texts[first] else names[row]
+    above, below = "top center", "bottom center"
+    return {"text": texts, "textposition": [below if up > UPPER_CORNER else above for up in points[:, 0]]}
 
 
 def _line(

@@ -16,13 +16,14 @@ class PathValues:
 
     Attributes:
       points: which points of the path are frames, in order, (F).
-      probs, grads: at these points, shape (F, N, C).
+      logits, probs, grads: at these points, shape (F, N, C).
       line_probs: at the points between which the simplex draws lines, shape (P, N, C).
       loss, grad_norm: at every point, (K + 1).
       actual, predicted: change of the loss at every step, (K).
     """
 
     points: Sequence[int]
+    logits: Tensor
     probs: Tensor
     grads: Tensor
     line_probs: Tensor
@@ -37,7 +38,7 @@ class FrameConstants:
     """What is the same in every frame.
 
     Attributes:
-      bound: the value at the end of the gradient's scale, for the whole path.
+      bound, logit_bound: the values at the ends of the scales of gradient and logits, for the whole path.
       outlines: target cells, each with the share of the target it holds.
       limit_loss, limit_probs: where the path tends to, None if nowhere; probabilities (N, C).
     """
@@ -45,6 +46,7 @@ class FrameConstants:
     row_names: Sequence[str]
     class_names: Sequence[str]
     bound: float
+    logit_bound: float
     outlines: Sequence[tuple[Cell, float]]
     limit_loss: float | None
     limit_probs: Tensor | None
@@ -53,13 +55,17 @@ class FrameConstants:
 
 @dataclass(frozen=True)
 class Labels:
-    """The texts in the figure, in the reader's language."""
+    """The texts in the figure, plain and in the reader's language; a note stands behind the title it belongs to."""
 
+    logits: str
     probabilities: str
     gradient: str
     simplex: str
+    simplex_note: str
     loss: str
+    loss_note: str
     change: str
+    change_note: str
     actual: str
     predicted: str
     grad_norm: str

@@ -6,8 +6,10 @@ One figure, because the frames of a figure move all that is in it and nothing el
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from xent_ui.figures import heatmap
@@ -16,7 +18,6 @@ from xent_ui.gradient_descent.figures.path_traces import (
     CHANGE_AXIS,
     LOSS_AXIS,
     NORM_AXIS,
-    SIMPLEX_CLASSES,
     CurveTraces,
     MatrixTraces,
     SimplexTraces,
@@ -32,22 +33,53 @@ MAX_ROW_POINTS, MAX_LINE_POINTS = 300, 12_000  # of the lines: of a row, and of 
 MAX_FRAME_BYTES = 1_500_000
 # what a cell takes in the page: a float32 in base 64, and its printed number
 CELL_BYTES, TEXT_BYTES = 16 / 3, 10
+EVEN_SHARE = 0.25  # of the frames
+NUM_MATRICES = 3
 DOT = 6  # Plotly's arrowhead
 
 
-def frame_points(steps: int, num_rows: int, num_classes: int) -> list[int]:
-    """Which points of a path are drawn as frames: all, or as many as the page can carry, evenly spread."""
+def frame_points(loss: Sequence[float], num_rows: int, num_classes: int) -> list[int]:
+    """Which points of a path are drawn as frames: all, or as many as the page can carry, closest where the loss moves.
+
+    Between two frames lies the same share of the way that the loss goes, up and down; a small part of them is spread
+    evenly, so that the rest of the path is seen as well. Where one step goes further than a share, each is a frame.
+
+    Args: loss: at every point, its start included; a step to or from what is not finite counts as one that rests.
+    """
+    steps = len(loss) - 1
     cell_bytes = CELL_BYTES + (TEXT_BYTES if heatmap.prints_numbers(num_rows, num_classes) else 0)
-    room = int(MAX_FRAME_BYTES / (2 * num_rows * num_classes * cell_bytes))
-    count = min(steps + 1, MAX_FRAMES, max(2, room))
-    return sorted({round(i * steps / max(count - 1, 1)) for i in range(count)})
+    room = int(MAX_FRAME_BYTES / (NUM_MATRICES * num_rows * num_classes * cell_bytes))
+    count = min(steps, MAX_FRAMES - 1, max(1, room - 1))
+    if count == steps:
+        return list(range(steps + 1))
+    shares = np.minimum(1.0, _shares(np.asarray(loss, dtype=np.float64), count))
+    passed = np.searchsorted(shares.cumsum(), np.arange(1, count) - 1e-6)
+    return [0, *(passed + 1).tolist(), steps]
 
 
-def line_points(steps: int, num_rows: int) -> list[int]:
+def _shares(loss: np.ndarray, count: int) -> np.ndarray:
+    """How many frames each step would have, so that they are `count` together when none has more than one."""
+    with np.errstate(invalid="ignore"):
+        size = np.abs(np.diff(loss / 2))  # halved, since float64 ends before the difference of its largest numbers
+    moved = np.where(np.isfinite(size), size, 0.0)
+    weight = np.full(len(moved), 1.0 / len(moved))
+    if moved.any():
+        moved /= moved.max()
+        weight = EVEN_SHARE * weight + (1 - EVEN_SHARE) * moved / moved.sum()
+    falling = np.sort(weight)[::-1]
+    rest = falling.sum() - np.concatenate([[0.0], falling.cumsum()[:-1]])  # from each on, the largest first
+    factors = (count - np.arange(len(falling))) / rest  # if all that are larger have one frame each
+    full = int(np.argmax(factors * falling <= 1.0))
+    shares: np.ndarray = weight * factors[full]
+    return shares
+
+
+def line_points(frames: Sequence[int], num_rows: int) -> list[int]:
     """Between which points of a path the simplex draws lines: close to each other at the start, where it turns most."""
+    steps = frames[-1]
     count = min(steps, MAX_ROW_POINTS, MAX_LINE_POINTS // num_rows)
     close = {round(steps * (i / count) ** 3) for i in range(count + 1)} if count else set()
-    return sorted({*frame_points(steps, num_rows, SIMPLEX_CLASSES), *close})
+    return sorted({*frames, *close})
 
 
 def player(path: PathValues, constants: FrameConstants, labels: Labels) -> go.Figure:
@@ -92,11 +124,23 @@ def _current_step_marks(path: PathValues, point: int, labels: Labels, decimals: 
         )
     values = [
         (LOSS_AXIS, path.loss[point], number(path.loss[point], decimals)),
-        (CHANGE_AXIS, path.actual[point] if has_change else math.nan, change),
+        (CHANGE_AXIS, path.actual[point] if has_change else math.nan, ""),
         (NORM_AXIS, path.grad_norm[point], number(path.grad_norm[point], decimals)),
     ]
     is_left = point <= len(path.loss) / 2
-    return [
+    # above its curve, which may run through the place beside the dot
+    beside = {
+        "x": point,
+        "xref": f"x{CHANGE_AXIS}",
+        "y": 1,
+        "yref": f"y{CHANGE_AXIS} domain",
+        "xanchor": "left" if is_left else "right",
+        "yanchor": "top",
+        "text": change,
+        "visible": has_change,
+        "showarrow": False,
+    }
+    marks: list[dict[str, Any]] = [
         {
             "x": point,
             # what is no number is still marked on the axis of steps
@@ -104,7 +148,7 @@ def _current_step_marks(path: PathValues, point: int, labels: Labels, decimals: 
             "xref": f"x{axis}",
             "yref": f"y{axis}",
             "text": text,
-            "visible": bool(text),
+            "visible": axis != CHANGE_AXIS or has_change,
             "showarrow": True,
             "arrowhead": DOT,
             "arrowsize": 1.5,
@@ -117,3 +161,4 @@ def _current_step_marks(path: PathValues, point: int, labels: Labels, decimals: 
         }
         for axis, value, text in values
     ]
+    return [*marks, beside]

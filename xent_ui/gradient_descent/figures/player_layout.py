@@ -1,6 +1,6 @@
 """The layout of a path's figure: where each part lies, the axes, the scrubber and the buttons.
 
-From top to bottom: buttons and scrubber, probabilities and gradient, for three classes the simplex, and the curves.
+From top to bottom: buttons and scrubber, the matrices, for three classes the simplex beside them, and the curves.
 """
 
 from __future__ import annotations
@@ -11,16 +11,23 @@ from typing import Any
 from xent_ui.figures import heatmap, theme
 from xent_ui.figures.heatmap import ROW_HEIGHT
 from xent_ui.figures.theme import BUTTON, FONT, GREY, GRID, GRID_OF_SIMPLEX, OUTLINE, TRANSPARENT, ZERO_LINE
-from xent_ui.gradient_descent.figures.path_traces import CHANGE_AXIS, LOSS_AXIS, NORM_AXIS, SIMPLEX_CLASSES, is_drawable
+from xent_ui.gradient_descent.figures.path_traces import (
+    CHANGE_AXIS,
+    LOGITS_AXIS,
+    LOSS_AXIS,
+    NORM_AXIS,
+    SIMPLEX_CLASSES,
+    is_drawable,
+)
 from xent_ui.gradient_descent.figures.path_values import FrameConstants, Labels, PathValues
-from xent_ui.text import plotly_escaped
+from xent_ui.text import plotly_escaped, short_names
 
 PLAY_MS, MAX_FRAME_MS = 7000, 500  # of all frames, of which there are at most 51, and of one
 # pixels
 CONTROLS, TITLE, NAMES, GAP, BOTTOM = 84, 24, 20, 14, 40
 MAX_MATRIX, MIN_MATRIX = 420, 60
 CURVE_HEIGHTS = (96, 84, 72)
-MIN_SIMPLEX, BELOW_SIMPLEX = 250, 14
+MIN_SIMPLEX, BELOW_SIMPLEX = 260, 26
 LEFT, RIGHT = 64, 12
 # shares of the width: of the matrices beside the simplex, of the simplex, of two matrices beside each other
 BESIDE_SIMPLEX, SIMPLEX = (0.0, 0.42), (0.56, 0.97)
@@ -43,11 +50,11 @@ class PlayerLayout:
         block = TITLE + NAMES + self.matrix
         if self.has_simplex:
             # the matrices lie one above the other, beside the triangle
-            self.matrix += max(0, (MIN_SIMPLEX - 2 * block - GAP) // 2)
+            self.matrix += max(0, (MIN_SIMPLEX - 3 * block - 2 * GAP) // 3)
             block = TITLE + NAMES + self.matrix
-            self.top = 2 * block + GAP
+            self.top = 3 * block + 2 * GAP
         else:
-            self.top = block
+            self.top = 2 * block + GAP
         self.inner = self.top + sum(GAP + TITLE + height for height in CURVE_HEIGHTS)
 
     def layout(self, path: PathValues, constants: FrameConstants, labels: Labels) -> dict[str, Any]:
@@ -65,9 +72,9 @@ class PlayerLayout:
         self._matrices(layout, constants, labels)
         top = self.top
         curves = [
-            (LOSS_AXIS, labels.loss, [*path.loss, *limit]),
-            (CHANGE_AXIS, labels.change, changes),
-            (NORM_AXIS, labels.grad_norm, path.grad_norm),
+            (LOSS_AXIS, _title(labels.loss, labels.loss_note), [*path.loss, *limit]),
+            (CHANGE_AXIS, _title(labels.change, labels.change_note), changes),
+            (NORM_AXIS, _title(labels.grad_norm), path.grad_norm),
         ]
         for (axis, title, values), height in zip(curves, CURVE_HEIGHTS, strict=True):
             self._title(layout, title, 0.0, top + GAP)
@@ -79,8 +86,8 @@ class PlayerLayout:
     def _matrices(self, layout: dict[str, Any], constants: FrameConstants, labels: Labels) -> None:
         block = TITLE + NAMES + self.matrix
         if self.has_simplex:
-            spans = [(*BESIDE_SIMPLEX, 0), (*BESIDE_SIMPLEX, block + GAP)]
-            self._title(layout, labels.simplex, SIMPLEX_TITLE, 0)
+            spans = [(*BESIDE_SIMPLEX, place * (block + GAP)) for place in (1, 2, 0)]
+            self._title(layout, _title(labels.simplex, labels.simplex_note), SIMPLEX_TITLE, 0)
             layout["ternary"] = {
                 "sum": 1,
                 "bgcolor": TRANSPARENT,
@@ -89,26 +96,17 @@ class PlayerLayout:
                     "y": self._domain(TITLE + NAMES, self.top - TITLE - NAMES - BELOW_SIMPLEX),
                 },
                 **{
-                    f"{letter}axis": {
-                        "title": {"text": name, "font": FONT},
-                        "showticklabels": False,
-                        "ticks": "",
-                        "gridcolor": GRID_OF_SIMPLEX,
-                        "linecolor": GREY,
-                        "min": 0,
-                    }
-                    for letter, name in zip("abc", _cut(constants.class_names), strict=True)
+                    f"{letter}axis": theme.corner_axis(name, gridcolor=GRID_OF_SIMPLEX, linecolor=GREY, min=0)
+                    for letter, name in zip("abc", _cut(short_names(constants.class_names)), strict=True)
                 },
             }
         else:
-            spans = [(*LEFT_HALF, 0), (*RIGHT_HALF, 0)]
-        for index, (title, (left, right, top)) in enumerate(
-            zip((labels.probabilities, labels.gradient), spans, strict=True), start=1
-        ):
-            axis = "" if index == 1 else str(index)
-            self._title(layout, title, left, top)
+            spans = [(*LEFT_HALF, 0), (*RIGHT_HALF, 0), (*LEFT_HALF, block + GAP)]
+        matrices = [("", labels.probabilities), ("2", labels.gradient), (LOGITS_AXIS, labels.logits)]
+        for (axis, title), (left, right, top) in zip(matrices, spans, strict=True):
+            self._title(layout, _title(title), left, top)
             domain = self._domain(top + TITLE + NAMES, self.matrix)
-            names_rows = axis == "" or self.has_simplex
+            names_rows = axis != "2" or self.has_simplex
             layout[f"xaxis{axis}"] = {
                 **heatmap.PLAIN_AXIS,
                 **heatmap.ticks(constants.class_names, MAX_NAME, most=MAX_NAMED_CLASSES),
@@ -235,6 +233,10 @@ class PlayerLayout:
                 {"label": labels.start, "method": "animate", "args": [["0"], _jump()]},
             ],
         }
+
+
+def _title(text: str, note: str = "") -> str:
+    return f"<b>{plotly_escaped(text)}</b>{plotly_escaped(note)}"
 
 
 def _jump(*, redraw: bool = True) -> dict[str, Any]:

@@ -17,15 +17,18 @@ import torch
 from xent_core import Evaluation, evaluate
 from xent_core.parse import parse_number
 from xent_core.reference_losses import reference_losses
+from xent_ui import glossary
 from xent_ui.figures.html import hidden_json
 from xent_ui.figures.theme import MADE, NEGATIVE, POSITIVE, USED
 from xent_ui.one_example.row_draft import Draft
 from xent_ui.one_example.state import LIVE_ROW
 from xent_ui.state import rest
 from xent_ui.state.sheet import ONE_HOT, PROBABILITIES, number_text
-from xent_ui.text import _, number
+from xent_ui.text import _, number, short
+from xent_ui.widgets.formulas import row_sum_words
 
 FRAME_KEY = "live_frame"  # of the container whose text the script reads
+SUM_TOLERANCE = 1e-6  # of the shares of a soft label
 STEPS_TO_BOUND = 100  # an arrow key moves a logit by so small a part
 _FOLDER = Path(__file__).parent
 _HTML, _CSS, _LIVE = ((_FOLDER / f"live.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
@@ -52,6 +55,8 @@ def frame(draft: Draft, *, decimals: int = 4) -> dict[str, Any]:
         "bound": draft.bound,
         "step": draft.bound / STEPS_TO_BOUND,
         "refused": {str(label): message for label, message in draft.refused},
+        "refused_shares": {str(label): message for label, message in draft.refused_shares},
+        "note": _note(evaluation),
         "logit": texts(logits),
         "prob": texts(probs),
         "target": texts(target),
@@ -62,10 +67,10 @@ def frame(draft: Draft, *, decimals: int = 4) -> dict[str, Any]:
         "target_length": [_bar_length(value) for value in target.tolist()],
         "grad_length": [_bar_length(value) for value in (grad / scale if scale else 0 * grad).tolist()],
         "direction": [_direction(value) for value in grad.tolist()],
-        "ignored": not bool(evaluation.problem.kept()[0]),
         "gauge": _gauge(evaluation),
         "colours": {"prob": MADE, "target": USED, "rise": NEGATIVE, "fall": POSITIVE},
-        "words": _words(),
+        "words": _words(is_soft=not draft.sheet.has_boxes) | {"sum": row_sum_words(evaluation)},
+        "tips": _tips(),
     }
 
 
@@ -137,7 +142,38 @@ def _gauge(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _words() -> dict[str, str]:
+def _note(evaluation: Evaluation) -> str:
+    """What is odd about the target, if anything."""
+    problem = evaluation.problem
+    if not bool(problem.kept()[0]):
+        return _("This row is ignored: choose a label.")
+    total = float(problem.target.double().sum()) if problem.has_probabilities else 1.0
+    if abs(total - 1) <= SUM_TOLERANCE:
+        return ""
+    return _(
+        "The shares sum to {total}, not to 1. PyTorch takes them so: the loss and S, by which p is multiplied in the "
+        "gradient S·p − v, grow with the sum."
+    ).format(total=short(total))
+
+
+def _tips() -> dict[str, str]:
+    """What the words of the component mean, for whoever points at them."""
+    step = _("○ on a bar: where one step of descent would bring the logit, with a learning rate η of 1: z − 1·∂ℓ/∂z.")
+    return {
+        "loss": f"{glossary.sentence('row loss')}\n{glossary.sentence('nats')}",
+        "smoothing": f"{glossary.sentence('smoothing')}\n{glossary.sentence('classes')}",
+        "soft": glossary.sentence("target"),
+        "logits": glossary.sentence("logit"),
+        "prob": glossary.sentence("probability"),
+        "target": f"{glossary.sentence('effective target')}\n{glossary.sentence('weight')}",
+        "grad": f"{glossary.sentence('gradient')}\n{glossary.sentence('pull')}",
+        "direction": f"{step}\n{glossary.sentence('learning rate')}",
+        "floor": glossary.sentence("floor"),
+        "uniform": glossary.sentence("uniform guess"),
+    }
+
+
+def _words(*, is_soft: bool) -> dict[str, str]:
     return {
         "title": _("One row, live"),
         "loss": _("loss of the row (nats)"),
@@ -149,14 +185,14 @@ def _words() -> dict[str, str]:
         "logits": _("logit z: drag, arrow keys"),
         "typed": _("or type"),
         "prob": _("probability p"),
-        "target": _("target v"),
+        "target": _("type y, or drag v") if is_soft else _("target v"),
         "grad": _("gradient ∂ℓ/∂z"),
         "type": _("type the logit {name}"),
         "share": _("target probability {name}"),
-        "direction": _("descent (○ η = 1)"),
+        "type_share": _("type the target probability {name}"),
+        "direction": _("step of descent ○"),
         "rises": _("raises z"),
         "falls": _("lowers z"),
         "rests": _("leaves z"),
-        "after": _("where a step of descent with η = 1 would bring it"),
-        "ignored": _("This row is ignored: choose a label."),
+        "after": _("○: where one step of descent would bring the logit"),
     }

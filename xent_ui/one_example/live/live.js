@@ -133,6 +133,13 @@ class View {
     this.edit({ moved: k, share: rounded(Math.min(Math.max(value, 0), 1)) }, { kind: "share", k })
   }
 
+  // what is typed stays as it is, and so do the other shares
+  typeShare(k, text) {
+    const probabilities = [...this.state.probabilities]
+    probabilities[k] = text
+    this.edit({ probabilities, moved: null })
+  }
+
   choose(k) {
     const probabilities = this.data.names.map((_name, c) => (c === k ? "1" : "0"))
     this.edit({ label: k, probabilities, moved: null })
@@ -214,7 +221,7 @@ class View {
     this.names = data.names.join("\n")
     const { words } = data
     this.find(".rows").replaceChildren()
-    for (const node of this.root.querySelectorAll("[data-word]")) write(node, words[node.dataset.word])
+    for (const node of this.root.querySelectorAll(".term")) explain(node, data.tips[node.dataset.word])
     this.root.setAttribute("aria-label", words.title)
     this.find(".rows").setAttribute("aria-label", words.label)
     this.root.dataset.size = data.names.length > 10 ? "small" : "large"
@@ -238,12 +245,19 @@ class View {
       move: value => this.moveLogit(k, value),
       range: () => ({ min: -this.data.bound, max: this.data.bound, step: this.data.step }),
     })
-    const typed = part(".typed")
+    const typed = part(".logit + .typed")
     typed.setAttribute("aria-label", words.type.replace("{name}", () => name))
     typed.onchange = () => this.typeLogit(k, typed.value)
     typed.onkeydown = event => {
       event.stopPropagation()
       if (event.key === "Escape") typed.value = typed.dataset.shown
+    }
+    const share = part(".share")
+    share.setAttribute("aria-label", words.type_share.replace("{name}", () => name))
+    share.onchange = () => this.typeShare(k, share.value)
+    share.onkeydown = event => {
+      event.stopPropagation()
+      if (event.key === "Escape") share.value = share.dataset.shown
     }
     const target = part(".target")
     this.slider(target, {
@@ -253,7 +267,7 @@ class View {
       disabled: () => !this.data.state.soft,
     })
     this.find(".rows").append(row)
-    return { name, track, typed, target, radio: part(".name input"), part, row }
+    return { name, track, typed, share, target, radio: part(".name input"), part, row }
   }
 
   draw() {
@@ -264,12 +278,14 @@ class View {
     const smoothing = this.find(".smoothing")
     smoothing.value = this.state.smoothing
     write(this.find(".options output"), data.state.smoothing)
-    const refused = Object.values(data.refused)
-    write(this.find(".note"), refused.join(" ") || (data.ignored ? data.words.ignored : ""))
+    for (const node of this.root.querySelectorAll("[data-word]")) write(node, data.words[node.dataset.word])
+    this.root.toggleAttribute("data-soft", data.state.soft)
+    const refused = [...Object.values(data.refused), ...Object.values(data.refused_shares)]
+    write(this.find(".note"), refused.join(" ") || data.note)
     this.rows.forEach((row, k) => this.drawRow(row, k, data))
   }
 
-  drawRow({ name, track, typed, target, radio, part, row }, k, data) {
+  drawRow({ name, track, typed, share: typedShare, target, radio, part, row }, k, data) {
     const leads = kind => this.lead?.kind === kind && this.lead.k === k
     for (const quantity of ["logit", "prob", "target", "grad"]) write(part(`[data-quantity=${quantity}]`), data[quantity][k])
     const isLabel = data.state.label === k
@@ -287,11 +303,8 @@ class View {
     track.classList.toggle("nowhere", data.after[k] === null)
     slides(track, -data.bound, data.bound, value ?? 0, `${data.logit[k]}, ${data.words[data.direction[k]] ?? ""}`)
 
-    const refused = String(k) in data.refused
-    typed.setAttribute("aria-invalid", refused)
-    const isTyping = document.activeElement === typed && !this.lead
-    if (!refused && (!isTyping || typed.value === typed.dataset.shown)) typed.value = data.state.logits[k]
-    typed.dataset.shown = data.state.logits[k]
+    this.drawTyped(typed, data.state.logits[k], String(k) in data.refused)
+    this.drawTyped(typedShare, data.state.probabilities[k], String(k) in data.refused_shares)
 
     part(".prob").style.setProperty("--width", `${100 * (data.prob_length[k] ?? 0)}%`)
     const share = leads("share") ? this.readShare(k) : data.state.soft ? data.state.share_values[k] : data.target_length[k]
@@ -316,6 +329,14 @@ class View {
     write(part(".direction span"), data.words[data.direction[k]] ?? "")
   }
 
+  // A field for a number: what was refused, or is being typed, stays.
+  drawTyped(field, shown, refused) {
+    field.setAttribute("aria-invalid", refused)
+    const isTyping = document.activeElement === field && !this.lead
+    if (!refused && (!isTyping || field.value === field.dataset.shown)) field.value = shown
+    field.dataset.shown = shown
+  }
+
   drawGauge({ gauge, loss, words }) {
     const line = this.find(".gauge")
     line.setAttribute("aria-label", `${words.gauge}: ${loss}; ${gauge.marks.map(mark => `${mark.name} ${mark.text}`).join(", ")}`)
@@ -326,9 +347,10 @@ class View {
     for (const mark of gauge.marks) {
       const node = old.get(mark.id) ?? line.appendChild(document.createElement("span"))
       old.delete(mark.id)
-      node.className = `mark ${mark.id}`
+      node.className = `mark term ${mark.id}`
       node.dataset.mark = mark.id
       node.style.left = `${100 * mark.place}%`
+      explain(node, this.data.tips[mark.id])
       write(node, `${mark.name} ${mark.text}`)
     }
     for (const node of old.values()) node.remove()
@@ -340,6 +362,13 @@ function slides(node, min, max, now, text) {
   node.setAttribute("aria-valuemax", max)
   node.setAttribute("aria-valuenow", now)
   node.setAttribute("aria-valuetext", text)
+}
+
+// What a word means: shown by the style while one points at it, has its focus, or has tapped it.
+function explain(node, tip) {
+  node.tabIndex = 0
+  node.dataset.tip = tip
+  node.setAttribute("aria-description", tip)
 }
 
 function write(node, text) {

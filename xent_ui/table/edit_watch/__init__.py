@@ -33,6 +33,7 @@ def edit_watch(
     source: str,
     typed: Sequence[str],
     on_edited: Callable[[], None],
+    on_ended: Callable[[], None],
     on_rested: Callable[[], None],
     on_slow: Callable[[], None],
 ) -> None:
@@ -43,6 +44,7 @@ def edit_watch(
         `changed` anything.
       typed: the keys of the containers of those editors into whose cells one can type.
       on_edited: called when an edit is in the browser, before anything is drawn.
+      on_ended: called in its place when a cell was closed with a text, be it the one that it had.
       on_rested: called when the hand has come to rest.
       on_slow: called when the editors turn out to be none that can be watched.
     """
@@ -52,6 +54,7 @@ def edit_watch(
         key=KEY.name,
         data={"source": source, "typed": list(typed), "is_slow": _is_slow()},
         on_edited_change=on_edited,
+        on_ended_change=on_ended,
         on_rested_change=on_rested,
         on_slow_change=lambda: _take_slow(on_slow),
         height=1,
@@ -60,7 +63,8 @@ def edit_watch(
 
 def number_asked() -> int:
     """The number of the request that this run answers, which the frame tells back; 0 for none."""
-    return rest.request_number(session.kept(KEY).get("edited"))
+    sent = session.kept(KEY)
+    return max(rest.request_number(sent.get(name)) for name in ("edited", "ended"))
 
 
 def _is_slow() -> bool:

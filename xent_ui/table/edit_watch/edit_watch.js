@@ -3,7 +3,9 @@
 // Streamlit's editor sends an edit 150 ms after it; with on_change="ignore" it keeps it in the browser, and the next
 // request of anyone carries it. Here is that request: when a cell closes, after a paste, a tick, a deletion.
 // One request is in flight; what is edited meanwhile goes with the next. The rest of the page follows later.
-// Keys that come while a cell opens or closes wait until it has: the grid would drop them.
+// Keys that come while a cell opens or closes wait until it has: the grid would drop them. So do those that come while
+// a table is drawn anew, which the grid would begin without a chosen cell: it gets the one that was chosen.
+// In a cell opened by typing, the arrow down ends it as Enter does, as in a spreadsheet.
 
 const LOST_MS = 5000 // without an answer until it is asked again
 const HELD_MS = 3000 // the longest that a key waits for a cell to open or close
@@ -11,6 +13,11 @@ const AFTER_KEY_MS = 20, AFTER_POINTER_MS = 30, AFTER_PASTE_MS = 60 // until the
 const MOVES = new Set(["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Tab", "Home", "End", "PageUp", "PageDown", "Escape"])
 const MODIFIERS = new Set(["Shift", "Control", "Alt", "Meta", "CapsLock"])
 const ENDS = new Set(["Enter", "Tab", "Escape"]) // of an open cell
+const KEYS = ["logits", "target"] // of the containers of the tables
+const CHOSEN = "[role=gridcell][aria-selected=true]"
+const ENTER = { key: "Enter", code: "Enter", keyCode: 13, which: 13 }
+// by how many columns and rows a key moves on, in the table or out of an open cell
+const STEPS = { Enter: [0, 1], Tab: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }
 
 export default function ({ data, setTriggerValue }) {
   const watch = (window.crossEntropyEditWatch ??= new Watch())
@@ -30,7 +37,11 @@ class Watch {
     })
     addEventListener("keydown", event => this.onKey(event), true)
     addEventListener("focusin", event => this.onFocus(event), true)
-    addEventListener("pointerdown", event => { this.wasInTable = inTable(event.target) }, true)
+    addEventListener("pointerdown", event => {
+      this.note(event.target)
+      this.wasClicked = true
+      this.step = null
+    }, true)
     addEventListener("pointerup", event => { if (this.isOn() && inTable(event.target)) this.soon(AFTER_POINTER_MS) }, true)
     for (const kind of ["paste", "cut"])
       addEventListener(kind, event => { if (this.isOn() && inTable(event.target)) this.soon(AFTER_PASTE_MS) }, true)
@@ -52,10 +63,60 @@ class Watch {
     let wasOpen = false
     this.observer = new MutationObserver(() => {
       const isOpen = !!this.openCell()
-      if (wasOpen && !isOpen && this.isOn()) setTimeout(() => this.want())
+      if (wasOpen && !isOpen) this.closed()
       wasOpen = isOpen
     })
     this.observer.observe(this.portal, { childList: true, subtree: true })
+    new MutationObserver(() => this.chooseAgain()).observe(document.body, { childList: true, subtree: true })
+  }
+
+  // A cell has closed, with a text unless it was given up.
+  closed() {
+    if (!this.isGivenUp) this.hasEnded = true
+    this.isTyped = this.isGivenUp = false
+    if (this.isOn()) setTimeout(() => this.want())
+  }
+
+  // Which table is in use.
+  note(target) {
+    this.wasInTable = inTable(target)
+    if (!this.wasInTable) return
+    this.table = tableOf(target)
+    this.tableKey = KEYS.find(key => target.closest(`.st-key-${key}`))
+  }
+
+  // A table that was drawn anew while it was in use has no chosen cell: the one of before is chosen again.
+  chooseAgain() {
+    const old = this.table
+    if (!old || old.isConnected) return
+    this.table = null
+    const chosen = old.querySelector(CHOSEN)?.id
+    if (!chosen || !this.isOn()) return
+    // the hidden table tells of a move 200 ms after it
+    const id = this.step?.from === chosen ? this.step.to : chosen
+    this.wasClicked = false
+    this.wait(() => {
+      const active = document.activeElement
+      const isHere = active === document.body || inTable(active) || this.portal.contains(active)
+      if (this.wasClicked || !isHere) return true
+      const cell = document.querySelector(`.st-key-${this.tableKey} [data-testid=stDataFrame] #${id}`)
+      if (!cell) return false
+      this.table = tableOf(cell)
+      if (active !== cell) cell.focus({ preventScroll: true }) // twice: the first time, the grid chooses its first cell
+      return this.table.querySelector(CHOSEN)?.id === id
+    })
+  }
+
+  // Where a key leads from the chosen cell, which the hidden table may tell of late.
+  noteStep({ key, shiftKey }) {
+    const from = this.table?.querySelector(CHOSEN)?.id
+    const step = STEPS[key]
+    if (!from || !step) return void (this.step = null)
+    const at = this.step?.from === from ? this.step.to : from
+    const sign = key === "Tab" && shiftKey ? -1 : 1
+    const [column, row] = at.split("-").slice(2).map((place, k) => Number(place) + sign * step[k])
+    const to = `glide-cell-${column}-${row}`
+    this.step = { from, to: this.table.querySelector(`#${to}`) ? to : at }
   }
 
   end() {
@@ -92,7 +153,8 @@ class Watch {
     this.wanted = false
     this.flies = true
     this.number = Math.max(this.number + 1, Date.now())
-    this.ask("edited", this.number)
+    this.ask(this.hasEnded ? "ended" : "edited", this.number)
+    this.hasEnded = false
     clearTimeout(this.lost)
     this.lost = setTimeout(() => {
       this.flies = false
@@ -123,7 +185,7 @@ class Watch {
 
   onKey(event) {
     const { target, key } = event
-    this.wasInTable = inTable(target)
+    this.note(target)
     const isInCell = this.users > 0 && !!this.portal?.contains(target)
     if (this.isOn() && event.isTrusted && !event.isComposing && !MODIFIERS.has(key)) {
       this.rest.touched()
@@ -131,6 +193,12 @@ class Watch {
         event.preventDefault()
         event.stopImmediatePropagation()
         this.held.push(event)
+        return
+      }
+      if (this.leaves(event, target)) {
+        event.preventDefault()
+        event.stopImmediatePropagation()
+        this.replay(ENTER)
         return
       }
       this.after(event, target)
@@ -145,14 +213,25 @@ class Watch {
     return this.data.typed.some(key => table.closest(`.st-key-${key}`)) && !!table.querySelector("[role=gridcell][aria-selected=true]")
   }
 
+  // Whether a key ends a cell that was opened by typing as Enter does, and is none of the grid's own.
+  leaves(event, target) {
+    return this.isTyped && target === this.box() && event.key === "ArrowDown" && isPlain(event)
+  }
+
   // What has to come about before the next key can be taken.
   after(event, target) {
     const box = this.box()
     if (box && target === box) {
-      if (ENDS.has(event.key)) this.wait(() => !this.openCell() && inTable(document.activeElement))
+      if (event.key === "Escape") this.isGivenUp = true
+      if (!ENDS.has(event.key)) return
+      this.noteStep(event)
+      this.wait(() => !this.openCell() && inTable(document.activeElement))
     } else if (inTable(target) && !this.openCell()) {
-      if (isText(event) && this.opens(target)) this.wait(() => this.box() && document.activeElement === this.box())
-      else if (!MOVES.has(event.key)) this.soon(AFTER_KEY_MS)
+      if (MOVES.has(event.key)) this.noteStep(event)
+      if (isText(event) && this.opens(target)) {
+        this.isTyped = true
+        this.wait(() => this.box() && document.activeElement === this.box())
+      } else if (!MOVES.has(event.key)) this.soon(AFTER_KEY_MS)
     }
   }
 
@@ -174,10 +253,12 @@ class Watch {
 
   replay(old) {
     const target = document.activeElement
-    // an event of a script types nothing
-    if (target === this.box() && (isText(old) || old.key === "Backspace")) {
-      document.execCommand(isText(old) ? "insertText" : "delete", false, old.key)
-      return
+    // an event of a script types nothing, and moves no caret
+    if (target === this.box()) {
+      if (this.leaves(old, target)) return this.replay(ENTER)
+      const command = isText(old) ? "insertText" : { Backspace: "delete", Delete: "forwardDelete" }[old.key]
+      if (command) return document.execCommand(command, false, old.key)
+      if (moveCaret(target, old)) return
     }
     this.after(old, target)
     const { key, code, keyCode, which, shiftKey, ctrlKey, metaKey, altKey } = old
@@ -189,10 +270,32 @@ function isText({ key, ctrlKey, metaKey, altKey }) {
   return key.length === 1 && !ctrlKey && !metaKey && !altKey
 }
 
+function isPlain({ ctrlKey, metaKey, altKey, shiftKey }) {
+  return !ctrlKey && !metaKey && !altKey && !shiftKey
+}
+
+// As the browser does for this key; false if it moves no caret.
+function moveCaret(box, { key, shiftKey, ctrlKey, metaKey, altKey }) {
+  const { selectionStart: start, selectionEnd: end, selectionDirection, value } = box
+  const isBackward = selectionDirection === "backward"
+  const caret = isBackward ? start : end, anchor = isBackward ? end : start
+  const hasRange = start !== end && !shiftKey
+  const to = {
+    ArrowLeft: hasRange ? start : Math.max(caret - 1, 0),
+    ArrowRight: hasRange ? end : Math.min(caret + 1, value.length),
+    Home: 0,
+    End: value.length,
+  }[key]
+  if (to === undefined || ctrlKey || metaKey || altKey) return false
+  const other = shiftKey ? anchor : to
+  box.setSelectionRange(Math.min(to, other), Math.max(to, other), to < other ? "backward" : "forward")
+  return true
+}
+
 function tableOf(node) {
   return node?.closest?.("[data-testid=stDataFrame]")
 }
 
 function inTable(node) {
-  return !!tableOf(node)?.closest(".st-key-logits, .st-key-target")
+  return !!tableOf(node) && KEYS.some(key => node.closest(`.st-key-${key}`))
 }

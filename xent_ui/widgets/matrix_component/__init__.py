@@ -15,7 +15,10 @@ from xent_ui.figures.heatmap import ROW_HEIGHT
 from xent_ui.figures.theme import Scale
 
 _FOLDER = Path(__file__).parent
-_HTML = '<div class="heatmap" role="group"><div class="plane"></div><div class="tip" role="tooltip" hidden></div></div>'
+_HTML = (
+    '<div class="heatmap" role="group"><div class="plane"></div><p class="note" hidden></p>'
+    '<div class="tip" role="tooltip" hidden></div></div>'
+)
 _TEXTS = '<div class="texts"></div>'
 _CSS, _SCRIPT = ((_FOLDER / f"matrix.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
 

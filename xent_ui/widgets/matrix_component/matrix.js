@@ -60,6 +60,7 @@ class Matrix {
     this.root = root
     this.plane = root.querySelector(".plane")
     this.tip = root.querySelector(".tip")
+    this.note = root.querySelector(".note")
     this.at = { row: 0, label: 0 }
     root.onkeydown = event => this.onKey(event)
     root.onpointerleave = () => this.hideTip()
@@ -99,6 +100,8 @@ class Matrix {
       this.fit()
     }
     this.root.setAttribute("aria-label", matrix.label)
+    this.note.hidden = !matrix.note
+    if (this.note.textContent !== matrix.note) this.note.textContent = matrix.note
     const chosen = frame.chosen?.name === this.data.name ? frame.chosen : null
     this.chosen = chosen && { row: chosen.row, label: chosen.label }
     this.targets = new Map(matrix.outlines.map(([row, label, share]) => [`${row},${label}`, share]))

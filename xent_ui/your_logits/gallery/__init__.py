@@ -18,6 +18,7 @@ from xent_ui.your_logits.state import GALLERY
 
 FRAME_KEY = "gallery_frame"  # of the container whose texts the script reads
 PAGE_CARDS = 12
+CARDS_ID = "cards-to-decide"  # in gallery.html
 _FOLDER = Path(__file__).parent
 _HTML, _CSS, _SCRIPT = ((_FOLDER / f"gallery.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
 
@@ -66,7 +67,9 @@ def _words() -> dict[str, str]:
         "unsure": _("Unsure"),
         "other": _("another class …"),
         "other_of": _("Another class for row {row}"),
+        "other_keys": _("Letters or arrows choose, Enter takes it, Esc goes back."),
         "class_number": _("class, by its number"),
+        "no_class": _("There is no class {value}: choose one from 0 to {most}."),
         "why": _("The whole story"),
         "why_short": _("Why?"),
         "all": _("All"),

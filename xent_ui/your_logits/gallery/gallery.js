@@ -5,6 +5,7 @@
 
 const LOST_MS = 5000 // without an answer until the changes are sent again
 const KEY = "cross-entropy-explorer-decisions"
+const PLACE_KEY = "cross-entropy-explorer-decisions-place"
 const CHOICES = ["keep", "relabel", "drop", "unsure"]
 const KEYS = { k: "keep", r: "relabel", d: "drop", u: "unsure" }
 const MOST_UNDO = 1000
@@ -40,6 +41,7 @@ class Gallery {
     this.unconfirmed = new Map() // row → the number of the message that first told of it
     this.find = selector => root.querySelector(selector)
     root.addEventListener("keydown", event => this.key(event))
+    this.find(".cards").onfocus = () => this.goTo(this.at) // by the link at the top of the page
     this.find(".undo").onclick = () => this.undo()
     this.find(".skip").onclick = () => this.nextUndecided()
     this.find(".previous").onclick = () => this.turn(this.page - 1)
@@ -54,12 +56,14 @@ class Gallery {
     const areOthers = rows !== this.rows || data.dump !== this.data?.dump
     this.data = data
     this.rows = rows
+    const isFirst = data.dump !== this.dump
     if (isNew) this.adopt(data)
     if (areOthers) {
       this.places = new Map(data.rows.map((one, place) => [one[0], place]))
       this.list = this.filtered()
       this.page = this.at = 0
       this.cards = {}
+      if (isFirst) this.goBack()
     }
     if (isNew || areOthers) this.label()
     this.draw()
@@ -105,7 +109,7 @@ class Gallery {
   decide(row, choice, label = null) {
     const [, old, suggested] = this.data.rows[this.places.get(row)]
     if (choice === "relabel" && label === null) {
-      if (suggested === old) return this.focusOther()
+      if (suggested === old) return this.chooseOther()
       label = suggested
     }
     if (choice === "relabel" && label === old) return this.decide(row, "keep")
@@ -163,6 +167,26 @@ class Gallery {
       this.tellsAll ||= all
       this.send()
     }, LOST_MS)
+  }
+
+  // Where this tab was before a reload.
+  goBack() {
+    const { filter, row } = parsed(`${PLACE_KEY} ${this.dump}`) ?? {}
+    if (["all", "decided", "undecided"].includes(filter)) this.filter = filter
+    this.list = this.filtered()
+    this.at = Math.max(0, this.list.indexOf(row))
+    this.page = Math.floor(this.at / this.data.page_cards)
+  }
+
+  keepPlace() {
+    const place = JSON.stringify({ filter: this.filter, row: this.list[this.at] })
+    if (place === this.place) return
+    this.place = place
+    try {
+      window.sessionStorage.setItem(`${PLACE_KEY} ${this.dump}`, place)
+    } catch {
+      // a reload begins at the first card
+    }
   }
 
   store() {
@@ -234,11 +258,7 @@ class Gallery {
   key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return
     const { target } = event
-    if (target.matches("select, input")) {
-      event.stopPropagation()
-      if (event.key === "Escape") this.goTo(this.at)
-      return
-    }
+    if (target.matches("select, input")) return event.stopPropagation()
     const card = target.closest(".card")
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key
     const columns = Math.max(1, getComputedStyle(this.find(".cards")).gridTemplateColumns.split(" ").length)
@@ -249,12 +269,12 @@ class Gallery {
     else if (!card || row === undefined) return
     else if (name in steps) this.goTo(this.at + steps[name])
     else if (name === "Enter" && target === card) this.ask(row)
-    else if (name === "o") this.focusOther()
+    else if (name === "o") this.chooseOther()
     else if (name in KEYS) {
       if (event.repeat) return
       const was = this.decided.get(row)
       this.decide(row, KEYS[name])
-      if (this.decided.get(row) !== was) this.goTo(Math.min(this.at + 1, this.list.length - 1))
+      if (this.decided.get(row) !== was) this.goOn()
     } else return
     event.preventDefault()
     event.stopPropagation() // R alone would run the page again
@@ -265,8 +285,32 @@ class Gallery {
     document.querySelector(".st-key-why")?.scrollIntoView({ block: "nearest" })
   }
 
-  focusOther() {
-    this.nodes[this.at - this.page * this.data.page_cards]?.other.focus()
+  goOn() {
+    this.goTo(Math.min(this.at + 1, this.list.length - 1))
+  }
+
+  // Another class than the suggested one: by keys nothing is decided before Enter; a list under the mouse opens.
+  chooseOther(opens = false) {
+    const other = this.nodes[this.at - this.page * this.data.page_cards]?.other
+    other?.focus()
+    if (!opens || other?.localName !== "select") return
+    try {
+      other.showPicker()
+    } catch {
+      // an older browser: it has the focus, and what to do stands beneath
+    }
+  }
+
+  take(row, other) {
+    const label = Number(other.value)
+    if (other.value === "") return
+    if (!Number.isInteger(label) || label < 0 || label >= this.data.classes) {
+      return this.say(this.data.words.no_class.replace("{value}", other.value).replace("{most}", this.data.classes - 1))
+    }
+    other.pending = false
+    this.say("")
+    this.decide(row, "relabel", label)
+    return true
   }
 
   // Drawing.
@@ -297,6 +341,11 @@ class Gallery {
     this.find(".cards").replaceChildren()
   }
 
+  newLabel(row) {
+    const [choice, label] = this.decided.get(row) ?? []
+    return choice === "relabel" ? String(label) : ""
+  }
+
   nameOf(label) {
     return this.data.names[label] ?? String(label)
   }
@@ -321,6 +370,7 @@ class Gallery {
     write(this.find(".page"), words.page.replace("{page}", this.page + 1).replace("{pages}", pages))
     this.find(".previous").disabled = this.page === 0
     this.find(".next").disabled = this.page + 1 >= pages
+    this.keepPlace()
   }
 
   build(i) {
@@ -348,11 +398,16 @@ class Gallery {
       button.style.setProperty("--own", `var(--${choice})`)
       button.onclick = () => {
         here()
-        this.decide(row(), choice)
+        const [, old, suggested] = this.data.rows[this.places.get(row())]
+        if (choice === "relabel" && suggested === old) this.chooseOther(true)
+        else this.decide(row(), choice)
       }
     }
-    const other = this.data.all_names ? this.select(row) : this.numberField(row)
-    part(".other").append(other)
+    const other = this.data.all_names ? this.select(row) : this.numberField()
+    other.onkeydown = event => this.keyInOther(event, row(), other)
+    other.oninput = () => (other.pending ||= other.localName === "input")
+    other.onblur = () => this.leave(other, row())
+    part(".other").append(other, Object.assign(document.createElement("p"), { textContent: words.other_keys }))
     this.find(".cards").append(card)
     return { card, part, other }
   }
@@ -372,25 +427,42 @@ class Gallery {
       )
       select.value = value
     }
-    select.addEventListener("pointerdown", fill)
+    select.addEventListener("pointerdown", () => {
+      this.leave(select, row())
+      fill()
+    })
     select.addEventListener("focus", fill)
+    select.addEventListener("wheel", () => (select.pending = true), { passive: true })
     select.onchange = () => {
-      if (select.value !== "") this.decide(row(), "relabel", Number(select.value))
+      // with the list closed, each letter and arrow changes the value: that is looking, and Enter decides
+      if (!select.pending && this.take(row(), select)) this.goTo(this.at)
     }
     return select
   }
 
-  numberField(row) {
-    const field = Object.assign(document.createElement("input"), {
+  numberField() {
+    return Object.assign(document.createElement("input"), {
       type: "number", min: 0, max: this.data.classes - 1, step: 1, placeholder: this.data.words.class_number,
     })
-    field.onchange = () => {
-      const label = Number(field.value)
-      if (field.value !== "" && Number.isInteger(label) && label >= 0 && label < this.data.classes) {
-        this.decide(row(), "relabel", label)
-      }
-    }
-    return field
+  }
+
+  keyInOther(event, row, other) {
+    const opens = event.key === " " || event.key === "F4" || (event.altKey && event.key.startsWith("Arrow"))
+    if (event.key === "Enter") {
+      event.preventDefault() // it would open the list
+      if (this.take(row, other)) this.goOn()
+    } else if (event.key === "Escape") {
+      this.leave(other, row)
+      this.say("")
+      this.goTo(this.at)
+    } else if (opens) this.leave(other, row)
+    else if (!event.altKey && !event.ctrlKey && !event.metaKey) other.pending = true
+  }
+
+  // What was only looked at is forgotten: whoever chooses it in the open list changes the value, and that is heard.
+  leave(other, row) {
+    other.pending = false
+    other.value = this.newLabel(row)
   }
 
   drawCard({ card, part, other }, row, place) {
@@ -413,10 +485,11 @@ class Gallery {
     for (const one of card.querySelectorAll("button, select, input")) one.tabIndex = isCurrent ? 0 : -1
     write(part(".name"), id)
     part(".name").title = id
+    const becomes = choice === "relabel" ? label : suggested
     write(part(".old"), this.nameOf(old))
-    part(".change").title = `${this.nameOf(old)} → ${this.nameOf(suggested)}`
-    write(part(".suggested"), suggested === old ? "" : this.nameOf(suggested))
-    part(".to").hidden = suggested === old
+    part(".change").title = becomes === old ? this.nameOf(old) : `${this.nameOf(old)} → ${this.nameOf(becomes)}`
+    write(part(".becomes"), becomes === old ? "" : this.nameOf(becomes))
+    part(".to").hidden = becomes === old
     write(part(".facts"), facts)
     const shown = this.cards[row] ?? {}
     const image = part("img")
@@ -432,18 +505,22 @@ class Gallery {
     part(".story").setAttribute("aria-label", `${words.why}: ${row}`)
     for (const one of CHOICES) part(`[data-choice=${one}]`).setAttribute("aria-pressed", one === choice)
     other.setAttribute("aria-label", words.other_of.replace("{row}", row))
-    const value = choice === "relabel" ? String(label) : ""
+    const value = this.newLabel(row)
     if (other.localName === "select" && value && ![...other.options].some(one => one.value === value)) {
       other.append(new Option(this.nameOf(label), value))
     }
-    if (document.activeElement !== other || other.localName === "select") other.value = value
+    if (!other.pending) other.value = value
   }
 }
 
 const read = dump => {
+  const kept = parsed(`${KEY} ${dump}`)
+  return Array.isArray(kept?.entries) ? kept : null
+}
+
+const parsed = key => {
   try {
-    const kept = JSON.parse(window.sessionStorage.getItem(`${KEY} ${dump}`))
-    return Array.isArray(kept?.entries) ? kept : null
+    return JSON.parse(window.sessionStorage.getItem(key))
   } catch {
     return null // storage is switched off, or holds something else
   }

@@ -1,0 +1,145 @@
+"""What is asked or refused where the columns of a table can be classes in more than one way, or in none."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+
+from xent_core.column_names import (
+    PLAIN,
+    SCORE_STEMS,
+    WHICH_CLASS,
+    families_of,
+    is_no_class,
+    missing_number,
+    numbered_twice,
+    plain_name,
+    stem_before_number,
+    stem_of,
+)
+from xent_core.columns import UnclearColumns, choices_of, few
+from xent_core.language import N_, _
+
+WRITE_ALL_SCORES = N_(
+    "Write those of all classes, in the order of the classes; timm's inference.py does it with "
+    "--topk 0 --output-type logit --results-format parquet."
+)
+
+
+def check_best_few(kinds: Mapping[str, str], file: str) -> None:
+    """Raises: UnclearColumns for the best few scores of each row, beside columns that say of which classes.
+
+    Args: kinds: of the columns, by name, in the order of the file.
+    """
+    families = families_of([name for name in kinds if kinds[name] != "list"])
+    which = [
+        names
+        for stem, names in families
+        if WHICH_CLASS.fullmatch(plain_name(stem))
+        or (plain_name(stem) in PLAIN["target"] and {kinds[name] for name in names} == {"text"})
+    ]
+    scores = [names for stem, names in families if plain_name(stem) in PLAIN["logits"]]
+    lists = [name for name, kind in kinds.items() if kind == "list"]
+    which += [[name] for name in lists if WHICH_CLASS.fullmatch(plain_name(name))]
+    which += [[name] for name, kind in kinds.items() if kind == "other" and plain_name(name) in PLAIN["target"]]
+    scores += [[name] for name in lists if plain_name(name) in PLAIN["logits"]]
+    found = [(one, other) for one in scores for other in which if len(one) == len(other)]
+    if found:
+        one, other = found[0]
+        raise UnclearColumns(
+            _("{names} of {file} are scores of the best few classes, and {which} says of which").format(
+                names=few(one), file=file, which=few(other)
+            ),
+            _("the scores of all classes in every row, without which no softmax is known"),
+            _(WRITE_ALL_SCORES)
+            + " "
+            + _("If these are all, say so: {choices}.").format(
+                choices=choices_of([{"classes": pattern_of(one, list(kinds))}])
+            ),
+            [{"classes": pattern_of(one, list(kinds))}],
+        )
+
+
+def check_numbers(free: list[str], stems: set[str], among: Sequence[str], file: str) -> None:
+    """Raises: UnclearColumns where a class is numbered twice, or is missing among columns that are numbered.
+
+    Args:
+      stems: of the columns that are numbered throughout; where there are some, others do not matter.
+      among: all columns, of the table file.
+    """
+    if stems:
+        names = [name for name in free if plain_name(stem_before_number(name)) in stems]
+    else:
+        names = [name for name in free if not is_no_class(name) or is_score(name)]
+    if (twice := numbered_twice(names)) is not None:
+        readings = [[name for name in names if name != other] for other in reversed(twice)]
+        answers = [{"classes": pattern_of(reading, among)} for reading in readings]
+        raise UnclearColumns(
+            _("{file} has the columns {one} and {other}, which give one class two columns").format(
+                file=file, one=repr(twice[0])[:80], other=repr(twice[1])[:80]
+            ),
+            _("one column for each class"),
+            _("Remove one of them, or say which columns are classes: {choices}.").format(choices=choices_of(answers)),
+            answers,
+        )
+    if not stems and (gap := missing_number(names)) is not None:
+        stem, number = gap
+        numbered = [name for name in names if name.startswith(stem) and name[len(stem) :].isdecimal()]
+        answers = [{"classes": pattern_of(numbered, among)}]
+        raise UnclearColumns(
+            _("the columns {names} of {file} are numbered, and {missing} is missing").format(
+                names=few(numbered), file=file, missing=f"{stem}{number}"[:80]
+            ),
+            _("a column for each class"),
+            _("Add it; or say that these are all, called by their numbers: {choices}.").format(
+                choices=choices_of(answers)
+            ),
+            answers,
+        )
+
+
+def is_score(name: str) -> bool:
+    """Whether this is a word for a score with a number behind."""
+    stem = stem_before_number(name)
+    return stem != name and SCORE_STEMS.fullmatch(stem_of(stem)) is not None
+
+
+def which_classes(
+    readings: list[list[str]], among: Sequence[str], file: str, *, are_lists: bool = False, highest: int | None = None
+) -> UnclearColumns:
+    answers = [{"classes": pattern_of(names, among)} for names in readings][:3]
+    shown = []
+    for answer, names in zip(answers, readings, strict=False):
+        words = "" if are_lists else f" ({_('{count} classes: {names}').format(count=len(names), names=few(names))})"
+        shown.append(choices_of([answer]) + words)
+    came = _("the classes of {file} can be read in more than one way: its columns are {names}").format(
+        file=file, names=few(among, 12)
+    )
+    if highest is not None:
+        came += " " + _("and no label is above {highest}").format(highest=highest)
+    return UnclearColumns(
+        came,
+        _("to be told which"),
+        _("Say which: {choices}.").format(choices=_(" or ").join(shown)),
+        answers,
+    )
+
+
+def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
+    """What --classes takes for these columns: a name, a pattern that means no other column, or a list of names."""
+    if len(names) == 1:
+        return names[0] if names[0] != "--" else "[-]-"  # which no option can have for its value
+    families = families_of(list(names))
+    if len(families) == 1 and families[0][0]:
+        pattern = families[0][0] + "*"
+        found = [name for name in among if fnmatch.fnmatchcase(name, pattern)]
+        if sorted(found) == sorted(names) and pattern not in among:
+            return pattern
+    listed = ",".join(map(_quoted, names))
+    return listed if listed not in among else ",".join(f'"{name}"' for name in names)
+
+
+def _quoted(name: str) -> str:
+    """A name in a list: between quotes where it could be taken for several, or for another one."""
+    is_plain = name and name == name.strip() and not {",", '"'} & set(name)
+    return name if is_plain else '"' + name.replace('"', '""') + '"'

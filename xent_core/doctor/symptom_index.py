@@ -1,0 +1,211 @@
+"""SYMPTOMS: how each mistake shows itself, what to do about it first, and the words by which people search for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xent_core.language import N_
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """What somebody meets who has made a mistake of the doctor's.
+
+    Attributes:
+      seen: what one sees in training, in English until it is shown.
+      first: what one does in the model or in the data, before any tensor is repaired; likewise.
+      words: more words that people use, for the search alone.
+    """
+
+    seen: str
+    first: str
+    words: str = ""
+
+
+_NOT_A_TENSOR = N_("PyTorch stops at once: the argument must be Tensor.")
+_LOST_MASK = N_("The loss is inf or NaN although only other classes are masked.")
+
+SYMPTOMS = {
+    "logits-type": Symptom(
+        _NOT_A_TENSOR,
+        N_("Pass what the model returns as one tensor: torch.stack of a list, .logits of an output object."),
+    ),
+    "logits-dtype": Symptom(
+        N_("PyTorch stops: log_softmax is not implemented for this dtype."),
+        N_("Pass the output of the last layer, not predictions: leave argmax, round and long out."),
+        "integer int long bool argmax predicted classes sparse complex",
+    ),
+    "logits-shape": Symptom(
+        N_("PyTorch stops: dimension out of range."),
+        N_("Keep an axis for the classes: the model gives (C,) or (N, C); look for a max, sum or squeeze too many."),
+        "scalar zero dimensional squeeze",
+    ),
+    "target-type": Symptom(_NOT_A_TENSOR, N_("Make the labels a tensor in the Dataset: torch.tensor(labels)."), "list"),
+    "target-dtype": Symptom(
+        N_("PyTorch stops: expected Long, found Float or Int."),
+        N_("Store class labels as whole numbers of int64 in the Dataset: torch.tensor(labels, dtype=torch.long)."),
+        "float32 int32 expected scalar type long dtype labels",
+    ),
+    "target-shape": Symptom(
+        N_("PyTorch stops: multi-target not supported, or a target size that it does not expect."),
+        N_("Give one label for each row: drop the axis of one where the labels are made, often with squeeze."),
+        "0D 1D multi target unsqueeze column dataloader",
+    ),
+    "target-out-of-range": Symptom(
+        N_("PyTorch stops: Target … is out of bounds; on a GPU: device-side assert triggered."),
+        N_(
+            "Compare target.max() with the outputs of the last layer, C: labels are 0…C − 1. Either the last layer has "
+            "too few outputs, nn.Linear(…, C); or the labels count from 1; or a mark such as 255 needs ignore_index."
+        ),
+        "cuda error device side assert index out of bounds num_classes too few outputs in the last layer linear "
+        "labels start at one off by one padding 255 -1",
+    ),
+    "class-axis": Symptom(
+        N_("PyTorch stops: Expected target size …, with logits of three or more axes."),
+        N_("Put the classes on axis 1, or flatten: logits.flatten(0, -2) with target.flatten()."),
+        "sequence transformer language model tokens batch time vocabulary segmentation channels last permute transpose",
+    ),
+    "batch-mismatch": Symptom(
+        N_("PyTorch stops: Expected input batch_size … to match target batch_size …."),
+        N_("Flatten or cut logits and target alike, and look for a view or a reshape that mixes rows with classes."),
+        "view reshape flatten last batch different number of rows",
+    ),
+    "int-one-hot": Symptom(
+        N_("PyTorch stops: Expected floating point type for target with class probabilities."),
+        N_("Pass the class numbers themselves, or F.one_hot(…).float()."),
+        "one hot encoded labels F.one_hot to_categorical",
+    ),
+    "soft-target-ignore-index": Symptom(
+        N_("PyTorch stops: ignore_index is not supported for floating point target."),
+        N_("Leave the rows out before the loss: probabilities know no number that stands for ignored."),
+        "mixup padding soft labels",
+    ),
+    "weight-type": Symptom(
+        _NOT_A_TENSOR, N_("Make the weights a tensor: weight=torch.tensor([…])."), "class weights list"
+    ),
+    "weight-shape": Symptom(
+        N_("PyTorch stops: weight tensor should be defined for all classes."),
+        N_("Give one weight for each class, C in all; weights of rows belong after reduction='none'."),
+        "class weights per sample weight length imbalance",
+    ),
+    "weight-dtype": Symptom(
+        N_("PyTorch stops: expected scalar type Float but found Double."),
+        N_("Make the weights in the dtype of the logits: torch.tensor(…, dtype=torch.float32)."),
+        "class weights numpy float64 compute_class_weight sklearn",
+    ),
+    "reduction": Symptom(
+        N_("PyTorch stops: is not a valid value for reduction."),
+        N_('Write "mean", "sum" or "none".'),
+        "average batchmean",
+    ),
+    "label-smoothing": Symptom(
+        N_("PyTorch stops: label_smoothing must be between 0.0 and 1.0."),
+        N_("Write the share: 0.1 for ten percent."),
+        "",
+    ),
+    "ignore-index": Symptom(
+        N_("PyTorch stops: ignore_index must be int."), N_("Write a whole number: -100 is the default."), "float none"
+    ),
+    "softmax-applied-twice": Symptom(
+        N_(
+            "The loss is stuck and too high although the accuracy is right, and learning is slow: "
+            "with ten classes it never falls below 1.4612."
+        ),
+        N_(
+            "Remove the softmax layer at the end of the model (nn.Softmax, F.softmax, softmax(dim=1)): "
+            "F.cross_entropy and nn.CrossEntropyLoss apply it themselves."
+        ),
+        "plateau stops decreasing does not go down too high double sigmoid activation last layer probabilities "
+        "keras good correct small gradients learns slowly converge",
+    ),
+    "class-axis-ambiguous": Symptom(
+        N_("Nothing stops, and the loss hardly falls: as many classes as steps, so that PyTorch takes either axis."),
+        N_("Flatten both: logits.flatten(0, -2) and target.flatten(). Then no axis can be mistaken."),
+        "sequence transformer permute transpose not learning square",
+    ),
+    "single-class": Symptom(
+        N_("The loss is 0 from the first step on, and nothing is learned."),
+        N_("For yes or no, take nn.BCEWithLogitsLoss with the one output, or give the last layer two outputs."),
+        "binary classification one output zero always sigmoid gradient zero",
+    ),
+    "non-finite-logits": Symptom(
+        N_("The loss is NaN after some steps, and stays so."),
+        N_(
+            "Find the step that made the first NaN: lower the learning rate, clip the gradients, and look for "
+            "log(0), 0/0 or an overflow in the model."
+        ),
+        "inf infinite diverges explodes exploding gradients becomes turns suddenly later",
+    ),
+    "all-ignored": Symptom(
+        N_("The loss is NaN in some batches, while every logit is finite."),
+        N_("Leave batches out in which every label is ignored, such as prompts cut off before the answer."),
+        "padding only prompt truncated -100 some steps suddenly language model empty",
+    ),
+    "neg-inf-with-smoothing": Symptom(
+        _LOST_MASK,
+        N_("Leave label_smoothing at 0 where classes are masked, or mask with a large finite number."),
+        "action mask masked_fill infinite",
+    ),
+    "neg-inf-with-soft-target": Symptom(
+        _LOST_MASK,
+        N_("Mask with a large finite number such as -1e9, or pass class numbers instead of probabilities."),
+        "action mask masked_fill distillation infinite",
+    ),
+    "soft-target-negative": Symptom(
+        N_("The loss is negative, or falls below 0."),
+        N_("Find where the target goes below 0: an extrapolation, or a subtraction."),
+        "",
+    ),
+    "soft-target-masked-rows": Symptom(
+        N_("The loss is huge or negative, with rows of −100 among the probabilities."),
+        N_("Leave these rows out before the loss: ignore_index knows class numbers alone."),
+        "padding mask",
+    ),
+    "soft-target-not-normalised": Symptom(
+        N_("The loss is several times as high as it should be, and its size changes with the target."),
+        N_("Divide each row of the target by its sum where it is made: counts and votes are no probabilities yet."),
+        "votes counts multi label multilabel several classes scale",
+    ),
+    "weight-value": Symptom(
+        N_("The loss is NaN, inf or negative as soon as weights are given."),
+        N_("Look for a class without examples: one divided by its count is infinite. Use clamp(min=1)."),
+        "class weights inverse frequency imbalance division by zero",
+    ),
+    "weighted-mean-denominator": Symptom(
+        N_("Class weights change nothing in a batch of one, or the loss depends on which labels share a batch."),
+        N_("Divide by the rows yourself where that is meant: reduction='sum', then / len(target)."),
+        "class weights imbalance no effect batch size gradient accumulation mean",
+    ),
+    "zero-total-weight": Symptom(
+        N_("The loss is NaN in some batches, with class weights."),
+        N_("Give every class that can be a label a weight above 0, or add up with reduction='sum'."),
+        "class weights zero suddenly",
+    ),
+    "half-precision-overflow": Symptom(
+        N_("The loss is inf or NaN in float16, and fine in float32."),
+        N_("Compute the loss in float32: autocast does so, or pass logits.float()."),
+        "fp16 half amp mixed precision autocast bf16 bfloat16 overflow",
+    ),
+    "half-precision-vanishing-gradient": Symptom(
+        N_("Learning stops early in 16 bits while the loss is not yet 0."),
+        N_("Compute the loss in float32: autocast does so, or pass logits.float()."),
+        "fp16 half amp mixed precision bf16 bfloat16 underflow zero gradient gradscaler",
+    ),
+    "ignored-class-still-competes": Symptom(
+        N_("The class that is ignored is predicted all the same."),
+        N_("Give no output to a class that never counts, or set its logit to -inf before the loss."),
+        "background void padding token ignore_index segmentation",
+    ),
+    "log-probs-as-logits": Symptom(
+        N_("Nothing: loss and gradient are right, and take longer than they need."),
+        N_("Remove log_softmax at the end of the model, or keep it and use nn.NLLLoss."),
+        "logsoftmax LogSoftmax layer nll",
+    ),
+    "saturated": Symptom(
+        N_("The loss is exactly 0 or very high, and some rows no longer learn."),
+        N_(
+            "Right rows need nothing; for large logits lower the learning rate, or use label_smoothing or weight decay."
+        ),
+        "overconfident confident probability one zero large logits",
+    ),
+}
