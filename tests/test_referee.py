@@ -266,8 +266,8 @@ def test_a_loss_that_flattens_by_itself():
 
     (as_it_is,) = check_loss(flattens, properties=["values"]).findings
     (adapted,) = check_loss(classes_last(flattens), properties=["values"]).findings
-    assert [name.split(",")[0] for name in as_it_is.refused] == ["one example without a batch axis", "pixels"]
-    assert [name.split(",")[0] for name in adapted.refused] == ["one example without a batch axis"]
+    assert [name.split(",")[0] for name in as_it_is.refused if "probabilities" not in name] == ["pixels"]
+    assert [name for name in adapted.refused if "probabilities" not in name] == []
     assert as_it_is.verdict == adapted.verdict == "right"
 
 
