@@ -44,6 +44,10 @@ def own(logits, target, *, weight=None, ignore_index=-100, reduction="mean", lab
         y = target * (1 - label_smoothing) + label_smoothing / logits.shape[1]
         return reduced(-(w * y * log_p).sum(1), target.numel() / logits.shape[1], reduction)
     kept = target != ignore_index
+    if target.shape != (logits.shape[0], *logits.shape[2:]) or bool(
+        (kept & ((target < 0) | (target >= logits.shape[1]))).any()
+    ):
+        raise ValueError("labels")
     row_weight = picked(w.expand_as(logits), target)
     row_loss = -(1 - label_smoothing) * row_weight * picked(log_p, target)
     if label_smoothing:

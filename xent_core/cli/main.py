@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import xent_core
-from xent_core.cli import analyse_command, doctor_command, problem_commands
+from xent_core.cli import analyse_command, conform_command, doctor_command, problem_commands
 from xent_core.cli.streams import robust_output
 from xent_core.cli.terminal import complain, complain_more, program_name
 from xent_core.columns import options_of
@@ -57,6 +57,13 @@ COMMANDS = {
         N_("say which examples, classes and pairs carry the gradient of the logits in a file"),
         analyse_command.add_arguments,
         analyse_command.run,
+    ),
+    "conform": Command(
+        N_(
+            "say whether a loss of your own is F.cross_entropy, property by property; exit code 1 if something is wrong"
+        ),
+        conform_command.add_arguments,
+        conform_command.run,
     ),
 }
 
