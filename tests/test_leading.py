@@ -62,7 +62,7 @@ def test_json_names_examples_classes_and_pairs(
         assert one["suggested"] == names[prediction[row]]
         assert one["loss"] == pytest.approx(float(F.cross_entropy(logits[row], target[row])), rel=1e-4)
     assert len(found["suspect_rows"]) == round(found["wrong_labels"])
-    assert len(wrong & set(found["suspect_rows"])) >= 0.7 * len(wrong)
+    assert len(wrong & set(found["suspect_rows"])) >= 0.6 * len(wrong)
 
 
 def test_the_text_names_them_too(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,25 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "its advice is followed there",
         ("xent_core/advice.py",),
     ),
+    "tests/test_referee.py": (
+        "the referee is seen in what it says of losses",
+        (
+            "xent_core/check_loss/cases.py",
+            "xent_core/check_loss/child.py",
+            "xent_core/check_loss/verdicts.py",
+            "xent_core/check_loss/measure.py",
+            "xent_core/check_loss/mistakes.py",
+            "xent_core/check_loss/property_list.py",
+            "xent_core/check_loss/shrinking.py",
+            "xent_core/check_loss/subject.py",
+            "xent_core/check_loss/trials.py",
+            "xent_core/cli/conform_command.py",
+        ),
+    ),
+    "tests/test_calibration.py": (
+        "what is said of calibration is tested beside its numbers",
+        ("xent_core/dump/calibration_words.py",),
+    ),
     "tests/test_outputs.py": (
         "what is read is told from what is written",
         ("xent_core/dump/input_files.py",),
@@ -68,7 +87,6 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "tests/test_dump_files.py": (
         "files of other libraries are read by it",
         (
-            "xent_core/codec/dump_files.py",
             "xent_core/dump/folders.py",
             "xent_core/dump/formats/json_lines_file.py",
         ),
@@ -140,6 +158,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_ui/your_logits/choice.py",
             "xent_ui/your_logits/distributions.py",
             "xent_ui/your_logits/figures.py",
+            "xent_ui/your_logits/noise.py",
             "xent_ui/your_logits/pairs.py",
             "xent_ui/your_logits/single_rows.py",
             "xent_ui/your_logits/suspects.py",

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xent_core.dump.scores import _prediction
+from xent_core.dump.scores import predicted
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,6 @@ from xent_core.dump.scores import _prediction
 def test_of_equal_logits_the_first_class_is_predicted(
     logits: list[float], label: int, prediction: int, margin: float
 ) -> None:
-    predicted, margins = _prediction(torch.tensor([logits]), torch.tensor([[label]]))
+    found, margins = predicted(torch.tensor([logits]), torch.tensor([[label]]))
 
-    assert (predicted.tolist(), margins.tolist()) == ([prediction], [margin])
+    assert (found.tolist(), margins.tolist()) == ([prediction], [margin])

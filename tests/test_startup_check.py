@@ -236,6 +236,11 @@ REMOVED: dict[str, list[Callable[[Patch], None]]] = {
         lambda patch: patch.setattr("streamlit.proto.ForwardMsg_pb2.ForwardMsg", _message_without_fields())
     ],
     "the class st-key-": [on_the_page("CONTAINER_CLASS", "st-name-of-")],
+    "stMain, stSidebarNavLink": [
+        on_the_page("MAIN", "stNothing"),
+        on_the_page("MENU_LINK", "stNothing"),
+        on_the_page("POPOVER", "stNothing"),
+    ],
     "data-test-script-state": [on_the_page("SCRIPT_STATE", "data-state-of-no-page")],
     "the colour": [on_the_page("TEXT_COLOUR", 0xA1B2C3)],
 }

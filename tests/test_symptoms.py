@@ -82,7 +82,7 @@ def test_a_row_of_probabilities_that_is_left_out_is_not_called_negative_or_off_i
 def test_the_floor_of_a_double_softmax_is_the_right_one() -> None:
     found = diagnose(torch.eye(10)[:4], T([0, 1, 2, 3]))[0]
 
-    assert "between 1.461 and 2.461" in found.explanation  # ln(e + 9) − 1 and ln(e + 9)
+    assert "here (C = 10) 1.461 and 2.461" in found.explanation  # ln(e + 9) − 1 and ln(e + 9)
 
 
 def test_the_share_that_vanishes_is_the_one_of_the_threshold() -> None:

@@ -14,10 +14,12 @@ from xent_core.language import _
 # how a value of another library becomes a NumPy array, whose methods the advice then names
 _AS_NUMPY = {"numpy": "{name}", "jax": "{name}", "pandas": "{name}.to_numpy()", "tensorflow": "{name}.numpy()"}
 _NUMPY_METHODS = (
-    (r"\.long\(\)", '.astype("int64")'),
-    (r"\.float\(\)", '.astype("float32")'),
-    (r"\.to\(logits\.dtype\)", ".astype(logits.dtype)"),
+    (".long()", '.astype("int64")'),
+    (".float()", '.astype("float32")'),
+    (".to(logits.dtype)", ".astype(logits.dtype)"),
 )
+_USE = re.compile(r"\b([a-z_]+)(?=\.[a-z_]+\(|\.T\b|\[|\.real\b| - \d)")
+_MOVED = re.compile(r"\b([a-z_]+)\.movedim\(([^()]*)\)")
 
 
 def in_words_of(data: object, name: str, advice: str) -> str:
@@ -33,18 +35,20 @@ def in_words_of(data: object, name: str, advice: str) -> str:
     library = library_of(data)
     if library == "torch":
         return advice
-    uses = rf"\b{name}(?=\.[a-z_]+\(|\.T\b|\[|\.real\b| - \d)"
     if library == "list":
         build = f"torch.stack({name})" if _holds_tensors(data) else f"torch.tensor({name})"
-        return re.sub(uses, build, advice)
+        return _in_place_of(name, build, advice)
     array = _AS_NUMPY.get(library, "np.asarray({name})").format(name=name)
-    movedim = rf"\b{name}\.movedim\((.*?)\)"
-    advice = re.sub(movedim, rf"np.moveaxis({array}, \1)", advice)
-    advice = re.sub(rf"\b{name}\.unsqueeze\(0\)", f"{array}[None]", advice)
-    advice = re.sub(uses, array, advice)
+    advice = _MOVED.sub(lambda found: f"np.moveaxis({array}, {found[2]})" if found[1] == name else found[0], advice)
+    advice = _in_place_of(name, array, advice).replace(f"{array}.unsqueeze(0)", f"{array}[None]")
     for theirs, ours in _NUMPY_METHODS:
-        advice = re.sub(rf"({re.escape(array)}){theirs}", rf"\1{ours}", advice)
+        advice = advice.replace(f"{array}{theirs}", f"{array}{ours}")
     return advice
+
+
+def _in_place_of(name: str, value: str, advice: str) -> str:
+    """The advice with `value` wherever something is done with `name`."""
+    return _USE.sub(lambda found: value if found[1] == name else found[0], advice)
 
 
 def for_the_caller(error: InvalidProblem, **given: Any) -> InvalidProblem:

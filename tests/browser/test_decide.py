@@ -191,6 +191,7 @@ def test_from_the_top_of_the_page_a_few_tabs_lead_to_the_cards(page: Page, app_u
     gallery = open_gallery(page, app_url)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # Streamlit's own: skip to the main content
+    page.keyboard.press("Tab")  # what explains the words of the title
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="To the cards of the suspects")).to_be_focused()
     page.keyboard.press("Enter")

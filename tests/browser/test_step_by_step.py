@@ -128,7 +128,7 @@ def test_play_stops_at_the_end(page: Page, app_url: str) -> None:
 def test_arrows_typed_into_a_field_do_not_step(page: Page, app_url: str) -> None:
     open_step_by_step(page, app_url)
 
-    page.get_by_role("combobox", name="class in the formula").first.focus()
+    page.get_by_role("combobox", name="class k in the formula").first.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(800)
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from xent_core.check_loss.measure import WRONG
-from xent_core.check_loss.properties import PROPERTIES
+from xent_core.check_loss.property_list import PROPERTIES
 from xent_core.check_loss.referee import check_loss
-from xent_core.check_loss.report import Report, Verdict
+from xent_core.check_loss.verdicts import Report, Verdict
 from xent_core.language import _
 
 SECONDS = 120.0

@@ -9,18 +9,11 @@ from dataclasses import replace
 from xent_core.check_loss.cases import Case, standard_cases
 from xent_core.check_loss.measure import REFUSED, TO_FLOAT32, WRONG, Measured, compared, measured
 from xent_core.check_loss.mistakes import MISTAKES, Mistake
-from xent_core.check_loss.properties import (
-    PROPERTIES,
-    Trial,
-    given_options,
-    of_part,
-    standard_trials,
-    trial_of,
-    worst,
-)
-from xent_core.check_loss.report import Report, Verdict
+from xent_core.check_loss.property_list import PROPERTIES, of_part, standard_trials
 from xent_core.check_loss.shrinking import lines_of, smallest
 from xent_core.check_loss.subject import Loss, Subject, subject_of
+from xent_core.check_loss.trials import Trial, given_options, trial_of, worst
+from xent_core.check_loss.verdicts import Report, Verdict
 from xent_core.distance import distance, largest
 from xent_core.language import _
 

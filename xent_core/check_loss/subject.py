@@ -126,7 +126,8 @@ def from_value_and_gradient(fn: Callable[..., tuple[Any, Any]]) -> Subject:
 class _Given(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, fn: Loss, options: dict[str, Any]) -> Tensor:
-        loss, gradient = fn(logits.detach().numpy(), target.numpy(), **options)
+        with torch.enable_grad():  # for a function that uses autograd inside
+            loss, gradient = fn(logits.detach().numpy(), target.numpy(), **options)
         ctx.save_for_backward(torch.as_tensor(np.asarray(gradient), dtype=logits.dtype))
         return torch.as_tensor(np.asarray(loss), dtype=logits.dtype)
 

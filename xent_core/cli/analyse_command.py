@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `analyse`."""
     parser.add_argument(
         "files",
-        metavar=("LOGITS", "TARGET"),
+        metavar="FILE",
         nargs="+",
         help=_(
             "a file, a folder, an address, a pattern such as 'logits-*.npy', or - for standard input, and the labels, "

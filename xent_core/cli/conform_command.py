@@ -6,7 +6,7 @@ import argparse
 import json
 
 from xent_core.check_loss.child import SECONDS, conform
-from xent_core.check_loss.properties import PROPERTIES
+from xent_core.check_loss.property_list import PROPERTIES
 from xent_core.language import _
 
 

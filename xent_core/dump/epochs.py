@@ -34,6 +34,7 @@ from xent_core.dump.ranking import EPOCH_FIELDS
 from xent_core.dump.readers import Dump
 from xent_core.dump.scores import Scores, kept_rows, predicted
 from xent_core.language import _
+from xent_core.values import Value
 
 SHOWN_NAMES = 12
 ROWS_THAT_TELL = 16  # fewer labels may be the same by chance
@@ -51,7 +52,7 @@ class Epoch(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Epochs:
+class Epochs(Value):
     """What several epochs say of every row, in the order of the last of them; float64, (N,), NaN in ignored rows.
 
     Attributes:

@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from xent_core.dump.summary import DumpSummary
+from xent_core.dump.examples import ShownExample
+from xent_core.dump.ranking import Suspects
+from xent_core.dump.wrong_labels import WrongLabels
 
 Entry = dict[str, Any]
 TOP = 10
 
 
-def leading_examples(summary: DumpSummary, count: int) -> list[Entry]:
+class Counted(Protocol):
+    """What is needed of a DumpSummary, which explains it, and itself asks here."""
+
+    @property
+    def rank_by(self) -> str: ...
+    @property
+    def class_loss(self) -> np.ndarray: ...
+    @property
+    def class_share(self) -> np.ndarray: ...
+    @property
+    def confusion(self) -> np.ndarray: ...
+    @property
+    def correct(self) -> np.ndarray: ...
+    @property
+    def pair_share(self) -> np.ndarray: ...
+    @property
+    def support(self) -> np.ndarray: ...
+    @property
+    def suspects(self) -> Suspects: ...
+    @property
+    def wrong_labels(self) -> WrongLabels | None: ...
+    @property
+    def shown(self) -> tuple[ShownExample, ...]: ...
+    def name_of(self, index: int) -> str: ...
+    def name_of_group(self, group: int) -> str: ...
+
+
+def leading_examples(summary: Counted, count: int) -> list[Entry]:
     """The first of the ranking; `suspect`: within the estimated number of wrong labels, or None if that is unknown."""
     suspects = summary.suspects
     names = {example.row: example.id for example in summary.shown}
@@ -38,27 +66,27 @@ def leading_examples(summary: DumpSummary, count: int) -> list[Entry]:
     return entries
 
 
-def suspect_count(summary: DumpSummary) -> int | None:
+def suspect_count(summary: Counted) -> int | None:
     """How many of the first rows are suspects: as many as labels are wrong by the estimate; None if that is unknown."""
     if summary.wrong_labels is None or summary.rank_by != "suspicion":
         return None
     return round(summary.wrong_labels.expected)
 
 
-def suspect_rows(summary: DumpSummary) -> list[int] | None:
+def suspect_rows(summary: Counted) -> list[int] | None:
     """The rows whose labels are wrong by that count, at most the thousand that are kept; None if it is unknown."""
     count = suspect_count(summary)
     return None if count is None else [int(row) for row in summary.suspects.row[:count]]
 
 
-def rows_without_numbers(summary: DumpSummary) -> list[int]:
+def rows_without_numbers(summary: Counted) -> list[int]:
     """The rows whose loss or gradient is NaN or infinite, in the order of the dump, as far as they are kept."""
     suspects = summary.suspects
     odd = ~(np.isfinite(suspects.loss.astype(float)) & np.isfinite(suspects.grad_norm.astype(float)))
     return sorted(int(row) for row in suspects.row[odd])
 
 
-def leading_classes(summary: DumpSummary, count: int) -> list[Entry]:
+def leading_classes(summary: Counted, count: int) -> list[Entry]:
     """The classes that carry most of the gradient, by their labels."""
     order = np.argsort(-np.nan_to_num(summary.class_share), kind="stable")[:count]
     return [
@@ -73,7 +101,7 @@ def leading_classes(summary: DumpSummary, count: int) -> list[Entry]:
     ]
 
 
-def leading_pairs(summary: DumpSummary, count: int) -> list[Entry]:
+def leading_pairs(summary: Counted, count: int) -> list[Entry]:
     """The pairs of label and prediction that carry most of the gradient; of groups where classes are grouped."""
     shares = np.nan_to_num(summary.pair_share).ravel()
     count = min(count, shares.size)

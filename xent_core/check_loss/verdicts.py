@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from xent_core.check_loss.measure import CONVENTION, RIGHT, TO_FLOAT32, WRONG, Result
-from xent_core.check_loss.properties import ORDER, PROPERTIES
+from xent_core.check_loss.trials import ORDER
 from xent_core.language import _
 from xent_core.values import Value
 
@@ -146,8 +146,3 @@ def _grouped(failures: Sequence[Result]) -> list[str]:
         lines.append(text)
     more = len(lines) - MOST_LINES
     return [*lines[:MOST_LINES], *([_("and {count} more").format(count=more)] if more > 0 else [])]
-
-
-def title_of(name: str) -> str:
-    """What holds if a property does."""
-    return _(next(one.title for one in PROPERTIES if one.name == name))

@@ -27,29 +27,20 @@ from xent_core.check_loss.measure import (
     compared,
     measured,
 )
-from xent_core.check_loss.subject import KEYWORDS, Subject
+from xent_core.check_loss.subject import Subject
+from xent_core.check_loss.trials import (
+    Trial,
+    drawn,
+    generator,
+    given_options,
+    like_itself,
+    trial_of,
+    tried,
+)
 from xent_core.distance import distance, largest
 from xent_core.language import N_, _
 
 WIDE_CLASSES = 4096  # beyond, a fused loss gets no identity for its matrix
-DRAW = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """One case of a property, and how it went.
-
-    Attributes:
-      case: what was computed.
-      verdict: one of those of a Result.
-      message: in words, empty where it is right.
-      numbers: the differences, where numbers were compared.
-    """
-
-    case: Case
-    verdict: str
-    message: str = ""
-    numbers: Result | None = None
 
 
 @dataclass(frozen=True)
@@ -65,74 +56,6 @@ class Property:
     name: str
     title: str
     trials: Callable[[Subject], Iterator[Trial]]
-
-
-def _generator() -> torch.Generator:
-    return torch.Generator().manual_seed(DRAW)
-
-
-def _drawn(name: str, rows: int, classes: int, *, dtype: torch.dtype = torch.float32, **options: Any) -> Case:
-    """Random logits and labels, some of them ignored where ignore_index is given."""
-    draw = _generator()
-    logits = (2 * torch.randn(rows, classes, generator=draw, dtype=torch.float64)).to(dtype)
-    return Case(name, logits, torch.randint(classes, (rows,), generator=draw), options)
-
-
-def given_options(subject: Subject, case: Case) -> dict[str, Any] | None:
-    """The options of a case by which this loss is called; None if it does not take one of them, or such logits."""
-    given = {name: value for name, value in case.options.items() if name in KEYWORDS}
-    if given.get("reduction") == "mean" and "reduction" not in subject.options:
-        del given["reduction"]
-    return given if subject.takes(given) and subject.takes_logits(case.logits) else None
-
-
-def _tried(subject: Subject, case: Case, way: Way = PLAIN, call: Callable[..., Any] | None = None) -> Iterator[Trial]:
-    """The case compared with F.cross_entropy, if the loss takes its options.
-
-    Where a loss is wrong in the same case called plainly, it need only be what it is then.
-    """
-    given = given_options(subject, case)
-    if given is None:
-        return
-    trial = trial_of(case, compared(call or subject, case, given, way))
-    is_plain = way is PLAIN and call is None
-    if trial.verdict == WRONG and not is_plain and compared(subject, case, given).is_wrong:
-        yield from _like_itself(subject, case, way, call or subject)
-    else:
-        yield trial
-
-
-def _like_itself(subject: Subject, case: Case, way: Way, call: Callable[..., Any]) -> Iterator[Trial]:
-    """The case run in another way compared with the same loss run plainly, if that gives numbers."""
-    given = given_options(subject, case)
-    if given is None or compared(subject, case, given).message:
-        return
-    yield trial_of(case, compared(call, replace(case, options=given), given, replace(way, reference=subject)))
-
-
-def trial_of(case: Case, result: Result) -> Trial:
-    """A comparison of both loss and gradient as one trial."""
-    verdict = worst((result.loss_verdict, result.grad_verdict))
-    message = "" if verdict == RIGHT else result.message or difference_words(result)
-    return Trial(case, verdict, message, result)
-
-
-def difference_words(result: Result) -> str:
-    """How far loss and gradient are off, where they are."""
-    parts = []
-    if result.loss_difference > result.loss_tolerance:
-        parts.append(_("loss off by {found:.3g}").format(found=result.loss_difference))
-    if result.grad_difference > result.grad_tolerance:
-        parts.append(_("gradient off by {found:.3g}").format(found=result.grad_difference))
-    return ", ".join(parts)
-
-
-ORDER = (WRONG, CONVENTION, REFUSED, "right to float32", RIGHT, "not tried")  # the worst first
-
-
-def worst(verdicts: tuple[str, ...] | list[str]) -> str:
-    """The worst of some verdicts; "not tried" of none."""
-    return min(verdicts, key=ORDER.index, default=ORDER[-1])
 
 
 # What is compared with numbers
@@ -162,22 +85,22 @@ def _sizes(subject: Subject) -> Iterator[Trial]:
     """Classes and rows around the sizes of blocks."""
     for classes in (1, 2, 127, 128, 129, 1000, 4097, 32_769, 131_073):
         if subject.order is None or classes <= WIDE_CLASSES:
-            yield from _tried(subject, _drawn(_("{count} classes").format(count=classes), 3, classes))
+            yield from tried(subject, drawn(_("{count} classes").format(count=classes), 3, classes))
     for rows in (1, 255, 256, 257, 4097):
-        yield from _tried(subject, _drawn(_("{count} rows").format(count=rows), rows, 5))
-    ignored = _drawn(_("4097 rows, of which the first 1500 are ignored"), 4097, 5, ignore_index=-100)
+        yield from tried(subject, drawn(_("{count} rows").format(count=rows), rows, 5))
+    ignored = drawn(_("4097 rows, of which the first 1500 are ignored"), 4097, 5, ignore_index=-100)
     ignored.target[:1500] = -100
-    yield from _tried(subject, ignored)
+    yield from tried(subject, ignored)
 
 
 def _upstream(subject: Subject) -> Iterator[Trial]:
     """What backward starts from, twice in one graph, twice backward, and without a gradient at all."""
-    case = _drawn(_("six rows"), 6, 5, dtype=torch.float64)
+    case = drawn(_("six rows"), 6, 5, dtype=torch.float64)
     for factor in (2.5, -1.5, 0.0):
         name = _("backward from {factor}").format(factor=factor)
-        yield from _tried(subject, replace(case, name=name), Way(upstream=factor))
+        yield from tried(subject, replace(case, name=name), Way(upstream=factor))
     single = replace(case, name=_("reduction none, backward from a random vector"), options={"reduction": "none"})
-    yield from _tried(subject, single, Way(upstream=torch.randn(6, generator=_generator(), dtype=torch.float64)))
+    yield from tried(subject, single, Way(upstream=torch.randn(6, generator=generator(), dtype=torch.float64)))
     for name, change in (
         (
             _("the loss twice in one graph"),
@@ -186,7 +109,7 @@ def _upstream(subject: Subject) -> Iterator[Trial]:
         (_("the loss through a square"), lambda fn, *given, **options: fn(*given, **options).square()),
     ):
         way = Way(reference=partial(change, F.cross_entropy))
-        yield from _tried(subject, replace(case, name=name), way, partial(change, subject))
+        yield from tried(subject, replace(case, name=name), way, partial(change, subject))
     yield from _twice_backward(subject, replace(case, name=_("backward twice with retain_graph")))
     yield from _without_gradient(subject, replace(case, name=_("under no_grad, and logits that need no gradient")))
 
@@ -236,7 +159,7 @@ def refusal_words(error: Exception) -> str:
 
 def _accumulation(subject: Subject) -> Iterator[Trial]:
     """Gradients are added to what is in .grad already."""
-    case = _drawn(_("six rows, .grad full of ones"), 6, 5, dtype=torch.float64)
+    case = drawn(_("six rows, .grad full of ones"), 6, 5, dtype=torch.float64)
 
     def accumulated(logits: Tensor, target: Tensor) -> Trial:
         exact = measured(F.cross_entropy, case, {}, torch.float64)
@@ -255,8 +178,8 @@ def _accumulation(subject: Subject) -> Iterator[Trial]:
 
 def _double_backward(subject: Subject) -> Iterator[Trial]:
     """The gradient of ‖∂L/∂z‖² and of v·∂L/∂z."""
-    case = _drawn(_("six rows, the gradient of v·∂L/∂z"), 6, 5, dtype=torch.float64)
-    direction = torch.randn(6, 5, generator=_generator(), dtype=torch.float64)
+    case = drawn(_("six rows, the gradient of v·∂L/∂z"), 6, 5, dtype=torch.float64)
+    direction = torch.randn(6, 5, generator=generator(), dtype=torch.float64)
 
     def product_of(fn: Callable[..., Any]) -> Tensor:
         leaf = case.logits.clone().requires_grad_()
@@ -279,9 +202,9 @@ def _double_backward(subject: Subject) -> Iterator[Trial]:
 def _inputs_unchanged(subject: Subject) -> Iterator[Trial]:
     """Logits, target and weight hold the same bits afterwards."""
     cases = [
-        _drawn(_("six rows"), 6, 5),
-        _drawn(_("six rows, weight"), 6, 5, weight=torch.tensor([1.0, 2.0, 0.5, 3.0, 1.5])),
-        _drawn(_("six rows, ignore_index"), 6, 5, ignore_index=2),
+        drawn(_("six rows"), 6, 5),
+        drawn(_("six rows, weight"), 6, 5, weight=torch.tensor([1.0, 2.0, 0.5, 3.0, 1.5])),
+        drawn(_("six rows, ignore_index"), 6, 5, ignore_index=2),
     ]
     for case in cases:
         given = given_options(subject, case)
@@ -312,7 +235,7 @@ def _same_bits(one: Tensor, other: Tensor) -> bool:
 
 def _layouts(subject: Subject) -> Iterator[Trial]:
     """Views of all kinds, and logits that another operation made."""
-    case = _drawn(_("six rows"), 6, 5, dtype=torch.float64)
+    case = drawn(_("six rows"), 6, 5, dtype=torch.float64)
     views: dict[str, Callable[[Tensor], Tensor]] = {
         _("a transposed view"): lambda leaf: leaf.t().contiguous().t(),
         _("every other column of a wider tensor"): lambda leaf: leaf.repeat_interleave(2, 1)[:, ::2],
@@ -321,17 +244,17 @@ def _layouts(subject: Subject) -> Iterator[Trial]:
         _("not a leaf: twice the leaf"): lambda leaf: leaf * 2,
     }
     for name, view in views.items():
-        yield from _tried(subject, replace(case, name=name), Way(view=view))
-    draw = _generator()
+        yield from tried(subject, replace(case, name=name), Way(view=view))
+    draw = generator()
     pixels = torch.randn(2, 4, 3, 2, generator=draw, dtype=torch.float64)
     images = Case(_("channels last"), pixels, torch.randint(4, (2, 3, 2), generator=draw))
-    yield from _tried(subject, images, Way(view=lambda leaf: leaf.contiguous(memory_format=torch.channels_last)))
+    yield from tried(subject, images, Way(view=lambda leaf: leaf.contiguous(memory_format=torch.channels_last)))
 
 
 def _dtype_device(subject: Subject) -> Iterator[Trial]:
     """The loss has the dtype and the device of the logits."""
     for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
-        case = _drawn(str(dtype).removeprefix("torch."), 6, 5, dtype=dtype)
+        case = drawn(str(dtype).removeprefix("torch."), 6, 5, dtype=dtype)
 
         def kept(logits: Tensor, target: Tensor, case: Case = case) -> Trial:
             loss = subject(logits.clone().requires_grad_(), target.clone())
@@ -348,11 +271,11 @@ def _dtype_device(subject: Subject) -> Iterator[Trial]:
 
 def _determinism(subject: Subject) -> Iterator[Trial]:
     """The same input gives the same bits, also with other sizes in between."""
-    case = _drawn(_("257 rows, 129 classes, twice"), 257, 129)
+    case = drawn(_("257 rows, 129 classes, twice"), 257, 129)
 
     def same(_logits: Tensor, _target: Tensor) -> Trial:
         first = measured(subject, case, {}, torch.float32)
-        measured(subject, _drawn("", 3, 7), {}, torch.float32)
+        measured(subject, drawn("", 3, 7), {}, torch.float32)
         second = measured(subject, case, {}, torch.float32)
         parts = [(_("the loss"), first.loss, second.loss)]
         if first.grad is not None and second.grad is not None:
@@ -372,7 +295,7 @@ def _determinism(subject: Subject) -> Iterator[Trial]:
 
 def _refusals(subject: Subject) -> Iterator[Trial]:
     """What F.cross_entropy raises for is raised for."""
-    logits = _drawn("", 4, 5).logits
+    logits = drawn("", 4, 5).logits
     target = torch.tensor([0, 4, 2, 1])
     broken = {
         _("a label of C"): (logits, torch.tensor([0, 5, 2, 1])),
@@ -407,11 +330,11 @@ def _ignore_index(subject: Subject) -> Iterator[Trial]:
             "all but one": _("all rows but one ignored"),
             "all": _("all rows ignored"),
         }
-        case = _drawn(f"ignore_index={index}: {words[share]}", 6, 5, dtype=torch.float64, ignore_index=index)
+        case = drawn(f"ignore_index={index}: {words[share]}", 6, 5, dtype=torch.float64, ignore_index=index)
         case.target.copy_(torch.tensor([1, 2, 3, 1, 2, 3]))
         if share != "none":
             case.target[0 if share == "all" else 1 :] = index
-        yield from _tried(subject, case)
+        yield from tried(subject, case)
 
 
 # Under other machinery
@@ -419,34 +342,34 @@ def _ignore_index(subject: Subject) -> Iterator[Trial]:
 
 def _compile(subject: Subject, backends: tuple[str, ...] = ("eager", "aot_eager")) -> Iterator[Trial]:
     """torch.compile gives the same, each case compiled anew."""
-    cases = [_drawn(_("six rows"), 6, 5), _drawn(_("257 rows, 129 classes"), 257, 129)]
+    cases = [drawn(_("six rows"), 6, 5), drawn(_("257 rows, 129 classes"), 257, 129)]
     if "ignore_index" in subject.options:
-        ignored = _drawn(_("six rows, two ignored"), 6, 5, ignore_index=-100)
+        ignored = drawn(_("six rows, two ignored"), 6, 5, ignore_index=-100)
         ignored.target[1:3] = -100
         cases.append(ignored)
     for backend, case in product(backends, cases):
         named = replace(case, name=f"{case.name}, {backend}")
         torch._dynamo.reset()
         try:
-            yield from _like_itself(subject, named, PLAIN, torch.compile(subject, backend=backend))
+            yield from like_itself(subject, named, PLAIN, torch.compile(subject, backend=backend))
         finally:
             torch._dynamo.reset()
 
 
 def _autocast(subject: Subject) -> Iterator[Trial]:
     """Under torch.autocast of bfloat16 the loss is right to bfloat16 at least."""
-    case = _drawn(_("six rows under autocast"), 6, 5)
+    case = drawn(_("six rows under autocast"), 6, 5)
 
     def under(logits: Tensor, target: Tensor) -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return subject(logits, target)
 
-    yield from _tried(subject, case, Way(dtype=torch.bfloat16), under)
+    yield from tried(subject, case, Way(dtype=torch.bfloat16), under)
 
 
 def _func(subject: Subject) -> Iterator[Trial]:
     """torch.func.grad, and vmap over problems."""
-    case = _drawn(_("torch.func.grad"), 6, 5, dtype=torch.float64)
+    case = drawn(_("torch.func.grad"), 6, 5, dtype=torch.float64)
 
     def by_func(logits: Tensor, target: Tensor) -> Trial:
         found = torch.func.grad(lambda scores: subject(scores, target))(logits)
@@ -479,7 +402,7 @@ def _extensions(subject: Subject) -> Iterator[Trial]:
     }
     for name in sorted(subject.extensions):
         size, formula = formulas[name]
-        case = _drawn(f"{name}={size}", 6, 5, dtype=torch.float64)
+        case = drawn(f"{name}={size}", 6, 5, dtype=torch.float64)
 
         def exact(logits: Tensor, target: Tensor, formula: Any = formula, size: float = size) -> Tensor:
             return formula(logits, size)(target)  # type: ignore[no-any-return]
@@ -503,7 +426,7 @@ def _fused(subject: Subject) -> Iterator[Trial]:
     if subject.order is None:
         return
     for rows, hidden_size, classes in ((6, 4, 5), (257, 16, 129), (3, 8, 32_769)):
-        draw = _generator()
+        draw = generator()
         hidden = torch.randn(rows, hidden_size, generator=draw)
         case = Case(
             _("{rows} rows, {hidden} hidden, {classes} classes").format(rows=rows, hidden=hidden_size, classes=classes),
