@@ -281,7 +281,8 @@ def test_the_lines_of_text_say_what_the_numbers_are() -> None:
     target = np.array([0] * 101 + [-100])
     text = summary_text(analyse(logits, target, fit_temperature=False))
 
-    *texts, why, words = text.splitlines()
+    *texts, verdict, why, words = text.splitlines()
+    assert verdict == "Under-confident: it says 0.75 on average, and is right 0.99 of the time."
     assert why.startswith("Equal widths put 100% of the rows into one bin")
     assert words.startswith("Wrong labels, estimated: about 1 of 101, from 0 to 3.")
     lines = dict(re.split("  +", line) for line in texts)

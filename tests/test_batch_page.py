@@ -722,7 +722,7 @@ def guides(at: AppTest) -> list[str]:
 
 def test_a_newcomer_reads_what_the_page_is_until_something_was_changed_and_can_again() -> None:
     at = open_app()
-    first, title = guides(at), at.subheader[0].help
+    first, title = guides(at), at.title[0].help
     at = type_cell(at, 0, "class 1", "9")
     edited = guides(at)
     at = press(at, "Undo")
@@ -730,7 +730,7 @@ def test_a_newcomer_reads_what_the_page_is_until_something_was_changed_and_can_a
     assert first == [title]
     assert edited == []
     assert guides(at) == first
-    assert at.subheader[0].help == title
+    assert at.title[0].help == title
 
 
 def test_a_newcomer_sees_three_numbers_and_no_more() -> None:

@@ -306,7 +306,6 @@ HOSTILE = {
     "a name twice in an archive": ("a.npz", None, "a name twice"),
     "text as logits": ("a.npz", npz(logits=np.array(["a"]), target=TARGET), "dtype"),
     "dates as logits": ("a.npz", npz(logits=np.array(["2020"], "M8[D]"), target=TARGET), "dtype"),
-    "int32 labels": ("a.npz", npz(logits=LOGITS, target=TARGET.astype(np.int32)), "int32"),
     "NaN labels": ("a.npz", npz(logits=LOGITS, target=np.array([0, np.nan])), "float64"),
     "a header that lies": ("a.npz", zipped([("logits.npy", npy(LOGITS, shape=(2, 4)))]), "holds 24 bytes"),
     "a header of gigabytes": ("a.npz", zipped([("logits.npy", npy(LOGITS, shape=(10**9, 10)))]), "1000000000"),

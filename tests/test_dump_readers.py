@@ -504,7 +504,7 @@ def test_the_program_that_is_printed_for_a_pickle_converts_it(
         (LOGITS, TARGET[:-1], "batch-mismatch"),
         (LOGITS, TARGET + 1, "target-out-of-range"),
         (LOGITS, TARGET + 0.5, "target-dtype"),
-        (LOGITS, np.eye(CLASSES)[TARGET] * 0.9, "soft-target"),
+        (LOGITS, np.eye(CLASSES)[TARGET] * 0.2, "soft-target"),
         (LOGITS, np.ones((ROWS, CLASSES)), "multi-label"),
         (LOGITS, TARGET[:, None], "batch-mismatch"),
         (LOGITS.reshape(2, 20, 4), TARGET[:8].reshape(2, 4), "class-axis"),

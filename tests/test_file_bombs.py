@@ -189,7 +189,7 @@ def test_a_directory_of_a_zip_file_is_measured_before_it_is_read() -> None:
 def test_on_ones_own_computer_no_process_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     data = npz(logits=np.ones((2, 2), np.float32), target=np.zeros(2, np.int64))
     asked: list[str] = []
-    monkeypatch.setattr(uploads, "read_file_in_sandbox", lambda name, _data: asked.append(name))
+    monkeypatch.setattr(uploads, "read_file_in_sandbox", lambda name, *_rest: asked.append(name))
 
     uploads.read_upload("public.npz", data)
     monkeypatch.delenv(PUBLIC_VARIABLE)

@@ -285,7 +285,8 @@ class _Decision:
                     raise self._unclear([names, others if len(others) > 1 else [*names, *others]])
                 self._is_assumed = True
             return names, self._names_of(names, target)
-        return self._everything(free)
+        # a text beside a single column is rather one of logits with a bad cell, which is told where it is read
+        return self._everything([*free, *(name for name in texts if not is_key(name))] if len(free) == 1 else free)
 
     def _lists(self) -> list[str]:
         free = [name for name in self._free() if self._kind[name] == "list"]

@@ -224,10 +224,10 @@ def test_epochs_are_mapped_and_a_point_or_an_area_is_chosen(
 
     row = int(np.argmin(found.confidence))  # alone at the bottom
     point = epochs.locator(".scatterlayer .trace").first.locator("path.point").nth(row)
-    point.scroll_into_view_if_needed()
-    box = point.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    point.hover(force=True)  # what lies above it takes the mouse for it
+    expect(epochs.locator(".hoverlayer .hovertext")).to_be_visible()
+    page.mouse.down()
+    page.mouse.up()
     why = page.locator(".st-key-why")
     expect(why).to_contain_text(f"Why is row {row} here?", timeout=IDLE_MS)
     expect(why).to_contain_text("Over 4 epochs")
