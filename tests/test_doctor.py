@@ -108,7 +108,9 @@ def test_the_words_are_whole(case: Case, call: Call) -> None:
 
 @table(ERRORS, "raises", "stays")
 def test_an_error_stands_alone_and_says_the_same_as_the_refused_problem(case: Case, call: Call) -> None:
-    if case.code.endswith("-type") and any(call is one for one in case.raises):  # lists of tensors, which a Problem stacks
+    if case.code.endswith("-type") and any(
+        call is one for one in case.raises
+    ):  # lists of tensors, which a Problem stacks
         assert [one.code for one in found_in(call)] == [case.code]
         return
     with pytest.raises(InvalidProblem) as caught:

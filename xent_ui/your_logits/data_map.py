@@ -54,9 +54,7 @@ def data_map(analysis: DumpAnalysis, row: int) -> None:
             st.caption(
                 _("Drawn are {shown} of {all} rows, evenly spread over the dump.").format(shown=len(rows), all=known)
             )
-        st.caption(
-            _("Click a point to see why its row is here. Drag over an area: table, matrix and histograms follow.")
-        )
+        st.caption(_("Drag over an area: table, matrix and histograms follow."))
 
 
 def drawn_rows(epochs: Epochs) -> tuple[np.ndarray, int]:
