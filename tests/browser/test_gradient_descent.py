@@ -61,7 +61,7 @@ def test_what_is_played_does_not_flash(page: Page, app_url: str) -> None:
 
     drawn = page.evaluate("() => window.drawn")
     assert len(drawn) > 20
-    assert set(drawn) == {2}
+    assert set(drawn) == {3}  # logits, probabilities, gradient
 
 
 def test_a_click_on_the_scrubber_shows_that_step(page: Page, app_url: str) -> None:
