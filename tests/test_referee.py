@@ -126,7 +126,7 @@ def counts_calls(logits, target, calls=[0]):  # noqa: B006  # that is what is wr
     calls[0] += 1
     return (
         F.cross_entropy(logits, target) * (1 + 1e-6 * calls[0])
-        if logits.numel() > 10_000
+        if logits.shape == (257, 129)
         else F.cross_entropy(logits, target)
     )
 
@@ -321,6 +321,11 @@ def test_each_known_mistake_is_told_by_its_name(mistake):
         (finding,) = check_loss(wrong, properties=[name]).findings
         if finding.mistake == mistake.code:
             assert f"behaves exactly as if {mistake} (" in finding.as_if
+            return
+        # blocks of any power of 2 leave the same rest of the sizes that are tried
+        if mistake.code.startswith("last-") and finding.mistake.rstrip("0123456789") == mistake.code.rstrip(
+            "0123456789"
+        ):
             return
     pytest.fail(str(finding))
 

@@ -444,7 +444,7 @@ _BLOCKS = (
             partial(_without_last_classes, size),
             f"{size}",
         )
-        for size in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 32768, 65536)
+        for size in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
     ),
     *(
         Mistake(
