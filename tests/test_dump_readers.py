@@ -344,7 +344,7 @@ BAD_FILES = {
         "header-lies",
     ),
     "noise.parquet": (b"PAR1" + b"\x07" * 64, "header-broken"),
-    "bomb.parquet": (_parquet_bomb(), "bomb"),
+    "bomb.parquet": (_parquet_bomb(), "which-columns"),
     "words.csv": (b"target,a,b\n0,1,x\n", "table-broken"),
     "ragged.csv": (b"target,a,b\n0,1,2\n1,2\n", "table-broken"),
     "twice.csv": (b"target,a,a\n0,1,2\n", "csv-header"),
