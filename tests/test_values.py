@@ -5,7 +5,7 @@ import importlib
 import inspect
 import io
 import multiprocessing
-import pickle
+import pickle  # other people's way between processes; what is read here, this test has written
 import pkgutil
 import threading
 from collections.abc import Callable, Iterator
@@ -256,9 +256,9 @@ def test_writing_into_a_tensor_leaves_a_problem_as_it_is(name: str) -> None:
 
 def test_a_field_cannot_be_set() -> None:
     with pytest.raises(FrozenInstanceError):
-        PROBLEM.logits = torch.zeros(2, 3)  # type: ignore[misc]
+        PROBLEM.logits = torch.zeros(2, 3)  # type: ignore[misc]  # frozen, as mypy says
     with pytest.raises(FrozenInstanceError):
-        PROBLEM.temperature = 2.0  # type: ignore[misc]
+        PROBLEM.temperature = 2.0  # type: ignore[misc]  # as above
 
 
 def test_reading_a_large_matrix_copies_nothing() -> None:
@@ -311,4 +311,4 @@ def test_torch_saves_it_as_others_do() -> None:
     torch.save({"logits": PROBLEM.logits}, file)
     file.seek(0)
 
-    assert same(torch.load(file)["logits"], PROBLEM.logits)
+    assert same(torch.load(file, weights_only=True)["logits"], PROBLEM.logits)

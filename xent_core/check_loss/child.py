@@ -19,7 +19,7 @@ from functools import reduce
 from pathlib import Path
 from typing import IO, Any
 
-from xent_core.check_loss.measure import WRONG
+from xent_core.check_loss.measure import WRONG, raised
 from xent_core.check_loss.property_list import PROPERTIES
 from xent_core.check_loss.referee import check_loss
 from xent_core.check_loss.verdicts import Report, Verdict
@@ -111,9 +111,7 @@ def load(name: str) -> Any:
             module = importlib.import_module(place)
         return reduce(getattr, attribute.split("."), module)
     except Exception as error:  # somebody's own file, which may raise anything
-        lines = str(error).splitlines() or [""]
-        words = _("{name} cannot be loaded: {error}")
-        raise NotLoaded(words.format(name=name, error=f"{type(error).__name__}: {lines[0][:200]}")) from error
+        raise NotLoaded(_("{name} cannot be loaded: {reason}").format(name=name, reason=raised(error))) from error
 
 
 def main(name: str, wanted: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.check_loss.cases import Case
-from xent_core.check_loss.subject import Loss
+from xent_core.check_loss.subject import Loss, NoTensor
 from xent_core.distance import distance, largest
 from xent_core.language import _
 from xent_core.values import Value
@@ -118,8 +118,6 @@ def measured(fn: Loss, case: Case, options: Mapping[str, Any], dtype: torch.dtyp
         warnings.simplefilter("ignore")
         leaf = case.logits.detach().to(dtype, copy=True).requires_grad_()
         loss = fn(way.view(leaf), target, **values)
-        if not isinstance(loss, Tensor):
-            raise TypeError(_("the loss is no tensor, but of type {type}").format(type=type(loss).__name__))
         if loss.requires_grad:
             upstream = torch.as_tensor(way.upstream, dtype=loss.dtype, device=loss.device)
             loss.backward(upstream.expand_as(loss))
@@ -145,11 +143,8 @@ def compared(fn: Loss, case: Case, given: Mapping[str, Any] | None = None, way: 
     try:
         came = measured(fn, case, given, case.logits.dtype, way)
     except Exception as error:  # the function is somebody's own and may raise anything
-        lines = str(error).splitlines() or [""]
-        message = _("it raises {error}").format(error=f"{type(error).__name__}: {lines[0][:200]}")
-        is_ours = isinstance(error, TypeError) and "is no tensor, but of type" in str(error)
-        verdict = WRONG if is_ours else REFUSED
-        return replace(blank, message=message, loss_verdict=verdict, grad_verdict=verdict)
+        verdict = WRONG if isinstance(error, NoTensor) else REFUSED
+        return replace(blank, message=raised(error), loss_verdict=verdict, grad_verdict=verdict)
     if came.loss.shape != exact.loss.shape:
         message = _("the loss has shape {came}, expected {expected}").format(
             came=tuple(came.loss.shape), expected=tuple(exact.loss.shape)
@@ -167,6 +162,12 @@ def compared(fn: Loss, case: Case, given: Mapping[str, Any] | None = None, way: 
         return replace(found, message=message, loss_verdict=CONVENTION, grad_verdict=CONVENTION)
     grad_verdict = _verdict(grad_difference, grad_tolerance, loose[1])
     return replace(found, grad_difference=grad_difference, grad_verdict=grad_verdict)
+
+
+def raised(error: Exception) -> str:
+    """An exception in a line."""
+    lines = str(error).splitlines() or [""]
+    return _("it raises {error}").format(error=f"{type(error).__name__}: {lines[0][:200]}")
 
 
 def _is_empty_mean(exact: Measured) -> bool:

@@ -9,12 +9,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xent_core.implementations.routes import as_probabilities
 from xent_core.language import N_, _
+from xent_core.loss_options import LossOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +45,7 @@ class Rows:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(
-        cls,
-        logits: Tensor,
-        target: Tensor,
-        *,
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> Rows:
+    def of(cls, logits: Tensor, target: Tensor, options: LossOptions) -> Rows:
         """The rows of a call, whose class axis is 1, or 0 of a single example."""
         classes = logits.shape[0 if logits.dim() == 1 else 1]
         flat = logits[None] if logits.dim() == 1 else logits.movedim(1, -1).reshape(-1, classes)
@@ -62,17 +56,18 @@ class Rows:
             kept = torch.ones(len(flat), dtype=torch.bool)
         else:
             label, shape = target.reshape(-1), tuple(target.shape)
-            kept = label != ignore_index
-            hot = F.one_hot(label.where(kept, 0), classes).to(flat)
-        smoothed = hot * (1 - label_smoothing) + label_smoothing / classes
-        unit = torch.ones(classes).to(flat) if weight is None else weight
-        return cls(flat, label, smoothed * kept.unsqueeze(1), kept, unit, label_smoothing, reduction, shape)
+            kept = label != options.ignore_index
+            hot = as_probabilities(label.where(kept, 0), flat)
+        epsilon = options.label_smoothing
+        smoothed = (hot * (1 - epsilon) + epsilon / classes) * kept.unsqueeze(1)
+        weight = torch.ones(classes).to(flat) if options.weight is None else options.weight
+        return cls(flat, label, smoothed, kept, weight, epsilon, options.reduction, shape)
 
     @property
     def hot(self) -> Tensor:
         """The labels without smoothing, one-hot; the probabilities as they came."""
         if self.label is not None:
-            return F.one_hot(self.label.where(self.kept, 0), self.classes).to(self.logits) * self.kept.unsqueeze(1)
+            return as_probabilities(self.label.where(self.kept, 0), self.logits) * self.kept.unsqueeze(1)
         return (self.target - self.epsilon / self.classes) / (1 - self.epsilon) if self.epsilon != 1 else self.target
 
     @property
@@ -119,8 +114,8 @@ class Mistake:
     def __str__(self) -> str:
         return _(self.sentence).format(number=self.number)
 
-    def __call__(self, logits: Tensor, target: Tensor, **options: object) -> Tensor:
-        return self.loss(Rows.of(logits, target, **options))  # type: ignore[arg-type]
+    def __call__(self, logits: Tensor, target: Tensor, **options: Any) -> Tensor:
+        return self.loss(Rows.of(logits, target, LossOptions(**options)))
 
 
 def _of_log_probs(change: Callable[[Tensor], Tensor], rows: Rows) -> Tensor:
@@ -244,7 +239,7 @@ def _divergence(rows: Rows) -> Tensor:
 
 
 def _of_argmax(rows: Rows) -> Tensor:
-    return F.one_hot(rows.target.argmax(1), rows.classes).to(rows.logits) * rows.kept.unsqueeze(1)
+    return as_probabilities(rows.target.argmax(1), rows.logits) * rows.kept.unsqueeze(1)
 
 
 def _over_batch(rows: Rows) -> Tensor:
@@ -289,7 +284,7 @@ def _counted_ignored(rows: Rows) -> Tensor:
     if rows.label is None:
         return rows.reduced(rows.losses())
     inside = (rows.label >= 0) & (rows.label < rows.classes)
-    hot = F.one_hot(rows.label.where(inside, 0), rows.classes).to(rows.logits) * inside.unsqueeze(1)
+    hot = as_probabilities(rows.label, rows.logits)
     target = (hot * (1 - rows.epsilon) + rows.epsilon / rows.classes) * inside.unsqueeze(1)
     return rows.reduced(rows.losses(target=target), (hot @ rows.weight).sum())
 

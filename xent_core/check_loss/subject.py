@@ -152,9 +152,13 @@ def classes_last(fn: Loss) -> Subject:
     return Subject(loss, found.name, found.options, found.extensions)
 
 
+class NoTensor(TypeError):
+    """What came of the loss is no tensor."""
+
+
 def _tensor(loss: Any) -> Tensor:
     if not isinstance(loss, Tensor):
-        raise TypeError(_("the loss is no tensor, but of type {type}").format(type=type(loss).__name__))
+        raise NoTensor(_("the loss is no tensor, but of type {type}").format(type=type(loss).__name__))
     return loss
 
 
