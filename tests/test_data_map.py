@@ -22,7 +22,9 @@ def test_many_rows_are_thinned_evenly_and_ignored_ones_are_not_drawn() -> None:
     assert not np.isnan(confidence[rows]).any()
     assert (np.diff(rows) > 0).all()
     assert np.diff(rows).max() <= 5  # 2.5 of those that are known, 4/3 rows apart
-    drawn = map_figure(rows, epochs, looked_at=3, variability="v", confidence="c", correctness="r").to_dict()
+    drawn = map_figure(
+        rows, epochs, looked_at=3, by_area=False, variability="v", confidence="c", correctness="r"
+    ).to_dict()
     assert drawn["data"][1]["y"] == [confidence[3]]
 
 

@@ -206,7 +206,9 @@ def test_a_dump_of_four_gigabytes_is_summed_up_on_screen_while_it_streams(
     journal.assert_quiet()
 
 
-def test_epochs_are_mapped_and_an_area_is_chosen(page: Page, app_url: str, journal: Journal, tmp_path: Path) -> None:
+def test_epochs_are_mapped_and_a_point_or_an_area_is_chosen(
+    page: Page, app_url: str, journal: Journal, tmp_path: Path
+) -> None:
     chance = np.random.default_rng(3)
     target = chance.integers(0, CLASSES, ROWS)
     log = [chance.normal(size=(ROWS, CLASSES)) + strength * np.eye(CLASSES)[target] for strength in (0, 1, 2, 3)]
@@ -216,6 +218,22 @@ def test_epochs_are_mapped_and_an_area_is_chosen(page: Page, app_url: str, journ
     page.get_by_role("button", name="Epochs of one run").click()
     epochs = page.locator(".st-key-epochs")
     expect(epochs).to_contain_text("learnt and forgotten", timeout=IDLE_MS)
+    wait_drawn(page)
+    found = analyse(tmp_path, epochs=True).epochs
+    assert found is not None
+
+    row = int(np.argmin(found.confidence))  # alone at the bottom
+    point = epochs.locator(".scatterlayer .trace").first.locator("path.point").nth(row)
+    point.hover(force=True)  # what lies above it takes the mouse for it
+    expect(epochs.locator(".hoverlayer .hovertext")).to_be_visible()
+    page.mouse.down()
+    page.mouse.up()
+    why = page.locator(".st-key-why")
+    expect(why).to_contain_text(f"Why is row {row} here?", timeout=IDLE_MS)
+    expect(why).to_contain_text("Over 4 epochs")
+    expect(chosen_words(page)).to_have_count(0)
+    page.get_by_role("radio", name="Drag over an area").click()
+    expect(epochs).to_contain_text("follow an area", timeout=IDLE_MS)
     wait_drawn(page)
     drag(page, "data_map", 0.3, 0.95)
     expect(chosen_words(page)).to_contain_text(f"of {ROWS} rows are chosen", timeout=IDLE_MS)

@@ -12,9 +12,10 @@ from xent_core.dump.report import epoch_lines
 from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped
 from xent_ui.widgets.matrices import CHART_CONFIG
+from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis
-from xent_ui.your_logits.state import BOUNDS, DATA_MAP, ROW
+from xent_ui.your_logits.state import BOUNDS, DATA_MAP, DATA_MAP_BY, ROW
 
 MAX_POINTS = 3000
 
@@ -26,11 +27,15 @@ def data_map(analysis: DumpAnalysis, row: int) -> None:
         return
     rows, known = drawn_rows(epochs)
     picture, words = st.columns([3, 2], gap="medium", vertical_alignment="center")
+    with picture:
+        titles = {"points": _("Click a row"), "box": _("Drag over an area")}
+        by_area = segmented_choice(_("What is chosen on the map"), titles, DATA_MAP_BY) == "box"
     picture.plotly_chart(
         dump_figures.data_map(
             rows,
             epochs,
             looked_at=row,
+            by_area=by_area,
             variability=_("variability: standard deviation of p of the label"),
             confidence=_("confidence: mean p of the label"),
             correctness=_("right"),
@@ -38,7 +43,7 @@ def data_map(analysis: DumpAnalysis, row: int) -> None:
         key=DATA_MAP.name,
         config=CHART_CONFIG,
         on_select=partial(_take, rows.tolist()),
-        selection_mode=("points", "box"),
+        selection_mode="box" if by_area else "points",
         alt=_("Every row by variability and confidence over the epochs, coloured by how often it was right"),
     )
     with words:
@@ -54,7 +59,11 @@ def data_map(analysis: DumpAnalysis, row: int) -> None:
             st.caption(
                 _("Drawn are {shown} of {all} rows, evenly spread over the dump.").format(shown=len(rows), all=known)
             )
-        st.caption(_("Drag over an area: table, matrix and histograms follow."))
+        st.caption(
+            _("Table, matrix and histograms follow an area.")
+            if by_area
+            else _("A click shows above why the row is here.")
+        )
 
 
 def drawn_rows(epochs: Epochs) -> tuple[np.ndarray, int]:

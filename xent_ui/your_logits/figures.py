@@ -162,12 +162,20 @@ def reliability(bins: Reliability, *, confidence: str, accuracy: str) -> go.Figu
 
 
 def data_map(
-    rows: np.ndarray, epochs: Epochs, *, looked_at: int, variability: str, confidence: str, correctness: str
+    rows: np.ndarray,
+    epochs: Epochs,
+    *,
+    looked_at: int,
+    by_area: bool,
+    variability: str,
+    confidence: str,
+    correctness: str,
 ) -> go.Figure:
     """Some rows by variability and confidence over the epochs, coloured by the share of epochs that were right.
 
     Args:
       looked_at: the row that has a mark of its own, drawn or not.
+      by_area: whether dragging chooses an area; Streamlit takes no click on a point then.
       variability, confidence, correctness: what the axes and the colours are called.
     """
     right = epochs.correctness[rows]
@@ -205,7 +213,7 @@ def data_map(
         "xaxis": _titled(variability, range=VARIABILITIES),
         "yaxis": _titled(confidence, range=WIDER_THAN_SHARES),
     }
-    return figure([marks, mark], _layout(MAP_HEIGHT, dragmode="select", **axes))
+    return figure([marks, mark], _layout(MAP_HEIGHT, dragmode="select" if by_area else "pan", **axes))
 
 
 def row_gradient(names: Sequence[str], values: Sequence[float], *, label: int, title: str) -> go.Figure:

@@ -63,6 +63,7 @@ QUANTITY = Kept[str]("dump_quantity", "share")  # that the matrix of pairs shows
 # what is selected in the pictures and tables, as Streamlit gives it
 SUSPECT_TABLE = Kept[Any]("suspect_table", None)
 DATA_MAP = Kept[Any]("data_map", None)
+DATA_MAP_BY = Kept[str]("data_map_by", "points")  # what is chosen on it: "points" or "box"
 PAIR_TABLE = Kept[Any]("pair_table", None)
 PAIR_MATRIX = Kept[Any]("pair_matrix", None)
 HISTOGRAM = {name: Kept[Any](f"{name}_histogram", None) for name in ("loss", "grad_norm")}
