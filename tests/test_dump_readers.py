@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import signal
 import struct
 import tempfile
@@ -25,7 +26,7 @@ from safetensors.torch import save_file
 from xent_core.__main__ import main
 from xent_core.cli.main import COMMANDS
 from xent_core.dump import InvalidDump, analyse, open_dump
-from xent_core.dump.formats import npy_array, open_file
+from xent_core.dump.formats import npy_array, open_file, torch_process
 from xent_core.dump.formats.checks import check_dtype
 from xent_core.dump.formats.spool import Spool
 from xent_core.dump.formats.torch_process import tensors_in
@@ -495,6 +496,17 @@ def test_the_program_that_is_printed_for_a_pickle_converts_it(
     with open_dump("dump.npz") as dump:
         np.testing.assert_array_equal(dump.read(0, ROWS).logits.numpy(), LOGITS)
         assert dump.read(0, ROWS).target.tolist() == TARGET.tolist()
+
+
+def test_nobody_is_asked_for_trust_where_the_process_that_looks_cannot_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_process.sys, "executable", shutil.which("false"))
+    torch.save({"logits": torch.tensor(LOGITS), "target": torch.tensor(TARGET)}, tmp_path / "a.pt")
+
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path / "a.pt")
+    assert "weights_only=True" in caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from xent_core.dump.formats.npz_file import PickleFound, open_npz
 from xent_core.dump.formats.parquet_file import open_parquet
 from xent_core.dump.formats.safetensors_file import open_safetensors
 from xent_core.dump.formats.text_stream import PACKED, TextStream
-from xent_core.dump.formats.torch_file import may_look, open_torch
+from xent_core.dump.formats.torch_file import HoldsMore, open_torch
 from xent_core.language import _
 from xent_core.tensor_headers import first_line
 
@@ -200,11 +200,14 @@ np.savez("dump.npz", logits=arrays["logits"].double().numpy(), target=arrays["ta
 
 def _open_pickle(raw: RawFile, *, is_of_torch: bool) -> OpenFile:
     """The tensors in it, where nothing else is. Raises: InvalidDump."""
-    opened = open_torch(raw)
+    try:
+        opened, holds_more = open_torch(raw), False
+    except HoldsMore:
+        opened, holds_more = None, True
     if opened is not None:
         return opened
     path = raw.path or raw.name
-    if is_of_torch and not may_look(raw):  # most such files hold tensors alone, and need nobody's trust
+    if is_of_torch and not holds_more:  # most such files hold tensors alone, and need nobody's trust
         advice = _("On your own computer this saves the numbers, and runs nothing that is in the file:")
         load = f"torch.load({path!r}, weights_only=True)"
     else:

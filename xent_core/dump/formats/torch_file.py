@@ -12,16 +12,18 @@ from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.safetensors_file import open_safetensors
 
 
-def may_look(raw: RawFile) -> bool:
-    """Whether the file may be opened here: it is the user's own, and a process can be given limits."""
-    return raw.limits is None and sys.platform != "win32"
+class HoldsMore(Exception):
+    """The file was looked into, and holds something else than tensors and plain containers."""
 
 
 def open_torch(raw: RawFile) -> OpenFile | None:
-    """The tensors in the file by their names; None if it holds anything else, or is a stranger's."""
-    if not may_look(raw):
+    """The tensors in the file by their names; None if nobody could look, or may: it is a stranger's.
+
+    Raises: HoldsMore if it holds anything else.
+    """
+    if raw.limits is not None or sys.platform == "win32":  # where no process can be given limits
         return None
-    from xent_core.dump.formats.torch_process import convert
+    from xent_core.dump.formats.torch_process import HOLDS_MORE, convert
 
     with TemporaryDirectory(prefix="xent-torch-") as folder:
         path = raw.path
@@ -31,7 +33,10 @@ def open_torch(raw: RawFile) -> OpenFile | None:
             with open(path, "wb") as copy:
                 shutil.copyfileobj(raw.file, copy)
         converted = Path(folder) / "tensors.safetensors"
-        if not convert(path, raw.size_bytes, str(converted)):
+        ended = convert(path, raw.size_bytes, str(converted))
+        if ended == HOLDS_MORE:
+            raise HoldsMore
+        if ended:
             return None
         raw.file.close()
         file = converted.open("rb")  # stays readable when its name is gone

@@ -18,6 +18,7 @@ SECONDS = 120
 FREE_BYTES = 8 * 2**30  # of address space, of which PyTorch alone takes the half
 GROWTH = 6  # the file, its tensors, and what is written
 MAX_DEPTH = 8
+HOLDS_MORE = 3  # exit code, of a file with more than numbers and plain containers, or with no tensor
 CODES = {
     "float64": "F64",
     "float32": "F32",
@@ -31,8 +32,11 @@ CODES = {
 }
 
 
-def convert(source: str, size_bytes: int, sink: str) -> bool:
-    """Writes the tensors of a file of torch.save to another; False if it holds anything else, or takes too much."""
+def convert(source: str, size_bytes: int, sink: str) -> int:
+    """Writes the tensors of a file of torch.save to another.
+
+    Returns: 0; HOLDS_MORE; or another number if nobody could look, since it took too much.
+    """
     try:
         ran = subprocess.run(
             [sys.executable, "-P", __file__, source, str(size_bytes), sink],
@@ -43,8 +47,8 @@ def convert(source: str, size_bytes: int, sink: str) -> bool:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return False
-    return ran.returncode == 0
+        return 1
+    return ran.returncode
 
 
 def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -191,10 +195,14 @@ def main(source: str, size_bytes: int, sink: str) -> None:
 
     torch.set_num_threads(1)
     torch.serialization.add_safe_globals([*_of_numpy(), *_of_fastai()])
-    value = torch.load(source, map_location="cpu", weights_only=True)
+    try:
+        value = torch.load(source, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # by its name, since what holds the class is imported nowhere here
+        sys.exit(HOLDS_MORE if type(error).__name__ == "UnpicklingError" else 1)
     tensors = dict(tensors_in(value))
     if not tensors:
-        sys.exit(1)
+        sys.exit(HOLDS_MORE)
     with open(sink, "wb") as file:
         write(tensors, file)
 
