@@ -221,14 +221,6 @@ def _footer_of_columns() -> bytes:
     return parquet(**{f"c{i}": pa.array([0.5]) for i in range(9_000)}, target=_labels(1))
 
 
-def _parquet_lists() -> bytes:
-    import pyarrow as pa
-
-    row = pa.array(np.zeros(4_000_000, np.float32))
-    logits = pa.ListArray.from_arrays(pa.array([0, 4_000_000, 4_000_001], pa.int32()), pa.concat_arrays([row, row[:1]]))
-    return parquet(logits=logits, target=_labels(2))
-
-
 def _parquet_depth() -> bytes:
     import pyarrow as pa
 

@@ -46,9 +46,7 @@ def same(mine: Any, theirs: Any) -> bool:
     if isinstance(mine, np.ndarray):
         return _same_array(mine, theirs)
     if isinstance(mine, float):
-        return (mine == theirs and math.copysign(1, mine) == math.copysign(1, theirs)) or (
-            math.isnan(mine) and math.isnan(theirs)
-        )
+        return _same_float(mine, theirs)
     if isinstance(mine, Mapping):
         return mine.keys() == theirs.keys() and all(same(mine[key], theirs[key]) for key in mine)
     if isinstance(mine, list | tuple):

@@ -139,10 +139,6 @@ class Decisions:
             after.pop(row, None)
         return Decisions(tuple(after.values()))
 
-    def count_of(self, decision: str) -> int:
-        """How many rows are decided so."""
-        return sum(one.decision == decision for one in self.entries)
-
     def __len__(self) -> int:
         return len(self.entries)
 
