@@ -353,11 +353,15 @@ def test_whole_labels_that_are_stored_as_fractions_are_read_and_this_is_said(tmp
     assert f"labels are whole numbers stored as {dtype}" in summary.reading.sentence()
 
 
-@pytest.mark.parametrize("kind", ["parquet", "feather", "jsonl", "second.parquet"])
-def test_truth_values_are_the_labels_0_and_1(tmp_path: Path, kind: str) -> None:
-    path, target = tmp_path / f"dump.{kind}", TARGET == 1
-    frame = pd.DataFrame({"logits": LOGITS[:, :2].tolist(), "label": target, "correct": ~target})
-    labels = None
+TRUTH_KINDS = ["parquet", "feather", "jsonl", "csv", "upper.csv", "npz", "safetensors", "pt", "second.parquet"]
+
+
+def truth_values(folder: Path, kind: str, logits: np.ndarray, target: np.ndarray) -> tuple[Path, Path | None]:
+    """A dump whose labels are truth values, and the file of its labels, if they lie in one of their own."""
+    path = folder / f"dump.{kind}"
+    frame = pd.DataFrame({"logits": logits.tolist(), "label": target, "correct": ~target})
+    columns = pd.DataFrame(logits).add_prefix("logit_").assign(label=target)
+    arrays = {"logits": logits, "label": target}
     match kind:
         case "parquet":
             frame.to_parquet(path)
@@ -365,16 +369,64 @@ def test_truth_values_are_the_labels_0_and_1(tmp_path: Path, kind: str) -> None:
             frame.to_feather(path)
         case "jsonl":
             frame.to_json(path, orient="records", lines=True, double_precision=15)
+        case "csv":
+            columns.to_csv(path, index=False)
+        case "upper.csv":  # as R writes them
+            columns.assign(label=np.where(target, "TRUE", "FALSE")).to_csv(path, index=False)
+        case "npz":
+            np.savez(path, **arrays)
+        case "safetensors":
+            save_file(arrays, path)
+        case "pt":
+            torch.save({name: torch.tensor(array) for name, array in arrays.items()}, path)
         case _:
             labels = path
             frame[["label"]].to_parquet(labels)
-            path = tmp_path / "logits.parquet"
+            path = folder / "logits.parquet"
             frame[["logits"]].to_parquet(path)
+            return path, labels
+    return path, None
 
-    summary = analyse(path, labels, fit_temperature=False)
+
+@pytest.mark.parametrize("kind", TRUTH_KINDS)
+def test_truth_values_are_the_labels_0_and_1(tmp_path: Path, kind: str) -> None:
+    target = TARGET == 1
+
+    summary = analyse(*truth_values(tmp_path, kind, LOGITS[:, :2].copy(), target), fit_temperature=False)
 
     loss = F.cross_entropy(torch.tensor(LOGITS[:, :2]), torch.tensor(target).long())
     assert summary.loss == pytest.approx(float(loss))
+    assert "labels are truth values: true is class 1, false class 0" in summary.reading.sentence()
+
+
+@pytest.mark.parametrize("kind", TRUTH_KINDS)
+def test_truth_values_beside_more_than_two_classes_are_no_labels(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(InvalidDump) as refused:
+        analyse(*truth_values(tmp_path, kind, LOGITS, TARGET == 1), fit_temperature=False)
+
+    assert refused.value.code == ("label-names" if kind.endswith("csv") else "target-dtype")
+
+
+def test_one_hot_rows_of_truth_values_are_labels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "dump.npz", logits=LOGITS, target=np.eye(CLASSES, dtype=bool)[TARGET])
+
+    assert analyse(tmp_path / "dump.npz", fit_temperature=False).loss == pytest.approx(
+        float(F.cross_entropy(torch.tensor(LOGITS), torch.tensor(TARGET)))
+    )
+    assert labels(torch.tensor(np.eye(CLASSES, dtype=bool)[TARGET])) == TARGET.tolist()
+
+
+def test_other_bytes_than_0_and_1_are_true_and_a_text_that_is_neither_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "target.npy"
+    np.save(path, np.array([2, 0, 255], np.uint8).view(bool))
+    words = np.array(["true", "False", "maybe"])
+
+    with open_dump(LOGITS[:3, :2].copy(), path) as dump:
+        assert dump.read(0, 3).target.tolist() == [1, 0, 1]
+    with pytest.raises(InvalidDump, match="the label of row 2 is 'maybe', expected true or false"):
+        analyse(LOGITS[:3, :2].copy(), words)
+    with pytest.raises(InvalidDump, match="has no label in row 1"):
+        analyse(LOGITS[:2, :2].copy(), np.array(["true", ""]))
 
 
 def test_a_table_with_two_columns_of_one_name_says_so(tmp_path: Path) -> None:

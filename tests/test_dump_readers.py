@@ -526,7 +526,6 @@ def test_nobody_is_asked_for_trust_where_the_process_that_looks_cannot_begin(
         ([LOGITS, LOGITS[:, :3]], TARGET, "shards-differ"),
         ("/no/such/file.npy", None, "file-unreadable"),
         ("/no/such/*.npy", None, "file-unreadable"),
-        ("/tmp", None, "file-unreadable"),
         ("nowhere://bucket/x.npy", None, "file-unreadable"),
         (object(), TARGET, "shape"),
     ],
@@ -536,6 +535,13 @@ def test_what_does_not_fit_together_is_refused(logits: object, target: object, c
         analyse(logits, target)
 
     assert caught.value.code == code
+
+
+def test_a_folder_without_a_dump_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDump) as caught:
+        analyse(tmp_path)
+
+    assert caught.value.code == "file-unreadable"
 
 
 def test_of_several_files_the_one_that_most_others_do_not_go_with_is_named(tmp_path: Path) -> None:

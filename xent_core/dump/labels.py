@@ -15,6 +15,8 @@ from xent_core.language import _
 from xent_core.probability_tolerances import MOST_TOLERANCE_TO_ASK, NEGATIVE_TOLERANCE, SUM_TOLERANCE
 
 _LABELS_AT_A_TIME = 2**19
+NO_LABEL = ("", "nan", "none", "null", "na", "<na>")
+TRUTH = {"false": 0, "true": 1}
 NEAR_ONE_HOT = 1e-6
 NEAR_ONE = 1e-4  # sums of probabilities that differ by more are told
 
@@ -46,8 +48,9 @@ def labels_of(
     """The labels as class indices, whatever they are written as, and the probabilities, if they are these.
 
     Args:
-      target: whole numbers; text, each the name of a class or its number; or one number for each class: one-hot rows,
-        or probabilities, of which the most probable class is the index.
+      target: whole numbers; truth values; text, each the name of a class or its number, or "true" and "false" beside
+        two classes; or one number for each class: one-hot rows, or probabilities, of which the most probable class is
+        the index.
       class_names: of the classes, if they have names.
       numbers: what the classes are called where that may be numbers; by default their names.
       labels_are: "names" or "indices" where a number can be both; None to ask then.
@@ -58,12 +61,23 @@ def labels_of(
     if target.shape == logits.shape and target.is_floating:
         note = _probabilities_note(target)
         return Labels(OneHotLabels(target)) if note is None else Labels(MostProbable(target), target, note)
-    if target.shape == logits.shape and target.is_integer:
+    if target.shape == logits.shape and (target.is_integer or target.dtype == "bool"):
         return Labels(OneHotLabels(target))
     note = None
     if target.is_floating and target.shape[1:] in (logits.shape[1:-1], ()):
         note = _("labels are whole numbers stored as {dtype}").format(dtype=target.dtype)
         target = WholeLabels(target)
+    if target.dtype == "bool" and logits.shape[-1] != 2:
+        raise InvalidDump(
+            "target-dtype",
+            _("the labels in {name} are truth values, and there are {classes} classes").format(
+                name=target.name, classes=logits.shape[-1]
+            ),
+            _("class indices, or two classes"),
+            _("Check that this is the column of labels, not of what was right: --target names another."),
+        )
+    if target.dtype == "bool" or (logits.shape[-1] == 2 and _is_truth(target, class_names or ())):
+        return Labels(TruthLabels(target), note=_("labels are truth values: true is class 1, false class 0"))
     return Labels(_as_indices(target, class_names, ignore_index, numbers or class_names or (), labels_are), note=note)
 
 
@@ -91,6 +105,14 @@ def _as_indices(
     if not is_text and not called:
         return target
     return NamedLabels(target, class_names or (), called, ignore_index)
+
+
+def _is_truth(target: Array, class_names: Sequence[str]) -> bool:
+    """Whether the first label is written as a truth value, and is the name of no class."""
+    if target.dtype != "text" or not len(target):
+        return False
+    first = str(target.values(0, 1).reshape(-1)[0]).strip()
+    return first.lower() in TRUTH and first not in class_names
 
 
 def _numbers_in(target: Array, ignore_index: int) -> set[int]:
@@ -144,7 +166,7 @@ class NamedLabels(Array):
             return self._called[number]
         if number is None and label in self._names:
             return self._names[label]
-        if label.lower() in ("", "nan", "none", "null", "na", "<na>"):
+        if label.lower() in NO_LABEL:
             raise _missing(self.name, start + row)
         if not self._names:
             raise InvalidDump(
@@ -166,6 +188,38 @@ class NamedLabels(Array):
     def as_rows(self, axes: int) -> Array:
         """The same labels with all axes but the last `axes` counted as rows."""
         return NamedLabels(self._labels.as_rows(axes), self._class_names, self._called, self._ignore_index)
+
+
+class TruthLabels(Array):
+    """Class indices that are written as true and false, in letters of any size."""
+
+    def __init__(self, labels: Array) -> None:
+        super().__init__(labels.name, labels.shape, "int64")
+        self._labels = labels
+
+    def values(self, start: int, stop: int) -> np.ndarray:
+        """Rows start … stop − 1. Raises: InvalidDump for a label that is neither, with its row."""
+        labels = self._labels.values(start, stop)
+        if labels.dtype == np.bool_:
+            return labels.astype(np.int64)
+        found = [TRUTH.get(str(label).strip().lower()) for label in labels.reshape(-1).tolist()]
+        if None in found:
+            at = found.index(None)
+            label = str(labels.reshape(-1)[at]).strip()
+            row = start + at // max(math.prod(self.shape[1:]), 1)
+            if label.lower() in NO_LABEL:
+                raise _missing(self.name, row)
+            raise InvalidDump(
+                "label-unknown",
+                _("the label of row {row} is {label}").format(row=row, label=repr(label)[:80]),
+                _("true or false, as in the first row"),
+                _("Correct the label, or write all of them as 0 and 1."),
+            )
+        return np.array(found, np.int64).reshape(labels.shape)
+
+    def as_rows(self, axes: int) -> Array:
+        """The same labels with all axes but the last `axes` counted as rows."""
+        return TruthLabels(self._labels.as_rows(axes))
 
 
 class WholeLabels(Array):

@@ -113,6 +113,8 @@ class RawArray(Array):
         else:
             values = np.empty((rows, *self.shape[1:]), self._stored)
             self._read_into(values, start * width)
+        if self.dtype == "bool":
+            return np.not_equal(values.view(np.uint8), 0)  # a file may hold other bytes than 0 and 1
         return values.astype(self._stored.newbyteorder("="), copy=False)
 
     def _read_into(self, values: np.ndarray, first: int) -> None:

@@ -122,7 +122,7 @@ def dtype_name(stored: np.dtype[Any], name: str) -> str:
 
 
 def check_dtype(name: str, stored: np.dtype[Any]) -> None:
-    if stored.kind not in "fiuUS" or stored.itemsize > (8 if stored.kind in "fiu" else 4096) or not stored.itemsize:
+    if stored.kind not in "bfiuUS" or stored.itemsize > (4096 if stored.kind in "US" else 8) or not stored.itemsize:
         raise InvalidDump(
             "dtype",
             _("{name} has dtype {dtype}").format(name=name, dtype=str(stored)[:80]),

@@ -32,11 +32,12 @@ _SAFETENSORS_DTYPES = {
     "U32": "<u4",
     "U16": "<u2",
     "U8": "|u1",
+    "BOOL": "|b1",
 }
 
 
 def open_safetensors(raw: RawFile) -> OpenFile:
-    """The tensors of floating numbers and integers, by name."""
+    """The tensors of floating numbers, integers and truth values, by name."""
     name, file, size_bytes, limits = raw.name, raw.file, raw.size_bytes, raw.limits
     most = MAX_HEADER_BYTES if limits is None else MAX_TABLE_HEADER_BYTES
     try:
@@ -60,7 +61,7 @@ def open_safetensors(raw: RawFile) -> OpenFile:
     data_start = 8 + len(header_text)
     for key, (code, shape, offsets) in entries.items():
         if code not in _SAFETENSORS_DTYPES:
-            continue  # booleans and eight-bit floats are neither logits nor labels
+            continue  # eight-bit floats are neither logits nor labels
         stored = np.dtype(_SAFETENSORS_DTYPES[code])
         label = f"{name}: {key}"
         check_shape(label, shape)

@@ -269,7 +269,8 @@ def _array(label: str, table: Table, schema: Any, columns: list[str], role: str)
         return TableArray(table, columns, label, (table.rows, len(first)), dtype) if first else None
     if len(columns) == 1 and role != "logits":
         dtype = _arrow_dtype(types[0]) or "text"
-        return TableArray(table, columns, label, (table.rows,), "uint8" if dtype == "bool" else dtype)  # 0 and 1
+        shown = "uint8" if dtype == "bool" and role not in ("", "target") else dtype  # 0 and 1
+        return TableArray(table, columns, label, (table.rows,), shown)
     kinds = {_arrow_dtype(kind) for kind in types}
     dtype = kinds.pop() if len(kinds) == 1 else "float64"
     return TableArray(table, columns, label, (table.rows, len(columns)), dtype if "float" in dtype else "float64")

@@ -29,6 +29,7 @@ CODES = {
     "int16": "I16",
     "int8": "I8",
     "uint8": "U8",
+    "bool": "BOOL",
 }
 
 
@@ -118,7 +119,7 @@ def _tensors(column: list[Any]) -> list[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(value) in (int, float, bool)
 
 
 def _tensor(numbers: Any) -> Any:
@@ -170,7 +171,7 @@ def _of_numpy() -> list[Any]:
     import numpy as np
     from numpy._core import multiarray
 
-    kinds = {type(np.dtype(name)) for name in (*CODES, "bool") if name != "bfloat16"}
+    kinds = {type(np.dtype(name)) for name in CODES if name != "bfloat16"}
     parts = [
         (part, f"numpy.{core}.multiarray.{part.__name__}")
         for core in ("_core", "core")
