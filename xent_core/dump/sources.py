@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -72,7 +72,81 @@ def gather(
       upload: opens what is no path.
       is_strangers: what is said of the columns was typed by a stranger, and names no file of this computer.
     """
-    names_column = _is_text if is_strangers else _is_choice
+    opened_as = partial(_opened, files=files, upload=upload)
+    request = _request(source, opened_as, _is_text if is_strangers else _is_choice)
+    opened = opened_as(request.logits, "logits", request.choices)
+    reading = _one_reading(opened, request.choices)
+    scores = _scores(opened, reading)
+    found = _companions(request, opened, reading, math.prod(scores.shape[:-1]), opened_as)
+    limits.check(math.prod(scores.shape[:-1]), scores.shape[-1])
+    target = found["target"]
+    if target is None:
+        raise InvalidDump(
+            "no-target",
+            _("{name} holds no labels").format(name=opened[0].name),
+            _("class indices in an array or a column named {names}, or in a second file").format(
+                names=", ".join(ROLES["target"])
+            ),
+            _("Give the file with the labels too, or say which column they are: --target."),
+        )
+    names = _checked_names(request.class_names or reading.class_names or _names_beside(opened[0]), scores.shape[-1])
+    is_ours = reading.classes[0].startswith(MARK)
+    labels = labels_of(
+        target,
+        scores,
+        names,
+        source.ignore_index,
+        numbers=reading.class_names or names,
+        labels_are="indices" if is_ours else source.labels_are,
+    )
+    check_target_shape(scores, labels.indices)
+    rows = {"logits": scores.as_rows(1), "target": labels.indices.as_rows(0)}
+    if labels.probs is not None:
+        rows["target_probs"] = labels.probs.as_rows(1)
+    rows |= _beside_rows(found, opened, reading, scores, is_strangers=is_strangers)
+    if not 1 <= scores.shape[-1] <= MAX_CLASSES or not len(rows["logits"]):
+        raise InvalidDump(
+            "logits-shape",
+            _("{name} has shape {shape}").format(name=scores.name, shape=scores.shape),
+            _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
+            _("Check where the rows were lost."),
+        )
+    notes = [] if labels.note is None else [labels.note]
+    if len(opened) > 1:
+        notes.append(_("{count} files").format(count=len(opened)))
+    from_files = {role: rows[role].name for role in ("ids", "text", "image") if request.given[role] is not None}
+    reading = replace(
+        reading,
+        notes=(*reading.notes, *notes),
+        shown=tuple(name for name in reading.shown if f"{SHOWN}{name}" in rows),
+        count=scores.shape[-1],
+        target_file=None if request.given["target"] is None else target.name,
+        ids_file=from_files.get("ids"),
+        text_file=from_files.get("text"),
+        image_file=from_files.get("image"),
+    )
+    return rows, names, reading
+
+
+class _Request(NamedTuple):
+    """What was asked of a dump, after names of columns and files were told apart.
+
+    Attributes:
+      logits: the files of the logits.
+      given: for each part beside them, the file or array that was given for it, or None.
+      choices: what was said of the columns.
+    """
+
+    logits: Any
+    given: dict[str, Any]
+    choices: ColumnChoices
+    class_names: tuple[str, ...] | None
+
+
+def _request(
+    source: DumpSource, opened_as: Callable[[Any, str], list[OpenFile]], names_column: Callable[[Any], bool]
+) -> _Request:
+    """Raises: InvalidDump if labels came twice."""
     given = {name: getattr(source, name) for name in ("target", *COMPANIONS)}
     said: dict[str, Any] = {"no_header": source.no_header, "labels_are": source.labels_are}
     if names_column(source.target_column):
@@ -91,26 +165,32 @@ def gather(
             said[name], given[name] = given[name], None
     if source.show is not None:
         said["show"] = source.show if isinstance(source.show, str) else tuple(map(str, source.show))
-    said["has_target"] = given["target"] is not None
-    opened_as = partial(_opened, files=files, upload=upload)
     class_names = _names_given(source.class_names, opened_as)
     if isinstance(source.classes, list | tuple) or names_column(source.classes):
         said["classes"] = source.classes if isinstance(source.classes, str) else tuple(map(str, source.classes))
     elif source.classes is not None:
         class_names = _names_given(source.classes, opened_as)
         said["classes"] = class_names
-    choices = ColumnChoices(**said, class_names=class_names or ())
-
     logits, beside = files_of_folder(source.logits)
     if beside is not None and given["target"] is None and "target" not in said:
         given["target"] = beside
-        choices = replace(choices, has_target=True)
-    opened = opened_as(logits, "logits", choices)
+    has_target = given["target"] is not None
+    return _Request(
+        logits, given, ColumnChoices(**said, has_target=has_target, class_names=class_names or ()), class_names
+    )
+
+
+def _one_reading(opened: list[OpenFile], choices: ColumnChoices) -> Reading:
+    """What was made of the columns of the first file. Raises: InvalidDump if another was read otherwise."""
     readings = [reading_of(file, choices) for file in opened]
-    reading = readings[0]
     kinds = [(other.classes, other.target) for other in readings]
     if len(set(kinds)) > 1:
         raise shards_differ([file.name for file in opened], kinds, [other.sentence() for other in readings])
+    return readings[0]
+
+
+def _scores(opened: list[OpenFile], reading: Reading) -> Array:
+    """The logits of all files, (N, C) or (B, T, V)."""
     parts = [part_of(file, reading, "logits") for file in opened]
     scores = joined_arrays([part for part in parts if part is not None])
     if not 2 <= len(scores.shape) <= 3 or not (scores.is_floating or scores.is_integer):
@@ -124,76 +204,46 @@ def gather(
             if len(scores.shape) > 3
             else _("Check that logits and labels are not the wrong way round."),
         )
-    lead = scores.shape[:-1]
-    companion = replace(choices, classes=None, rows=math.prod(lead))
+    return scores
+
+
+def _companions(
+    request: _Request,
+    opened: list[OpenFile],
+    reading: Reading,
+    rows: int,
+    opened_as: Callable[[Any, str, ColumnChoices], list[OpenFile]],
+) -> dict[str, Array | None]:
+    """The labels and what else lies beside the logits: out of its own file if one was given, else out of theirs."""
+    choices = replace(request.choices, classes=None, rows=rows)
     found: dict[str, Array | None] = {}
-    for role, value in given.items():
+    for role, value in request.given.items():
         if value is None:
             found[role] = _beside(opened, reading, role)
             continue
-        others = opened_as(files_of_folder(value)[0], role, companion)
-        found[role] = joined_arrays([pick(file, role, said.get(role)) for file in others])
+        others = opened_as(files_of_folder(value)[0], role, choices)
+        column = getattr(request.choices, role, None)
+        found[role] = joined_arrays([pick(file, role, column) for file in others])
         _check_order(opened, reading, others)
-    limits.check(math.prod(lead), scores.shape[-1])
-    target = found["target"]
-    if target is None:
-        raise InvalidDump(
-            "no-target",
-            _("{name} holds no labels").format(name=opened[0].name),
-            _("class indices in an array or a column named {names}, or in a second file").format(
-                names=", ".join(ROLES["target"])
-            ),
-            _("Give the file with the labels too, or say which column they are: --target."),
-        )
-    width = scores.shape[-1]
-    names = _checked_names(class_names or reading.class_names or _names_beside(opened[0]), width)
-    is_ours = reading.classes[0].startswith(MARK)
-    labels = labels_of(
-        target,
-        scores,
-        names,
-        source.ignore_index,
-        numbers=reading.class_names or names,
-        labels_are="indices" if is_ours else source.labels_are,
-    )
-    check_target_shape(scores, labels.indices)
-    rows = {"logits": scores.as_rows(1), "target": labels.indices.as_rows(0)}
-    if labels.probs is not None:
-        rows["target_probs"] = labels.probs.as_rows(1)
-    if labels.note is not None:
-        reading = replace(reading, notes=(*reading.notes, labels.note))
-    for role in COMPANIONS:
-        part = found[role]
-        if part is not None and role == "image":
+    return found
+
+
+def _beside_rows(
+    found: dict[str, Array | None], opened: list[OpenFile], reading: Reading, scores: Array, *, is_strangers: bool
+) -> dict[str, Array]:
+    """What lies beside logits and labels, and the columns that are shown, as rows."""
+    lead = scores.shape[:-1]
+    rows: dict[str, Array] = {}
+    shown = {f"{SHOWN}{name}": _beside(opened, reading, f"{SHOWN}{name}") for name in reading.shown}
+    for role, part in ({role: found[role] for role in COMPANIONS} | shown).items():
+        if part is None:
+            continue
+        if role == "image":
             rows[role] = checked_pictures(part, math.prod(lead), is_strangers=is_strangers)
-        elif part is not None:
+        else:
             rows[role] = part.as_rows(1 if role == "features" else 0)
             check_companion(role, part, rows[role], lead)
-    for name in reading.shown:
-        role = f"{SHOWN}{name}"
-        part = _beside(opened, reading, role)
-        if part is not None:
-            rows[role] = part.as_rows(0)
-            check_companion(role, part, rows[role], lead)
-    reading = replace(reading, shown=tuple(name for name in reading.shown if f"{SHOWN}{name}" in rows))
-    if not 1 <= width <= MAX_CLASSES or not len(rows["logits"]):
-        raise InvalidDump(
-            "logits-shape",
-            _("{name} has shape {shape}").format(name=scores.name, shape=scores.shape),
-            _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
-            _("Check where the rows were lost."),
-        )
-    if len(opened) > 1:
-        reading = replace(reading, notes=(*reading.notes, _("{count} files").format(count=len(opened))))
-    reading = replace(
-        reading,
-        count=width,
-        target_file=None if given["target"] is None else target.name,
-        ids_file=None if given["ids"] is None else rows["ids"].name,
-        text_file=None if given["text"] is None else rows["text"].name,
-        image_file=None if given["image"] is None else rows["image"].name,
-    )
-    return rows, names, reading
+    return rows
 
 
 def _is_text(value: Any) -> bool:
