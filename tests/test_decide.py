@@ -1,6 +1,8 @@
 """Decide on the page: what the browser sends is checked, files of decisions are joined, disputes are resolved."""
 
 import io
+from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +15,11 @@ from streamlit.testing.v1 import AppTest
 from harness.app_test import hidden_data, open_app, run
 from xent_core.dump import analyse
 from xent_core.dump.decisions import Decision, Decisions, FoundRows, InvalidDecisions, to_csv, to_json
+from xent_core.loss_options import LossOptions
 from xent_ui.widgets import job_progress
+from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
 from xent_ui.your_logits.desk import MAX_FILES, Desk, fingerprint, joined_by, open_disputes, resolved, taken, told_apart
+from xent_ui.your_logits.merging import files_to_keep, with_kept_files
 from xent_ui.your_logits.view import DIGITS
 
 PAGE = "pages/apply/your_logits.py"
@@ -234,17 +239,18 @@ def test_a_file_that_does_not_fit_says_what_was_left_out_and_a_damaged_one_where
     assert "1 left out, since this dump does not have the new class: row 6." in words
 
 
-def test_three_people_differ_and_each_is_shown_by_the_name_of_the_file() -> None:
+def decided(*kinds: str) -> bytes:
+    """A file of decisions about rows 3, 5 and 7 of the digits."""
     with np.load(DIGITS) as digits:
         y = digits["target"].tolist()
+    rows = (3, 5, 7)[: len(kinds)]
+    entries = [Decision(row, "", y[row], None, kind, TIME) for row, kind in zip(rows, kinds, strict=True)]
+    return to_csv(Decisions(tuple(entries))).encode()
 
-    def file(*kinds: str) -> bytes:
-        rows = (3, 5, 7)[: len(kinds)]
-        entries = [Decision(row, "", y[row], None, kind, TIME) for row, kind in zip(rows, kinds, strict=True)]
-        return to_csv(Decisions(tuple(entries))).encode()
 
-    app = upload(open_page(), ("mine.csv", file("keep", "keep", "keep")))
-    app = upload(app, ("bo*b.csv", file("drop", "drop", "keep")), ("carol.csv", file("unsure", "keep", "unsure")))
+def test_three_people_differ_and_each_is_shown_by_the_name_of_the_file() -> None:
+    app = upload(open_page(), ("mine.csv", decided("keep", "keep", "keep")))
+    app = upload(app, ("bo*b.csv", decided("drop", "drop", "keep")), ("carol.csv", decided("unsure", "keep", "unsure")))
     words = said(app)
     assert "The decisions about 3 rows differ." in words
     assert "bo*b.csv: 0 of 3 decisions taken. 3 differ from yours or from another file's" in words
@@ -264,6 +270,48 @@ def test_three_people_differ_and_each_is_shown_by_the_name_of_the_file() -> None
     desk = app.session_state["dump_desk"]
     assert {found.row: found.decision for found in desk.decisions} == {3: "unsure", 5: "drop", 7: "keep"}
     assert not desk.disputes
+
+
+@pytest.fixture(name="digits", scope="module")
+def _digits() -> Iterator[DumpAnalysis]:
+    analysis = DumpAnalysis(AnalysisRequest("digits", ("digits",), DIGITS, None, None, LossOptions()))
+    assert analysis.job.is_done(60)
+    yield analysis
+    analysis.end()
+
+
+def test_a_reload_keeps_what_differs_as_the_tab_sends_it_back(digits: DumpAnalysis) -> None:
+    app = upload(open_page(), ("mine.csv", decided("keep", "keep")))
+    app = upload(app, ("bo*b.csv", decided("drop", "keep")), ("carol.csv", decided("keep", "unsure")))
+    before = app.session_state["dump_desk"]
+    kept = files_to_keep(before)
+    assert set(kept) == {"bo*b.csv", "carol.csv"}
+
+    after = with_kept_files(digits, replace(Desk(before.dump), decisions=before.decisions), kept)
+    assert after.disputes == before.disputes
+    assert after.decisions == before.decisions
+    assert not after.is_fresh
+    assert files_to_keep(after) == kept
+    resolved_one = resolved(after, {3}, "bo*b.csv")
+    assert {one.row: one.decision for one in resolved_one.decisions} == {3: "drop", 5: "keep"}
+    assert [one.row for one in resolved_one.disputes] == [5]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None,
+        [],
+        {"a": 3},
+        {"a": "not decisions"},
+        {"a": "\ud800"},
+        {str(place): to_csv(Decisions((Decision(3, "", 3, None, "drop", TIME),))) for place in range(MAX_FILES + 1)},
+    ],
+)
+def test_what_a_browser_makes_up_as_kept_files_changes_nothing(digits: DumpAnalysis, kept: object) -> None:
+    desk = Desk("x" * 32)
+
+    assert with_kept_files(digits, desk, kept) is desk
 
 
 def test_a_name_that_several_rows_have_is_said_to_be_ambiguous_and_not_to_be_missing() -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from harness.browser import IDLE_MS, Journal, open_page, wait_drawn
 from xent_core.dump import analyse
+from xent_core.dump.decisions import Decision, Decisions, to_csv
 from xent_ui.your_logits.view import DIGITS
 
 
@@ -115,6 +116,41 @@ def test_the_same_by_keys_alone_and_a_reload_keeps_them(page: Page, app_url: str
     gallery.locator(".card").nth(3).focus()
     page.keyboard.press("Enter")
     expect(page.locator(".st-key-why")).to_contain_text(f"Why is row {rows[3]} here?", timeout=IDLE_MS)
+    journal.assert_quiet()
+
+
+def test_what_differs_between_files_survives_a_reload(page: Page, app_url: str, journal: Journal) -> None:
+    gallery = open_gallery(page, app_url)
+    first, second = analyse(DIGITS).suspects.row[:2].tolist()
+    with np.load(DIGITS) as held:
+        labels = held["target"].tolist()
+    gallery.locator(".card").first.focus()
+    page.keyboard.press("k")
+    expect(page.get_by_role("button", name="Save as CSV (1)")).to_be_enabled(timeout=IDLE_MS)
+    time = "2026-01-02T03:04:05Z"
+    for name, kind in (("bob.csv", "drop"), ("carol.csv", "unsure")):
+        entries = Decisions(tuple(Decision(one, "", labels[one], None, kind, time) for one in (first, second)))
+        page.get_by_role("button", name="Open or merge decisions").click()
+        page.locator("[data-testid=stPopoverBody] input[type=file]").set_input_files(
+            {"name": name, "mimeType": "text/csv", "buffer": to_csv(entries).encode()}
+        )
+        expect(page.get_by_text(f"{name}:").first).to_be_visible(timeout=IDLE_MS)
+        page.keyboard.press("Escape")
+    disputes = page.locator(".st-key-decide_disputes")
+    expect(disputes).to_contain_text("The decisions about 2 rows differ.", timeout=IDLE_MS)
+
+    page.reload()
+    expect(disputes).to_contain_text("The decisions about 2 rows differ.", timeout=IDLE_MS)
+    disputes.get_by_role("button", name="carol.csv: unsure").first.click()
+    expect(disputes).to_contain_text("The decisions about 1 row differ.", timeout=IDLE_MS)
+    wait_drawn(page)
+
+    page.reload()
+    expect(disputes).to_contain_text("The decisions about 1 row differ.", timeout=IDLE_MS)
+    assert {one["row"]: one["decision"] for one in saved(page, 2)} == {
+        str(first): "unsure" if first < second else "keep",  # they stand by row
+        str(second): "unsure" if second < first else "drop",  # as the first file said
+    }
     journal.assert_quiet()
 
 

@@ -80,6 +80,7 @@ def _decide(analysis: DumpAnalysis) -> None:
         "dump": desk.dump,
         "generation": desk.generation,
         "fresh": desk.is_fresh,
+        "files": merging.files_to_keep(desk),
         "entries": [[one.row, one.decision, one.new, one.time] for one in desk.start],
         "rows": _rows(summary, suspects, found.rank.tolist()),
         "names": [class_name(summary, c) for c in range(summary.classes)]
@@ -159,7 +160,11 @@ def _take(analysis: DumpAnalysis) -> None:
     def find(rows: set[int]) -> FoundRows:
         return FoundRows(labels, ids, None) if rows <= labels.keys() else analysis.find_rows(rows)
 
-    session.keep(DESK, taken(desk, state.get("decided"), find, summary.classes))
+    message = state.get("decided")
+    after = taken(desk, message, find, summary.classes)
+    if after is not desk and desk.is_fresh and not desk.sequence:
+        after = merging.with_kept_files(analysis, after, message.get("files"))
+    session.keep(DESK, after)
 
 
 def _take_page(dump: str) -> None:

@@ -106,7 +106,7 @@ def joined_by(desk: Desk, files: Mapping[str, Decisions]) -> Desk:
 
     Raises: InvalidDecisions if they are too many, or of too many files.
     """
-    others = {**_opinions(desk), **files}
+    others = {**opinions(desk), **files}
     both = merge_all(desk.decisions, others)
     disputing = {name for dispute in both.disputes for name in dispute.others}
     if len(disputing) > MAX_FILES:
@@ -120,7 +120,15 @@ def joined_by(desk: Desk, files: Mapping[str, Decisions]) -> Desk:
     return replace(after, files={name: known[name] for name in known if name in disputing})
 
 
-def _opinions(desk: Desk) -> dict[str, Decisions]:
+def differing_again(desk: Desk, files: Mapping[str, Decisions]) -> Desk:
+    """The desk after a reload, with what these files said of rows that were disputed; its own decisions stay.
+
+    Raises: InvalidDecisions if they are too many.
+    """
+    return replace(desk, disputes=merge_all(desk.decisions, files).disputes, files=files, is_fresh=False)
+
+
+def opinions(desk: Desk) -> dict[str, Decisions]:
     """What earlier files decided about the rows that are disputed still."""
     found: dict[str, list[Decision]] = {}
     for dispute in desk.disputes:

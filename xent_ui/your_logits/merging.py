@@ -26,12 +26,22 @@ from xent_ui.state import session
 from xent_ui.state.kept import Kept
 from xent_ui.text import _, markdown_escaped, ngettext
 from xent_ui.your_logits.analysis import DumpAnalysis
-from xent_ui.your_logits.desk import Desk, joined_by, open_disputes, resolved, told_apart
+from xent_ui.your_logits.desk import (
+    MAX_FILES,
+    Desk,
+    differing_again,
+    joined_by,
+    open_disputes,
+    opinions,
+    resolved,
+    told_apart,
+)
 from xent_ui.your_logits.shown_examples import MAX_NAME, cards_of, class_name
 from xent_ui.your_logits.state import DECISION_FILES_OPENED, DECISION_FILES_SAID, DESK
 
 SHOWN_DISPUTES = 10
 DISPUTE_PICTURE = 48  # pixels
+MAX_KEPT_CHARACTERS = 200_000  # of other people's decisions, which a tab keeps and sends back after a reload
 UPLOAD_MB = MAX_FILE_BYTES // 2**20
 
 
@@ -67,6 +77,26 @@ def open_files(analysis: DumpAnalysis) -> None:
             on_change=partial(_take_files, analysis, files),
             help=_("Matched by the names of the rows, else by their numbers. Where people differ, you choose."),
         )
+
+
+def files_to_keep(desk: Desk) -> dict[str, str]:
+    """What files say of the rows that are disputed, for the tab to keep over a reload; nothing if that is too long."""
+    kept = {name: to_csv(decisions) for name, decisions in opinions(desk).items()}
+    return kept if sum(map(len, kept.values())) <= MAX_KEPT_CHARACTERS else {}
+
+
+def with_kept_files(analysis: DumpAnalysis, desk: Desk, kept: Any) -> Desk:
+    """The desk with what files said before a reload, as the tab kept it; what is none of ours changes nothing."""
+    if not isinstance(kept, dict) or len(kept) > MAX_FILES:
+        return desk
+    try:
+        read = {
+            shown_text(str(name), MAX_NAME): _matched(analysis, decisions_from_file(str(text).encode())).decisions
+            for name, text in kept.items()
+        }
+        return differing_again(desk, read) if read else desk
+    except (InvalidDecisions, UnicodeEncodeError):
+        return desk
 
 
 def _take_files(analysis: DumpAnalysis, files: Kept[Any]) -> None:
@@ -158,6 +188,8 @@ def disputes(analysis: DumpAnalysis, desk: Desk) -> None:
             len(differing),
         )
         st.markdown(f"**{words.format(count=len(differing))}**")
+        if not files_to_keep(desk):
+            st.caption(_("They are too many for this tab to keep: after a reload, open the files again."))
         every = {one.row for one in differing}
         with st.container(horizontal=True):
             st.button(_("All mine"), key="disputes_mine", on_click=_resolve, args=(every, None))

@@ -58,6 +58,10 @@ class Gallery {
     this.rows = rows
     const isFirst = data.dump !== this.dump
     if (isNew) this.adopt(data)
+    else if (!data.fresh && JSON.stringify(data.files) !== JSON.stringify(this.files)) {
+      this.files = data.files // one dispute less
+      this.store()
+    }
     if (areOthers) {
       this.places = new Map(data.rows.map((one, place) => [one[0], place]))
       this.list = this.filtered()
@@ -78,10 +82,11 @@ class Gallery {
     this.decided = new Map((keeps ? kept.entries : data.entries).map(one => [one[0], one.slice(1)]))
     this.undone = before && this.dump === data.dump && !keeps ? [...this.undone, before] : []
     this.dump = data.dump
+    this.files = keeps && data.fresh ? kept.files ?? {} : data.files
     this.flies = 0
     this.unconfirmed.clear()
     this.store()
-    if (this.decided.size || !data.fresh) {
+    if (this.decided.size || Object.keys(this.files).length || !data.fresh) {
       this.tellsAll = true
       this.send()
     }
@@ -161,6 +166,7 @@ class Gallery {
     this.setStateValue("decided", {
       dump: this.data.dump, generation: this.data.generation, sequence: this.sequence, all,
       changes: rows.map(row => [row, ...(this.decided.get(row) ?? ["", null, ""])]),
+      files: this.data.fresh ? this.files : {},
     })
     this.lost = setTimeout(() => {
       this.flies = 0
@@ -191,7 +197,7 @@ class Gallery {
 
   store() {
     const entries = [...this.decided].map(([row, value]) => [row, ...value])
-    const kept = { generation: this.data.generation, entries }
+    const kept = { generation: this.data.generation, entries, files: this.files }
     try {
       window.sessionStorage.setItem(`${KEY} ${this.data.dump}`, JSON.stringify(kept))
     } catch {
