@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
+MAX_AXES = 64  # of a tensor
 Reduction = Literal["none", "mean", "sum"]
 StrPath = str | os.PathLike[str]
 
@@ -37,7 +38,9 @@ DumpLike = ArrayLike | StrPath | Sequence[StrPath] | IO[bytes] | Sequence[IO[byt
 
 def is_numbers(data: object) -> bool:
     """Whether these are numbers without a dtype: one, or lists of them."""
-    while isinstance(data, list | tuple) and data:
+    for _axis in range(MAX_AXES):  # a list may hold itself
+        if not isinstance(data, list | tuple) or not data:
+            break
         data = data[0]
     return isinstance(data, list | tuple | int | float) and not isinstance(data, np.generic)
 
