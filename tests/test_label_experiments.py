@@ -166,21 +166,23 @@ def test_the_weight_in_use_is_marked(weight: tuple[str, ...] | None, here: float
     ],
     ids=str,
 )
-def test_every_experiment_shows_the_loss_of_pytorch_on_odd_batches(experiment: str, changes: dict[str, object]) -> None:
-    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes)
+@pytest.mark.parametrize("shape", [(3, 3), *(pytest.param(one, marks=pytest.mark.long) for one in [(1, 1), (2, 12)])])
+def test_every_experiment_shows_the_loss_of_pytorch_on_odd_batches(
+    experiment: str, changes: dict[str, object], shape: tuple[int, int]
+) -> None:
+    sheet = replace(sheet_of_preset(PRESETS["worked-batch"]), **changes).resized(*shape)
 
-    for shown in (sheet, sheet.resized(1, 1), sheet.resized(2, 12)):
-        app = open_section(experiment, shown)
-        problem = shown.only_row(0).to_problem()
-        if experiment == "flip":
-            label = torch.tensor(app.selectbox(key="flip_to").value)
-            target = problem.target.clone()
-            target[0] = F.one_hot(label, problem.num_classes) if problem.has_probabilities else label
-            loss, _grad = replace(call_of(problem), target=target).torch()
+    app = open_section(experiment, sheet)
+    problem = sheet.only_row(0).to_problem()
+    if experiment == "flip":
+        label = torch.tensor(app.selectbox(key="flip_to").value)
+        target = problem.target.clone()
+        target[0] = F.one_hot(label, problem.num_classes) if problem.has_probabilities else label
+        loss, _grad = replace(call_of(problem), target=target).torch()
 
-            assert app.metric[0].value == number(float(loss.sum()))
-        else:
-            x, y = curves(app, "loss")[0]
-            expected = [loss_of(experiment, problem, value, app) for value in x.tolist()]
+        assert app.metric[0].value == number(float(loss.sum()))
+    else:
+        x, y = curves(app, "loss")[0]
+        expected = [loss_of(experiment, problem, value, app) for value in x.tolist()]
 
-            np.testing.assert_allclose(y, expected, rtol=0.02, atol=1e-3)
+        np.testing.assert_allclose(y, expected, rtol=0.02, atol=1e-3)

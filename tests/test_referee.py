@@ -416,6 +416,7 @@ def module(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_the_command_says_right_and_wrong(module: Path, capfd: pytest.CaptureFixture[str]):
     few = ["--properties", "gradients,accumulation"]
 
@@ -434,6 +435,7 @@ def test_the_command_says_right_and_wrong(module: Path, capfd: pytest.CaptureFix
     assert "there is no property speed" in capfd.readouterr().err
 
 
+@pytest.mark.long
 def test_an_endless_loop_and_a_crash_are_wrong_and_the_rest_is_tried(module: Path):
     wanted = ["sizes", "accumulation"]
     endless = conform(f"{module}:endless", wanted, seconds=20)
@@ -450,6 +452,7 @@ def test_what_names_no_loss_is_said(name):
         load(name)
 
 
+@pytest.mark.long
 def test_a_loss_in_the_current_folder_is_found_by_its_module(module: Path):
     ran = subprocess.run(
         [sys.executable, "-m", "xent_core", "conform", "losses:right", "--properties", "accumulation"],

@@ -52,10 +52,10 @@ def ran(folder: Path, command: str, **environment: str) -> subprocess.CompletedP
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        ("xent analyse dump.npz", 0, "accuracy"),
-        ("xent analyse dump.npz --json", 0, '"accuracy"'),
+        pytest.param("xent analyse dump.npz", 0, "accuracy", marks=pytest.mark.long),
+        pytest.param("xent analyse dump.npz --json", 0, '"accuracy"', marks=pytest.mark.long),
         ("xent show batch.csv", 0, "\\u72ac"),  # the class, in characters that ASCII has
-        ("xent analyse --help", 0, "--rank-by"),
+        pytest.param("xent analyse --help", 0, "--rank-by", marks=pytest.mark.long),
         ("xent show none-é.csv", 2, ""),
     ],
 )
@@ -74,12 +74,12 @@ def test_every_command_speaks_ascii(folder: Path, command: str, code: int, said:
     ("command", "code"),
     [
         ("xent show batch.csv | head -n 1; exit ${PIPESTATUS[0]}", 141),
-        ("xent analyse --help | true; exit ${PIPESTATUS[0]}", 141),
-        ("xent analyse dump.npz >&- 2>&-", 0),
-        ("xent analyse dump.npz 2>&-", 0),
-        ("xent show none.csv >&- 2>&-", 2),
+        pytest.param("xent analyse --help | true; exit ${PIPESTATUS[0]}", 141, marks=pytest.mark.long),
+        pytest.param("xent analyse dump.npz >&- 2>&-", 0, marks=pytest.mark.long),
+        pytest.param("xent analyse dump.npz 2>&-", 0, marks=pytest.mark.long),
+        pytest.param("xent show none.csv >&- 2>&-", 2, marks=pytest.mark.long),
         ("xent show batch.csv > /dev/full", 2),
-        ("xent show batch.csv <&-", 0),
+        pytest.param("xent show batch.csv <&-", 0, marks=pytest.mark.long),
     ],
 )
 def test_nothing_ends_in_a_traceback(folder: Path, command: str, code: int) -> None:

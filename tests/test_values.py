@@ -188,6 +188,7 @@ def refuse(label: int) -> Problem:
     return Problem([[1.0, 2.0]], [label])
 
 
+@pytest.mark.long
 def test_a_pool_hears_of_a_refusal() -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool, pytest.raises(InvalidProblem, match="target row 0 is 7") as caught:

@@ -33,6 +33,7 @@ def test_what_was_seen_is_typed_and_answered_above_everything_else(page: Page, a
     expect(page.locator(".st-key-pitfall_wrong")).to_contain_text("F.softmax", timeout=IDLE_MS)
 
 
+@pytest.mark.long
 def test_a_pin_is_compared_with_what_came_after(page: Page, app_url: str, journal: Journal) -> None:
     open_page(page, app_url)
     page.get_by_role("button", name="Pin as A").click()

@@ -90,6 +90,7 @@ def test_typing_a_logit_moves_every_number(page: Page, app_url: str, journal: Jo
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_typing_a_logit_back_brings_the_loss_back(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 2, 1, "5")
@@ -128,6 +129,7 @@ def test_a_block_from_a_spreadsheet_can_be_pasted(page: Page, app_url: str) -> N
     expect_loss(page, F.cross_entropy(logits, torch.tensor([2, 1, 0])))
 
 
+@pytest.mark.long
 def test_a_preset_replaces_pending_edits_and_undo_brings_them_back(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 2, "9")
@@ -158,6 +160,7 @@ def test_a_reload_of_the_tab_keeps_what_was_typed(page: Page, app_url: str) -> N
     expect_loss(page, 2.4076)  # a link that is opened anew shows what it names
 
 
+@pytest.mark.long
 def test_a_reload_of_another_page_keeps_the_table_too(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 1, "-1")
@@ -172,6 +175,7 @@ def test_a_reload_of_another_page_keeps_the_table_too(page: Page, app_url: str) 
     expect(shown).to_have_text(f"{float(loss):.4f}", timeout=IDLE_MS)
 
 
+@pytest.mark.long
 def test_two_tabs_do_not_mix(page: Page, app_url: str) -> None:
     other = page.context.new_page()
     open_batch(page, app_url)
@@ -185,6 +189,7 @@ def test_two_tabs_do_not_mix(page: Page, app_url: str) -> None:
     expect_loss(other, 1.4076)
 
 
+@pytest.mark.long
 def test_leaving_the_page_and_coming_back_keeps_edits_and_labels(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 1, "-1")
@@ -211,6 +216,7 @@ def test_a_click_on_a_cell_says_why_it_holds_its_number(page: Page, app_url: str
     expect(page.locator(".st-key-grad .heatmap td.chosen")).to_have_text("−0.2518")
 
 
+@pytest.mark.long
 def test_a_cell_can_be_asked_about_by_keyboard_alone(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     row = page.locator(".st-key-why").get_by_role("combobox", name="row")
@@ -222,6 +228,7 @@ def test_a_cell_can_be_asked_about_by_keyboard_alone(page: Page, app_url: str) -
     expect(page.locator(".st-key-why annotation").first).to_contain_text("z_{0,0}", timeout=IDLE_MS)
 
 
+@pytest.mark.long
 def test_the_check_opens_to_a_picture_of_the_differences(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     page.locator(".st-key-check summary").click()
@@ -232,6 +239,7 @@ def test_the_check_opens_to_a_picture_of_the_differences(page: Page, app_url: st
     assert max(abs(value) for row in differences for value in row) < 1e-6
 
 
+@pytest.mark.long
 def test_the_exact_numbers_can_be_downloaded(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     page.locator(".st-key-numbers summary").click()
@@ -271,6 +279,7 @@ def test_a_link_to_a_page_opens_it_on_a_server_that_knows_nobody(page: Page, app
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_a_phone(page: Page, app_url: str, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
@@ -282,6 +291,7 @@ def test_the_page_fits_a_phone(page: Page, app_url: str, scheme: str) -> None:
     assert main.evaluate("main => main.scrollWidth <= main.clientWidth + 1")
 
 
+@pytest.mark.long
 def test_what_is_typed_first_arrives_whole_on_a_slow_line(page: Page, app_url: str) -> None:
     """Streamlit fetches the code of an open cell at the first key; the keys until it came would be lost."""
     open_batch(page, app_url)

@@ -119,6 +119,7 @@ def test_the_same_by_keys_alone_and_a_reload_keeps_them(page: Page, app_url: str
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_what_differs_between_files_survives_a_reload(page: Page, app_url: str, journal: Journal) -> None:
     gallery = open_gallery(page, app_url)
     first, second = analyse(DIGITS).suspects.row[:2].tolist()
@@ -158,6 +159,7 @@ def choosing(gallery: Locator, place: int) -> Locator:
     return gallery.locator(".card").nth(place).get_by_role("combobox")
 
 
+@pytest.mark.long
 def test_another_class_is_looked_at_by_keys_and_decided_by_enter_alone(
     page: Page, app_url: str, journal: Journal
 ) -> None:
@@ -198,6 +200,7 @@ def test_another_class_is_looked_at_by_keys_and_decided_by_enter_alone(
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_relabel_of_a_card_without_a_suggestion_opens_the_list(page: Page, app_url: str, journal: Journal) -> None:
     gallery = open_gallery(page, app_url)
     suspects = analyse(DIGITS).suspects
@@ -223,6 +226,7 @@ def test_relabel_of_a_card_without_a_suggestion_opens_the_list(page: Page, app_u
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_from_the_top_of_the_page_a_few_tabs_lead_to_the_cards(page: Page, app_url: str, journal: Journal) -> None:
     gallery = open_gallery(page, app_url)
     page.keyboard.press("Tab")

@@ -64,6 +64,7 @@ def test_what_is_played_does_not_flash(page: Page, app_url: str) -> None:
     assert set(drawn) == {3}  # logits, probabilities, gradient
 
 
+@pytest.mark.long
 def test_a_click_on_the_scrubber_shows_that_step(page: Page, app_url: str) -> None:
     open_descent(page, app_url)
     rail = page.locator(".st-key-player .slider-rail-touch-rect")
@@ -90,6 +91,7 @@ def test_continue_leads_to_the_batch_page_with_the_logits_reached(page: Page, ap
     expect(metric(page, "loss")).to_have_text(reached, timeout=IDLE_MS)
 
 
+@pytest.mark.long
 def test_a_narrow_window_shows_all_of_it(page: Page, app_url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_page(page, f"{app_url}/gradient-descent")

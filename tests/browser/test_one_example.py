@@ -147,6 +147,7 @@ def test_a_class_that_is_clicked_becomes_the_label(page: Page, app_url: str) -> 
     expect(live(page).get_by_role("radio").nth(2)).to_be_checked()
 
 
+@pytest.mark.long
 def test_the_label_moves_by_keyboard(page: Page, app_url: str) -> None:
     open_live(page, app_url)
     live(page).get_by_role("radio").first.focus()
@@ -172,6 +173,7 @@ def test_a_logit_can_be_typed_and_what_is_none_is_refused(page: Page, app_url: s
     expect_numbers(page, [1, -0.25, 3], 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("typed", "logit", "loss"), [("-inf", "−inf", "2.1269"), ("nan", "NaN", "NaN"), ("inf", "inf", "NaN")]
 )
@@ -191,6 +193,7 @@ def test_infinities_and_nan_can_be_typed_and_left_by_key(
     expect_numbers(page, [1, 10, 3], 0)
 
 
+@pytest.mark.long
 def test_a_soft_label_is_dragged_and_smoothed(page: Page, app_url: str) -> None:
     open_live(page, app_url)
     live(page).get_by_role("checkbox", name="soft label").check()
@@ -211,6 +214,7 @@ def test_a_soft_label_is_dragged_and_smoothed(page: Page, app_url: str) -> None:
     expect_numbers(page, [1, 2, 3], [0.0, 0.0, 1.0], smoothing=0.03)
 
 
+@pytest.mark.long
 def test_a_soft_label_is_typed_and_the_other_shares_stay(page: Page, app_url: str) -> None:
     """Half of 2.4076, then half of 2.4076 + 1.4076."""
     open_live(page, app_url)
@@ -231,6 +235,7 @@ def test_a_soft_label_is_typed_and_the_other_shares_stay(page: Page, app_url: st
     expect(live(page).get_by_role("alert")).to_be_empty(timeout=IDLE_MS)
 
 
+@pytest.mark.long
 def test_a_word_says_what_it_is_to_who_points_at_it_or_gives_it_the_focus(page: Page, app_url: str) -> None:
     open_live(page, app_url)
     word = live(page).locator(".head .term").get_by_text("probability p")
@@ -243,6 +248,7 @@ def test_a_word_says_what_it_is_to_who_points_at_it_or_gives_it_the_focus(page: 
     expect(word).to_have_attribute("aria-description", re.compile("What the model thinks of a class"))
 
 
+@pytest.mark.long
 def test_a_finger_drags_a_logit(browser: Browser, app_url: str, journal: Journal) -> None:
     width, height = PHONE
     context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
@@ -269,6 +275,7 @@ def test_a_finger_drags_a_logit(browser: Browser, app_url: str, journal: Journal
     context.close()
 
 
+@pytest.mark.long
 def test_a_place_of_the_drag_is_asked_for_once(page: Page, app_url: str) -> None:
     sent: list[bytes] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda payload: sent.append(bytes(payload))))
@@ -297,6 +304,7 @@ def test_the_pictures_follow_when_the_hand_rests(page: Page, app_url: str) -> No
     expect_numbers(page, [1, 10, 3], 0)
 
 
+@pytest.mark.long
 def test_the_row_goes_into_the_batch(page: Page, app_url: str) -> None:
     open_live(page, app_url, "worked-batch")
     slider(page, "class 0").press("End")
@@ -311,6 +319,7 @@ def test_the_row_goes_into_the_batch(page: Page, app_url: str) -> None:
     expect(page.locator(".st-key-loss").get_by_test_id("stMetricValue")).to_have_text(number(expected.item()))
 
 
+@pytest.mark.long
 def test_the_row_is_still_there_after_a_look_at_another_page(page: Page, app_url: str) -> None:
     open_live(page, app_url)
     slider(page, "class 0").press("End")
@@ -344,6 +353,7 @@ def test_names_run_nothing_and_fetch_nothing(page: Page, app_url: str, journal: 
     journal.assert_quiet()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 @pytest.mark.parametrize("preset", ["worked-row-0", "digits"])
 def test_the_page_fits(page: Page, app_url: str, size: tuple[int, int], preset: str) -> None:

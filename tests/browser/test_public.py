@@ -187,7 +187,6 @@ def test_a_tab_that_was_only_looked_at_goes_on_with_a_server_started_anew(page: 
 
 
 @pytest.mark.long
-@pytest.mark.long
 def test_a_link_to_a_page_opens_it_at_once_for_the_first_visitor(page: Page, journal: Journal) -> None:
     documents: list[str] = []
     page.on("request", lambda request: documents.append(request.url) if request.resource_type == "document" else None)
@@ -223,6 +222,7 @@ def test_the_policy_lets_no_picture_come_from_elsewhere(page: Page, hosted: Serv
     assert len([error for error in journal.errors if "Content Security Policy" in error]) >= 2
 
 
+@pytest.mark.long
 def test_the_version_stands_in_the_menu(page: Page, hosted: Server) -> None:
     open_page(page, hosted.url)
     page.get_by_test_id("stMainMenuButton").click()
@@ -277,6 +277,7 @@ def test_a_message_of_three_megabytes_ends_the_visit_and_no_other(hosted: Server
     assert [event["bytes"] for event in events(hosted) if event.get("what") == "message_bytes"] == [3 * 2**20]
 
 
+@pytest.mark.long
 def test_the_log_knows_nothing_of_what_was_typed(page: Page, hosted: Server) -> None:
     open_page(page, f"{hosted.url}/?preset=no-such-secret&note=my-secret-note")
     page.get_by_role("button", name="Rows and classes").click()

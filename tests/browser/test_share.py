@@ -90,6 +90,7 @@ def test_another_visitor_sees_the_same_numbers(page: Page, browser: Browser, app
     context.close()
 
 
+@pytest.mark.long
 def test_a_shared_link_wins_when_opened_and_a_reload_keeps_the_edits_after_it(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 2, "-3.25")
@@ -135,6 +136,7 @@ def test_back_within_a_link_keeps_its_table(page: Page, app_url: str) -> None:
     expect(page.locator(".st-key-dtypes table")).to_contain_text(LOSS, timeout=IDLE_MS)
 
 
+@pytest.mark.long
 def test_a_reload_after_the_menu_keeps_table_and_lock(page: Page, app_url: str) -> None:
     open_page(page, link(app_url, locked=frozenset({"tools"})))
     go_to(page, "Implementations")
@@ -207,6 +209,7 @@ def test_a_file_is_opened_by_drag_and_drop(page: Page, app_url: str) -> None:
     open_it_and_see(page)
 
 
+@pytest.mark.long
 def test_a_bad_file_is_refused_by_name_of_its_fault(page: Page, app_url: str, tmp_path: Path) -> None:
     file = tmp_path / "model.pt"
     file.write_bytes(b"PK\x03\x04")
@@ -245,6 +248,7 @@ def test_the_exported_page_opens_without_a_server_and_asks_for_nothing(
     context.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])
 def test_the_pictures_are_saved_by_the_browser(page: Page, app_url: str, kind: str, start: bytes) -> None:
     open_export(page, app_url)
@@ -261,6 +265,7 @@ def test_the_pictures_are_saved_by_the_browser(page: Page, app_url: str, kind: s
     assert download.value.path().read_bytes().startswith(start)
 
 
+@pytest.mark.long
 def test_the_notebook_is_downloaded(page: Page, app_url: str) -> None:
     open_export(page, app_url)
     page.locator(".st-key-script").get_by_role("tab", name="Notebook").click()
@@ -270,6 +275,7 @@ def test_the_notebook_is_downloaded(page: Page, app_url: str) -> None:
     assert json.loads(download.value.path().read_text("utf-8"))["nbformat"] == 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("button", ["Share", "Script"])
 def test_a_click_on_the_menu_beside_an_open_popover_goes_to_the_page(page: Page, app_url: str, button: str) -> None:
     open_batch(page, app_url)

@@ -125,6 +125,7 @@ def test_play_stops_at_the_end(page: Page, app_url: str) -> None:
     expect(page.get_by_role("button", name=re.compile("Play"))).to_be_visible()
 
 
+@pytest.mark.long
 def test_arrows_typed_into_a_field_do_not_step(page: Page, app_url: str) -> None:
     open_step_by_step(page, app_url)
 
@@ -147,6 +148,7 @@ def test_a_bar_that_is_clicked_puts_its_class_into_the_formula(page: Page, app_u
     expect(page.locator(".st-key-step annotation").first).to_contain_text(r"p_{1} = \frac{0.3679}{1.5032} = 0.2447")
 
 
+@pytest.mark.long
 def test_the_place_is_kept_while_another_page_is_looked_at(page: Page, app_url: str) -> None:
     open_step_by_step(page, app_url)
     page.keyboard.press("ArrowRight")
@@ -166,6 +168,7 @@ PLACES = """() => [...document.querySelectorAll('.st-key-chain table')].map(tabl
 })"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [390, 1440])
 def test_the_tables_of_the_chain_stand_still_while_one_steps(page: Page, app_url: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})

@@ -142,6 +142,7 @@ def test_a_reload_right_after_the_answer_keeps_the_edit(page: Page, app_url: str
     expect_answer(page, logits, target_of(3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pause_ms", [0, 250, 300, 350])  # around the moment at which the rest is asked for
 def test_who_changes_the_page_after_an_edit_stays_there(page: Page, app_url: str, pause_ms: int) -> None:
     open_batch(page, app_url)
@@ -156,6 +157,7 @@ def test_who_changes_the_page_after_an_edit_stays_there(page: Page, app_url: str
     expect(page.locator(".st-key-probs")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_who_follows_a_link_while_a_number_is_being_typed_takes_it_along(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     select_cell(page, editor(page, "logits"), 0, 1)
@@ -189,6 +191,7 @@ class SlowLine:
             self.other.send(message)
 
 
+@pytest.mark.long
 def test_a_link_is_followed_however_slow_the_line_is(page: Page, app_url: str) -> None:
     line = SlowLine(page, of_browser=True)
     open_batch(page, app_url)
@@ -213,6 +216,7 @@ LINKS: dict[str, dict[str, str]] = {
 }
 
 
+@pytest.mark.long
 def test_only_a_link_to_another_page_keeps_the_rest_back(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     left = page.evaluate(
@@ -231,6 +235,7 @@ def test_only_a_link_to_another_page_keeps_the_rest_back(page: Page, app_url: st
     assert left == ["another page"]
 
 
+@pytest.mark.long
 def test_a_timer_that_is_late_costs_no_text(page: Page, app_url: str) -> None:
     page.add_init_script(
         "const set = window.setTimeout; window.setTimeout = (call, after, ...more) => set(call, after || 60, ...more)"
@@ -256,6 +261,7 @@ def test_keys_that_come_before_the_cell_has_opened_delete_and_type(page: Page, a
     expect_answer(page, logits, target_of(3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("keys", "number"),
     [
@@ -290,6 +296,7 @@ def test_the_arrow_down_ends_a_cell_that_was_opened_by_typing(page: Page, app_ur
     expect_answer(page, logits, target_of(3))
 
 
+@pytest.mark.long
 def test_the_arrow_down_stays_in_a_cell_that_was_opened_by_enter(page: Page, app_url: str) -> None:
     logits = open_batch(page, app_url)
     type_into_cell(page, editor(page, "logits"), 0, 1, "4")
@@ -301,6 +308,7 @@ def test_the_arrow_down_stays_in_a_cell_that_was_opened_by_enter(page: Page, app
     expect_answer(page, logits, target_of(3))
 
 
+@pytest.mark.long
 def test_a_refused_cell_keeps_the_place_and_its_message_goes_once_it_is_mended(page: Page, app_url: str) -> None:
     logits = open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 1, 2, "x")
@@ -323,6 +331,7 @@ def test_a_refused_cell_keeps_the_place_and_its_message_goes_once_it_is_mended(p
     expect(message).to_have_count(0, timeout=IDLE_MS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gone", ["place", "class"])
 def test_where_the_open_cell_cannot_be_found_the_editor_sends_its_edits_itself(
     page: Page, app_url: str, gone: str
@@ -360,6 +369,7 @@ CHOOSE = """() => {
 }"""
 
 
+@pytest.mark.long
 def test_an_input_method_types_into_a_cell(page: Page, app_url: str) -> None:
     """As with Chinese or Japanese: keys are a composition first, and Enter ends it before it ends the cell."""
     logits = open_batch(page, app_url)

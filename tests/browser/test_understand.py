@@ -50,6 +50,7 @@ def test_the_float16_mean_overflows_and_the_batch_comes_back(page: Page, app_url
     journal.assert_quiet()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["implementations", "precision"])
 def test_the_pages_fit_a_phone(page: Page, app_url: str, place: str) -> None:
     open_page(page, f"{app_url}/?preset=ignored-row")
@@ -62,6 +63,7 @@ def test_the_pages_fit_a_phone(page: Page, app_url: str, place: str) -> None:
     assert fits(page)
 
 
+@pytest.mark.long
 def test_what_a_phone_cuts_of_a_table_scrolls_beside_its_names(page: Page, app_url: str) -> None:
     page.set_viewport_size(PHONE)
     open_page(page, f"{app_url}/implementations")

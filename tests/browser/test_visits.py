@@ -94,6 +94,7 @@ def test_no_script_reads_the_cookie_and_a_visit_outlives_its_line_and_its_page(
     assert [one for one in page.context.cookies() if one["name"].startswith("xent_visit_")] == [cookie]
 
 
+@pytest.mark.long
 def test_a_browser_downloads_and_uploads_what_is_its_own(page: Page, hosted: Server, journal: Journal) -> None:
     open_page(page, hosted.url)
     go_to(page, "Export")

@@ -97,6 +97,7 @@ SHOW_PICTURES = """([pictures, header, height]) => {
 }"""
 
 
+@pytest.mark.long
 def test_the_suspects_of_the_digits_show_their_pictures(page: Page, app_url: str, journal: Journal) -> None:
     with np.load(DIGITS) as held:
         images = held["images"]
@@ -206,6 +207,7 @@ def test_a_dump_of_four_gigabytes_is_summed_up_on_screen_while_it_streams(
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_epochs_are_mapped_and_a_point_or_an_area_is_chosen(
     page: Page, app_url: str, journal: Journal, tmp_path: Path
 ) -> None:
