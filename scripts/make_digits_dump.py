@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("path", help="the .npz file to write")
     parser.add_argument("--rate", type=float, default=0.1, help="share of the labels that are flipped")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--true-labels", metavar="FILE", help="the .npy file for the labels before the flips")
     parser.add_argument("--small", action="store_true", help="packed, as xent_core/data/digits_dump.npz")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # in so small a network a second thread only waits for the first
@@ -77,6 +78,8 @@ def main() -> None:
     else:
         ids = np.array([f"image {row}" for row in range(len(dump.target))])
         np.savez(arguments.path, **shared, target=dump.target, features=dump.features, ids=ids)
+    if arguments.true_labels:
+        np.save(arguments.true_labels, load_digits().target.astype(np.uint8))
     print(f"{len(dump.target)} rows, {int(dump.flipped.sum())} labels flipped, written to {arguments.path}")
 
 

@@ -19,8 +19,8 @@ from xent_core.loss_options import LossOptions
 from xent_ui.widgets import job_progress
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
 from xent_ui.your_logits.desk import MAX_FILES, Desk, fingerprint, joined_by, open_disputes, resolved, taken, told_apart
+from xent_ui.your_logits.flipped_digits import DIGITS
 from xent_ui.your_logits.merging import files_to_keep, with_kept_files
-from xent_ui.your_logits.view import DIGITS
 
 PAGE = "pages/apply/your_logits.py"
 KNOWN = FoundRows({1: 4, 2: 5}, {1: "=a"}, None)

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from harness.browser import IDLE_MS, Journal, open_page, wait_drawn
 from xent_core.dump import analyse
 from xent_core.dump.decisions import Decision, Decisions, to_csv
-from xent_ui.your_logits.view import DIGITS
+from xent_ui.your_logits.flipped_digits import DIGITS
 
 
 def open_gallery(page: Page, app_url: str) -> Locator:

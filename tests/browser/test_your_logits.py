@@ -27,8 +27,8 @@ from harness.browser import (
 )
 from harness.sample_dumps import sparse_dump
 from xent_core.dump import analyse
+from xent_ui.your_logits.flipped_digits import DIGITS
 from xent_ui.your_logits.suspects import PICTURE_ROW_HEIGHT
-from xent_ui.your_logits.view import DIGITS
 
 ROWS, CLASSES = 120, 4
 FREEZE_MS = 5 * 200  # the aim is 200; other tests keep the machine busy

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects, shown_text
+from xent_core.dump import Choice, DumpSummary, InvalidDump, Suspects, shown_text
 from xent_core.dump.report import epoch_columns, wrong_labels_words
 from xent_core.spreadsheets import harmless
 from xent_ui.state import session
@@ -22,11 +22,12 @@ from xent_ui.widgets import job_progress, number_tables, row_chooser
 from xent_ui.widgets.matrices import CHART_CONFIG
 from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
+from xent_ui.your_logits import flipped_digits
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_fields, choice_of, chosen_rows
 from xent_ui.your_logits.shown_examples import page_of, what_it_is, with_examples
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, RowDetail, largest_entries
-from xent_ui.your_logits.state import LOOK_FOR_WRONG_LABELS, ROW, SUSPECT_TABLE, rank_by_entry
+from xent_ui.your_logits.state import EXAMPLE, LOOK_FOR_WRONG_LABELS, ROW, SUSPECT_TABLE, rank_by_entry
 
 SHOWN_ENTRIES = 12
 EXPORTED_ROWS = 100_000
@@ -72,10 +73,14 @@ def ranking(analysis: DumpAnalysis) -> int:
     row = session.kept(ROW)
     if row is None or not 0 <= row < summary.rows:
         session.keep(ROW, int(summary.suspects.row[0]))
+    table = suspect_table(summary, found.suspects, found.rank)
+    if analysis.request.identity[0] == EXAMPLE:
+        flipped_digits.how_many_found(found.suspects)
+        table = flipped_digits.with_truth(table, summary, found.suspects)
     if page is not None:
-        _examples_table(analysis, found, page)
+        _examples_table(analysis, found.suspects.row.tolist(), table, page)
     else:
-        _table(suspect_table(summary, found.suspects, found.rank), found.suspects.row.tolist())
+        _table(table, found.suspects.row.tolist())
     st.caption(f"{ORDERS[rank_by][1]()} {_('Tick a row to see why.')}")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = st.number_input(
@@ -125,10 +130,9 @@ def _table(table: pd.DataFrame, rows: list[int], **look: Any) -> None:
     )
 
 
-def _examples_table(analysis: DumpAnalysis, found: Selection, page: slice) -> None:
+def _examples_table(analysis: DumpAnalysis, rows: list[int], table: pd.DataFrame, page: slice) -> None:
     """A page of the suspects, each with its picture, its text and the other columns that are shown."""
-    rows = found.suspects.row.tolist()
-    table = suspect_table(analysis.summary, found.suspects, found.rank)[page]
+    table = table[page]
     look: dict[str, Any] = {}
     try:
         work, size = partial(analysis.show_page, rows, page), analysis.size_bytes

@@ -12,7 +12,6 @@ from typing import Any, cast
 import streamlit as st
 import torch
 
-import xent_core
 from xent_core.array_types import Reduction
 from xent_core.columns import LogitsAre
 from xent_core.dump import FORMATS, DumpSummary, InvalidDump, natural_order, shown_text
@@ -31,6 +30,7 @@ from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
 from xent_ui.your_logits.choice import forget_choice
+from xent_ui.your_logits.flipped_digits import DIGITS
 from xent_ui.your_logits.state import (
     ANALYSIS,
     COLUMN_FIELDS,
@@ -54,7 +54,6 @@ MAX_LABEL = 60  # characters of a button
 SHOWN_FILES = 20
 END_BYTES = 4096  # in which files that differ mostly do
 
-DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
 
 SNIPPET = """\
 with torch.no_grad():  # on examples that the model has not been trained on
