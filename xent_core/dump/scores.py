@@ -122,7 +122,7 @@ def score(
     """Scores of the rows that are not ignored: one log_softmax, one softmax, and what follows from them.
 
     Args:
-      batch: rows of a dump; its logits are written over.
+      batch: rows of a dump.
       options: of the loss.
       labels: what is known of the classes, if the suspicion is wanted.
       scratch: keep it from batch to batch, and large memory is not asked for anew.
@@ -244,7 +244,7 @@ def _entropy(probs: Tensor, log_probs: Tensor, logits: Tensor) -> Tensor:
 
 
 def predicted(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """The class with the largest logit, and how far the label's logit lies above the largest other; writes logits.
+    """The class with the largest logit, and how far the label's logit lies above the largest other.
 
     Args: logits, label: shapes (n, C) and (n, 1).
     Returns: NO_PREDICTION where the two largest cannot be compared, for NaN; shapes (n,).
@@ -253,6 +253,7 @@ def predicted(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     logits.scatter_(1, label, -torch.inf)
     other_class = largest_class(logits).unsqueeze(1)
     other = logits.gather(1, other_class)
+    logits.scatter_(1, label, own)
     # the only class of one, or a label beside −∞ everywhere: argmax may have met the label itself
     takes_label = (own > other) | ((own == other) & (label < other_class)) | (logits.shape[1] == 1)
     is_nan = own.isnan() | other.isnan()

@@ -124,7 +124,7 @@ class _Sums:
 
 
 class Statistics:
-    """Sums over the rows of a dump: `update` with each batch, `merge` with the others', then `compute`.
+    """Sums over the rows of a dump, as a metric: `update` with each batch, `merge` the others', `compute`, `reset`.
 
     Counts are integers and sums are float64, so that neither the split nor the order matters.
 
@@ -135,14 +135,18 @@ class Statistics:
     """
 
     def __init__(self, classes: int, device: str | torch.device = "cpu", rank_by: str = "margin") -> None:
-        self.rank_by = rank_by
+        self.rank_by, self._device = rank_by, device
         self.groups = ClassGroups.of(classes)
-        groups = self.groups.count
+        self.bins_by_class = classes <= MAX_MATRIX_CLASSES
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets every row, as at the start of an epoch."""
+        classes, groups, device = self.groups.classes, self.groups.count, self._device
         by_class = ("support", "correct", "predicted", "class_norm", "class_loss", "push", "finite_support")
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(by_class, (classes,))
         shapes |= dict.fromkeys(("gradient", "confusion", "pair_norm"), (groups, groups))
         shapes |= dict.fromkeys(_calibration("cell"), (CELLS,)) | dict.fromkeys(_calibration("doubt"), (DOUBT_BINS,))
-        self.bins_by_class = classes <= MAX_MATRIX_CLASSES
         of_classes = (*_calibration("top"), "class_bin_rows", "class_bin_prob", "class_bin_correct")
         shapes |= dict.fromkeys(of_classes, (classes if self.bins_by_class else 0, BINS))
         shapes["confident"] = (classes, classes + 1) if classes <= MAX_JOINT_CLASSES else (0, 0)

@@ -42,7 +42,7 @@ def row_detail(dump: Dump, row: int, summary: DumpSummary) -> RowDetail | None:
     Reductions other than "mean" have D = 1, whatever the rows.
     """
     batch = dump.read_rows([row])
-    scores = score(replace(batch, logits=batch.logits.clone()), summary.options)
+    scores = score(batch, summary.options)
     if not len(scores.row):
         return None
     other = score(batch.relabelled(scores.suggested.clone()), summary.options)

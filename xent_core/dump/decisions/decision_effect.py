@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -118,7 +118,7 @@ def _by_difference(
     for start in range(0, len(in_order), step):
         some = in_order[start : start + step]
         batch = dump.read_rows([one.row for one in some])
-        sums.add(replace(batch, logits=batch.logits.clone()), options, sign=-1)
+        sums.add(batch, options, sign=-1)
         sums.add(_with_labels(batch, some, options.ignore_index), options)
         if progress is not None and progress(start + len(some)) is True:
             return Whole(0, math.nan, math.nan, np.full(dump.classes, np.nan))
@@ -144,7 +144,7 @@ class _Sums:
         self.norm = torch.zeros(classes, dtype=torch.float64)
 
     def add(self, batch: Batch, options: LossOptions, *, sign: int = 1) -> None:
-        """Adds rows, or takes them off; writes over the logits of the batch."""
+        """Adds rows, or takes them off."""
         scores = score(batch, options)
         self.kept += sign * len(scores.row)
         self.correct += sign * int((scores.prediction == scores.target).sum())
