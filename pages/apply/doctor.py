@@ -25,12 +25,12 @@ with st.container(key="findings"):
     if found is not None:
         view.show_findings(found, of_table=source == state.TABLE)
 
-st.markdown(f"#### {_('Every pitfall, wrong and right')}")
+st.markdown(f"## {_('Every pitfall, wrong and right')}")
 with st.container(key="pitfall"):
     chosen = pitfalls.pitfall_chooser()
     if chosen is not None:
         pitfalls.pitfall(chosen)
-st.markdown(f"#### {_('In your training loop')}")
+st.markdown(f"## {_('In your training loop')}")
 with st.container(key="snippet"):
     view.snippet()
 tab_storage.keep_in_tab()

@@ -17,17 +17,17 @@ evaluation = evaluate(sheet.to_problem())
 
 program, file = st.columns([3, 2], gap="large")
 with program, st.container(key="script"):
-    st.markdown(f"#### {_('A program')}")
+    st.markdown(f"## {_('A program')}")
     view.programs(evaluation.problem)
 with file:
     with st.container(key="files"):
-        st.markdown(f"#### {_('A file')}")
+        st.markdown(f"## {_('A file')}")
         view.files(sheet, evaluation)
     with st.container(key="import"):
-        st.markdown(f"#### {_('Open a file')}")
+        st.markdown(f"## {_('Open a file')}")
         view.importer()
 
-st.markdown(f"#### {_('Pictures')}")
+st.markdown(f"## {_('Pictures')}")
 with st.container(key="pictures"):
     view.pictures(sheet, evaluation)
 tab_storage.keep_in_tab()

@@ -23,26 +23,26 @@ if analysis is not None:
         decide.link_to_cards()
     with st.container(key="budget"):
         view.budget(analysis)
-    st.markdown(f"#### {_('Suspects')}")
+    st.markdown(f"## {_('Suspects')}")
     with st.container(key="suspects"):
         row = suspects.ranking(analysis)
-    st.markdown(f"#### {_('Decide')}")
+    st.markdown(f"## {_('Decide')}")
     with st.container(key="decide"):
         decide.decide(analysis)
     with st.container(key="why"):
         suspects.why(analysis, row)
     if analysis.summary.epochs is not None:
-        st.markdown(f"#### {_('Data map')}")
+        st.markdown(f"## {_('Data map')}")
         with st.container(key="epochs"):
             data_map.data_map(analysis, row)
-    st.markdown(f"#### {_('Classes and pairs')}")
+    st.markdown(f"## {_('Classes and pairs')}")
     with st.container(key="pairs"):
         pairs.matrix_and_table(analysis)
         noise.matrices(analysis.summary)
-    st.markdown(f"#### {_('Loss, gradient norm and calibration')}")
+    st.markdown(f"## {_('Loss, gradient norm and calibration')}")
     with st.container(key="distributions"):
         distributions.histograms_and_calibration(analysis, row)
-st.markdown(f"#### {_('In your training loop')}")
+st.markdown(f"## {_('In your training loop')}")
 with st.container(key="snippet"):
     view.snippet()
 tab_storage.keep_in_tab()

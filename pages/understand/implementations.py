@@ -32,7 +32,7 @@ with st.container(key="implementations"):
         view.verdict(entries, sheet.to_problem(), scale)
     view.overview(entries, sheet)
 
-st.markdown(f"#### {_('Code and gradient')}")
+st.markdown(f"## {_('Code and gradient')}")
 chosen = entries[view.route_chooser(entries)]
 code, gradient = st.columns([3, 2], gap="medium")
 with code, st.container(key="code"):
@@ -40,11 +40,11 @@ with code, st.container(key="code"):
 with gradient, st.container(key="route"):
     view.gradient(chosen, problem, sheet)
 
-st.markdown(f"#### {_('Which routes survive large logits')}")
+st.markdown(f"## {_('Which routes survive large logits')}")
 with st.container(key="break_map"):
     view.break_map(sheet.to_problem())
 
-st.markdown(f"#### {_('One row by hand')}")
+st.markdown(f"## {_('One row by hand')}")
 with st.container(key="row_by_hand"):
     row = view.worked_row_chooser(sheet)
     view.worked_row(sheet.to_problem(), row, sheet)

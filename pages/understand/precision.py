@@ -25,7 +25,7 @@ with st.container(key="precision"):
         view.ulp_formula(runs)
 with st.container(key="error_matrices"):
     if view.is_shown_as_matrix(view.problem_of(choice, sheet)):
-        st.markdown(f"#### {_('Cell by cell')}")
+        st.markdown(f"## {_('Cell by cell')}")
         view.matrices(runs, choice, sheet)
 with st.container(key="sweeps"):
     view.curves(choice, sheet)

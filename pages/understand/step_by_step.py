@@ -37,7 +37,7 @@ with whole, st.container(key="chain"):
     chain_table.chain_table(chain, stage, sheet)
 
 st.markdown(
-    f"#### {_('Why p − y: log divides by p, and softmax multiplies by it again')}",
+    f"## {_('Why p − y: log divides by p, and softmax multiplies by it again')}",
     help=glossary.explained("probability", "target", "Jacobian"),
 )
 if beside:
@@ -54,6 +54,6 @@ with labels, st.container(key="labels"):
     st.markdown(f"**{_('If the label were another')}** {view.label_formula(chain)}")
     view.label_gradients(chain, sheet)
 with st.container(key="graph"):
-    st.markdown(f"#### {_('The computational graph')}")
+    st.markdown(f"## {_('The computational graph')}")
     view.graphs(chain, stage)
 tab_storage.keep_in_tab()

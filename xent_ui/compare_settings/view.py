@@ -204,7 +204,7 @@ def sweep(result: Comparison, sheet: Sheet) -> None:
     """Loss and gradient norm while the option that differs goes from A to B."""
     if not result.differing:
         return
-    st.markdown(f"#### {_('From A to B')}")
+    st.markdown(f"## {_('From A to B')}")
     option = result.differing[0]
     if len(result.differing) > 1:
         if session.kept(SWEPT_OPTION) not in result.differing:

@@ -207,7 +207,7 @@ def experiments_part() -> None:
 
     def part() -> None:
         st.markdown(
-            f"#### {_('What labels do')}",
+            f"## {_('What labels do')}",
             help=glossary.explained("smoothing", "mixing", "weight", "temperature", "classes", "floor"),
         )
         with st.container(key="experiments"):

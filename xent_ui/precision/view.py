@@ -256,14 +256,14 @@ def curves(choice: str, sheet: Sheet) -> None:
     """How the errors grow with the size of the logits; for the mean that overflows, with the number of rows."""
     loss, gradient = _("error of the loss"), _("error of the gradient")
     if choice in PRECISION_PRESETS and not is_shown_as_matrix(PRECISION_PRESETS[choice].problem):
-        st.markdown(f"#### {_('Error of the mean, by the number of rows')}")
+        st.markdown(f"## {_('Error of the mean, by the number of rows')}")
         st.caption(
             _("The first row repeated. Solid: reduction='mean'. Dotted: reduction='none', then .float().mean().")
         )
         lines = _preset_row_sweep(choice)
         _chart(_curves(lines, [line.loss_errors for line in lines]), "loss", _("rows"), loss)
         return
-    st.markdown(f"#### {_('Errors, by the size of the logits')}")
+    st.markdown(f"## {_('Errors, by the size of the logits')}")
     st.caption(
         _("All logits times a factor. Solid: log_softmax. Dotted: log(softmax). Crosses on top: NaN or infinity.")
     )
