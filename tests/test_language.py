@@ -26,7 +26,7 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A compiled catalogue with two sentences, where the app looks for catalogues."""
     catalogue = Catalog(locale="de")
     catalogue.add("{came}, expected {expected}. {fix}", "{came}; erwartet: {expected}. {fix}")
-    catalogue.add("Softmax cross-entropy of a batch", "Softmax-Kreuzentropie eines Stapels")
+    catalogue.add("Cross-entropy of a batch", "Softmax-Kreuzentropie eines Stapels")
     folder = tmp_path / "de" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     with (folder / "xent.mo").open("wb") as file:

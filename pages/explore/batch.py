@@ -17,7 +17,7 @@ from xent_ui.widgets import formulas, pinned_settings
 title, tools = layout.title_and_tools()
 with title:
     # the sentence that goes with the first change stays within reach here
-    st.title(_("Softmax cross-entropy of a batch"), anchor=False, help=view.guide())
+    st.title(_("Cross-entropy of a batch"), anchor=False, help=view.guide())
 option_row = st.container(key="options")
 
 

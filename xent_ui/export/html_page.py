@@ -64,7 +64,7 @@ def html_page(evaluation: Evaluation, sheet: Sheet, *, link: str = "", decimals:
         f"default-src 'none'; script-src {_digest(library)} {_digest(DRAW)}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    title = _("Softmax cross-entropy of a batch")
+    title = _("Cross-entropy of a batch")
     rows, classes = list(sheet.row_names), list(sheet.class_names)
     labels = {cell for cell, _share in target_cells(evaluation)}
     matrices = [

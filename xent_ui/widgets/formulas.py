@@ -135,7 +135,7 @@ def row_sum_words(evaluation: Evaluation) -> str:
         words = _("Each row sums to 0, since v sums to S, which is not 1 here, and p counts S times.")
         product = "S·p"
     if is_hard and bool((mass > 0).all()):
-        return words + " " + _("Only the label's entry is negative: elsewhere nothing is asked for.")
+        return words + " " + _("Only the label's entry is negative: its logit should rise, the others fall.")
     count = int((grad < 0).sum())
     return (
         words
