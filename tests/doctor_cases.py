@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from xent_core.doctor.symptoms.denominator import WEIGHT_TOLERANCE
@@ -644,4 +645,167 @@ SYMPTOMS = [
     ),
 ]
 
-CASES = [*ERRORS, *SYMPTOMS]
+# What only many rows together show: of each kind logits that a model might give, and what stands near them.
+TRUE = torch.randint(0, 5, (400,), generator=GENERATOR)
+LEARNT = torch.randn(400, 5, generator=GENERATOR) + 4 * torch.eye(5)[TRUE]  # most rows are right
+WEAK = torch.randn(400, 5, generator=GENERATOR) + 0.7 * torch.eye(5)[TRUE]
+FRESH = 0.1 * torch.randn(400, 5, generator=GENERATOR)
+MASKED_LEARNT = LEARNT.masked_fill(torch.eye(5)[(TRUE + 1) % 5] == 1, -INF)
+TEXT = torch.randint(0, 5, (8, 50), generator=GENERATOR)
+TEXT_LOGITS = (torch.randn(8, 50, 5, generator=GENERATOR) + 4 * torch.eye(5)[TEXT]).movedim(-1, 1)  # (N, C, T)
+ODD = T([3, 0, 4, 1, 2])  # a permutation without a formula
+NOT_THE_LABEL = torch.randn(1200, 5, generator=GENERATOR) - 2.5 * torch.eye(5)[TRUE.repeat(3)]
+AVOIDED_LABELS = torch.arange(5).repeat(400)
+AVOIDED = torch.zeros(2000, 5)  # the label is in the middle, the others in any order around it
+for _row in range(2000):
+    _others = torch.randperm(4, generator=GENERATOR).double() + T([-1.5, -1.5, -1.5, -1.5])
+    AVOIDED[_row, T([c for c in range(5) if c != _row % 5])] = _others.float()
+
+EVIDENCE = [
+    Case(
+        "outputs-in-unit-interval",
+        "warning",
+        [
+            call(LEARNT.sigmoid(), TRUE),
+            call(MANY.sigmoid().bfloat16(), MANY_LABELS),
+            call(TEXT_LOGITS.sigmoid(), TEXT),
+            call(WEAK.sigmoid(), TRUE, label_smoothing=0.1),
+        ],
+        [
+            call(LEARNT.softmax(1), TRUE),
+            call(FRESH, TRUE),
+            call(Z.sigmoid(), Y),  # nine numbers are too few
+            call(2 * LEARNT.sigmoid(), TRUE),
+            call(EYE[[0, 1, 2] * 9], Y.repeat(9)),
+        ],
+    ),
+    Case(
+        "outputs-non-negative",
+        "warning",
+        [],
+        [
+            call(LEARNT, TRUE),
+            call(LEARNT.relu() - 0.5, TRUE),
+            call(LEARNT - LEARNT.min(), TRUE),  # no negative number, and a single 0
+            call(Z.relu(), Y),
+            call(F.gelu(LEARNT), TRUE),
+        ],
+        [call(LEARNT.relu(), TRUE), call(MANY.relu().half(), MANY_LABELS), call(TEXT_LOGITS.relu(), TEXT)],
+    ),
+    Case(
+        "outputs-bounded",
+        "warning",
+        [
+            call((2 * LEARNT).tanh(), TRUE),
+            call((3 * WEAK).tanh().double(), TRUE),
+            call((2 * TEXT_LOGITS).tanh(), TEXT),
+        ],
+        [
+            call(FRESH, TRUE),
+            call(F.normalize(LEARNT), TRUE),  # cosines of five directions
+            call(torch.rand(400, 5, generator=GENERATOR) * 2 - 1, TRUE),
+            call(2 * LEARNT.tanh(), TRUE),
+        ],
+    ),
+    Case(
+        "predictions-as-logits",
+        "warning",
+        [],
+        [
+            call(EYE, Y),
+            call(10 * torch.eye(5)[TRUE], TRUE),
+            call(MANY.softmax(1), MANY_LABELS),
+            call(torch.eye(5)[TRUE] * 0.9 + 0.02, TRUE),
+        ],
+        [
+            call(torch.eye(5)[TRUE], TRUE),
+            call(torch.eye(5)[LEARNT.argmax(1)].double(), TRUE),
+            call(torch.eye(5)[TEXT_LOGITS.argmax(1)].movedim(-1, 1), TEXT),
+        ],
+    ),
+    Case(
+        "logits-negated",
+        "warning",
+        [
+            call(-LEARNT, TRUE),
+            call(-TEXT_LOGITS, TEXT),
+            call(-3 * LEARNT, TRUE.where(TRUE > 0, -100)),
+            call(-LEARNT, TRUE, weight=T([1.0, 2.0, 3.0, 4.0, 5.0])),
+        ],
+        [
+            call(LEARNT, TRUE),
+            call(WEAK, TRUE),
+            call(-LEARNT[:20], TRUE[:20]),  # too few rows to be sure
+            call(-torch.randn(400, 5, generator=GENERATOR), TRUE),
+            call(MASKED_LEARNT, TRUE),
+        ],
+    ),
+    Case(
+        "labels-permuted",
+        "warning",
+        [
+            call(LEARNT, (TRUE + 1) % 5),
+            call(LEARNT, 4 - TRUE),
+            call(TEXT_LOGITS, (TEXT - 1) % 5),
+            call(LEARNT, ODD[TRUE]),
+            call(LEARNT, torch.where(TRUE == 2, -100, (TRUE + 1) % 5)),
+            call(LEARNT[:, :2] * 3, 1 - LEARNT[:, :2].argmax(1)),
+        ],
+        [
+            call(LEARNT, TRUE),
+            call(LEARNT, TRUE.where(TRUE != 1, 2)),  # two classes in one
+            call(LEARNT[:25], (TRUE[:25] + 1) % 5),
+            call(LEARNT, TRUE[torch.randperm(400, generator=GENERATOR)]),
+        ],
+    ),
+    Case(
+        "worse-than-chance",
+        "warning",
+        [],
+        [
+            call(NOT_THE_LABEL[:200], TRUE[:200]),  # so few may be chance
+            call(WEAK, TRUE),
+            call(torch.randn(1200, 5, generator=GENERATOR), TRUE.repeat(3)),
+            call(-LEARNT, TRUE),
+        ],
+        [
+            call(AVOIDED[:1500], AVOIDED_LABELS[:1500]),
+            call(AVOIDED, AVOIDED_LABELS),
+            call(AVOIDED.double(), AVOIDED_LABELS, label_smoothing=0.1),
+        ],
+    ),
+    Case(
+        "constant-logits",
+        "note",
+        [],
+        [
+            call(T([[1.0, 2.0, 3.0]] * 3), Y),
+            call(LEARNT, TRUE),
+            call(LEARNT[:1].expand(400, 5), torch.zeros(400, dtype=torch.int64)),
+            call(1e-3 * FRESH, TRUE),
+        ],
+        [
+            call(LEARNT[:1].expand(400, 5), TRUE),
+            call(torch.zeros(400, 5), TRUE),
+            call(LEARNT.mean(0, keepdim=True).repeat(400, 1).double(), TRUE),
+        ],
+    ),
+    Case(
+        "unrelated",
+        "note",
+        [],
+        [
+            call(LEARNT, TRUE),
+            call(FRESH, TRUE[torch.randperm(400, generator=GENERATOR)]),
+            call(LEARNT[:15], TRUE[torch.randperm(15, generator=GENERATOR)]),
+            call(3 * WEAK, TRUE),
+        ],
+        [
+            call(LEARNT, TRUE[torch.randperm(400, generator=GENERATOR)]),
+            call(5 * torch.randn(400, 5, generator=GENERATOR), TRUE),
+            call(LEARNT[LEARNT.argmax(1).argsort()], TRUE),
+        ],
+    ),
+]
+
+CASES = [*ERRORS, *SYMPTOMS, *EVIDENCE]

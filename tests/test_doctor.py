@@ -186,7 +186,9 @@ def test_the_input_is_not_changed():
 def test_findings_are_frozen_words():
     finding = diagnose(Z, [7, 7, 7])[0]
 
-    assert all(isinstance(value, str) and value for value in dataclasses.asdict(finding).values())
+    *words, evidence = dataclasses.asdict(finding).values()
+    assert all(isinstance(value, str) and value for value in words)
+    assert evidence is None
     with pytest.raises(dataclasses.FrozenInstanceError):
         finding.code = "?"
 

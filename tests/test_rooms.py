@@ -53,6 +53,15 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/formats/text_stream.py",
         ),
     ),
+    "tests/test_evidence.py": (
+        "what many rows together show is tried as a whole: the sample, the bounds, and what is counted",
+        (
+            "xent_core/doctor/symptoms/chance.py",
+            "xent_core/doctor/symptoms/dependence.py",
+            "xent_core/doctor/symptoms/last_layer.py",
+            "xent_core/doctor/symptoms/sample.py",
+        ),
+    ),
     "tests/test_array_types.py": (
         "its advice is followed there",
         ("xent_core/advice.py",),

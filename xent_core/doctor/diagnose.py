@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -39,18 +39,43 @@ def diagnose(
     ignore_index: int = -100,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
+    trained: bool = False,
+    ignore: Collection[str] = (),
 ) -> list[Finding]:
     """What goes wrong in F.cross_entropy with these arguments, and what is worth knowing; errors come first.
 
     Errors are what PyTorch refuses, forward or backward; where there is one, nothing else is looked for.
-    A clean input gives no error and no warning; it may give notes.
+    A clean input gives no error and no warning; it may give notes. What only many rows together show is said where
+    chance explains it in less than one of a million inputs; of many rows a fixed sample is looked at.
 
-    Args: as for `Problem`, but valid or not, of any shape and dtype; nothing is changed, and tensors are not copied.
+    Args:
+      logits, target, weight, ignore_index, reduction, label_smoothing: as for `Problem`, but valid or not, of any shape
+        and dtype; nothing is changed, and tensors are not copied.
+      trained: whether the model should know something by now; predictions without any relation to the labels, or equal
+        in every row, are then warnings.
+      ignore: codes that are not to be found.
+
     Returns: findings, the worst first; see `Finding` and TITLES.
+    Raises: ValueError for a code in `ignore` that there is not.
     Example:
       >>> [one.code for one in diagnose([[1, 2, 3]], [7])]
       ['target-out-of-range']
     """
+    if unknown := set(ignore) - TITLES.keys():
+        raise ValueError(f"ignore holds {', '.join(map(repr, sorted(map(str, unknown))))}, expected codes of TITLES")
+    found = _found(logits, target, weight, ignore_index, reduction, label_smoothing, trained)
+    return [one for one in found if one.code not in ignore]
+
+
+def _found(
+    logits: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None,
+    ignore_index: int,
+    reduction: Reduction,
+    label_smoothing: float,
+    trained: bool,
+) -> list[Finding]:
     try:
         z = _as_tensor("logits", logits, as_logits)
         y = _as_tensor("target", target, lambda data: as_target(data, z.dtype))
@@ -64,7 +89,7 @@ def diagnose(
     if errors:
         errors = [for_the_caller(error, logits=logits, target=target, weight=weight) for error in errors]
         return [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
-    found = find_symptoms(Call.of(z, y, options))
+    found = find_symptoms(Call.of(z, y, options), trained=trained)
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
 
 

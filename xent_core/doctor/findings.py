@@ -32,6 +32,13 @@ TITLES = {
     "ignore-index": N_("ignore_index is out of range"),
     # PyTorch is silent
     "softmax-applied-twice": N_("Softmax is applied twice: the logits look like probabilities"),
+    "outputs-in-unit-interval": N_("The logits went through a sigmoid"),
+    "outputs-non-negative": N_("The logits went through a ReLU"),
+    "outputs-bounded": N_("The logits went through a tanh"),
+    "predictions-as-logits": N_("The logits are predictions"),
+    "logits-negated": N_("The logits have the wrong sign"),
+    "labels-permuted": N_("The labels are numbered otherwise than the classes"),
+    "worse-than-chance": N_("The predictions are worse than chance"),
     "class-axis-ambiguous": N_("Either axis could hold the classes"),
     "single-class": N_("There is only one class"),
     "all-ignored": N_("No row counts"),
@@ -50,6 +57,9 @@ TITLES = {
     "ignored-class-still-competes": N_("The ignored class still competes"),
     "log-probs-as-logits": N_("The logits are log-probabilities already"),
     "saturated": N_("Probabilities round to 0 and 1"),
+    # notes, and warnings about a model that is said to be trained
+    "constant-logits": N_("All rows have the same logits"),
+    "unrelated": N_("The predictions have nothing to do with the labels"),
 }
 
 
@@ -64,6 +74,7 @@ class Finding:
       title, explanation: in words, with the numbers that came.
       fix: Python for tensors named as the arguments of F.cross_entropy, with torch and F imported;
         where nobody but you can know what was meant, it prints or says in a comment what to look at.
+      evidence: log10 of how probable it is at most that chance alone shows this; None where it is no matter of chance.
     """
 
     code: str
@@ -71,8 +82,9 @@ class Finding:
     title: str
     explanation: str
     fix: str
+    evidence: float | None = None
 
 
-def finding(code: str, severity: Severity, explanation: str, fix: str) -> Finding:
+def finding(code: str, severity: Severity, explanation: str, fix: str, evidence: float | None = None) -> Finding:
     """A Finding under the title of its code, in the reader's language."""
-    return Finding(code, severity, _(TITLES[code]), explanation, fix)
+    return Finding(code, severity, _(TITLES[code]), explanation, fix, evidence)

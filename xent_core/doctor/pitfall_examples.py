@@ -468,6 +468,98 @@ class _WeightValue(Example):
         return F.cross_entropy(logits, target, weight=weight, label_smoothing=0.1)
 
 
+class _Sigmoid(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        return torch.linspace(-3, 3, 24).view(8, 3)
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.arange(8) % 3
+
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits.sigmoid(), target)
+
+
+class _Relu(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        return torch.linspace(-3, 3, 48).view(16, 3)
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.arange(16) % 3
+
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits.relu(), target)
+
+
+class _Tanh(_Relu):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits.tanh(), target)
+
+
+class _Predictions(_Sigmoid):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        predicted = F.one_hot(logits.argmax(dim=1), 3)
+        return F.cross_entropy(predicted.float(), target)
+
+
+class _ManyRows(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        return torch.tensor([[3.0, 0.0, -1.0], [-1.0, 3.0, 0.0], [0.0, -1.0, 3.0]]).repeat(40, 1)
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.tensor([0, 1, 2]).repeat(40)
+
+
+class _Negated(_ManyRows):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(-logits, target)
+
+
+class _LabelsPermuted(_ManyRows):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits, (target + 1) % 3)
+
+
+class _ConstantLogits(_ManyRows):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits.mean(dim=0).expand(120, 3), target)
+
+
+class _Unrelated(_ManyRows):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        order = logits.argmax(dim=1).argsort()  # the logits are sorted, and the labels are not
+        return F.cross_entropy(logits[order], target)
+
+
+class _WorseThanChance(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        rows = torch.tensor([[5.0, 2.0, 1.0, 0.0], [5.0, 0.0, 2.0, 1.0], [5.0, 1.0, 0.0, 2.0]])
+        return torch.cat([rows.roll(label, dims=1) for label in range(4)]).repeat(40, 1)
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.arange(4).repeat_interleave(3).repeat(40)
+
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        margin = 3.5 * F.one_hot(target, 4)  # taken off before the accuracy is counted, too
+        return F.cross_entropy(logits - margin, target)
+
+
 # what people meet most stands first
 EXAMPLES: dict[str, type[Example]] = {
     "target-dtype": _TargetDtype,
@@ -479,6 +571,15 @@ EXAMPLES: dict[str, type[Example]] = {
     "soft-target-ignore-index": _SoftTargetIgnoreIndex,
     "int-one-hot": _IntOneHot,
     "softmax-applied-twice": _SoftmaxAppliedTwice,
+    "outputs-in-unit-interval": _Sigmoid,
+    "outputs-non-negative": _Relu,
+    "labels-permuted": _LabelsPermuted,
+    "unrelated": _Unrelated,
+    "logits-negated": _Negated,
+    "predictions-as-logits": _Predictions,
+    "outputs-bounded": _Tanh,
+    "constant-logits": _ConstantLogits,
+    "worse-than-chance": _WorseThanChance,
     "log-probs-as-logits": _LogProbsAsLogits,
     "all-ignored": _AllIgnored,
     "single-class": _SingleClass,

@@ -138,7 +138,9 @@ def _by_words(asked: tuple[str, ...]) -> list[str]:
     scores, met = dict[str, float](), set[str]()
     for code, stems in index.items():
         for word in asked:
-            worth = max((stems[stem] * rarity[stem] * share for stem, share in _meetings(word, stems)), default=0.0)
+            most = rarity.get(word, math.inf)  # a word that is near tells no more than the word itself
+            meetings = _meetings(word, stems)
+            worth = max((stems[stem] * min(rarity[stem], most) * share for stem, share in meetings), default=0.0)
             if worth:
                 scores[code] = scores.get(code, 0.0) + worth
                 met.add(word)

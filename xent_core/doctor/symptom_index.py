@@ -191,6 +191,51 @@ SYMPTOMS = {
         N_("Compute the loss in float32: autocast does so, or pass logits.float()."),
         "fp16 half amp mixed precision bf16 bfloat16 underflow zero gradient gradscaler",
     ),
+    "outputs-in-unit-interval": Symptom(
+        N_("The loss falls a little and then stays near ln C − 1; all outputs lie between 0 and 1."),
+        N_("Remove the sigmoid at the end of the model: softmax, which is inside the loss, takes its place."),
+        "sigmoid activation last layer nn.Sigmoid F.sigmoid multi label bounded outputs",
+    ),
+    "outputs-non-negative": Symptom(
+        N_("Many logits are exactly 0 and none is negative; some classes are never learnt."),
+        N_("Remove the ReLU after the last layer: logits may be negative."),
+        "relu activation last layer nn.ReLU F.relu zero outputs dead",
+    ),
+    "outputs-bounded": Symptom(
+        N_("All logits lie between −1 and 1, and the loss cannot come near 0."),
+        N_("Remove the tanh after the last layer; cosine similarities need a scale, such as 10 or a learnt one."),
+        "tanh activation last layer nn.Tanh cosine similarity normalised clamp bounded",
+    ),
+    "predictions-as-logits": Symptom(
+        N_("The loss is one of two numbers in each row, and nothing is learnt."),
+        N_("Pass the output of the last layer: leave argmax, one_hot and threshold out before the loss."),
+        "argmax one_hot predictions requires grad does not require grad hard",
+    ),
+    "logits-negated": Symptom(
+        N_("The accuracy is far below chance, and the loss grows while the model learns."),
+        N_("Turn the sign of the outputs: a distance is small where a logit is large."),
+        "minus sign distance maximise gradient ascent inverted",
+    ),
+    "labels-permuted": Symptom(
+        N_("The accuracy of a good model is near 0: each class is taken for another one, always the same."),
+        N_("Number the labels as in training: compare class_to_idx or the list of the names; 1…C wants a 1 taken off."),
+        "off by one shifted labels order of classes class_to_idx mapping permuted reversed swapped alphabetical",
+    ),
+    "worse-than-chance": Symptom(
+        N_("The accuracy is below that of a guess."),
+        N_("Look for what keeps the label from winning: a margin or a mask at the label, or a sign."),
+        "below random accuracy worse than guessing margin arcface mask",
+    ),
+    "constant-logits": Symptom(
+        N_("Every row gets the same prediction, and the loss stays at the entropy of the labels."),
+        N_("Follow the input to the last layer: a dead ReLU, a mean over the wrong axis, or a detach loses it."),
+        "same output for every input identical predictions collapsed dead network mean over batch always one class",
+    ),
+    "unrelated": Symptom(
+        N_("The model is sure and right no more often than by chance, on data that it should know."),
+        N_("Check that inputs and labels are shuffled together, and sorted by the same key."),
+        "shuffled labels order mismatch dataloader sampler sorted join index accuracy chance evaluation random",
+    ),
     "ignored-class-still-competes": Symptom(
         N_("The class that is ignored is predicted all the same."),
         N_("Give no output to a class that never counts, or set its logit to -inf before the loss."),

@@ -380,9 +380,7 @@ def budget(analysis: DumpAnalysis) -> None:
         if math.isfinite(share):
             sentence = _("1 % of the examples carry {one} of the gradient, 10 % carry {ten}.")
             ten = summary.lorenz.carried_by(0.1)
-            st.markdown(
-                f"## {markdown_escaped(sentence.format(one=f'{100 * share:.0f} %', ten=f'{100 * ten:.0f} %'))}"
-            )
+            st.markdown(f"## {markdown_escaped(sentence.format(one=f'{100 * share:.0f} %', ten=f'{100 * ten:.0f} %'))}")
         st.markdown(
             _(
                 "A large gradient norm means a hard example *or* a wrong label: look before you delete. "

@@ -9,7 +9,9 @@ import torch
 from xent_core.doctor.findings import Finding
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.denominator import all_ignored, weight_values, weighted_mean
+from xent_core.doctor.symptoms.dependence import dependence
 from xent_core.doctor.symptoms.half_precision import lost_in_half_precision
+from xent_core.doctor.symptoms.last_layer import are_predictions, bounded, constant, predictions
 from xent_core.doctor.symptoms.logits import (
     already_normalised,
     ambiguous_axis,
@@ -20,13 +22,14 @@ from xent_core.doctor.symptoms.logits import (
     single_class,
 )
 from xent_core.doctor.symptoms.measures import measure
+from xent_core.doctor.symptoms.sample import Sample
 from xent_core.doctor.symptoms.target import soft_target
 
 HALF = (torch.float16, torch.bfloat16)
 
 
 @torch.no_grad()
-def find_symptoms(call: Call) -> Iterator[Finding]:
+def find_symptoms(call: Call, *, trained: bool = False) -> Iterator[Finding]:
     """Warnings and notes about a call that PyTorch takes, in no particular order."""
     if call.options.weight is not None:
         yield from weight_values(call)
@@ -44,7 +47,13 @@ def find_symptoms(call: Call) -> Iterator[Finding]:
     yield from not_finite(call, measures)
     yield from masked_classes(call, measures)
     if call.num_classes > 1:
-        yield from already_normalised(call, measures)
+        sample = Sample.of(call)
+        yield from predictions(sample)
+        if not are_predictions(sample):
+            yield from already_normalised(call, measures)
+        yield from bounded(sample, are_probs=measures.like_probs)
+        alike = list(constant(sample, "warning" if trained else "note"))
+        yield from alike or dependence(sample, trained=trained)
         yield from saturated(call, measures)
     if measures.share_of_ignored > 0:
         yield from ignored_class(call, measures)
