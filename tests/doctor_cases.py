@@ -655,6 +655,8 @@ TEXT = torch.randint(0, 5, (8, 50), generator=GENERATOR)
 TEXT_LOGITS = (torch.randn(8, 50, 5, generator=GENERATOR) + 4 * torch.eye(5)[TEXT]).movedim(-1, 1)  # (N, C, T)
 ODD = T([3, 0, 4, 1, 2])  # a permutation without a formula
 NOT_THE_LABEL = torch.randn(1200, 5, generator=GENERATOR) - 2.5 * torch.eye(5)[TRUE.repeat(3)]
+SKEWED = torch.repeat_interleave(torch.arange(12), torch.arange(12).flip(0) * 3 + 2)
+SKEWED_LOGITS = torch.randn(len(SKEWED), 12, generator=GENERATOR) + torch.eye(12)[SKEWED]
 AVOIDED_LABELS = torch.arange(5).repeat(400)
 AVOIDED = torch.zeros(2000, 5)  # the label is in the middle, the others in any order around it
 for _row in range(2000):
@@ -772,6 +774,83 @@ EVIDENCE = [
             call(AVOIDED[:1500], AVOIDED_LABELS[:1500]),
             call(AVOIDED, AVOIDED_LABELS),
             call(AVOIDED.double(), AVOIDED_LABELS, label_smoothing=0.1),
+        ],
+    ),
+    Case(
+        "finite-mask-at-label",
+        "warning",
+        [
+            call(at(Z, 1, 1, value=-1e9), Y),
+            call(at(Z, 0, 0, value=-1e4), Y),
+            call(at(LEARNT, 7, int(TRUE[7]), value=-1e30), TRUE),
+            call(at(CUBE, 0, 0, 0, value=-1e9), CUBE_LABELS),
+        ],
+        [
+            call(at(Z, 1, 0, value=-1e9), Y),  # masked, and not the label
+            call(Z - 1e9, Y),  # nothing is left that could be masked
+            call(Z * 300, Y),
+            call(at(Z, 1, 1, value=-INF), Y),
+            call(at(Z, 1, 1, value=-1e9), T([0, -100, 2])),
+        ],
+        [call(T([-1e9, 1.0]), T(0))],
+    ),
+    Case(
+        "finite-mask-with-smoothing",
+        "warning",
+        [
+            call(at(Z, 1, 0, value=-1e9), Y, label_smoothing=0.1),
+            call(MASKED_LEARNT.clamp(min=-1e4), TRUE, label_smoothing=0.1),
+            call(MASKED.clamp(min=torch.finfo(torch.float32).min / 2), MASKED_LABELS, label_smoothing=0.01),
+        ],
+        [
+            call(at(Z, 1, 0, value=-1e9), Y),
+            call(at(Z, 1, 0, value=-50.0), Y, label_smoothing=0.1),
+            call(Z, Y, label_smoothing=0.1),
+        ],
+    ),
+    Case(
+        "weight-proportional-to-counts",
+        "warning",
+        [
+            call(SKEWED_LOGITS, SKEWED, weight=torch.bincount(SKEWED).float()),
+            call(SKEWED_LOGITS, SKEWED, weight=torch.bincount(SKEWED) / 100.0, label_smoothing=0.1),
+            call(SKEWED_LOGITS, SKEWED, weight=torch.bincount(SKEWED).float().sqrt(), reduction="sum"),
+        ],
+        [
+            call(SKEWED_LOGITS, SKEWED, weight=1 / torch.bincount(SKEWED).float()),
+            call(SKEWED_LOGITS, SKEWED, weight=torch.ones(12)),
+            call(SKEWED_LOGITS, SKEWED, weight=torch.rand(12, generator=GENERATOR)),
+            call(Z, T([0, 0, 1]), weight=T([2.0, 1.0, 0.5])),  # two classes may be so by chance
+        ],
+    ),
+    Case(
+        "padding-columns",
+        "note",
+        [
+            call(F.pad(FRESH, (0, 1)), TRUE),
+            call(F.pad(torch.zeros(400, 12), (0, 4)), TRUE + 7),
+            call(F.pad(CUBE.repeat(30, 1, 1) * 0.1, (0, 0, 0, 1)), CUBE_LABELS.repeat(30, 1)),
+        ],
+        [
+            call(LEARNT, TRUE),
+            call(F.pad(FRESH, (0, 1), value=-INF), TRUE),
+            call(F.pad(FRESH, (0, 1), value=-20.0), TRUE),
+            call(torch.zeros(20, 8), torch.arange(20) % 7),  # 20 rows without a class of 8 may be chance
+        ],
+    ),
+    Case(
+        "huge-logits",
+        "note",
+        [],
+        [
+            call(100 * Z, Y),
+            call(at(Z, 1, 0, value=-1e9), Y),
+            call(at(Z, 1, 0, value=INF), Y),
+        ],
+        [
+            call(5000 * Z, Y),
+            call(at(Z, 0, 0, value=2e3), Y),
+            call(T([1.5e3, 0.0]), T(0)),
         ],
     ),
     Case(

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -57,6 +58,15 @@ def test_a_calibrated_model_is_right_no_less_often_than_the_bound() -> None:
 def test_none_of_so_many_numbers_is_negative_as_often_as_a_coin_says() -> None:
     assert 10 ** chance.signs(20) == pytest.approx(0.5**20)
     assert chance.signs(20) <= chance.LEVEL < chance.signs(19)
+
+
+@pytest.mark.parametrize("count", range(2, 7))
+def test_so_few_pairs_in_the_other_order_are_as_rare_as_permutations_say(count: int) -> None:
+    orders = list(permutations(range(count)))
+    others = [sum(a > b for a, b in combinations(one, 2)) for one in orders]
+    for most in range(count * (count - 1) // 4):
+        share = sum(number <= most for number in others) / len(orders)
+        assert chance.order(most, count) == pytest.approx(math.log10(share), abs=1e-9)
 
 
 def test_the_words_never_say_too_little() -> None:
@@ -117,7 +127,7 @@ def test_clean_data_raises_nothing(kind: str, seed: int, rows: int, classes: int
     logits, target = CLEAN[kind](torch.Generator().manual_seed(seed), rows, classes)
 
     found = codes(logits, target)
-    assert not found - {"unrelated"}  # a note, of a model that is sure before it has learnt anything
+    assert not found - {"unrelated", "padding-columns"}  # notes: sure before it has learnt anything; a small batch
     if kind not in ("early in training", "weak", "language", "segmentation"):
         assert not found
 
@@ -176,3 +186,49 @@ def test_it_costs_little_beside_a_softmax() -> None:
         work()
     ratios = [seconds(lambda: diagnose(logits, target)) / seconds(lambda: logits.softmax(1)) for _ in range(3)]
     assert min(ratios) < 10  # the aim is 2
+
+
+def said(code: str, *arguments: torch.Tensor, **options: object) -> str:
+    (found,) = [one for one in diagnose(*arguments, **options) if one.code == code]
+    return found.explanation
+
+
+def test_the_numbers_in_the_words_are_those_of_pytorch_and_of_counting() -> None:
+    relu = LEARNT.relu()
+    zeros = 100 * float((relu == 0).double().mean())
+    assert f"{zeros:.0f} % of them are exactly 0 (of 400 rows)" in said("outputs-non-negative", relu, TRUE)
+
+    tanh = (2 * LEARNT).tanh()
+    different = {round(float(z), 9) for z in tanh.flatten()}
+    near = sum(abs(z) > 0.9 for z in different)
+    assert f"{near} of {len(different)} different ones beyond ±0.9" in said("outputs-bounded", tanh, TRUE)
+
+    smallest, largest = (int((LEARNT.argmax(1) == TRUE).sum()), int((LEARNT.argmin(1) == TRUE).sum()))
+    words = f"the smallest logit in {smallest} and the largest in {largest} of 400 rows"
+    assert words in said("logits-negated", -LEARNT, TRUE)
+
+    masked = LEARNT.clone()
+    masked[5, TRUE[5]] = masked[9, TRUE[9]] = -1e9
+    loss = F.cross_entropy(masked[[5, 9]].double(), TRUE[[5, 9]])
+    words = said("finite-mask-at-label", masked, TRUE)
+    assert "in 2 of 400 rows" in words
+    assert f"The mean loss of these rows is {float(loss):.4g}" in words
+
+    smoothed = LEARNT.clone()
+    smoothed[:, 0] = smoothed[:, 0].where(TRUE == 0, -1e5)
+    losses = [F.cross_entropy(logits, TRUE, label_smoothing=0.1) for logits in (smoothed.double(), LEARNT.double())]
+    words = said("finite-mask-with-smoothing", smoothed, TRUE, label_smoothing=0.1)
+    nats = float(words.split("too: ")[1].split(" nats")[0].replace("−", "-"))
+    assert nats == pytest.approx(float(losses[0] - losses[1]), rel=0.01)
+
+    weak = 0.3 * LEARNT
+    padded = F.pad(weak, (0, 1))
+    cost = F.cross_entropy(padded.double(), TRUE) - F.cross_entropy(weak.double(), TRUE)
+    words = said("padding-columns", padded, TRUE)
+    assert "Classes 5 to 5 are never labels" in words
+    assert f"get {100 * float(padded.double().softmax(1)[:, 5].mean()):.1f} % of the probability" in words
+    assert float(words.split("They cost ")[1].split(" nats")[0]) == pytest.approx(float(cost), rel=1e-3)
+
+    target = torch.repeat_interleave(torch.arange(10), torch.arange(1, 11))
+    words = said("weight-proportional-to-counts", F.one_hot(target) * 2.0, target, weight=torch.arange(1, 11) / 55.0)
+    assert "class 9 has 10 rows and a weight of 0.1818, class 0 has 1 and 0.01818." in words

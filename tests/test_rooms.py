@@ -57,6 +57,8 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "what many rows together show is tried as a whole: the sample, the bounds, and what is counted",
         (
             "xent_core/doctor/symptoms/chance.py",
+            "xent_core/doctor/symptoms/class_weights.py",
+            "xent_core/doctor/symptoms/finite_masks.py",
             "xent_core/doctor/symptoms/dependence.py",
             "xent_core/doctor/symptoms/last_layer.py",
             "xent_core/doctor/symptoms/sample.py",

@@ -39,6 +39,9 @@ TITLES = {
     "logits-negated": N_("The logits have the wrong sign"),
     "labels-permuted": N_("The labels are numbered otherwise than the classes"),
     "worse-than-chance": N_("The predictions are worse than chance"),
+    "finite-mask-at-label": N_("A finite mask lies on the label"),
+    "finite-mask-with-smoothing": N_("label_smoothing meets a finite mask"),
+    "weight-proportional-to-counts": N_("The weights favour frequent classes"),
     "class-axis-ambiguous": N_("Either axis could hold the classes"),
     "single-class": N_("There is only one class"),
     "all-ignored": N_("No row counts"),
@@ -57,8 +60,10 @@ TITLES = {
     "ignored-class-still-competes": N_("The ignored class still competes"),
     "log-probs-as-logits": N_("The logits are log-probabilities already"),
     "saturated": N_("Probabilities round to 0 and 1"),
+    "huge-logits": N_("The logits are very large"),
     # notes, and warnings about a model that is said to be trained
     "constant-logits": N_("All rows have the same logits"),
+    "padding-columns": N_("Classes that never occur take probability"),
     "unrelated": N_("The predictions have nothing to do with the labels"),
 }
 

@@ -560,6 +560,74 @@ class _WorseThanChance(Example):
         return F.cross_entropy(logits - margin, target)
 
 
+class _FiniteMaskAtLabel(Example):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        mask = torch.tensor([[1, 0, 1], [1, 1, 1], [1, 1, 0]])  # 0: not allowed, the label of row 2 among them
+        return F.cross_entropy(logits.masked_fill(mask == 0, -1e9), target)
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        mask = torch.tensor([[1, 0, 1], [1, 1, 1], [1, 1, 1]])
+        return F.cross_entropy(logits.masked_fill(mask == 0, -1e9), target)
+
+
+class _FiniteMaskWithSmoothing(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        return torch.tensor([[2.0, 1.0, -1e9], [0.5, 2.5, -1e9]])
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.tensor([0, 1])
+
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits, target, label_smoothing=0.1)
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits[:, :2], target, label_smoothing=0.1)
+
+
+class _PaddingColumns(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        return torch.tensor([[2.0, 1.0, 0.5, 0.0, 0.2]]).repeat(240, 1)
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.arange(4).repeat(60)
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits[:, :4], target)  # the fifth column is no class
+
+
+class _WeightProportionalToCounts(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        return torch.eye(10)[torch.repeat_interleave(torch.arange(10), torch.arange(1, 11))]
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.repeat_interleave(torch.arange(10), torch.arange(1, 11))
+
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(2 * logits, target, weight=target.bincount() / 55)
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(2 * logits, target, weight=5.5 / target.bincount())
+
+
+class _HugeLogits(Example):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(5000 * logits, target)
+
+
 # what people meet most stands first
 EXAMPLES: dict[str, type[Example]] = {
     "target-dtype": _TargetDtype,
@@ -576,6 +644,11 @@ EXAMPLES: dict[str, type[Example]] = {
     "labels-permuted": _LabelsPermuted,
     "unrelated": _Unrelated,
     "logits-negated": _Negated,
+    "finite-mask-at-label": _FiniteMaskAtLabel,
+    "finite-mask-with-smoothing": _FiniteMaskWithSmoothing,
+    "weight-proportional-to-counts": _WeightProportionalToCounts,
+    "padding-columns": _PaddingColumns,
+    "huge-logits": _HugeLogits,
     "predictions-as-logits": _Predictions,
     "outputs-bounded": _Tanh,
     "constant-logits": _ConstantLogits,

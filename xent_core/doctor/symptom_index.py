@@ -226,6 +226,31 @@ SYMPTOMS = {
         N_("Look for what keeps the label from winning: a margin or a mask at the label, or a sign."),
         "below random accuracy worse than guessing margin arcface mask",
     ),
+    "finite-mask-at-label": Symptom(
+        N_("The loss is around 10⁴ or 10⁹ in some batches, and never inf."),
+        N_("Leave rows out whose label is masked, or mend the mask: ignore_index is for rows, a mask for classes."),
+        "-1e9 -1e4 finfo.min masked_fill mask huge loss large finite",
+    ),
+    "finite-mask-with-smoothing": Symptom(
+        N_("The loss is in the thousands or millions as soon as label_smoothing is above 0, with masked classes."),
+        N_("Use no label_smoothing where classes are masked, or smooth over the classes that are left."),
+        "-1e9 -1e4 finfo.min masked_fill mask huge loss label smoothing",
+    ),
+    "padding-columns": Symptom(
+        N_("The loss at the start is above ln of the number of real classes, and stays a little too high."),
+        N_("Give the last layer as many outputs as there are classes, or mask the columns beyond."),
+        "vocabulary padded multiple of 64 128 unused tokens resize_token_embeddings extra outputs too many classes",
+    ),
+    "weight-proportional-to-counts": Symptom(
+        N_("Rare classes are never predicted, though the classes are weighted."),
+        N_("Turn the weights round: N / (C·count) of each class, not count / N."),
+        "class weights imbalanced frequency bincount inverse minority class ignored compute_class_weight",
+    ),
+    "huge-logits": Symptom(
+        N_("The loss jumps between 0 and thousands."),
+        N_("Lower the learning rate, clip the gradient, normalise before the last layer, or add a z-loss."),
+        "diverges large logits drift unstable spikes learning rate z_loss logit norm",
+    ),
     "constant-logits": Symptom(
         N_("Every row gets the same prediction, and the loss stays at the entropy of the labels."),
         N_("Follow the input to the last layer: a dead ReLU, a mean over the wrong axis, or a detach loses it."),

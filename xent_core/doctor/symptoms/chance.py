@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from xent_core.language import _
 
 LEVEL = -6.0  # log10 of the most that chance may explain before something is said
@@ -44,6 +46,22 @@ def below_said(seen: int, said: float, count: int) -> float:
     exp(−2·(said − seen)²/count); Hoeffding 1963, https://doi.org/10.1080/01621459.1963.10500830.
     """
     return -2 * (said - seen) ** 2 / count / math.log(10) if said > seen else 0.0
+
+
+def order(others: int, count: int) -> float:
+    """At most so many pairs in the other order, of so many different things in an order drawn by chance; exact.
+
+    The number of permutations with so many inversions, by the product of (1 + x + … + x^k); Mahonian numbers.
+    """
+    if others < 0 or count < 2 or others >= count * (count - 1) // 4:
+        return 0.0
+    log_share, shares = 0.0, np.ones(1)
+    for size in range(2, count + 1):
+        sums = np.cumsum(np.pad(shares, (0, size - 1)))[: others + 1]
+        sums[size:] -= sums[:-size].copy() if len(sums) > size else 0.0
+        largest = sums.max()
+        shares, log_share = sums / largest, log_share + math.log10(largest) - math.log10(size)
+    return min(log_share + math.log10(shares.sum()), 0.0)
 
 
 def in_words(log10: float) -> str:

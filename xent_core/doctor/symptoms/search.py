@@ -8,8 +8,10 @@ import torch
 
 from xent_core.doctor.findings import Finding
 from xent_core.doctor.symptoms.call import Call
+from xent_core.doctor.symptoms.class_weights import weight_by_counts
 from xent_core.doctor.symptoms.denominator import all_ignored, weight_values, weighted_mean
 from xent_core.doctor.symptoms.dependence import dependence
+from xent_core.doctor.symptoms.finite_masks import finite_masks, huge_logits, padding_columns
 from xent_core.doctor.symptoms.half_precision import lost_in_half_precision
 from xent_core.doctor.symptoms.last_layer import are_predictions, bounded, constant, predictions
 from xent_core.doctor.symptoms.logits import (
@@ -55,6 +57,10 @@ def find_symptoms(call: Call, *, trained: bool = False) -> Iterator[Finding]:
         alike = list(constant(sample, "warning" if trained else "note"))
         yield from alike or dependence(sample, trained=trained)
         yield from saturated(call, measures)
+        yield from finite_masks(call, sample)
+        yield from padding_columns(call, sample, "warning" if trained else "note")
+        yield from huge_logits(call, sample)
+    yield from weight_by_counts(call)
     if measures.share_of_ignored > 0:
         yield from ignored_class(call, measures)
     if call.logits.dtype in HALF:
