@@ -655,6 +655,14 @@ TEXT = torch.randint(0, 5, (8, 50), generator=GENERATOR)
 TEXT_LOGITS = (torch.randn(8, 50, 5, generator=GENERATOR) + 4 * torch.eye(5)[TEXT]).movedim(-1, 1)  # (N, C, T)
 ODD = T([3, 0, 4, 1, 2])  # a permutation without a formula
 NOT_THE_LABEL = torch.randn(1200, 5, generator=GENERATOR) - 2.5 * torch.eye(5)[TRUE.repeat(3)]
+TOKENS = torch.randint(0, 20, (8, 60), generator=GENERATOR)
+NEXT = F.pad(TOKENS[:, 1:], (0, 1), value=-100)
+NEXT_BUT_ONE = F.pad(TOKENS[:, 2:], (0, 2), value=-100)
+FRESH_LOGITS = torch.randn(8, 20, 60, generator=GENERATOR)  # (B, V, T)
+NEXT_LOGITS = FRESH_LOGITS + 5 * torch.eye(20)[NEXT.clamp(min=0)].movedim(-1, 1)
+LENGTHS = torch.arange(8).unsqueeze(1) * 5 + 15
+PADDED = TOKENS.clamp(min=1).where(torch.arange(60) < LENGTHS, 0)
+FIRST_TEN = (torch.arange(60) < 10).expand(8, 60)
 SKEWED = torch.repeat_interleave(torch.arange(12), torch.arange(12).flip(0) * 3 + 2)
 SKEWED_LOGITS = torch.randn(len(SKEWED), 12, generator=GENERATOR) + torch.eye(12)[SKEWED]
 AVOIDED_LABELS = torch.arange(5).repeat(400)
@@ -851,6 +859,96 @@ EVIDENCE = [
             call(5000 * Z, Y),
             call(at(Z, 0, 0, value=2e3), Y),
             call(T([1.5e3, 0.0]), T(0)),
+        ],
+    ),
+    Case(
+        "labels-not-shifted",
+        "warning",
+        [
+            call(NEXT_LOGITS, TOKENS),
+            call(NEXT_LOGITS, TOKENS, tokens=TOKENS),
+            call(NEXT_LOGITS.movedim(1, -1).reshape(-1, 20), TOKENS.flatten(), tokens=TOKENS),
+            call(FRESH_LOGITS, TOKENS, tokens=TOKENS),  # nothing learnt, and the tokens say it
+            call(FRESH_LOGITS, TOKENS.where(TOKENS > 3, -100), tokens=TOKENS.tolist()),
+        ],
+        [
+            call(NEXT_LOGITS, NEXT),
+            call(NEXT_LOGITS, NEXT, tokens=TOKENS),
+            call(FRESH_LOGITS, TOKENS),
+            call(FRESH_LOGITS, TOKENS[torch.randperm(8, generator=GENERATOR)], tokens=TOKENS),
+            call(NEXT_LOGITS[:, :, :3], TOKENS[:, :3]),
+        ],
+    ),
+    Case(
+        "labels-shifted-twice",
+        "warning",
+        [
+            call(NEXT_LOGITS, NEXT_BUT_ONE),
+            call(NEXT_LOGITS, NEXT_BUT_ONE, tokens=TOKENS),
+            call(FRESH_LOGITS, NEXT_BUT_ONE, tokens=TOKENS),
+            call(NEXT_LOGITS.movedim(1, -1).reshape(-1, 20), NEXT_BUT_ONE.flatten(), tokens=TOKENS),
+        ],
+        [
+            call(NEXT_LOGITS, NEXT, tokens=TOKENS),
+            call(NEXT_LOGITS, TOKENS, tokens=TOKENS),
+            call(FRESH_LOGITS, NEXT_BUT_ONE),
+        ],
+    ),
+    Case(
+        "padding-counted",
+        "warning",
+        [
+            call(NEXT_LOGITS, PADDED),
+            call(FRESH_LOGITS, PADDED.where(PADDED != 5, -100)),
+            call(FRESH_LOGITS.movedim(1, -1).reshape(-1, 20), PADDED.flatten(), tokens=TOKENS),
+        ],
+        [
+            call(NEXT_LOGITS, NEXT),
+            call(NEXT_LOGITS, PADDED, ignore_index=0),
+            call(FRESH_LOGITS, at(PADDED, 0, 1, value=0)),  # it stands elsewhere, too
+            call(FRESH_LOGITS, at(TOKENS.clamp(min=1), slice(None), -1, value=0)),  # what ends each text
+        ],
+    ),
+    Case(
+        "prompt-not-masked",
+        "warning",
+        [
+            call(NEXT_LOGITS, NEXT, prompt_mask=FIRST_TEN),
+            call(NEXT_LOGITS.movedim(1, -1).reshape(-1, 20), NEXT.flatten(), tokens=TOKENS, prompt_mask=FIRST_TEN),
+            call(NEXT_LOGITS, NEXT, prompt_mask=FIRST_TEN.long().tolist()),
+        ],
+        [
+            call(NEXT_LOGITS, NEXT),
+            call(NEXT_LOGITS, NEXT.masked_fill(FIRST_TEN, -100), prompt_mask=FIRST_TEN),
+            call(NEXT_LOGITS, NEXT, prompt_mask=torch.zeros(8, 60) == 1),
+        ],
+    ),
+    Case(
+        "boundary-crossed",
+        "note",
+        [
+            call(NEXT_LOGITS, NEXT, tokens=TOKENS, separator=3),
+            call(NEXT_LOGITS.movedim(1, -1).reshape(-1, 20), NEXT.flatten(), tokens=TOKENS, separator=3),
+            call(FRESH_LOGITS, NEXT, tokens=TOKENS, separator=0),
+        ],
+        [
+            call(NEXT_LOGITS, NEXT, tokens=TOKENS),
+            call(NEXT_LOGITS, NEXT, separator=3),
+            call(NEXT_LOGITS, NEXT.masked_fill(TOKENS == 3, -100), tokens=TOKENS, separator=3),
+        ],
+    ),
+    Case(
+        "micro-batch-denominators",
+        "warning",
+        [
+            call(Z, Y, micro_batch_counts=(2, 1)),
+            call(Z, Y, micro_batch_counts=[100, 3, 50]),
+            call(MANY, MANY_LABELS, micro_batch_counts=T([64, 0])),
+        ],
+        [
+            call(Z, Y, micro_batch_counts=(3, 3)),
+            call(Z, Y, micro_batch_counts=(2, 1), reduction="sum"),
+            call(Z, Y, micro_batch_counts=(3,)),
         ],
     ),
     Case(

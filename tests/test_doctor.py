@@ -48,9 +48,11 @@ def after_its_fix(case: Case, call: Call) -> Call:
         names["target"] = as_target(call.target, names["logits"].dtype)
         if names["weight"] is not None:
             names["weight"] = as_weight(names["weight"], names["logits"].dtype)
+    names |= {name: torch.as_tensor(names[name]) for name in ("tokens", "prompt_mask") if name in names}
     fix = next(one.fix for one in found_in(call) if one.code == case.code)
     exec(fix, names)
-    return Call(names["logits"], names["target"], {name: names[name] for name in DEFAULTS})
+    known = {name: call.options[name] for name in call.options if name not in DEFAULTS}
+    return Call(names["logits"], names["target"], {name: names[name] for name in DEFAULTS} | known)
 
 
 def test_a_list_that_holds_a_tensor_beside_something_else_is_told_to_be_printed():

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from tests.doctor_cases import EVIDENCE, LEARNT, TRUE
+from tests.doctor_cases import EVIDENCE, FRESH_LOGITS, LEARNT, NEXT, NEXT_LOGITS, PADDED, TOKENS, TRUE
 from xent_core import diagnose
 from xent_core.doctor.symptoms import chance
 
@@ -232,3 +232,73 @@ def test_the_numbers_in_the_words_are_those_of_pytorch_and_of_counting() -> None
     target = torch.repeat_interleave(torch.arange(10), torch.arange(1, 11))
     words = said("weight-proportional-to-counts", F.one_hot(target) * 2.0, target, weight=torch.arange(1, 11) / 55.0)
     assert "class 9 has 10 rows and a weight of 0.1818, class 0 has 1 and 0.01818." in words
+
+
+def test_the_loss_against_each_offset_is_that_of_pytorch() -> None:
+    words = said("labels-not-shifted", FRESH_LOGITS, TOKENS, tokens=TOKENS)
+    told = dict(one.split(": ") for one in words.split("against each: ")[1].split(". ")[0].split(", "))
+
+    logits = FRESH_LOGITS.double()
+    length = TOKENS.shape[1]
+    for offset in (-2, -1, 0, 1, 2):
+        inside = slice(max(-offset, 0), length - max(offset, 0))
+        other = slice(max(offset, 0), length - max(-offset, 0))
+        loss = float(F.cross_entropy(logits[:, :, inside], TOKENS[:, other]))
+        assert float(told[f"t{offset:+d}".replace("-", "−")]) == pytest.approx(loss, rel=1e-3)
+
+
+def test_logits_with_the_classes_last_keep_their_error_and_get_the_same_evidence() -> None:
+    found = diagnose(NEXT_LOGITS.movedim(1, -1), TOKENS)
+
+    assert [(one.code, one.severity) for one in found] == [("class-axis", "error"), ("labels-not-shifted", "warning")]
+
+
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 12), length=st.integers(1, 60), classes=st.integers(2, 60))
+@settings(max_examples=200, deadline=None)
+def test_clean_text_raises_nothing(seed: int, rows: int, length: int, classes: int) -> None:
+    """Texts of frequent and rare words that often repeat themselves, each with one token that ends it."""
+    draw = torch.Generator().manual_seed(seed)
+    words = torch.multinomial(1 / torch.arange(1.0, classes + 1), rows * length, replacement=True, generator=draw)
+    tokens = words.view(rows, length)
+    repeats = torch.rand(rows, length, generator=draw) < 0.3
+    tokens[:, 1:] = tokens[:, :-1].where(repeats[:, 1:], tokens[:, 1:])
+    tokens[:, -1] = classes - 1
+    target = F.pad(tokens[:, 1:], (0, 1), value=-100)
+    logits = torch.randn(rows, classes, length, generator=draw)
+    logits += 3 * torch.rand(rows, 1, length, generator=draw) * F.one_hot(target.clamp(min=0), classes).movedim(-1, 1)
+
+    for known in ({}, {"tokens": tokens}):
+        assert not codes(logits, target, **known) - {"unrelated", "padding-columns"}
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"tokens": TOKENS[:, :5]}, r"tokens has shape \(8, 5\) and target \(8, 60\)"),
+        ({"tokens": [0.5]}, "tokens has dtype torch.float32, expected whole numbers"),
+        ({"tokens": "words"}, "tokens of type str cannot be read as a tensor"),
+        ({"prompt_mask": [True]}, r"prompt_mask has shape \(1,\) and target \(8, 60\)"),
+        ({"separator": 0.5}, "separator is 0.5, expected the number of a token"),
+        ({"micro_batch_counts": [3, -1]}, "micro_batch_counts holds -1"),
+    ],
+)
+def test_what_is_known_has_to_fit(known: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        diagnose(NEXT_LOGITS, NEXT, **known)
+
+
+def test_padding_is_as_rare_as_the_ways_to_choose_its_places() -> None:
+    (found,) = [one for one in diagnose(FRESH_LOGITS, PADDED) if one.code == "padding-counted"]
+    tails = (PADDED == 0).sum(1).tolist()
+    ways = sum(math.log10(math.comb(59, tail - 1)) for tail in tails)
+
+    assert found.evidence == pytest.approx(math.log10(len(PADDED.unique())) - ways)
+    share = 100 * sum(tails) / PADDED.numel()
+    assert f"at the ends of 8 rows and nowhere else: {sum(tails)} times, {share:.0f} % of all." in found.explanation
+
+
+def test_a_row_of_the_smallest_micro_batch_counts_as_often_as_the_sizes_say() -> None:
+    words = said("micro-batch-denominators", LEARNT, TRUE, micro_batch_counts=(100, 8, 0))
+
+    assert "keep 0 to 100 rows. The mean of one without a row is NaN." in words
+    assert "a row of the smallest counts 12.5 times as much. Add up the sums, and divide by all 108 rows." in words

@@ -53,7 +53,7 @@ def test_every_code_has_a_pitfall():
 @EACH
 def test_the_wrong_call_is_diagnosed_under_its_code(pitfall):
     logits, target, options = pitfall.wrong.arguments
-    found = {one.code for one in diagnose(logits, target, **options)}
+    found = {one.code for one in diagnose(logits, target, **options, **pitfall.example.known)}
 
     assert pitfall.code in (recognise(pitfall.wrong.message) if pitfall.code in TYPES else found)
 
@@ -62,7 +62,7 @@ def test_the_wrong_call_is_diagnosed_under_its_code(pitfall):
 def test_the_right_call_is_free_of_it(pitfall):
     if pitfall.right.arguments is not None:
         logits, target, options = pitfall.right.arguments
-        left = {(one.code, one.severity) for one in diagnose(logits, target, **options)}
+        left = {(one.code, one.severity) for one in diagnose(logits, target, **options, **pitfall.example.known)}
 
         # a sum over no row is 0, and no alarm
         assert pitfall.code not in {code for code, _severity in left - {("all-ignored", "note")}}
@@ -108,6 +108,10 @@ MEANT = {
     "outputs-non-negative": mean(*(nll(row, n % 3) for n, row in enumerate(line(16)))),
     **dict.fromkeys(("logits-negated", "labels-permuted", "constant-logits", "unrelated"), nll([3, 0, -1], 0)),
     "worse-than-chance": nll([5, 2, 1, 0], 0),
+    **dict.fromkeys(("labels-not-shifted", "labels-shifted-twice"), nll([3, 0, 0], 0)),
+    "padding-counted": nll([2, 0, 0], 0),
+    "prompt-not-masked": nll([1, 1.5, 3], 2),
+    "boundary-crossed": mean(nll([2, 1, 0.1], 0), nll([1, 1.5, 3], 2)),
     "finite-mask-at-label": mean(nll([2, 0.1], 0), nll(B, 1), nll(C, 2)),
     "finite-mask-with-smoothing": mean(nll([2, 1], [0.95, 0.05]), nll([0.5, 2.5], [0.05, 0.95])),
     "weight-proportional-to-counts": nll([2, *[0] * 9], 0),

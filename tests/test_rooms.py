@@ -58,10 +58,12 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "xent_core/doctor/symptoms/chance.py",
             "xent_core/doctor/symptoms/class_weights.py",
+            "xent_core/doctor/symptoms/context.py",
             "xent_core/doctor/symptoms/finite_masks.py",
             "xent_core/doctor/symptoms/dependence.py",
             "xent_core/doctor/symptoms/last_layer.py",
             "xent_core/doctor/symptoms/sample.py",
+            "xent_core/doctor/symptoms/sequences.py",
         ),
     ),
     "tests/test_array_types.py": (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -15,7 +16,9 @@ from xent_core.codec.refusals import RefusedProblem
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
 from xent_core.doctor.fixes import fix_of, fix_of_unreadable
 from xent_core.doctor.symptoms.call import Call
+from xent_core.doctor.symptoms.context import Context
 from xent_core.doctor.symptoms.search import find_symptoms
+from xent_core.doctor.symptoms.sequences import find_in_sequences
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossOptions
@@ -39,6 +42,10 @@ def diagnose(
     ignore_index: int = -100,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
+    tokens: ArrayLike | None = None,
+    prompt_mask: ArrayLike | None = None,
+    separator: int | None = None,
+    micro_batch_counts: Sequence[int] | None = None,
     trained: bool = False,
     ignore: Collection[str] = (),
 ) -> list[Finding]:
@@ -51,19 +58,31 @@ def diagnose(
     Args:
       logits, target, weight, ignore_index, reduction, label_smoothing: as for `Problem`, but valid or not, of any shape
         and dtype; nothing is changed, and tensors are not copied.
+      tokens: that went into a language model, (B, T), for a target (B, T) or (B·T,).
+      prompt_mask: shaped like the target, true where a place belongs to the prompt.
+      separator: the token that ends each text of packed rows.
+      micro_batch_counts: how many rows each micro-batch of the optimizer step keeps.
       trained: whether the model should know something by now; predictions without any relation to the labels, or equal
         in every row, are then warnings.
       ignore: codes that are not to be found.
 
     Returns: findings, the worst first; see `Finding` and TITLES.
-    Raises: ValueError for a code in `ignore` that there is not.
+    Raises: ValueError for a code in `ignore` that there is not, and for what is known of a batch that does not fit it.
     Example:
       >>> [one.code for one in diagnose([[1, 2, 3]], [7])]
       ['target-out-of-range']
     """
     if unknown := set(ignore) - TITLES.keys():
         raise ValueError(f"ignore holds {', '.join(map(repr, sorted(map(str, unknown))))}, expected codes of TITLES")
-    found = _found(logits, target, weight, ignore_index, reduction, label_smoothing, trained)
+    known = partial(
+        Context.of,
+        trained=trained,
+        tokens=tokens,
+        prompt_mask=prompt_mask,
+        separator=separator,
+        micro_batch_counts=micro_batch_counts,
+    )
+    found = _found(logits, target, weight, ignore_index, reduction, label_smoothing, known)
     return [one for one in found if one.code not in ignore]
 
 
@@ -74,7 +93,7 @@ def _found(
     ignore_index: int,
     reduction: Reduction,
     label_smoothing: float,
-    trained: bool,
+    known: Callable[[Tensor], Context],
 ) -> list[Finding]:
     try:
         z = _as_tensor("logits", logits, as_logits)
@@ -88,9 +107,13 @@ def _found(
     errors = list(violations(z, y, options)) or list(_refused_by_backward(z, y))
     if errors:
         errors = [for_the_caller(error, logits=logits, target=target, weight=weight) for error in errors]
-        return [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
-    found = find_symptoms(Call.of(z, y, options), trained=trained)
-    return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
+        found = [_of_error(error, fix_of(error.code, z, y, w, ignore_index=index)) for error in errors]
+        if {one.code for one in found} == {"class-axis"} and z.dim() == 3 and y.shape == z.shape[:2]:
+            # (B, T, V) as models give it: what its labels show is the same
+            found += find_in_sequences(Call.of(z.movedim(-1, 1), y, options), known(y))
+        return found
+    symptoms = find_symptoms(Call.of(z, y, options), known(y))
+    return sorted(symptoms, key=lambda one: SEVERITIES.index(one.severity))
 
 
 def _as_tensor(name: str, data: Any, read: Callable[[Any], Tensor]) -> Tensor:

@@ -5,7 +5,7 @@ A new example is one subclass of `Example`, which says what differs from it, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -35,6 +35,7 @@ class Example:
     """
 
     weight: ClassVar[Callable[[], Tensor] | None] = None
+    known: ClassVar[Mapping[str, Any]] = {}  # what `diagnose` is told beside the call
     wrong: ClassVar[Callable[..., Any]] = staticmethod(_plain_call)
     right: ClassVar[Callable[..., Any]] = staticmethod(_plain_call)
 
@@ -628,6 +629,82 @@ class _HugeLogits(Example):
         return F.cross_entropy(5000 * logits, target)
 
 
+class _NotShifted(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        following = torch.tensor([[1, 2, 0] * 20, [2, 0, 1] * 20, [0, 1, 2] * 20])
+        return 3 * torch.eye(3)[following].movedim(-1, 1)  # (B, V, T), of a model that knows the next token
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.tensor([[0, 1, 2] * 20, [1, 2, 0] * 20, [2, 0, 1] * 20])  # the tokens themselves
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits[:, :, :-1], target[:, 1:])
+
+
+class _ShiftedTwice(_NotShifted):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        labels = target[:, 1:]  # shifted once
+        return F.cross_entropy(logits[:, :, :-2], labels[:, 1:])  # and once more
+
+
+class _PaddingCounted(Example):
+    @staticmethod
+    def logits() -> Tensor:
+        return 2 * torch.eye(3)[torch.tensor([[0, 1, 1, 0, 1, 0, 1, 2, 2, 2, 2, 2]] * 4)].movedim(-1, 1)
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.tensor([[0, 1, 1, 0, 1, 0, 1, 2, 2, 2, 2, 2]] * 4)  # 2 is padding
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits, target, ignore_index=2)
+
+
+class _PromptNotMasked(Example):
+    known: ClassVar[Mapping[str, Any]] = {"prompt_mask": [[True, True, False]]}
+
+    @staticmethod
+    def logits() -> Tensor:
+        return torch.tensor([[[2.0, 0.5, 1.0], [1.0, 2.5, 1.5], [0.1, -1.0, 3.0]]])  # (B, V, T)
+
+    @staticmethod
+    def target() -> Tensor:
+        return torch.tensor([[0, 1, 2]])
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        prompt_mask = torch.tensor([[True, True, False]])
+        return F.cross_entropy(logits, target.masked_fill(prompt_mask, -100))
+
+
+class _BoundaryCrossed(_PromptNotMasked):
+    known: ClassVar[Mapping[str, Any]] = {"tokens": [[1, 0, 1]], "separator": 0}
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        tokens = torch.tensor([[1, 0, 1]])  # 0 ends a text
+        return F.cross_entropy(logits, target.masked_fill(tokens == 0, -100))
+
+
+class _MicroBatches(Example):
+    known: ClassVar[Mapping[str, Any]] = {"micro_batch_counts": (2, 1)}
+
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        means = [F.cross_entropy(*batch) for batch in ((logits[:2], target[:2]), (logits[2:], target[2:]))]
+        return sum(means) / 2
+
+    @staticmethod
+    def right(F: Any, logits: Tensor, target: Tensor) -> Any:
+        halves = (logits[:2], target[:2]), (logits[2:], target[2:])
+        return sum(F.cross_entropy(*batch, reduction="sum") for batch in halves) / 3
+
+
 # what people meet most stands first
 EXAMPLES: dict[str, type[Example]] = {
     "target-dtype": _TargetDtype,
@@ -641,6 +718,12 @@ EXAMPLES: dict[str, type[Example]] = {
     "softmax-applied-twice": _SoftmaxAppliedTwice,
     "outputs-in-unit-interval": _Sigmoid,
     "outputs-non-negative": _Relu,
+    "labels-not-shifted": _NotShifted,
+    "labels-shifted-twice": _ShiftedTwice,
+    "padding-counted": _PaddingCounted,
+    "prompt-not-masked": _PromptNotMasked,
+    "boundary-crossed": _BoundaryCrossed,
+    "micro-batch-denominators": _MicroBatches,
     "labels-permuted": _LabelsPermuted,
     "unrelated": _Unrelated,
     "logits-negated": _Negated,

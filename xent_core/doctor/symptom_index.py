@@ -251,6 +251,36 @@ SYMPTOMS = {
         N_("Lower the learning rate, clip the gradient, normalise before the last layer, or add a z-loss."),
         "diverges large logits drift unstable spikes learning rate z_loss logit norm",
     ),
+    "labels-not-shifted": Symptom(
+        N_("The loss of a language model falls to 0 quickly, and what it generates repeats its input."),
+        N_("Shift the labels by one: logits[:, :-1] against tokens[:, 1:]."),
+        "next token shift causal lm gpt copy repeats generation perplexity 1 language model",
+    ),
+    "labels-shifted-twice": Symptom(
+        N_("A pretrained language model has a loss near that of a guess, and gets worse when it is fine-tuned."),
+        N_("Pass labels=input_ids: models of transformers shift them themselves."),
+        "next token shift causal lm gpt transformers huggingface labels language model twice",
+    ),
+    "padding-counted": Symptom(
+        N_("The loss is low from early on, and lower the longer the longest row of a batch is."),
+        N_("Set labels to -100 where tokens are padding: labels[attention_mask == 0] = -100."),
+        "pad token padding collate attention mask ignore_index eos language model sequence",
+    ),
+    "prompt-not-masked": Symptom(
+        N_("A fine-tuned model continues with questions instead of answers."),
+        N_("Set labels of the prompt to -100, so that answers alone count."),
+        "instruction tuning sft prompt completion only response mask chat",
+    ),
+    "boundary-crossed": Symptom(
+        N_("Nothing one sees: the loss of packed rows is a little too high."),
+        N_("Set the label behind each separator to -100, and keep attention within a text."),
+        "packing packed sequences eos separator document boundary concatenated",
+    ),
+    "micro-batch-denominators": Symptom(
+        N_("The loss differs with the number of accumulation steps."),
+        N_("Add up the sums of the micro-batches and divide by the number of all their rows."),
+        "gradient accumulation steps micro batch mean of means num_items_in_batch",
+    ),
     "constant-logits": Symptom(
         N_("Every row gets the same prediction, and the loss stays at the entropy of the labels."),
         N_("Follow the input to the last layer: a dead ReLU, a mean over the wrong axis, or a detach loses it."),

@@ -16,6 +16,8 @@ from xent_ui.state import session
 from xent_ui.text import _, markdown_escaped, number
 from xent_ui.widgets.matrices import CHART_CONFIG
 
+SHOWN_ROWS = 12  # of a gradient
+
 
 def show_example(code: str | None, message: str = "") -> None:
     """Choose the pitfall that is shown, in the example in which PyTorch says this message; None for no pitfall."""
@@ -76,7 +78,8 @@ def _words_on(pitfall: Pitfall) -> str:
     """What the doctor says of the wrong call; "" where PyTorch alone refuses what is read as a tensor here."""
     assert pitfall.wrong.arguments is not None
     logits, target, options = pitfall.wrong.arguments
-    return next((one.explanation for one in diagnose(logits, target, **options) if one.code == pitfall.code), "")
+    found = diagnose(logits, target, **options, **pitfall.example.known)
+    return next((one.explanation for one in found if one.code == pitfall.code), "")
 
 
 def _show_call(call: PitfallCall, name: str, bound: float) -> None:
@@ -88,7 +91,8 @@ def _show_call(call: PitfallCall, name: str, bound: float) -> None:
     if call.grad_logits is None:
         st.caption(_("PyTorch raises, so there is no gradient."))
         return
-    rows = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
+    every = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
+    rows = every[:SHOWN_ROWS]
     st.markdown(f"**{_('gradient')}**")
     figure = heatmap.matrix(
         rows,
@@ -98,6 +102,8 @@ def _show_call(call: PitfallCall, name: str, bound: float) -> None:
         bound=bound,
     )
     st.plotly_chart(figure, key=f"pitfall_{name}_matrix", config=CHART_CONFIG, alt=_("Gradient by the logits"))
+    if len(rows) < len(every):
+        st.caption(_("The first {count} of {all} rows.").format(count=len(rows), all=len(every)))
     opened = st.expander(_("The numbers, as a table"), key=f"pitfall_{name}_table", on_change="rerun")
     if opened.open:
         opened.dataframe(heatmap.as_array(rows), alt=_("Gradient by the logits"))

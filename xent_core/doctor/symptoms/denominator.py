@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.symptoms.call import Call
@@ -109,4 +109,24 @@ def weighted_mean(call: Call) -> Iterator[Finding]:
             else _("The same labels as probabilities would be divided by N = {rows}.").format(rows=call.num_rows)
         ),
         fix,
+    )
+
+
+def micro_batches(call: Call, counts: Sequence[int]) -> Iterator[Finding]:
+    """Means of micro-batches of different sizes, whose mean is not that of their rows."""
+    filled = [count for count in counts if count]
+    if call.options.reduction != "mean" or len(set(counts)) < 2 or not filled:
+        return
+    words = _("The micro-batches keep {least} to {most} rows.").format(least=min(counts), most=max(counts))
+    if len(filled) < len(counts):
+        words += " " + _("The mean of one without a row is NaN.")
+    if min(filled) < max(filled):
+        words += " " + _("In the mean of their means a row of the smallest counts {times} times as much.").format(
+            times=number_text(max(filled) / min(filled))
+        )
+    yield finding(
+        "micro-batch-denominators",
+        "warning",
+        words + " " + _("Add up the sums, and divide by all {total} rows.").format(total=sum(counts)),
+        f'reduction = "sum"  # and loss / {sum(counts)} before backward()',
     )

@@ -9,7 +9,8 @@ import torch
 from xent_core.doctor.findings import Finding
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.class_weights import weight_by_counts
-from xent_core.doctor.symptoms.denominator import all_ignored, weight_values, weighted_mean
+from xent_core.doctor.symptoms.context import Context
+from xent_core.doctor.symptoms.denominator import all_ignored, micro_batches, weight_values, weighted_mean
 from xent_core.doctor.symptoms.dependence import dependence
 from xent_core.doctor.symptoms.finite_masks import finite_masks, huge_logits, padding_columns
 from xent_core.doctor.symptoms.half_precision import lost_in_half_precision
@@ -25,13 +26,15 @@ from xent_core.doctor.symptoms.logits import (
 )
 from xent_core.doctor.symptoms.measures import measure
 from xent_core.doctor.symptoms.sample import Sample
+from xent_core.doctor.symptoms.sequences import SHIFTS, find_in_sequences
 from xent_core.doctor.symptoms.target import soft_target
 
+NOTHING_KNOWN = Context()
 HALF = (torch.float16, torch.bfloat16)
 
 
 @torch.no_grad()
-def find_symptoms(call: Call, *, trained: bool = False) -> Iterator[Finding]:
+def find_symptoms(call: Call, context: Context = NOTHING_KNOWN) -> Iterator[Finding]:
     """Warnings and notes about a call that PyTorch takes, in no particular order."""
     if call.options.weight is not None:
         yield from weight_values(call)
@@ -54,13 +57,17 @@ def find_symptoms(call: Call, *, trained: bool = False) -> Iterator[Finding]:
         if not are_predictions(sample):
             yield from already_normalised(call, measures)
         yield from bounded(sample, are_probs=measures.like_probs)
-        alike = list(constant(sample, "warning" if trained else "note"))
-        yield from alike or dependence(sample, trained=trained)
+        alike = list(constant(sample, "warning" if context.trained else "note"))
+        sequential = list(find_in_sequences(call, context))
+        yield from sequential
+        is_shifted = any(one.code in SHIFTS for one in sequential)
+        yield from alike or (() if is_shifted else dependence(sample, trained=context.trained))
         yield from saturated(call, measures)
         yield from finite_masks(call, sample)
-        yield from padding_columns(call, sample, "warning" if trained else "note")
+        yield from padding_columns(call, sample, "warning" if context.trained else "note")
         yield from huge_logits(call, sample)
     yield from weight_by_counts(call)
+    yield from micro_batches(call, context.micro_batch_counts)
     if measures.share_of_ignored > 0:
         yield from ignored_class(call, measures)
     if call.logits.dtype in HALF:

@@ -1,0 +1,257 @@
+"""Language models: labels that are not the next token, padding that counts, prompts and boundaries that are learnt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xent_core.doctor.findings import Finding, finding
+from xent_core.doctor.symptoms import chance
+from xent_core.doctor.symptoms.call import Call
+from xent_core.doctor.symptoms.context import Context
+from xent_core.doctor.symptoms.sample import MAX_NUMBERS, MAX_ROWS
+from xent_core.doctor.symptoms.wording import number_text
+from xent_core.language import _
+
+SHIFTS = ("labels-not-shifted", "labels-shifted-twice")
+OFFSETS = (-2, -1, 0, 1, 2)
+NEARLY_ALL = 0.99  # of the labels that are the token at an offset
+FEWEST = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences of labels, (B, T), with what was given for the same places.
+
+    Attributes:
+      logits: (B, T, V), a view.
+      labels, kept: (B, T).
+      tokens: that went in, (B, T), or None.
+      is_flat: whether the caller's logits are (B·T, V).
+    """
+
+    logits: Tensor
+    labels: Tensor
+    kept: Tensor
+    tokens: Tensor | None
+    is_flat: bool
+
+    @classmethod
+    def of(cls, call: Call, tokens: Tensor | None) -> Sequences | None:
+        """None where the labels are no sequences: probabilities, or other shapes than (B, T), unless tokens say it."""
+        if call.soft or call.one_row:
+            return None
+        if call.target.dim() == 2:
+            return cls(call.logits.movedim(1, -1), call.target, call.kept, tokens, False)
+        if call.target.dim() == 1 and tokens is not None:
+            shape = tokens.shape
+            return cls(
+                call.logits.view(*shape, -1) if call.logits.is_contiguous() else call.logits.reshape(*shape, -1),
+                call.target.view(shape),
+                call.kept.view(shape),
+                tokens,
+                True,
+            )
+        return None
+
+    def at(self, values: Tensor, offset: int) -> tuple[Tensor, Tensor]:
+        """values[b, t + offset] for every place (b, t), and where there is such a place."""
+        length = values.shape[1]
+        places = torch.arange(length) + offset
+        inside = (places >= 0) & (places < length)
+        return values[:, places.clamp(0, max(length - 1, 0))], inside.expand_as(values)
+
+    def losses(self) -> dict[int, float]:
+        """The mean loss if the label of each place were the token at an offset, over some of the places."""
+        assert self.tokens is not None
+        found = {}
+        places = self.kept.nonzero()
+        count = min(len(places), MAX_ROWS, max(MAX_NUMBERS // self.logits.shape[-1], 1))
+        some = places[torch.linspace(0, len(places) - 1, count, dtype=torch.float64).long()].unbind(1)
+        log_probs = self.logits[some].double().log_softmax(-1)
+        for offset in OFFSETS:
+            tokens, inside = (one[some] for one in self.at(self.tokens, offset))
+            fits = inside & (tokens >= 0) & (tokens < self.logits.shape[-1])
+            if bool(fits.any()):
+                found[offset] = float(F.nll_loss(log_probs[fits], tokens[fits]))
+        return found
+
+
+def find_in_sequences(call: Call, context: Context) -> Iterator[Finding]:
+    """What labels in rows of tokens show, (B, T), or flattened where the tokens say how."""
+    sequences = Sequences.of(call, context.tokens)
+    if sequences is None:
+        return
+    yield from next_token(sequences)
+    yield from padding_counted(sequences, call.options.ignore_index)
+    if context.prompt_mask is not None:
+        yield from prompt_not_masked(sequences, context.prompt_mask.view(sequences.labels.shape))
+    if context.separator is not None:
+        yield from boundary_crossed(sequences, context.separator)
+
+
+def next_token(sequences: Sequences) -> Iterator[Finding]:
+    """Labels that are the token itself, or the one after the next."""
+    found = _by_tokens(sequences) if sequences.tokens is not None else _by_predictions(sequences)
+    if found is not None:
+        yield found
+
+
+def _by_tokens(sequences: Sequences) -> Finding | None:
+    """Where the tokens are known nothing has to be guessed."""
+    assert sequences.tokens is not None
+    shares = {}
+    for offset in OFFSETS:
+        tokens, inside = sequences.at(sequences.tokens, offset)
+        counted = inside & sequences.kept
+        if int(counted.sum()) >= FEWEST:
+            shares[offset] = float((tokens == sequences.labels)[counted].double().mean())
+    best = max(shares, key=lambda offset: (shares[offset], -abs(offset - 1)), default=1)
+    if best not in (0, 2) or shares[best] < NEARLY_ALL or shares.get(1, 0.0) >= shares[best]:
+        return None
+    came = _(
+        "The label of a place is its token t + {offset} in {percent:.1f} % of the places, the next one in {next:.1f} %."
+    )
+    words = came.format(offset=best, percent=100 * shares[best], next=100 * shares.get(1, 0.0))
+    losses = ", ".join(f"t{offset:+d}: {number_text(loss)}" for offset, loss in sequences.losses().items())
+    words += " " + _("The mean loss against each: {losses}.").format(losses=losses.replace("-", "−"))
+    return _shifted(sequences, not_shifted=best == 0, words=words, evidence=None)
+
+
+def _by_predictions(sequences: Sequences) -> Finding | None:
+    """The predictions fit the labels of the next place, or of the one before, far better than their own."""
+    counted = sequences.kept
+    places = counted.nonzero()
+    if len(places) < FEWEST or sequences.labels.shape[1] < 4:
+        return None
+    predicted = torch.full_like(sequences.labels, -1)
+    count = min(len(places), MAX_ROWS, max(MAX_NUMBERS // max(sequences.logits.shape[-1], 1), 1))
+    # whole rows from the first on: a neighbour of a place has to be looked at too
+    rows = max(count // sequences.labels.shape[1], 1)
+    predicted[:rows] = sequences.logits[:rows].argmax(-1)
+    seen: dict[int, tuple[int, float]] = {}
+    for offset in OFFSETS:
+        labels, inside = sequences.at(sequences.labels, offset)
+        kept, _inside = sequences.at(sequences.kept, offset)
+        use = inside & kept & counted & (predicted >= 0)
+        ours, theirs = predicted[use], labels[use]
+        size = int(max(ours.max(), theirs.max())) + 1 if len(ours) else 1
+        counts = [torch.bincount(one, minlength=size).double() for one in (ours, theirs)]
+        seen[offset] = int((ours == theirs).sum()), float(counts[0] @ counts[1]) / max(len(ours), 1)
+    best = max((1, -1), key=lambda offset: seen[offset][0])
+    matches, expected = seen[best]
+    evidence = chance.matches(matches, expected) + math.log10(2) if matches > expected else 0.0
+    if evidence > chance.LEVEL or matches < 2 * seen[0][0]:
+        return None
+    words = _(
+        "The predictions are the label of the place {offset} in {matches} places, and their own in {own}."
+    ).format(offset="t + 1" if best == 1 else "t − 1", matches=matches, own=seen[0][0])
+    return _shifted(sequences, not_shifted=best == 1, words=words + chance.in_words(evidence), evidence=evidence)
+
+
+def _shifted(sequences: Sequences, *, not_shifted: bool, words: str, evidence: float | None) -> Finding:
+    shape = "" if sequences.tokens is None or not sequences.is_flat else ".view_as(tokens)"
+    end = ".flatten()" if sequences.is_flat else ""
+    if not_shifted:
+        return finding(
+            "labels-not-shifted",
+            "warning",
+            words
+            + " "
+            + _("A model that sees the token it is to give learns to copy, and its loss falls to 0 for nothing."),
+            f"target = F.pad(target{shape}[:, 1:], (0, 1), value=ignore_index){end}",
+            evidence,
+        )
+    first = "tokens[:, 1:2]" if sequences.tokens is not None else "torch.full_like(target[:, :1], ignore_index)"
+    return finding(
+        "labels-shifted-twice",
+        "warning",
+        words
+        + " "
+        + _("Models of transformers shift the labels themselves: labels that come shifted are shifted twice."),
+        f"target = torch.cat([{first}, target{shape}[:, :-1]], dim=1){end}",
+        evidence,
+    )
+
+
+def padding_counted(sequences: Sequences, ignore_index: int) -> Iterator[Finding]:
+    """One label stands at the ends of rows and nowhere else, several times in a row, and counts."""
+    labels, kept = sequences.labels, sequences.kept
+    if sequences.is_flat and sequences.tokens is None:
+        return
+    length = labels.shape[1]
+    last = labels[:, -1] if length else labels.new_empty(0)
+    best: tuple[float, int, int, int] | None = None
+    for label in last[kept[:, -1]].unique().tolist() if length else ():
+        is_label = (labels == label) & kept
+        tails = is_label.flip(1).long().cumprod(1).sum(1)
+        if int(is_label.sum()) != int(tails.sum()):
+            continue
+        # one at the end of a row may be what ends a text; the others could stand anywhere else in it
+        evidence = math.log10(len(labels.unique()))
+        evidence -= sum(_log10_ways(length - 1, tail - 1) for tail in tails.tolist() if 1 < tail < length)
+        if best is None or evidence < best[0]:
+            best = evidence, label, int(tails.sum()), int((tails > 1).sum())
+    if best is None or best[0] > chance.LEVEL:
+        return
+    evidence, label, count, rows = best
+    yield finding(
+        "padding-counted",
+        "warning",
+        _(
+            "Label {label} stands at the ends of {rows} rows and nowhere else: {count} times, {percent:.0f} % of all."
+        ).format(label=label, rows=rows, count=count, percent=100 * count / int(kept.sum()))
+        + " "
+        + _("It looks like padding, which counts as a class that is easy to learn and makes the loss too low.")
+        + chance.in_words(evidence),
+        f"ignore_index = {label}"
+        if not bool((labels == ignore_index).any())
+        else f"target = target.masked_fill(target == {label}, ignore_index)",
+        evidence,
+    )
+
+
+def _log10_ways(places: int, chosen: int) -> float:
+    """log10 of the number of ways to choose so many of the places."""
+    return (math.lgamma(places + 1) - math.lgamma(chosen + 1) - math.lgamma(places - chosen + 1)) / math.log(10)
+
+
+def prompt_not_masked(sequences: Sequences, prompt_mask: Tensor) -> Iterator[Finding]:
+    """Places of the prompt that count."""
+    counted = int((prompt_mask & sequences.kept).sum())
+    if counted:
+        mask = "prompt_mask.bool().flatten()" if sequences.is_flat else "prompt_mask.bool()"
+        yield finding(
+            "prompt-not-masked",
+            "warning",
+            _("{count} places of the prompt count in the loss, {percent:.0f} % of all that do.").format(
+                count=counted, percent=100 * counted / int(sequences.kept.sum())
+            )
+            + " "
+            + _("The model then learns to write prompts, and the mean says less about its answers."),
+            f"target = target.masked_fill({mask}, ignore_index)",
+        )
+
+
+def boundary_crossed(sequences: Sequences, separator: int) -> Iterator[Finding]:
+    """Places where the first token of the next text is to be told from the end of the one before."""
+    if sequences.tokens is None:
+        return
+    crossing = (sequences.tokens == separator) & sequences.kept
+    if count := int(crossing.sum()):
+        mask = "(tokens == {0}).flatten()" if sequences.is_flat else "tokens == {0}"
+        yield finding(
+            "boundary-crossed",
+            "note",
+            _("At {count} places the label follows a separator {separator}: it begins another text.").format(
+                count=count, separator=separator
+            )
+            + " "
+            + _("Nothing before it tells what comes; packed rows leave such places out, and attention as well."),
+            f"target = target.masked_fill({mask.format(separator)}, ignore_index)",
+        )
