@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from xent_core.column_names import (
     PLAIN,
-    SCORE_STEMS,
     WHICH_CLASS,
     families_of,
     is_no_class,
+    is_score_stem,
     missing_number,
     numbered_twice,
     plain_name,
-    stem_before_number,
-    stem_of,
+    stem_without_number,
 )
 from xent_core.columns import UnclearColumns, choices_of, few
 from xent_core.language import N_, _
@@ -33,12 +32,12 @@ def check_best_few(kinds: Mapping[str, str], file: str) -> None:
     """
     families = families_of([name for name in kinds if kinds[name] != "list"])
     which = [
-        names
-        for stem, names in families
-        if WHICH_CLASS.fullmatch(plain_name(stem))
-        or (plain_name(stem) in PLAIN["target"] and {kinds[name] for name in names} == {"text"})
+        family.names
+        for family in families
+        if WHICH_CLASS.fullmatch(plain_name(family.stem))
+        or (plain_name(family.stem) in PLAIN["target"] and {kinds[name] for name in family.names} == {"text"})
     ]
-    scores = [names for stem, names in families if plain_name(stem) in PLAIN["logits"]]
+    scores = [family.names for family in families if plain_name(family.stem) in PLAIN["logits"]]
     lists = [name for name, kind in kinds.items() if kind == "list"]
     which += [[name] for name in lists if WHICH_CLASS.fullmatch(plain_name(name))]
     which += [[name] for name, kind in kinds.items() if kind == "other" and plain_name(name) in PLAIN["target"]]
@@ -68,7 +67,7 @@ def check_numbers(free: list[str], stems: set[str], among: Sequence[str], file: 
       among: all columns, of the table file.
     """
     if stems:
-        names = [name for name in free if plain_name(stem_before_number(name)) in stems]
+        names = [name for name in free if plain_name(stem_without_number(name)) in stems]
     else:
         names = [name for name in free if not is_no_class(name) or is_score(name)]
     if (twice := numbered_twice(names)) is not None:
@@ -83,12 +82,11 @@ def check_numbers(free: list[str], stems: set[str], among: Sequence[str], file: 
             answers,
         )
     if not stems and (gap := missing_number(names)) is not None:
-        stem, number = gap
-        numbered = [name for name in names if name.startswith(stem) and name[len(stem) :].isdecimal()]
+        missing, numbered = gap
         answers = [{"classes": pattern_of(numbered, among)}]
         raise UnclearColumns(
             _("the columns {names} of {file} are numbered, and {missing} is missing").format(
-                names=few(numbered), file=file, missing=f"{stem}{number}"[:80]
+                names=few(numbered), file=file, missing="".join(missing)[:80]
             ),
             _("a column for each class"),
             _("Add it; or say that these are all, called by their numbers: {choices}.").format(
@@ -99,9 +97,9 @@ def check_numbers(free: list[str], stems: set[str], among: Sequence[str], file: 
 
 
 def is_score(name: str) -> bool:
-    """Whether this is a word for a score with a number behind."""
-    stem = stem_before_number(name)
-    return stem != name and SCORE_STEMS.fullmatch(stem_of(stem)) is not None
+    """Whether this is a word for a score with a number."""
+    stem = stem_without_number(name)
+    return stem != name and is_score_stem(stem)
 
 
 def which_classes(
@@ -130,8 +128,8 @@ def pattern_of(names: Sequence[str], among: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0] if names[0] != "--" else "[-]-"  # which no option can have for its value
     families = families_of(list(names))
-    if len(families) == 1 and families[0][0]:
-        pattern = families[0][0] + "*"
+    if len(families) == 1 and (families[0].before or families[0].behind):
+        pattern = f"{families[0].before}*{families[0].behind}"
         found = [name for name in among if fnmatch.fnmatchcase(name, pattern)]
         if sorted(found) == sorted(names) and pattern not in among:
             return pattern

@@ -10,17 +10,17 @@ from xent_core.column_names import (
     ID,
     NO_CLASS,
     PLAIN,
-    SCORE_STEMS,
     SOFT_STEMS,
+    Family,
     families_of,
     is_key,
     is_no_class,
+    is_score_stem,
     numbered_twice,
     numbers_of,
     plain_name,
     prefixes_of,
     score_groups,
-    stem_of,
 )
 from xent_core.column_questions import check_best_few, check_numbers, is_score, which_classes
 from xent_core.columns import (
@@ -195,7 +195,7 @@ class _Decision:
                 _("Remove one of them, or name the columns between commas."),
             )
         families = families_of(found) if is_pattern else []
-        return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
+        return families[0].names if len(families) == 1 and len(families[0].names) == len(found) else found
 
     # the labels and the names of the rows
 
@@ -227,7 +227,7 @@ class _Decision:
             )
         if found:
             return found
-        families = [(plain_name(stem), names) for stem, names in families_of(self._free())]
+        families = [(plain_name(family.stem), family.names) for family in families_of(self._free())]
         by_class = [names for stem, names in families if stem in PLAIN["target"] or SOFT_STEMS.fullmatch(stem)]
         return by_class[0] if len(by_class) == 1 else []
 
@@ -266,27 +266,32 @@ class _Decision:
         if named is not None:
             return named
         families = [
-            (stem, names)
-            for stem, names in families_of([*free, *texts])  # a bad cell is told where it is read
-            if any(name in free for name in names)
-            and not (NO_CLASS.fullmatch(plain_name(stem)) and not SCORE_STEMS.fullmatch(stem_of(stem)))
-            and plain_name(stem) not in PLAIN["features"] | PLAIN["target"]
+            family
+            for family in families_of([*free, *texts])  # a bad cell is told where it is read
+            if any(name in free for name in family.names)
+            and (is_score_stem(family.stem) or not self._counts_no_classes(family))
+            and plain_name(family.stem) not in PLAIN["features"] | PLAIN["target"]
         ]
-        stems = {plain_name(stem) for stem, _names in families}
+        stems = {plain_name(family.stem) for family in families}
         check_numbers(free, stems, self._names, self._file)
         if len(families) > 1:
-            raise self._unclear([names for _stem, names in families])
+            raise self._unclear([family.names for family in families])
         if families:
-            stem, names = families[0]
+            names = families[0].names
             members, odd = set(names), self._odd(free)
             others = [name for name in free if name not in members and name not in odd]
-            if not SCORE_STEMS.fullmatch(stem_of(stem)):
+            if not is_score_stem(families[0].stem):
                 if others:
                     raise self._unclear([names, others if len(others) > 1 else [*names, *others]])
                 self._is_assumed = True
             return names, self._names_of(names, target)
         # a text beside a single column is rather one of logits with a bad cell, which is told where it is read
         return self._everything([*free, *(name for name in texts if not is_key(name))] if len(free) == 1 else free)
+
+    @staticmethod
+    def _counts_no_classes(family: Family) -> bool:
+        is_measure = bool(family.behind) and is_no_class(family.stem)
+        return is_measure or NO_CLASS.fullmatch(plain_name(family.stem)) is not None
 
     def _lists(self) -> list[str]:
         free = [name for name in self._free() if self._kind[name] == "list"]
@@ -417,7 +422,7 @@ def _in_the_order_of_names(classes: list[str], target: list[str]) -> list[str] |
     if set(bare) == set(names):
         return [bare[name] for name in names]
     families = families_of(target)
-    return families[0][1] if len(families) == 1 and len(families[0][1]) == len(target) else None
+    return families[0].names if len(families) == 1 and len(families[0].names) == len(target) else None
 
 
 def _common_start(names: list[str]) -> str:

@@ -1,0 +1,94 @@
+"""Files as people write them: each is read as what it is, or refused with commands that work; never read as another."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from xent_core.__main__ import main
+from xent_core.dump import InvalidDump, analyse
+
+CHANCE = np.random.default_rng(1)
+ROWS, CLASSES = 60, 4
+LOGITS = (CHANCE.normal(size=(ROWS, CLASSES)) * 2).astype("f4").astype("f8")
+LABELS = np.where(CHANCE.random(ROWS) < 0.3, CHANCE.integers(0, CLASSES, ROWS), LOGITS.argmax(1))
+NAMES = np.array(["cat", "dog", "owl", "fox"])
+TRUTH = float(F.cross_entropy(torch.tensor(LOGITS), torch.tensor(LABELS)))
+PROBS = torch.tensor(LOGITS).softmax(1).numpy()
+IMAGES = [f"im{row}.png" for row in range(ROWS)]
+
+
+def frame(names: Any = None) -> pd.DataFrame:
+    return pd.DataFrame(LOGITS, columns=list(names if names is not None else [f"logit_{c}" for c in range(CLASSES)]))
+
+
+def labelled(names: Any = None, **labels: Any) -> pd.DataFrame:
+    return frame(names).assign(**(labels or {"label": LABELS}))
+
+
+def loss_of(*sources: Any, **said: Any) -> float:
+    return analyse(*sources, fit_temperature=False, shown_suspects=0, **said).loss
+
+
+def read(capsys: pytest.CaptureFixture[str], *said: object) -> dict[str, Any]:
+    """What the command says in JSON."""
+    assert main(["analyse", *map(str, said), "--no-temperature", "--json"]) == 0, capsys.readouterr().err
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def advice(capsys: pytest.CaptureFixture[str], *said: object) -> tuple[str, list[list[str]]]:
+    """Why a command is refused, and the commands that it prints, as a shell parts them."""
+    assert main(["analyse", *map(str, said), "--no-temperature"]) == 2
+    text = capsys.readouterr().err
+    lines = [line.strip() for line in text.splitlines() if line.strip().startswith("python -m xent_core analyse")]
+    return text, [shlex.split(line)[4:] for line in lines]
+
+
+def losses(capsys: pytest.CaptureFixture[str], commands: list[list[str]]) -> list[float | None]:
+    """What each command says; None where it is refused."""
+    found: list[float | None] = []
+    for command in commands:
+        code = main(["analyse", *command, "--json"])
+        out = capsys.readouterr().out
+        found.append(float(json.loads(out)["loss"]) if code == 0 else None)
+    return found
+
+
+TWELVE = (CHANCE.normal(size=(80, 12)) * 2).astype("f4").astype("f8")
+TWELVE_LABELS = np.where(CHANCE.random(80) < 0.25, CHANCE.integers(0, 12, 80), TWELVE.argmax(1))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{}_logit", "class {} logit", "Logit[{}]", "{}", "c{}", "logit_{}_v2", "model2_{}_p"]
+)
+def test_classes_that_are_numbered_anywhere_stand_in_the_order_of_their_numbers(tmp_path: Path, pattern: str) -> None:
+    names = [pattern.format(number) for number in range(12)]
+    table = pd.DataFrame(TWELVE, columns=names)[sorted(names)].assign(label=TWELVE_LABELS)
+    table.to_csv(tmp_path / "t.csv", index=False)
+
+    summary = analyse(tmp_path / "t.csv", fit_temperature=False)
+
+    assert summary.loss == pytest.approx(float(F.cross_entropy(torch.tensor(TWELVE), torch.tensor(TWELVE_LABELS))))
+    assert summary.reading.classes == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [(("0", "1", "3"), "2_logit is missing"), (("0", "1", "01"), "'1_logit' and '01_logit', which give one class two")],
+)
+def test_a_number_before_a_suffix_that_lacks_or_comes_twice_is_told(tmp_path: Path, numbers: Any, said: str) -> None:
+    table = pd.DataFrame(LOGITS[:, :3], columns=[f"{number}_logit" for number in numbers]).assign(label=LABELS % 2)
+    table.to_csv(tmp_path / "t.csv", index=False)
+
+    with pytest.raises(InvalidDump, match=said) as caught:
+        analyse(tmp_path / "t.csv")
+
+    for answer in caught.value.answers:
+        assert analyse(tmp_path / "t.csv", labels_are="indices", fit_temperature=False, **answer).classes >= 2
