@@ -92,3 +92,69 @@ def test_a_number_before_a_suffix_that_lacks_or_comes_twice_is_told(tmp_path: Pa
 
     for answer in caught.value.answers:
         assert analyse(tmp_path / "t.csv", labels_are="indices", fit_temperature=False, **answer).classes >= 2
+
+
+def questions(texts: list[str], targets: list[Any], **more: Any) -> list[dict[str, Any]]:
+    """As lm-eval writes them, with the log-likelihoods of LOGITS."""
+    return [
+        {
+            "doc_id": row,
+            "target": targets[row],
+            "arguments": {f"gen_args_{c}": {"arg_0": "q", "arg_1": text} for c, text in enumerate(texts)},
+            "filtered_resps": [[str(value), "False"] for value in LOGITS[row].tolist()],
+        }
+        | more
+        for row in range(ROWS)
+    ]
+
+
+def lines(path: Path, objects: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(one) + "\n" for one in objects))
+    return path
+
+
+def test_targets_of_questions_are_all_numbers_or_all_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [" 1", " 2", " 3", " 4"]
+    by_text = lines(tmp_path / "texts.jsonl", questions(texts, [str(label + 1) for label in LABELS]))
+    by_number = lines(tmp_path / "numbers.jsonl", questions(texts, [str(label) for label in LABELS]))
+
+    assert loss_of(by_text) == pytest.approx(TRUTH)  # 4 is no index
+    assert loss_of(by_number) == pytest.approx(TRUTH)  # 0 is no text
+
+    few_labels = np.where(LABELS == 3, 0, LABELS)
+    unclear = lines(tmp_path / "unclear.jsonl", questions(texts, [str(label + 1) for label in few_labels]))
+    said, commands = advice(capsys, unclear)
+    truths = [float(F.cross_entropy(torch.tensor(LOGITS), torch.tensor(few_labels + one))) for one in (0, 1)]
+
+    assert "may be texts of the choices, or their numbers" in said
+    assert losses(capsys, commands) == pytest.approx(truths, rel=1e-5)
+
+
+def test_targets_that_fit_in_two_ways_which_agree_are_not_asked_about(tmp_path: Path) -> None:
+    path = lines(tmp_path / "s.jsonl", questions([" 0", " 1", " 2", " 3"], [str(label) for label in LABELS]))
+
+    assert loss_of(path) == pytest.approx(TRUTH)
+
+
+def test_of_questions_behind_several_filters_those_of_one_are_read_and_that_is_said(tmp_path: Path) -> None:
+    targets = [str(label) for label in LABELS]
+    both = zip(*(questions([*"abcd"], targets, filter=name) for name in ("maj", "none")), strict=True)
+
+    summary = analyse(lines(tmp_path / "s.jsonl", [one for pair in both for one in pair]), fit_temperature=False)
+
+    assert (summary.rows, summary.loss) == (ROWS, pytest.approx(TRUTH))
+    assert "behind the filter none; not used: those behind maj" in summary.reading.sentence()
+
+
+def test_labels_from_one_on_beside_one_column_too_many_are_asked_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blur = CHANCE.random(ROWS)
+    table = frame("abcd").assign(blur=blur, label=LABELS + 1)
+    table.to_csv(tmp_path / "t.csv", index=False)
+
+    said, commands = advice(capsys, tmp_path / "t.csv")
+    five = F.cross_entropy(torch.tensor(np.c_[LOGITS, blur]), torch.tensor(LABELS + 1))
+
+    assert "the labels of t.csv are 1 to 4, and 5 columns are left" in said
+    assert losses(capsys, commands) == pytest.approx([float(five)], rel=1e-5)

@@ -89,6 +89,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "xent_core/dump/folders.py",
             "xent_core/dump/formats/json_lines_file.py",
+            "xent_core/dump/formats/lm_eval_file.py",
         ),
     ),
     "tests/test_visits_apart.py": (

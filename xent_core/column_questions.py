@@ -14,9 +14,10 @@ from xent_core.column_names import (
     missing_number,
     numbered_twice,
     plain_name,
+    score_groups,
     stem_without_number,
 )
-from xent_core.columns import UnclearColumns, choices_of, few
+from xent_core.columns import Reading, UnclearColumns, choices_of, few
 from xent_core.language import N_, _
 
 WRITE_ALL_SCORES = N_(
@@ -119,6 +120,42 @@ def which_classes(
         came,
         _("to be told which"),
         _("Say which: {choices}.").format(choices=_(" or ").join(shown)),
+        answers,
+    )
+
+
+def doubt(reading: Reading, lowest: int, highest: int, file: str) -> UnclearColumns | None:
+    """What to ask where the classes are all that was left, and no label is that of the last, or of the first.
+
+    Args: lowest, highest: of the labels.
+    """
+    classes, count = list(reading.classes), highest + 1
+    others = (reading.ids, reading.text, reading.image, reading.sample_weight, reading.features)
+    names = [*classes, *reading.target, *(name for name in others if name is not None), *reading.unused]
+    if not reading.is_assumed or reading.count < count or (reading.count == count and lowest != 1):
+        return None
+    if len(classes) != reading.count:  # lists
+        return which_classes([classes], names, file, are_lists=True, highest=highest)
+    if reading.count == count:
+        return _counted_from_one(classes, names, file, highest)
+    likely = [group for group in score_groups(classes) if len(group) == count]
+    if not likely and count > 1:
+        likely = [classes[:count], classes[-count:]]
+    return which_classes([*likely[:2], classes], names, file, highest=highest)
+
+
+def _counted_from_one(classes: list[str], names: Sequence[str], file: str, highest: int) -> UnclearColumns:
+    """What to ask where labels from 1 on are as many as all columns but one."""
+    answers = [{"classes": pattern_of(classes, names)}]
+    return UnclearColumns(
+        _("the labels of {file} are 1 to {highest}, and {count} columns are left for its classes: {names}").format(
+            file=file, highest=highest, count=len(classes), names=few(classes, 12)
+        ),
+        _("labels from 0 on, or to be told that all of these are classes"),
+        _(
+            "If the labels count from 1, one column is no class: take 1 from each label, and name the {highest} "
+            "columns of the classes by --classes. If all are classes, and none has the label 0: {choices}."
+        ).format(highest=highest, choices=choices_of(answers)),
         answers,
     )
 

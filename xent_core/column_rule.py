@@ -429,18 +429,3 @@ def _common_start(names: list[str]) -> str:
     first, last = min(names), max(names)
     length = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
     return first[:length]
-
-
-def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:
-    """What to ask where the classes are all that was left, and no label is that of the last; `highest` is of labels."""
-    classes, count = list(reading.classes), highest + 1
-    others = (reading.ids, reading.text, reading.image, reading.sample_weight, reading.features)
-    names = [*classes, *reading.target, *(name for name in others if name is not None), *reading.unused]
-    if not reading.is_assumed or reading.count <= count:
-        return None
-    if len(classes) != reading.count:  # lists
-        return which_classes([classes], names, file, are_lists=True, highest=highest)
-    likely = [group for group in score_groups(classes) if len(group) == count]
-    if not likely and count > 1:
-        likely = [classes[:count], classes[-count:]]
-    return which_classes([*likely[:2], classes], names, file, highest=highest)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from xent_core.array_types import DumpLike, StrPath
-from xent_core.column_questions import WRITE_ALL_SCORES
-from xent_core.column_rule import ROWS_THAT_TELL, doubt
+from xent_core.column_questions import WRITE_ALL_SCORES, doubt
+from xent_core.column_rule import ROWS_THAT_TELL
 from xent_core.columns import LABELS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
@@ -355,7 +355,7 @@ def _check_answer(option: str, value: str | None, known: Sequence[str], fix: str
 
 def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
     """The doctor's words about labels that lie outside 0…C − 1, and a question where there are too few for C."""
-    nothing, highest = torch.empty(()), -1
+    nothing, lowest, highest = torch.empty(()), dump.classes, -1
     options = LossOptions(ignore_index=ignore_index)
     if (probs := dump.part("target_probs")) is not None:
         for error in violations(nothing.expand(1, dump.classes), probs.tensor(0, 1), options):
@@ -365,8 +365,9 @@ def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
         for error in violations(nothing.expand(len(labels), dump.classes), labels, options):
             raise of_problem(error, first_row=start) from error
         kept = labels[labels != ignore_index]
-        highest = max(highest, int(kept.max())) if len(kept) else highest
-    if dump.rows >= ROWS_THAT_TELL and (unclear := doubt(dump.reading, highest, dump.name)) is not None:
+        if len(kept):
+            lowest, highest = min(lowest, int(kept.min())), max(highest, int(kept.max()))
+    if dump.rows >= ROWS_THAT_TELL and (unclear := doubt(dump.reading, lowest, highest, dump.name)) is not None:
         with asked():
             raise unclear
 
