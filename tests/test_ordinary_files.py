@@ -158,3 +158,65 @@ def test_labels_from_one_on_beside_one_column_too_many_are_asked_about(
 
     assert "the labels of t.csv are 1 to 4, and 5 columns are left" in said
     assert losses(capsys, commands) == pytest.approx([float(five)], rel=1e-5)
+
+
+@pytest.mark.parametrize("columns", [(0, 1), (1, 0)], ids=["labels last", "labels first"])
+def test_without_a_header_a_column_that_counts_rows_is_no_class_and_whole_numbers_are_the_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], columns: tuple[int, int]
+) -> None:
+    parts = [LOGITS, LABELS[:, None]]
+    np.savetxt(tmp_path / "t.csv", np.c_[np.arange(ROWS), parts[columns[0]], parts[columns[1]]], delimiter=",")
+
+    _said, commands = advice(capsys, tmp_path / "t.csv")
+
+    assert losses(capsys, commands) == pytest.approx([TRUTH], rel=1e-5)
+    assert read(capsys, *commands[0])["read"]["unused"] == ["0"]
+
+
+def test_labels_in_front_are_offered_where_there_is_no_header(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savetxt(tmp_path / "t.csv", np.c_[LABELS, LOGITS], delimiter=",")
+
+    _said, commands = advice(capsys, tmp_path / "t.csv")
+
+    assert losses(capsys, commands) == pytest.approx([TRUTH], rel=1e-5)
+
+
+def test_a_column_that_counts_rows_as_fractions_is_no_class_beside_a_header(tmp_path: Path) -> None:
+    table = frame("abcd").assign(n=np.arange(ROWS) + 0.0, label=LABELS)
+    table.to_csv(tmp_path / "t.csv", index=False)
+
+    assert loss_of(tmp_path / "t.csv") == pytest.approx(TRUTH)
+
+
+def test_labels_that_count_rows_are_labels_all_the_same(tmp_path: Path) -> None:
+    square = CHANCE.normal(size=(20, 20))
+    pd.DataFrame(square).add_prefix("logit_").assign(label=np.arange(20)).to_csv(tmp_path / "t.csv", index=False)
+
+    expected = float(F.cross_entropy(torch.tensor(square), torch.arange(20)))
+
+    assert loss_of(tmp_path / "t.csv") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_epochs_are_matched_by_a_column_of_paths(tmp_path: Path, kind: str) -> None:
+    orders = [np.arange(ROWS), CHANCE.permutation(ROWS)]
+    for epoch, order in enumerate(orders):
+        table = labelled().assign(image_path=IMAGES).iloc[order]
+        path = tmp_path / f"epoch_{epoch}.{kind}"
+        if kind == "npz":
+            names = np.array(IMAGES)[order]
+            np.savez(path, logits=LOGITS[order], labels=np.zeros_like(LABELS), image_path=names)
+        elif kind == "csv":
+            table.assign(label=0).to_csv(path, index=False)
+        else:
+            table.assign(label=0).to_parquet(path, index=False)
+
+    summary = analyse(str(tmp_path / f"epoch_*.{kind}"), epochs=True, fit_temperature=False, labels_are="indices")
+
+    logits = torch.tensor(LOGITS[orders[1]])
+    assert summary.epochs is not None
+    assert summary.epochs.variability == pytest.approx(0, abs=1e-7)  # the same logits in both, row by row
+    assert summary.epochs.confidence == pytest.approx(logits.softmax(1)[:, 0].numpy())
+    assert summary.reading.ids == "image_path"

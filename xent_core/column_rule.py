@@ -37,6 +37,7 @@ from xent_core.columns import (
 )
 from xent_core.language import _
 
+NAMES_OF_ROWS = ("integer", "index", "text")  # kinds of columns
 ROWS_THAT_TELL = 16  # in fewer, whole numbers say nothing about what a column is
 
 
@@ -126,7 +127,7 @@ class _Decision:
 
     def _may_be_key(self, name: str) -> bool:
         is_odd = is_no_class(name) or plain_name(name) in PLAIN["target"]
-        return self._kind[name] in ("integer", "text") and (not is_odd or is_key(name))
+        return self._kind[name] in NAMES_OF_ROWS and (not is_odd or is_key(name))
 
     # what is chosen
 
@@ -209,7 +210,8 @@ class _Decision:
         found = [
             name
             for name in self._free()
-            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "bool", "text", "list", "empty")
+            if plain_name(name) in PLAIN["target"]
+            and self._kind[name] in ("integer", "index", "bool", "text", "list", "empty")
         ]
         if not found and not marked:  # a fraction is told to be none where the labels are read
             found = [
@@ -240,9 +242,12 @@ class _Decision:
     def _ids(self) -> str | None:
         if self._choices.ids is not None:
             return None
-        named = [name for name in self._free() if self._kind[name] in ("integer", "text")]
+        named = [name for name in self._free() if self._kind[name] in NAMES_OF_ROWS]
         exact = [name for name in named if plain_name(name) in PLAIN["ids"]]
-        return next(iter(exact or [name for name in named if ID.fullmatch(name)]), None)
+        found = exact or [name for name in named if ID.fullmatch(name)]
+        if not found and self._choices.match_rows:
+            found = [name for name in named if is_key(name)]
+        return next(iter(found), None)
 
     def _free(self) -> list[str]:
         return [name for name in self._names if name not in self._taken and not name.startswith(MARK)]

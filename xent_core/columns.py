@@ -74,7 +74,8 @@ class Column(NamedTuple):
     """A column as far as it is known before anything is decided.
 
     Attributes:
-      kind: "integer" where every value seen is whole, "number", "bool", "list" of numbers, "text", "empty", or "other".
+      kind: "integer" where every value seen is whole, "number", "bool", "list" of numbers, "text", "empty", or "other";
+        "index" where they count the rows, which no class does.
     """
 
     name: str
@@ -91,6 +92,7 @@ class ColumnChoices:
       has_target: whether the labels lie elsewhere.
       labels_are: "names" or "indices" where the classes are called by numbers; None if that is not said.
       rows: how many there are, for a file that belongs to logits that have been opened.
+      match_rows: whether rows will be looked for in other files, so that a column of paths or keys names them.
     """
 
     classes: str | tuple[str, ...] | None = None
@@ -104,6 +106,7 @@ class ColumnChoices:
     has_target: bool = False
     labels_are: LabelsAre | None = None
     rows: int | None = None
+    match_rows: bool = False
 
 
 @dataclass(frozen=True)

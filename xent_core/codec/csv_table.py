@@ -111,7 +111,7 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
         check_lists(layout, choices, _("this"))
         if not layout.has_header:
             choices = choices_without_header(layout, choices, _("this"))
-        reading = decide(layout.columns, choices, labels_of, rows_seen=layout.rows_seen, file=_("this"))
+        reading = decide(layout.columns_to_decide, choices, labels_of, rows_seen=layout.rows_seen, file=_("this"))
     except UnclearColumns as error:
         raise InvalidFile(error.came, error.expected, error.fix, error.answers) from error
     classes = reading.classes

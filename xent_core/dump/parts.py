@@ -6,6 +6,7 @@ import math
 import re
 from fnmatch import fnmatchcase
 
+from xent_core.column_names import is_key
 from xent_core.columns import SHOWN, ColumnChoices, Reading, choices_of, is_index
 from xent_core.dump.formats import ROLES, Array, InvalidDump, OpenFile, Shards
 from xent_core.language import _
@@ -22,7 +23,7 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
         return file.reading
     logits = _logits_key(file, choices.classes)
     keys = {"target": None if choices.has_target else _key(file, "target", choices.target)}
-    keys["ids"] = _key(file, "ids", choices.ids)
+    keys["ids"] = _key(file, "ids", choices.ids) or (_names_of_rows(file, logits) if choices.match_rows else None)
     keys |= {role: _shown_key(file, role, getattr(choices, role), logits) for role in ("text", "image")}
     show = [choices.show] if isinstance(choices.show, str) else list(choices.show or ())
     shown = [key for choice in show for key in _matching(file, choice)]
@@ -81,6 +82,13 @@ def _shown_key(file: OpenFile, role: str, choice: str | None, logits: str) -> st
         if len(array) == rows and (array.dtype == "text" if role == "text" else is_of_pictures(array))
     }
     return next((key for key in file.arrays if key in fits and key.lower() in ROLES[role] and key != logits), None)
+
+
+def _names_of_rows(file: OpenFile, logits: str) -> str | None:
+    """The array of paths or keys with one for each row."""
+    rows = file.arrays[logits].shape[:-1]
+    found = (key for key, array in file.arrays.items() if is_key(key) and array.shape == rows)
+    return next((key for key in found if file.arrays[key].dtype == "text" or file.arrays[key].is_integer), None)
 
 
 def is_of_pictures(array: Array) -> bool:

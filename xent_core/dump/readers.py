@@ -256,6 +256,7 @@ def open_dump(
     show: str | Sequence[str] | None = None,
     no_header: bool = False,
     labels_are: LabelsAre | None = None,
+    match_rows: bool = False,
     limits: DumpLimits | None = None,
     sandboxed: bool = False,
     in_sandbox: bool = False,
@@ -283,6 +284,7 @@ def open_dump(
         with a message that asks.
       labels_are: "names" or "indices": what whole labels are, where the classes are called by numbers, such as 1 … C;
         None asks where both are possible.
+      match_rows: rows will be looked for in other dumps: without ids a column of paths or keys names them.
       limits: a dump beyond them is refused before it is read.
       sandboxed: read open files and uploads in a process with limits on memory and time, as a server for strangers
         must. Then texts for classes, target_column, ids, text and image name columns, and never a file or an address;
@@ -307,6 +309,7 @@ def open_dump(
         show,
         no_header,
         labels_are,
+        match_rows,
     )
     _check_answer("logits_are", logits_are, LOGITS_ARE, _("None asks where they look like probabilities."))
     _check_answer("labels_are", labels_are, LABELS_ARE, _("None asks where labels can be both."))

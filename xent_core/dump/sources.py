@@ -57,6 +57,7 @@ class DumpSource:
     show: Any = None
     no_header: bool = False
     labels_are: LabelsAre | None = None
+    match_rows: bool = False
 
 
 Opener = Callable[[Any, str, ColumnChoices], OpenFile]
@@ -148,7 +149,8 @@ def _request(
 ) -> _Request:
     """Raises: InvalidDump if labels came twice."""
     given = {name: getattr(source, name) for name in ("target", *COMPANIONS)}
-    said: dict[str, Any] = {"no_header": source.no_header, "labels_are": source.labels_are}
+    said: dict[str, Any] = {name: getattr(source, name) for name in ("no_header", "labels_are")}
+    said["match_rows"] = source.match_rows and source.ids is None
     if names_column(source.target_column):
         said["target"] = source.target_column
     elif source.target_column is not None:

@@ -61,7 +61,7 @@ def open_csv(raw: RawFile) -> OpenFile:
     with asked():
         check_lists(layout, raw.choices, name)
         choices = raw.choices if layout.has_header else choices_without_header(layout, raw.choices, name)
-        reading = decide(layout.columns, choices, text.distinct, rows_seen=layout.rows_seen, file=name)
+        reading = decide(layout.columns_to_decide, choices, text.distinct, rows_seen=layout.rows_seen, file=name)
     reading = replace(
         reading, notes=layout.notes, class_names=reading.class_names if layout.has_header else choices.class_names
     )
