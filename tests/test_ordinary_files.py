@@ -220,3 +220,48 @@ def test_epochs_are_matched_by_a_column_of_paths(tmp_path: Path, kind: str) -> N
     assert summary.epochs.variability == pytest.approx(0, abs=1e-7)  # the same logits in both, row by row
     assert summary.epochs.confidence == pytest.approx(logits.softmax(1)[:, 0].numpy())
     assert summary.reading.ids == "image_path"
+
+
+@pytest.mark.parametrize("names", [IMAGES, [*range(500, 500 + ROWS)]], ids=["texts", "numbers"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_rows_that_two_columns_of_other_names_give_another_order_are_refused(
+    tmp_path: Path, names: Any, kind: str
+) -> None:
+    order = CHANCE.permutation(ROWS)
+    of_logits = frame().assign(image_file=names)
+    of_labels = pd.DataFrame({"filename": names, "label": LABELS})
+    for name, table in (("z", of_logits), ("same", of_labels), ("other", of_labels.iloc[order])):
+        path = tmp_path / f"{name}.{kind}"
+        table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path, index=False)
+    z, same, other = (tmp_path / f"{name}.{kind}" for name in ("z", "same", "other"))
+
+    with pytest.raises(InvalidDump, match="in the same order in both files") as caught:
+        analyse(z, other)
+    summary = analyse(z, same, fit_temperature=False)
+
+    assert caught.value.code == "order"
+    assert "by the column image_file, filename" in str(caught.value)
+    assert summary.loss == pytest.approx(TRUTH)
+    assert summary.reading.sentence().endswith("; not used: image_file, filename")
+
+
+def test_columns_of_a_second_file_that_name_no_rows_are_no_order(tmp_path: Path) -> None:
+    side = np.where(np.arange(ROWS) % 2, "left", "right")
+    frame().assign(side=side).to_csv(tmp_path / "z.csv", index=False)
+    pd.DataFrame({"hand": side[::-1], "label": LABELS}).to_csv(tmp_path / "y.csv", index=False)
+
+    assert loss_of(tmp_path / "z.csv", tmp_path / "y.csv") == pytest.approx(TRUTH)
+
+
+def test_an_index_of_pandas_in_another_order_is_refused_and_one_of_other_labels_is_not() -> None:
+    labels = pd.Series(LABELS)
+    shuffled = labels.sample(frac=1, random_state=0)
+
+    with pytest.raises(InvalidDump, match="the index of target has the labels of that of logits in another order"):
+        analyse(frame(), shuffled)
+
+    elsewhere = frame().set_index(np.arange(ROWS) + 100)
+    by_name = (frame().set_index(np.array(IMAGES)), labels.set_axis(IMAGES))
+    for logits, target in ((frame(), labels), (elsewhere, labels), by_name, (LOGITS, shuffled.sort_index())):
+        assert loss_of(logits, target) == pytest.approx(TRUTH)
+    assert loss_of(frame(), shuffled.loc[frame().index]) == pytest.approx(TRUTH)

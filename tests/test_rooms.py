@@ -53,6 +53,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/dump/formats/text_stream.py",
         ),
     ),
+    "tests/test_ordinary_files.py": (
+        "rows in another order are told in files as people write them",
+        ("xent_core/dump/row_order.py",),
+    ),
     "tests/test_array_types.py": (
         "its advice is followed there",
         ("xent_core/advice.py",),

@@ -237,6 +237,13 @@ def joined_arrays(parts: list[Array]) -> Array:
     return parts[0] if len(parts) == 1 else Shards(parts)
 
 
+def beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
+    """The array for this role out of the files of the logits, if every one of them has it."""
+    found = [part_of(file, reading, role) for file in files]
+    known = [array for array in found if array is not None]  # one of zero rows is falsy
+    return joined_arrays(known) if len(known) == len(found) else None
+
+
 def _listed(file: OpenFile) -> str:
     keys = [key or _("one array") for key in file.arrays]
     return ", ".join(keys[:8]) + ("…" if len(keys) > 8 else "")

@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.column_names import is_id
-from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading, few, is_index, whole_number
+from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading
 from xent_core.dump.folders import expanded, files_of_folder, is_several, matching
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.formats.checks import shards_differ
-from xent_core.dump.formats.table_columns import KEY_MARK
 from xent_core.dump.labels import labels_of
 from xent_core.dump.parts import (
+    beside,
     by_role,
     check_companion,
     check_target_shape,
@@ -31,10 +30,10 @@ from xent_core.dump.parts import (
     pick,
     reading_of,
 )
+from xent_core.dump.row_order import check_index, check_order
 from xent_core.language import _, ngettext
 
 NOTHING_SAID = ColumnChoices()
-IDS_AT_A_TIME = 2**16
 MAX_NAMES_CHARACTERS = 2**26
 
 
@@ -78,7 +77,9 @@ def gather(
     opened = opened_as(request.logits, "logits", request.choices)
     reading = _one_reading(opened, request.choices)
     scores = _scores(opened, reading)
-    found = _companions(request, opened, reading, math.prod(scores.shape[:-1]), opened_as)
+    for role, value in request.given.items():
+        check_index(source.logits, value, role)
+    found, unused = _companions(request, opened, reading, math.prod(scores.shape[:-1]), opened_as)
     limits.check(math.prod(scores.shape[:-1]), scores.shape[-1])
     target = found["target"]
     if target is None:
@@ -119,6 +120,7 @@ def gather(
     reading = replace(
         reading,
         notes=(*reading.notes, *notes),
+        unused=tuple(dict.fromkeys((*reading.unused, *unused))),
         shown=tuple(name for name in reading.shown if f"{SHOWN}{name}" in rows),
         count=scores.shape[-1],
         target_file=None if request.given["target"] is None else target.name,
@@ -215,19 +217,27 @@ def _companions(
     reading: Reading,
     rows: int,
     opened_as: Callable[[Any, str, ColumnChoices], list[OpenFile]],
-) -> dict[str, Array | None]:
-    """The labels and what else lies beside the logits: out of its own file if one was given, else out of theirs."""
+) -> tuple[dict[str, Array | None], list[str]]:
+    """The labels and what else lies beside the logits, and the columns of their files that are not used.
+
+    They come out of their own file if one was given, else out of that of the logits.
+    """
     choices = replace(request.choices, classes=None, rows=rows)
     found: dict[str, Array | None] = {}
+    unused: list[str] = []
     for role, value in request.given.items():
         if value is None:
-            found[role] = _beside(opened, reading, role)
+            found[role] = beside(opened, reading, role)
             continue
         others = opened_as(files_of_folder(value)[0], role, choices)
         column = getattr(request.choices, role, None)
-        found[role] = joined_arrays([pick(file, role, column) for file in others])
-        _check_order(opened, reading, others)
-    return found
+        picked = [pick(file, role, column) for file in others]
+        found[role] = joined_arrays(picked)
+        rest = {name: array for name, array in others[0].arrays.items() if array is not picked[0]}
+        if len(others[0].arrays) > 1 and others[0] not in opened:
+            unused += rest
+        check_order(opened, reading, others, picked[0])
+    return found, unused
 
 
 def _beside_rows(
@@ -236,7 +246,7 @@ def _beside_rows(
     """What lies beside logits and labels, and the columns that are shown, as rows."""
     lead = scores.shape[:-1]
     rows: dict[str, Array] = {}
-    shown = {f"{SHOWN}{name}": _beside(opened, reading, f"{SHOWN}{name}") for name in reading.shown}
+    shown = {f"{SHOWN}{name}": beside(opened, reading, f"{SHOWN}{name}") for name in reading.shown}
     for role, part in ({role: found[role] for role in COMPANIONS} | shown).items():
         if part is None:
             continue
@@ -270,75 +280,6 @@ def folder_of_pictures(source: DumpSource, reading: Reading) -> str | None:
     if glob.has_magic(path) and not os.path.exists(path):
         path = next(iter(matching(path)), path)
     return os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or os.curdir)
-
-
-def _beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
-    """The array for this role out of the files of the logits, if every one of them has it."""
-    found = [part_of(file, reading, role) for file in files]
-    known = [array for array in found if array is not None]  # one of zero rows is falsy
-    return joined_arrays(known) if len(known) == len(found) else None
-
-
-def _check_order(opened: list[OpenFile], reading: Reading, others: list[OpenFile]) -> None:
-    """Raises: InvalidDump where a second file names its rows in another order, by a column that both have.
-
-    Texts and ids must be the same. Other numbers, such as those of pandas for the rows, may differ where one file
-    counted anew; where both hold the same numbers in another order, so are the rows.
-    """
-    own = {name: _key(opened, name, reading) for name in (reading.ids, *reading.keys) if name is not None}
-    theirs = {name for name in others[0].arrays if all(name in file.arrays for file in others)}
-    indices = [{name for name in names if is_index(name)} for names in (set(own), theirs)]
-    pairs = [(name, name) for name in own if name in theirs]
-    if not indices[0] & indices[1] and all(len(found) == 1 for found in indices):
-        pairs.append((indices[0].pop(), indices[1].pop()))
-    if reading.ids is not None and reading.ids not in theirs:
-        pairs += [(reading.ids, other) for other in theirs if is_id(other)]
-    for name, other in pairs:
-        key, their = own[name], joined_arrays([file.arrays[other] for file in others])
-        if key is not None and key.shape == their.shape:
-            strict = None if name != other else name == reading.ids
-            _check_same(key, their, name, others[0].name, is_strict=strict)
-
-
-def _key(opened: list[OpenFile], name: str, reading: Reading) -> Array | None:
-    """The rows' names in this column of the files of logits."""
-    if name == reading.ids:
-        return _beside(opened, reading, "ids")
-    found = [file.arrays[key] for file in opened for key in (KEY_MARK + name, name) if key in file.arrays]
-    return joined_arrays(found) if len(found) == len(opened) else None
-
-
-def _check_same(own: Array, theirs: Array, column: str, file: str, *, is_strict: bool | None) -> None:
-    """Raises: InvalidDump for the same values in another order; for texts, or all if that is strict, for any others.
-
-    Args: is_strict: None for columns of two names, which may well hold other values.
-    """
-    first: tuple[int, str, str] | None = None
-    difference = 0  # of the sums of hashes, which are the same for the same values in another order
-    are_numbers = True
-    for start in range(0, len(own), IDS_AT_A_TIME):
-        stop = min(start + IDS_AT_A_TIME, len(own))
-        pairs = zip(own.values(start, stop).tolist(), theirs.values(start, stop).tolist(), strict=True)
-        for row, (one, other) in enumerate(pairs, start):
-            if one == other:
-                continue
-            keys = [str(value).strip() for value in (one, other)]
-            numbers = [whole_number(key) for key in keys]
-            are_numbers = are_numbers and None not in numbers
-            values = [key if number is None else number for key, number in zip(keys, numbers, strict=True)]
-            difference += hash(values[0]) * hash((values[0], 1)) - hash(values[1]) * hash((values[1], 1))
-            if values[0] != values[1] and first is None:
-                first = row, keys[0], keys[1]
-    if first is not None and (not difference or (is_strict is not None and (is_strict or not are_numbers))):
-        row, mine, other = first
-        raise InvalidDump(
-            "order",
-            _("row {row} is {own} in {name} and {other} in {file}, by the column {column}").format(
-                row=row, own=mine[:80], name=own.name, other=other[:80], file=file, column=few([column])
-            ),
-            _("the same rows in the same order in both files"),
-            _("Sort both by that column; or remove it from one of them, if the rows are in one order all the same."),
-        )
 
 
 def _names_beside(file: OpenFile) -> tuple[str, ...] | None:
