@@ -265,3 +265,135 @@ def test_an_index_of_pandas_in_another_order_is_refused_and_one_of_other_labels_
     for logits, target in ((frame(), labels), (elsewhere, labels), by_name, (LOGITS, shuffled.sort_index())):
         assert loss_of(logits, target) == pytest.approx(TRUTH)
     assert loss_of(frame(), shuffled.loc[frame().index]) == pytest.approx(TRUTH)
+
+
+def test_names_of_classes_before_a_suffix_are_read_as_those_behind_a_prefix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logits = labelled([f"{name}_logit" for name in NAMES], label=NAMES[LABELS])
+    both = logits.assign(**{f"{name}_prob": PROBS[:, c] for c, name in enumerate(NAMES)})
+    logits.to_csv(tmp_path / "one.csv", index=False)
+    both.to_csv(tmp_path / "both.csv", index=False)
+
+    summary = analyse(tmp_path / "one.csv", fit_temperature=False)
+    _said, commands = advice(capsys, tmp_path / "both.csv")
+    _said, probabilities = advice(capsys, *commands[1])
+
+    assert (summary.loss, summary.class_names) == (pytest.approx(TRUTH), tuple(NAMES))
+    assert len(commands) == 2
+    assert losses(capsys, commands[:1]) == pytest.approx([TRUTH], rel=1e-5)
+    assert losses(capsys, probabilities[:1]) == pytest.approx([TRUTH], rel=1e-5)
+
+
+def test_a_class_that_is_no_label_beside_a_measure_is_offered_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = LABELS != 3
+    table = labelled(NAMES, label=NAMES[LABELS]).assign(brightness=CHANCE.random(ROWS))[rows]
+    table.to_csv(tmp_path / "t.csv", index=False)
+
+    _said, commands = advice(capsys, tmp_path / "t.csv")
+    four = float(F.cross_entropy(torch.tensor(LOGITS[rows]), torch.tensor(LABELS[rows])))
+
+    assert "cat,dog,owl,fox" in [command[-1] for command in commands]
+    assert pytest.approx(four, rel=1e-5) in losses(capsys, commands)
+
+
+def test_numbered_columns_with_labels_that_are_names_need_the_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled([f"X{c + 1}" for c in range(CLASSES)], y=NAMES[LABELS]).to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+
+    said, _commands = advice(capsys, tmp_path / "t.csv")
+
+    assert "--class-names FILE" in said
+    assert loss_of(tmp_path / "t.csv", class_names=tmp_path / "names.txt") == pytest.approx(TRUTH)
+
+
+ORDER = np.argsort(-LOGITS, 1)
+SORTED = np.take_along_axis(LOGITS, ORDER, 1)
+
+
+def by_row(**columns: Any) -> list[dict[str, Any]]:
+    return [{name: np.asarray(column)[row].tolist() for name, column in columns.items()} for row in range(ROWS)]
+
+
+BEST_FEW = {
+    "zero-shot": by_row(sequence=IMAGES, labels=NAMES[ORDER], scores=SORTED, true_label=NAMES[LABELS]),
+    "zero-shot by number": by_row(labels=NAMES[ORDER], scores=SORTED, true_label=LABELS),
+    "classes": by_row(scores=SORTED, classes=ORDER, label=LABELS),
+    "indices": by_row(scores=SORTED, indices=ORDER, label=LABELS),
+    "torch.topk": by_row(values=SORTED, indices=ORDER, label=LABELS),
+    "columns": by_row(
+        **{f"score_{c}": SORTED[:, c] for c in range(CLASSES)},
+        **{f"class_{c}": ORDER[:, c] for c in range(CLASSES)},
+        label=LABELS,
+    ),
+    "top columns": by_row(
+        **{f"top{c + 1}_score": SORTED[:, c] for c in range(CLASSES)},
+        **{f"top{c + 1}_class": ORDER[:, c] for c in range(CLASSES)},
+        label=LABELS,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BEST_FEW)
+def test_scores_in_the_order_of_their_size_are_refused_also_by_what_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    said, commands = advice(capsys, lines(tmp_path / "t.jsonl", BEST_FEW[case]))
+
+    assert "Write those of all classes, in the order of the classes" in said
+    assert losses(capsys, commands) == [None] * len(commands)
+
+
+@pytest.mark.parametrize("names", [("scores", "indices"), ("scores", "classes"), ("values", "indices")])
+def test_sorted_scores_in_arrays_are_refused_and_the_line_that_is_told_puts_them_in_order(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    np.savez(tmp_path / "t.npz", **{names[0]: SORTED, names[1]: ORDER}, labels=LABELS)
+
+    with pytest.raises(InvalidDump, match=f"{names[1]} says of which class each is") as caught:
+        analyse(tmp_path / "t.npz")
+    line = str(caught.value).partition("logits = ")[2].partition(", where")[0]
+    logits = eval(line, {"np": np, "scores": SORTED, "indices": ORDER})
+
+    assert loss_of(logits, LABELS) == pytest.approx(TRUTH)
+
+
+def test_the_arrays_of_one_part_of_the_data_are_offered_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = CHANCE.permutation(ROWS)
+    np.savez(tmp_path / "t.npz", train_logits=LOGITS[other], val_logits=LOGITS, train_labels=LABELS, val_labels=LABELS)
+
+    _said, commands = advice(capsys, tmp_path / "t.npz")
+    train = float(F.cross_entropy(torch.tensor(LOGITS[other]), torch.tensor(LABELS)))
+
+    assert losses(capsys, commands) == pytest.approx([train, TRUTH], rel=1e-5)
+
+
+@pytest.mark.parametrize("delimiter", [" ", "\t", ","])
+def test_a_header_without_a_name_for_the_names_of_rows_is_read(tmp_path: Path, delimiter: str) -> None:
+    rows = [[f'"{name}"' for name in (*NAMES, "y")]]
+    rows += [[f'"{row + 1}"', *map(str, LOGITS[row]), f'"{NAMES[LABELS[row]]}"'] for row in range(ROWS)]
+    (tmp_path / "t.txt").write_text("".join(delimiter.join(row) + "\n" for row in rows))
+
+    assert loss_of(tmp_path / "t.txt") == pytest.approx(TRUTH)
+
+
+@pytest.mark.parametrize("sandboxed", [False, True])
+def test_labels_in_lines_of_text_are_as_many_as_rows_with_a_header_or_without(tmp_path: Path, sandboxed: bool) -> None:
+    frame(NAMES).to_csv(tmp_path / "z.csv", index=False)
+    (tmp_path / "bare.txt").write_text("\n".join(NAMES[LABELS]) + "\n")
+    (tmp_path / "named.txt").write_text("\n".join(["species", *NAMES[LABELS]]) + "\n")
+
+    def source(name: str) -> Any:
+        return (tmp_path / name).open("rb") if sandboxed else tmp_path / name
+
+    summary = analyse(source("z.csv"), source("bare.txt"), fit_temperature=False, sandboxed=sandboxed)
+
+    assert summary.loss == pytest.approx(TRUTH)
+    assert summary.reading.sentence().endswith("no header line in bare.txt")
+    assert loss_of(source("z.csv"), source("named.txt"), sandboxed=sandboxed) == pytest.approx(TRUTH)

@@ -169,11 +169,32 @@ def is_score_stem(stem: str) -> bool:
     return SCORE_STEMS.fullmatch(plain) is not None and _OF_A_FEW.fullmatch(plain) is None
 
 
-def prefixes_of(names: Sequence[str], labels: Collection[str]) -> list[str]:
-    """What stands before a label in a column's name, such as prob_ of prob_cat; none first."""
+class Affix(NamedTuple):
+    """What stands before and behind a label in a column's name, such as prob_ of prob_cat, or _logit of cat_logit."""
+
+    before: str
+    behind: str
+
+    def fits(self, name: str) -> bool:
+        """Whether the name has both, and something between them."""
+        is_long = len(name) > len(self.before) + len(self.behind)
+        return is_long and name.startswith(self.before) and name.endswith(self.behind)
+
+    def bare(self, name: str) -> str:
+        """What stands between them in a name that has both."""
+        return name[len(self.before) : len(name) - len(self.behind)]
+
+
+def affixes_of(names: Sequence[str], labels: Collection[str]) -> list[Affix]:
+    """What stands around a label in the names of columns; nothing first. What stands behind is parted from it."""
     label = max(labels, key=len, default="")
-    found = {name.removesuffix(label) for name in names if label and name.endswith(label)}
-    return ["", *sorted(found - {""})]
+    found = set()
+    for name in names if label else ():
+        for start in {name.find(label), name.rfind(label)} - {-1}:
+            before, behind = name[:start], name[start + len(label) :]
+            if not behind or (behind[0] in _PARTING and before[-1:] in ("", *_PARTING)):
+                found.add(Affix(before, behind))
+    return [Affix("", ""), *sorted(found - {Affix("", "")})]
 
 
 def score_groups(names: Sequence[str]) -> list[list[str]]:

@@ -26,38 +26,60 @@ WRITE_ALL_SCORES = N_(
 )
 
 
+def best_few(kinds: Mapping[str, str]) -> tuple[list[str], list[str]] | None:
+    """The scores that may be those of the best few classes, and the columns that say of which classes; or None.
+
+    Args: kinds: of the columns, by name, in the order of the file.
+    """
+    families = families_of([name for name in kinds if kinds[name] != "list"])
+    which = [one.names for one in families if _says_which(one.stem, {kinds[name] for name in one.names})]
+    scores = [one.names for one in families if _without_top(one.stem) in PLAIN["logits"]]
+    lists = [name for name, kind in kinds.items() if kind == "list"]
+    which += [[name] for name in lists if WHICH_CLASS.fullmatch(plain_name(name))]
+    which += [[name] for name, kind in kinds.items() if kind == "other" and plain_name(name) in PLAIN["target"]]
+    scores += [[name] for name in lists if _without_top(name) in PLAIN["logits"] | {"values"}]
+    which += [[name] for name in lists if scores and plain_name(name) in PLAIN["class_names"]]
+    found = [(one, other) for one in scores for other in which if len(one) == len(other)]
+    return found[0] if found else None
+
+
+def _says_which(stem: str, kinds: set[str]) -> bool:
+    plain = plain_name(stem)
+    if WHICH_CLASS.fullmatch(plain):
+        return True
+    return (plain in PLAIN["target"] and kinds == {"text"}) or (
+        plain in ("class", "cls", "pred") and "number" not in kinds
+    )
+
+
+def _without_top(name: str) -> str:
+    plain = plain_name(name)
+    return next((plain.removeprefix(top) for top in ("topk", "top") if plain.startswith(top)), plain)
+
+
 def check_best_few(kinds: Mapping[str, str], file: str) -> None:
     """Raises: UnclearColumns for the best few scores of each row, beside columns that say of which classes.
 
     Args: kinds: of the columns, by name, in the order of the file.
     """
-    families = families_of([name for name in kinds if kinds[name] != "list"])
-    which = [
-        family.names
-        for family in families
-        if WHICH_CLASS.fullmatch(plain_name(family.stem))
-        or (plain_name(family.stem) in PLAIN["target"] and {kinds[name] for name in family.names} == {"text"})
-    ]
-    scores = [family.names for family in families if plain_name(family.stem) in PLAIN["logits"]]
-    lists = [name for name, kind in kinds.items() if kind == "list"]
-    which += [[name] for name in lists if WHICH_CLASS.fullmatch(plain_name(name))]
-    which += [[name] for name, kind in kinds.items() if kind == "other" and plain_name(name) in PLAIN["target"]]
-    scores += [[name] for name in lists if plain_name(name) in PLAIN["logits"]]
-    found = [(one, other) for one in scores for other in which if len(one) == len(other)]
-    if found:
-        one, other = found[0]
-        raise UnclearColumns(
-            _("{names} of {file} are scores of the best few classes, and {which} says of which").format(
-                names=few(one), file=file, which=few(other)
-            ),
-            _("the scores of all classes in every row, without which no softmax is known"),
-            _(WRITE_ALL_SCORES)
-            + " "
-            + _("If these are all, say so: {choices}.").format(
-                choices=choices_of([{"classes": pattern_of(one, list(kinds))}])
-            ),
-            [{"classes": pattern_of(one, list(kinds))}],
-        )
+    if (found := best_few(kinds)) is None:
+        return
+    one, other = found
+    answers = [{"classes": pattern_of(one, list(kinds))}]
+    if kinds[other[0]] in ("text", "other"):  # each row has them in an order of its own
+        answers = []
+    fix = _(WRITE_ALL_SCORES)
+    if answers:
+        words = _("If these are all, in the order of the classes, say so: {choices}.")
+        fix = f"{fix} {words.format(choices=choices_of(answers))}"
+    raise UnclearColumns(
+        _("{names} of {file} are scores of the best few classes, and {which} says of which").format(
+            names=few(one), file=file, which=few(other)
+        ),
+        _("the scores of all classes in every row, without which no softmax is known"),
+        fix,
+        answers,
+    )
 
 
 def check_numbers(free: list[str], stems: set[str], among: Sequence[str], file: str) -> None:

@@ -12,6 +12,7 @@ from xent_core.column_names import (
     PLAIN,
     SOFT_STEMS,
     Family,
+    affixes_of,
     families_of,
     is_key,
     is_no_class,
@@ -19,10 +20,9 @@ from xent_core.column_names import (
     numbered_twice,
     numbers_of,
     plain_name,
-    prefixes_of,
     score_groups,
 )
-from xent_core.column_questions import check_best_few, check_numbers, is_score, which_classes
+from xent_core.column_questions import best_few, check_best_few, check_numbers, is_score, which_classes
 from xent_core.columns import (
     MARK,
     TARGET_MARK,
@@ -105,6 +105,7 @@ class _Decision:
             self._taken.update(() if found is None else (found,))
         classes, class_names = self._classes(target) if chosen is None else (chosen, self._names_of(chosen, target))
         used = {*classes, *target, *given.values(), *shown, *named.values()}
+        which = best_few(self._kind)
         unused = tuple(name for name in self._names if name not in used)
         keys = tuple(filter(self._may_be_key, unused)) if choices.has_target else ()
         if len(target) > 1:
@@ -123,6 +124,7 @@ class _Decision:
             count=0 if self._kind[classes[0]] == "list" else len(classes),
             keys=keys,
             is_assumed=self._is_assumed,
+            which_class=few(which[1]) if which is not None and set(which[0]) == set(classes) else None,
         )
 
     def _may_be_key(self, name: str) -> bool:
@@ -309,26 +311,26 @@ class _Decision:
         return found
 
     def _named_by_labels(self, free: list[str], target: list[str]) -> tuple[list[str], Sequence[str]] | None:
-        """The columns whose names occur as labels, and those of the same prefix."""
+        """The columns whose names occur as labels, and those with the same before and behind."""
         if len(target) != 1 or self._kind[target[0]] != "text":
             return None
         labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
         if not labels:
             return None
         readings = []
-        for prefix in prefixes_of(free, labels):
-            bare = {name.removeprefix(prefix): name for name in free if name.startswith(prefix)}
+        for affix in affixes_of(free, labels):
+            bare = {affix.bare(name): name for name in free if affix.fits(name)}
             if labels <= set(bare):
-                readings.append((prefix, bare))
+                readings.append((any(affix), bare))
         if len(readings) > 1:
             raise self._unclear(
-                [[bare[name] for name in bare if prefix or name in labels] for prefix, bare in readings]
+                [[bare[name] for name in bare if is_inside or name in labels] for is_inside, bare in readings]
             )
         if not readings:
             return None
-        [(prefix, bare)] = readings
+        [(is_inside, bare)] = readings
         odd = self._odd(free)
-        if prefix:
+        if is_inside:
             sure = [name for name in bare if name in labels or not is_no_class(name)]
             if len(sure) < len(bare):
                 raise self._unclear([[bare[name] for name in sure], list(bare.values())])
@@ -337,7 +339,8 @@ class _Decision:
         others = [name for name in free if name not in labels and name not in odd]
         both = [name for name in free if name in labels or name not in odd]
         if others and self._kinds_tell:
-            raise self._unclear([found, both])
+            first = [name for name in both if name in labels or name == others[0]]
+            raise self._unclear([found, *([first] if len(others) > 1 else []), both])
         return both, both  # in a few rows not every class occurs
 
     def _everything(self, free: list[str]) -> tuple[list[str], Sequence[str]]:
@@ -354,7 +357,7 @@ class _Decision:
         surely = {name for name in odd if is_no_class(name) and name in self._whole_among_fractions(free)}
         groups = score_groups(plain)
         if groups and (len(groups) > 1 or len(groups[0]) < len(plain)):
-            raise self._unclear([*groups, plain])
+            raise self._unclear([*groups, *([plain] if sum(map(len, groups)) < len(plain) else [])])
         if len(free) == 1:
             raise UnclearColumns(
                 _("{file} has one column of numbers for its classes, {name}").format(
@@ -388,10 +391,8 @@ class _Decision:
             return () if [int(number) for number in numbers] == list(range(len(numbers))) else numbers
         if len(target) == 1 and self._kind[target[0]] == "text":
             labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
-            prefixes = [
-                prefix for prefix in prefixes_of(classes, labels) if all(name.startswith(prefix) for name in classes)
-            ]
-            bare = [[name.removeprefix(prefix) for name in classes] for prefix in prefixes]
+            affixes = [affix for affix in affixes_of(classes, labels) if all(map(affix.fits, classes))]
+            bare = [[affix.bare(name) for name in classes] for affix in affixes]
             if bare:
                 return max(bare, key=lambda names: len(labels.intersection(names)))
         return classes

@@ -126,6 +126,7 @@ class Reading:
       count: of the classes.
       keys: of the columns that are unused, those by which a file of labels may name the same rows.
       is_assumed: whether the classes are what was left, so that the labels must speak for it.
+      which_class: what may say of which class each score is, so that the scores are in an order of their own.
     """
 
     classes: tuple[str, ...] = ()
@@ -146,6 +147,7 @@ class Reading:
     count: int = 0
     keys: tuple[str, ...] = ()
     is_assumed: bool = False
+    which_class: str | None = None
 
     @property
     def shows_examples(self) -> bool:

@@ -85,6 +85,8 @@ def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
     rows = _rows(sample, delimiter, ROWS_LOOKED_AT + 1)
     if not rows:
         raise csv.Error(_("it holds no cell"))
+    if _lacks_a_name(rows):  # as write.table of R has it, with the names of the rows in front
+        rows[0] = ["", *rows[0]]
     first = [cell.strip() for cell in rows[0]]
     decimal = "," if delimiter != "," and _has_decimal_commas(rows) else "."
     are_numbers = [number_of(cell, decimal) is not None for cell in first]
@@ -253,19 +255,32 @@ def _delimiter(sample: str) -> str:
         rows = _rows(lines, delimiter, 20)
         cells = [cell for row in rows[1:] or rows for cell in row]
         numbers = sum(number_of(cell) is not None or _COMMA.fullmatch(cell.strip()) is not None for cell in cells)
-        return len({len(row) for row in rows}) == 1, numbers / max(len(cells), 1), first.count(delimiter)
+        return (
+            len({len(row) for row in rows}) == 1 or _lacks_a_name(rows),
+            numbers / max(len(cells), 1),
+            first.count(delimiter),
+        )
 
     return max(known, key=fitness)
 
 
 def _is_between_spaces(lines: str) -> bool:
     """Whether spaces part these lines into equally many cells, with a number in each line but the first."""
-    rows = [line.split() for line in lines.splitlines()]
+    rows = _rows(squeezed(lines), " ", 20)
     return (
         len(rows[0]) > 1
-        and '"' not in lines
-        and len({len(row) for row in rows}) == 1
+        and (len({len(row) for row in rows}) == 1 or _lacks_a_name(rows))
         and all(any(number_of(cell) is not None for cell in row) for row in (rows[1:] or rows))
+    )
+
+
+def _lacks_a_name(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line has names, and one less than all others have cells."""
+    return (
+        len(rows) > 1
+        and {len(row) for row in rows[1:]} == {len(rows[0]) + 1}
+        and "" not in rows[0]
+        and not any(number_of(cell) is not None for cell in rows[0])
     )
 
 

@@ -168,10 +168,10 @@ class NamedLabels(Array):
             return self._names[label]
         if label.lower() in NO_LABEL:
             raise _missing(self.name, start + row)
-        if not self._names:
+        if all(whole_number(name) is not None for name in self._names):
             raise InvalidDump(
                 "label-names",
-                _("the label of row {row} is {label}, and the classes have no names").format(
+                _("the label of row {row} is {label}, and the classes have no names but numbers").format(
                     row=start + row, label=repr(label)[:80]
                 ),
                 _("the number of a class, or names for the classes too"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from fnmatch import fnmatchcase
+from functools import partial
 
-from xent_core.column_names import is_key
+from xent_core.column_names import PLAIN, WHICH_CLASS, is_key, plain_name
 from xent_core.columns import SHOWN, ColumnChoices, Reading, choices_of, is_index
 from xent_core.dump.formats import ROLES, Array, InvalidDump, OpenFile, Shards
 from xent_core.language import _
@@ -21,13 +22,15 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
     """
     if file.reading is not None:
         return file.reading
-    logits = _logits_key(file, choices.classes)
+    logits = _logits_key(file, choices)
     keys = {"target": None if choices.has_target else _key(file, "target", choices.target)}
     keys["ids"] = _key(file, "ids", choices.ids) or (_names_of_rows(file, logits) if choices.match_rows else None)
     keys |= {role: _shown_key(file, role, getattr(choices, role), logits) for role in ("text", "image")}
     show = [choices.show] if isinstance(choices.show, str) else list(choices.show or ())
     shown = [key for choice in show for key in _matching(file, choice)]
     keys |= {role: _key(file, role, None) for role in ("features", "sample_weight", "class_names")}
+    if keys["class_names"] is not None and not may_be_names(file.arrays[keys["class_names"]]):
+        keys["class_names"] = None
     if keys["target"] is None and not choices.has_target:
         keys["target"] = _only_labels(file, logits)
     used = {logits, *keys.values(), *shown}
@@ -44,7 +47,24 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
         unused=tuple(key for key in file.arrays if key not in used),
         count=file.arrays[logits].shape[-1],
         is_assumed=choices.classes is None and _is_named_otherwise(logits),
+        which_class=_which_class(file, logits),
     )
+
+
+def may_be_names(array: Array) -> bool:
+    """Whether this can be the names of the classes: one for each."""
+    return len(array.shape) == 1
+
+
+def _which_class(file: OpenFile, logits: str) -> str | None:
+    """The array of whole numbers or texts, one for each score, that by its name says of which class it is."""
+    shape = file.arrays[logits].shape
+    for key, array in file.arrays.items():
+        plain = plain_name(key.rpartition(".")[2])
+        is_called_so = WHICH_CLASS.fullmatch(plain) or plain in PLAIN["class_names"] | PLAIN["target"] | {"preds"}
+        if key != logits and is_called_so and array.shape == shape and (array.is_integer or array.dtype == "text"):
+            return key
+    return None
 
 
 def _is_named_otherwise(key: str) -> bool:
@@ -137,28 +157,30 @@ def checked_pictures(part: Array, rows: int, *, is_strangers: bool) -> Array:
     return part
 
 
-def _logits_key(file: OpenFile, choice: str | tuple[str, ...] | None) -> str:
+def _logits_key(file: OpenFile, choices: ColumnChoices) -> str:
     """The array that was chosen, the one with a name of logits, or else the only one that they can be."""
+    choice = choices.classes
+    which = partial(_which, file, "classes", has_target=choices.has_target or choices.target is not None)
     if choice is not None:
         found = [choice] if isinstance(choice, str) else list(choice)
         matching = [key for key in file.arrays for pattern in found if key == pattern or fnmatchcase(key, pattern)]
         if len(matching) == 1:
             return matching[0]
-        raise _which(file, "classes", matching)
+        raise which(matching)
     wide = [key for key, array in file.arrays.items() if len(array.shape) >= 2]
     named = [key for key in wide if key.lower() in ROLES["logits"]]
     ours = [key for key in named if key.lower() in ("logits", "logit")]
     if len(ours or named) == 1:
         return (ours or named)[0]
     if len(named) > 1:
-        raise _which(file, "classes", named)
+        raise which(named)
     known = {name for role in ("features", "target") for name in ROLES[role]}
     fractions = [key for key in wide if file.arrays[key].is_floating and key.lower() not in known]
     if len(fractions) == 1:
         return fractions[0]
     if len(file.arrays) == 1:
         return next(iter(file.arrays))
-    raise _which(file, "classes", fractions)
+    raise which(fractions)
 
 
 def _only_labels(file: OpenFile, logits: str) -> str | None:
@@ -173,8 +195,10 @@ def _only_labels(file: OpenFile, logits: str) -> str | None:
     return found[0] if len(found) == 1 and found[0] != logits else None
 
 
-def _which(file: OpenFile, option: str, found: list[str]) -> InvalidDump:
+def _which(file: OpenFile, option: str, found: list[str], *, has_target: bool = True) -> InvalidDump:
     answers = [{option: key} for key in found[:3]]
+    if option == "classes" and not has_target:
+        answers = [{**answer, **_target_of(file, answer[option])} for answer in answers]
     said = _("Say which: {choices}.").format(choices=choices_of(answers))
     save = _('Save it under that name: np.savez("dump.npz", logits=logits, target=target).')
     role = "logits" if option == "classes" else "target"
@@ -185,6 +209,20 @@ def _which(file: OpenFile, option: str, found: list[str]) -> InvalidDump:
         said if found else save,
         answers,
     )
+
+
+def _target_of(file: OpenFile, logits: str) -> dict[str, str]:
+    """The labels that belong to one of several arrays of logits, by what their names share: val_logits, val_labels."""
+    rows = file.arrays[logits].shape[:-1]
+    words = set(re.split(r"[\W_]+", logits.lower()))
+    found = {
+        key: words & set(re.split(r"[\W_]+", key.lower()))
+        for key, array in file.arrays.items()
+        if array.shape == rows and (array.is_integer or array.dtype in ("text", "bool"))
+    }
+    most = max(map(len, found.values()), default=0)
+    best = [key for key, shared in found.items() if len(shared) == most]
+    return {"target": best[0]} if len(best) == 1 else {}
 
 
 def _key(file: OpenFile, role: str, choice: str | None) -> str | None:

@@ -325,6 +325,8 @@ def open_dump(
         folder = None if is_strangers else folder_of_pictures(source, reading)
         dump = Dump(source, files, parts, names, reading, folder)
         is_sorted = _is_sorted(dump)
+        if is_sorted and reading.which_class is not None:
+            raise _sorted_scores(dump, reading.which_class)
         try:
             _check_labels(dump, parts["target"], ignore_index)
         except InvalidDump as error:
@@ -422,6 +424,22 @@ def _best_few(dump: Dump, error: InvalidDump) -> InvalidDump:
         ).format(count=dump.classes, came=error.came),
         _("the scores of all classes in every row"),
         _(WRITE_ALL_SCORES),
+    )
+
+
+def _sorted_scores(dump: Dump, which: str) -> InvalidDump:
+    return InvalidDump(
+        "best-few",
+        _("every row of {name} falls from its first score to its last, and {which} says of which class each is").format(
+            name=dump.name, which=which[:80]
+        ),
+        _("the scores of all classes in every row, in the order of the classes"),
+        _(WRITE_ALL_SCORES)
+        + " "
+        + _(
+            "Where each row has all classes, put them in that order: "
+            "logits = np.take_along_axis(scores, indices.argsort(1), 1), where indices are the numbers of the classes."
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from xent_core.dump.parts import (
     check_target_shape,
     checked_pictures,
     joined_arrays,
+    may_be_names,
     part_of,
     pick,
     reading_of,
@@ -113,7 +114,8 @@ def gather(
             _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
             _("Check where the rows were lost."),
         )
-    notes = [] if labels.note is None else [labels.note]
+    notes = [note for file in files if file.reading is None for note in file.notes]
+    notes += [] if labels.note is None else [labels.note]
     if len(opened) > 1:
         notes.append(_("{count} files").format(count=len(opened)))
     from_files = {role: rows[role].name for role in ("ids", "text", "image") if request.given[role] is not None}
@@ -284,7 +286,7 @@ def folder_of_pictures(source: DumpSource, reading: Reading) -> str | None:
 
 def _names_beside(file: OpenFile) -> tuple[str, ...] | None:
     found = by_role(file, "class_names")
-    return None if found is None else tuple(map(str, found.values(0, len(found))))
+    return None if found is None or not may_be_names(found) else tuple(map(str, found.values(0, len(found))))
 
 
 def _names_given(given: Any, opened_as: Callable[[Any, str], list[OpenFile]]) -> tuple[str, ...] | None:
@@ -353,7 +355,9 @@ class _SharedFile(OpenFile):
     """A file that is opened once although logits and labels both name it."""
 
     def __init__(self, source: Any, file: OpenFile) -> None:
-        super().__init__(file.name, file.arrays, close=file.close, rest=file.rest, reading=file.reading)
+        super().__init__(
+            file.name, file.arrays, close=file.close, rest=file.rest, reading=file.reading, notes=file.notes
+        )
         self.source = source
 
 

@@ -210,6 +210,7 @@ class OpenFile:
       arrays: by name; a .npy file's only array is named "".
       rest: lets go of what only reading needs, until the next reading.
       reading: what was made of the columns, where it is a table of logits; its arrays then have the names of roles.
+      notes: what should be said of how another table was read.
     """
 
     def __init__(
@@ -220,8 +221,10 @@ class OpenFile:
         close: Callable[[], None],
         rest: Callable[[], None] = lambda: None,
         reading: Reading | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.arrays, self.close, self.rest, self.reading = name, arrays, close, rest, reading
+        self.name, self.arrays, self.close, self.rest = name, arrays, close, rest
+        self.reading, self.notes = reading, notes
 
 
 def _rows_shape(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:

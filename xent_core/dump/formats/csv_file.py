@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from xent_core.column_names import PLAIN, plain_name
 from xent_core.column_rule import decide
 from xent_core.columns import Reading
 from xent_core.csv_layout import MISSING, CsvLayout, check_lists, choices_without_header, layout_of, number_of, squeezed
@@ -49,15 +50,9 @@ def open_csv(raw: RawFile) -> OpenFile:
             _("one name for each column"),
             _("Give each class its own name."),
         )
-    text = _CsvText(stream, layout)
     if raw.role != "logits":
-        if not layout.has_header and names == ["0"] and sample.split(None, 1)[0] == "0":
-            # pandas calls a nameless column 0; how many rows there are tells it from a first label
-            is_header = raw.choices.rows == text.lines() - 1
-            layout = replace(layout, has_header=is_header, header_rows=int(is_header))
-            text = _CsvText(stream, layout)
-        schema = text.schema(names, frozenset(column.name for column in layout.columns if column.kind == "integer"))
-        return text.opened(raw, schema, lambda table: open_singles(name, table, schema, close=raw.file.close))
+        return _open_beside(raw, stream, layout, sample)
+    text = _CsvText(stream, layout)
     with asked():
         check_lists(layout, raw.choices, name)
         choices = raw.choices if layout.has_header else choices_without_header(layout, raw.choices, name)
@@ -68,6 +63,34 @@ def open_csv(raw: RawFile) -> OpenFile:
     used = [column for column in names if column in reading.keys or column not in reading.unused]
     schema = text.schema(used, frozenset(reading.target), reading)
     return text.opened(raw, schema, lambda table: open_reading(name, table, schema, reading, close=raw.file.close))
+
+
+def _open_beside(raw: RawFile, stream: TextStream, layout: CsvLayout, sample: str) -> OpenFile:
+    """A table that was not given for its logits: each column by its name.
+
+    Of a single column the number of rows tells whether its first line is a name: pandas calls a nameless column 0,
+    and a label may be a text.
+    """
+    text = _CsvText(stream, layout)
+    if len(layout.columns) == 1 and raw.choices.rows is not None and not raw.choices.no_header:
+        [name] = [column.name for column in layout.columns]
+        is_label = layout.has_header and plain_name(name) not in set().union(*PLAIN.values())
+        if is_label and text.lines() == raw.choices.rows - 1:
+            layout = layout_of(sample, no_header=True)
+        elif not layout.has_header and sample.split(None, 1)[0] == "0":
+            is_header = raw.choices.rows == text.lines() - 1
+            layout = replace(layout, has_header=is_header, header_rows=int(is_header))
+        text = _CsvText(stream, layout)
+    columns = layout.columns
+    schema = text.schema(
+        [column.name for column in columns], frozenset(column.name for column in columns if column.kind == "integer")
+    )
+    notes = tuple(_("{note} in {name}").format(note=note, name=raw.name) for note in layout.notes)
+
+    def opened(table: Table) -> OpenFile:
+        return open_singles(raw.name, table, schema, close=raw.file.close, notes=notes)
+
+    return text.opened(raw, schema, opened)
 
 
 class _CsvText:

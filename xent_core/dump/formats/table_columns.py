@@ -248,7 +248,13 @@ def open_reading(
 
 
 def open_singles(
-    name: str, table: Table, schema: Any, *, close: Callable[[], None], rest: Callable[[], None] = lambda: None
+    name: str,
+    table: Table,
+    schema: Any,
+    *,
+    close: Callable[[], None],
+    rest: Callable[[], None] = lambda: None,
+    notes: tuple[str, ...] = (),
 ) -> OpenFile:
     """Each column of a table that was not given for its logits, by its name."""
     arrays = {
@@ -257,7 +263,7 @@ def open_singles(
         if _kind(field.type) != "other"
         and (array := _array(f"{name}: {field.name}", table, schema, [field.name], "")) is not None
     }
-    return OpenFile(name, arrays, close=close, rest=rest)
+    return OpenFile(name, arrays, close=close, rest=rest, notes=notes)
 
 
 def _array(label: str, table: Table, schema: Any, columns: list[str], role: str) -> Array | None:
