@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ LABELS = np.where(CHANCE.random(ROWS) < 0.3, CHANCE.integers(0, CLASSES, ROWS), 
 NAMES = np.array(["cat", "dog", "owl", "fox"])
 TRUTH = float(F.cross_entropy(torch.tensor(LOGITS), torch.tensor(LABELS)))
 PROBS = torch.tensor(LOGITS).softmax(1).numpy()
+WORDS = pd.Series(NAMES[LABELS])
 IMAGES = [f"im{row}.png" for row in range(ROWS)]
 
 
@@ -156,7 +158,7 @@ def test_labels_from_one_on_beside_one_column_too_many_are_asked_about(
     said, commands = advice(capsys, tmp_path / "t.csv")
     five = F.cross_entropy(torch.tensor(np.c_[LOGITS, blur]), torch.tensor(LABELS + 1))
 
-    assert "the labels of t.csv are 1 to 4, and 5 columns are left" in said
+    assert "the labels of t.csv are 1 to 4, so that they may count from 1, and 5 columns" in said
     assert losses(capsys, commands) == pytest.approx([float(five)], rel=1e-5)
 
 
@@ -375,12 +377,30 @@ def test_the_arrays_of_one_part_of_the_data_are_offered_together(
 
 
 @pytest.mark.parametrize("delimiter", [" ", "\t", ","])
-def test_a_header_without_a_name_for_the_names_of_rows_is_read(tmp_path: Path, delimiter: str) -> None:
+def test_a_header_without_a_name_for_the_names_of_rows_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], delimiter: str
+) -> None:
     rows = [[f'"{name}"' for name in (*NAMES, "y")]]
     rows += [[f'"{row + 1}"', *map(str, LOGITS[row]), f'"{NAMES[LABELS[row]]}"'] for row in range(ROWS)]
-    (tmp_path / "t.txt").write_text("".join(delimiter.join(row) + "\n" for row in rows))
+    (tmp_path / "t.csv").write_text("".join(delimiter.join(row) + "\n" for row in rows))
 
-    assert loss_of(tmp_path / "t.txt") == pytest.approx(TRUTH)
+    assert loss_of(tmp_path / "t.csv") == pytest.approx(TRUTH)
+    assert main(["show", str(tmp_path / "t.csv")]) == 0
+    assert f"{TRUTH:.4f}" in capsys.readouterr().out
+
+
+def test_a_header_that_lacks_the_name_of_a_class_is_no_such_header(tmp_path: Path) -> None:
+    rows = ["logit_0,logit_1,label", *(f"{row[0]},{row[1]},{row[2]},{row[3] > 0:d}" for row in LOGITS)]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+
+    with pytest.raises(InvalidDump, match="line 2 has 4 cells, the first has 3"):
+        analyse(tmp_path / "t.csv")
+
+
+def test_texts_in_bytes_in_a_column_are_texts(tmp_path: Path) -> None:
+    labelled(NAMES, label=[name.encode() for name in WORDS]).to_parquet(tmp_path / "t.parquet", index=False)
+
+    assert loss_of(tmp_path / "t.parquet") == pytest.approx(TRUTH)
 
 
 @pytest.mark.parametrize("sandboxed", [False, True])
@@ -397,3 +417,192 @@ def test_labels_in_lines_of_text_are_as_many_as_rows_with_a_header_or_without(tm
     assert summary.loss == pytest.approx(TRUTH)
     assert summary.reading.sentence().endswith("no header line in bare.txt")
     assert loss_of(source("z.csv"), source("named.txt"), sandboxed=sandboxed) == pytest.approx(TRUTH)
+
+
+BYTES = NAMES[LABELS].astype("S")
+WRITTEN_OTHERWISE = [("1.0", ""), ("+1", ""), ("1.5", "'1.5' is no whole number"), ("cat", "'cat' is no")]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [WORDS, pd.Categorical(WORDS), WORDS.astype("category"), WORDS.to_numpy(object), WORDS.to_list(), BYTES],
+    ids=["Series", "Categorical", "categories", "objects", "list", "bytes"],
+)
+@pytest.mark.parametrize("columns", [NAMES, [f"logit_{name}" for name in NAMES]], ids=["names", "prefix"])
+def test_labels_in_memory_are_names_of_the_columns(labels: Any, columns: Any) -> None:
+    summary = analyse(frame(columns), labels, fit_temperature=False)
+
+    assert summary.loss == pytest.approx(TRUTH)
+    assert summary.class_names == tuple(NAMES)
+
+
+@pytest.mark.parametrize("logits", [LOGITS, frame()], ids=["array", "numbered columns"])
+def test_names_without_names_of_classes_are_told_what_to_pass(logits: Any) -> None:
+    with pytest.raises(InvalidDump, match=r"class_names=\[") as caught:
+        analyse(logits, WORDS)
+
+    assert caught.value.code == "label-names"
+    assert loss_of(logits, WORDS, class_names=list(NAMES)) == pytest.approx(TRUTH)
+
+
+def test_numbers_in_objects_and_in_a_column_of_their_own_are_labels() -> None:
+    assert loss_of(LOGITS, pd.Series(LABELS, dtype=object)) == pytest.approx(TRUTH)
+    assert loss_of(LOGITS, pd.Series(LABELS, dtype="Int64")) == pytest.approx(TRUTH)
+    assert loss_of(LOGITS, LABELS[:, None]) == pytest.approx(TRUTH)  # as Keras has them
+
+
+@pytest.mark.parametrize(("cell", "said"), WRITTEN_OTHERWISE)
+def test_a_label_near_the_end_that_is_written_otherwise_is_read_or_named(tmp_path: Path, cell: str, said: str) -> None:
+    rows = 60_000
+    labels = np.resize(LABELS, rows)
+    labels[-5] = 1
+    table = pd.DataFrame(np.resize(LOGITS, (rows, CLASSES)), columns=[f"logit_{c}" for c in range(CLASSES)])
+    table["label"] = labels.astype(str)
+    table.loc[rows - 5, "label"] = cell
+    table.to_csv(tmp_path / "t.csv", index=False)
+    expected = F.cross_entropy(torch.tensor(np.resize(LOGITS, (rows, CLASSES))), torch.tensor(labels))
+
+    if said:
+        with pytest.raises(InvalidDump, match=f"line {rows - 3}, column label: {said}"):
+            loss_of(tmp_path / "t.csv")
+    else:
+        assert loss_of(tmp_path / "t.csv") == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize(("cell", "number"), [("+1.5", 1.5), ("\u22121.5", -1.5), ("None", np.nan), ("+0", 0.0)])
+def test_a_number_that_is_written_otherwise_is_that_number(tmp_path: Path, cell: str, number: float) -> None:
+    table = labelled().astype({"logit_1": str})
+    table.loc[7, "logit_1"] = cell
+    table.to_csv(tmp_path / "t.csv", index=False)
+    logits = LOGITS.copy()
+    logits[7, 1] = number
+
+    expected = float(F.cross_entropy(torch.tensor(logits), torch.tensor(LABELS)))
+
+    assert loss_of(tmp_path / "t.csv") == pytest.approx(expected, nan_ok=True)
+
+
+def test_commas_and_strokes_between_cells_and_decimals_in_parquet_are_read(tmp_path: Path) -> None:
+    labelled().to_csv(tmp_path / "quoted.csv", decimal=",", index=False)
+    labelled().to_csv(tmp_path / "strokes.csv", sep="|", index=False)
+    exact = frame().map(lambda value: Decimal(f"{value:.9f}")).assign(label=LABELS)
+    exact.to_parquet(tmp_path / "decimals.parquet", index=False)
+
+    for name in ("quoted.csv", "strokes.csv", "decimals.parquet"):
+        assert loss_of(tmp_path / name) == pytest.approx(TRUTH)
+
+
+def test_quoted_thousands_are_no_fractions(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,label\n" + '"1,234","2,500",0\n' * 20)
+
+    with pytest.raises(InvalidDump):
+        loss_of(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(("ending", "command"), [("zip", "unzip t.csv.zip"), ("xz", "xz -dk t.csv.xz")])
+def test_a_table_that_is_packed_otherwise_is_told_how_to_unpack_it(tmp_path: Path, ending: str, command: str) -> None:
+    labelled().to_csv(tmp_path / f"t.csv.{ending}", index=False)
+
+    with pytest.raises(InvalidDump, match=f"Unpack it: {command}"):
+        analyse(tmp_path / f"t.csv.{ending}")
+
+
+def test_names_of_classes_in_an_array_are_those_of_scikit_learn_and_bytes_are_texts(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", logits=LOGITS, labels=NAMES[LABELS].astype("S"), classes_=NAMES)
+
+    summary = analyse(tmp_path / "t.npz", fit_temperature=False)
+
+    assert (summary.loss, summary.class_names) == (pytest.approx(TRUTH), tuple(NAMES))
+
+
+@pytest.mark.parametrize("column", ["Ground Truth", "actual", "class", "gold", "answer", "category", "what"])
+@pytest.mark.parametrize("kind", ["numbers", "names", "arrays"])
+def test_without_labels_the_columns_that_may_be_labels_are_offered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str, kind: str
+) -> None:
+    path = tmp_path / "t.csv"
+    if kind == "arrays":
+        path = tmp_path / "t.npz"
+        np.savez(path, logits=LOGITS, **{column: LABELS, "other": LABELS.astype(float), "fold": LABELS})
+    elif kind == "numbers":
+        labelled(**{"fold": np.arange(ROWS) % 5, column: LABELS}).to_csv(path, index=False)
+    else:
+        labelled(NAMES, **{column: NAMES[LABELS]}).to_csv(path, index=False)
+
+    _said, commands = advice(capsys, path)
+
+    assert losses(capsys, commands) == pytest.approx([TRUTH], rel=1e-5)
+
+
+def test_a_tuple_of_predictions_labels_and_decoded_ones_is_asked_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save((torch.tensor(LOGITS), torch.tensor(LABELS), torch.tensor(LOGITS).argmax(1)), tmp_path / "t.pt")
+
+    _said, commands = advice(capsys, tmp_path / "t.pt")
+
+    assert commands[0][-2:] == ["--target", "1"]
+    assert losses(capsys, commands[:1]) == pytest.approx([TRUTH], rel=1e-5)
+
+
+def test_predictions_are_no_scores(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", y_pred=LOGITS.argmax(1), y_true=LABELS)
+
+    with pytest.raises(InvalidDump, match=r"y_pred in t.npz has shape \(60,\), as predictions have"):
+        analyse(tmp_path / "t.npz")
+
+
+def test_what_lies_beside_the_logits_is_said_even_if_it_is_not_used(tmp_path: Path) -> None:
+    more = {"features": CHANCE.random((ROWS, 8)), "embeddings": CHANCE.random((ROWS, 5)), "video": np.zeros([2] * 5)}
+    np.savez(tmp_path / "t.npz", logits=LOGITS, labels=LABELS, **more)
+    labelled(label=LABELS.astype(float)).to_csv(tmp_path / "t.csv", index=False)
+
+    said = analyse(tmp_path / "t.npz", fit_temperature=False).reading.sentence()
+
+    assert said == "4 classes: logits; label: labels; features: features; not used: embeddings; not read: video"
+    assert "labels are whole numbers written as fractions" in analyse(tmp_path / "t.csv").reading.notes
+
+
+def test_a_mask_is_not_dropped() -> None:
+    mask = np.zeros_like(LOGITS, bool)
+    assert loss_of(np.ma.array(LOGITS, mask=mask), LABELS) == pytest.approx(TRUTH)
+
+    mask[3, 2] = True
+    with pytest.raises(InvalidDump, match="logits is masked in row 3"):
+        analyse(np.ma.array(LOGITS, mask=mask), LABELS)
+
+
+def test_of_two_axes_of_one_length_it_is_said_which_holds_the_classes() -> None:
+    logits, labels = LOGITS[:48].reshape(12, 4, 4), LABELS[:48].reshape(12, 4)
+    expected = float(F.cross_entropy(torch.tensor(LOGITS[:48]), torch.tensor(LABELS[:48])))
+
+    summary = analyse(logits, labels, fit_temperature=False)
+
+    assert summary.loss == pytest.approx(expected)
+    assert "the classes are on their last axis" in summary.reading.sentence()
+
+
+ROWS_THAT_ARE_NAMED = {
+    "short": ([{"logits": [1.0, 2.0, 3.0], "label": 0}], "logits has a list of 3 in row 5"),
+    "without a label": ([{"logits": [1.0, 2.0, 3.0, 4.0]}], "target has 1 empty cell, in row 5"),
+}
+
+
+@pytest.mark.parametrize("case", ROWS_THAT_ARE_NAMED)
+def test_the_row_that_is_odd_is_named(tmp_path: Path, case: str) -> None:
+    odd, said = ROWS_THAT_ARE_NAMED[case]
+    objects = by_row(logits=LOGITS, label=LABELS)
+    path = lines(tmp_path / "t.jsonl", [*objects[:5], *odd, *objects[6:]])
+
+    with pytest.raises(InvalidDump, match=said):
+        analyse(path)
+
+
+def test_columns_of_one_name_and_files_without_text_are_told_as_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("logit_0,logit_1,logit_1,label\n1,2,3,0\n")
+    (tmp_path / "t.jsonl").write_text("")
+
+    with pytest.raises(InvalidDump, match="4 names, and 'logit_1' more than once"):
+        analyse(tmp_path / "t.csv")
+    with pytest.raises(InvalidDump, match=r"^t.jsonl is empty"):
+        analyse(tmp_path / "t.jsonl")

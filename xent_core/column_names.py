@@ -30,6 +30,11 @@ SOFT_STEMS = re.compile(
 WHICH_CLASS = re.compile(
     r"(top(k|\d+)?)?(class|label|pred)?(index|indices|idx|idxs|ids?)|top(k|\d+)?(class|label|pred)(es|s)?"
 )
+# of columns of labels that have no name of ROLES
+_LABEL_WORDS = re.compile(
+    r"groundtruth|truth|true|actual|gold|golds|answer|answers|class|category|species|kind|type|expected|correctanswer"
+    r"|(true|actual|gold|correct)(class|label|index|answer|category)|labelname|classname|categoryname|groundtruthlabel"
+)
 _FEATURE_STEM = re.compile(r"(feature|feat|f|embedding|emb|hidden|h|x)s?")  # of columns that are numbered
 NO_CLASS = re.compile(
     r"fold|folds|epoch|epochs|step|steps|iter|iteration|split|seed|batch|rank|loss|time|timestamp|weight|confidence"
@@ -232,6 +237,13 @@ def is_no_class(name: str) -> bool:
 def is_id(name: str) -> bool:
     """Whether this is the name of a column of names of rows."""
     return plain_name(name) in PLAIN["ids"] or bool(ID.fullmatch(name))
+
+
+def label_candidates(names: Sequence[str]) -> tuple[str, ...]:
+    """Of columns of whole numbers or texts those that may hold labels, the likeliest first."""
+    likely = [name for name in names if _LABEL_WORDS.fullmatch(plain_name(name))]
+    others = [name for name in names if not (name in likely or is_no_class(name) or is_key(name))]
+    return (*likely, *others)
 
 
 def is_key(name: str) -> bool:

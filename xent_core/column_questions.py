@@ -170,9 +170,10 @@ def _counted_from_one(classes: list[str], names: Sequence[str], file: str, highe
     """What to ask where labels from 1 on are as many as all columns but one."""
     answers = [{"classes": pattern_of(classes, names)}]
     return UnclearColumns(
-        _("the labels of {file} are 1 to {highest}, and {count} columns are left for its classes: {names}").format(
-            file=file, highest=highest, count=len(classes), names=few(classes, 12)
-        ),
+        _(
+            "the labels of {file} are 1 to {highest}, so that they may count from 1, and {count} columns are left "
+            "for its classes: {names}"
+        ).format(file=file, highest=highest, count=len(classes), names=few(classes, 12)),
         _("labels from 0 on, or to be told that all of these are classes"),
         _(
             "If the labels count from 1, one column is no class: take 1 from each label, and name the {highest} "

@@ -17,6 +17,7 @@ from xent_core.column_names import (
     is_key,
     is_no_class,
     is_score_stem,
+    label_candidates,
     numbered_twice,
     numbers_of,
     plain_name,
@@ -124,6 +125,9 @@ class _Decision:
             count=0 if self._kind[classes[0]] == "list" else len(classes),
             keys=keys,
             is_assumed=self._is_assumed,
+            may_be_target=label_candidates(
+                [name for name in unused if self._kind[name] in ("integer", "bool", "text") and not is_index(name)]
+            ),
             which_class=few(which[1]) if which is not None and set(which[0]) == set(classes) else None,
         )
 

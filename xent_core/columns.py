@@ -56,7 +56,7 @@ ROLES = {
     "ids": ("id", "ids", "example_id", "example_ids", "name", "row"),
     "text": ("text", "texts"),
     "image": ("image", "images"),
-    "class_names": ("class_names", "classes", "names"),
+    "class_names": ("class_names", "classes", "classes_", "names"),
 }
 MARK = "logit:"  # before the name of a class, where our own export could be read otherwise
 TARGET_MARK = "target:"
@@ -126,6 +126,7 @@ class Reading:
       count: of the classes.
       keys: of the columns that are unused, those by which a file of labels may name the same rows.
       is_assumed: whether the classes are what was left, so that the labels must speak for it.
+      may_be_target: of the columns that are unused, those that may hold labels, the likeliest first.
       which_class: what may say of which class each score is, so that the scores are in an order of their own.
     """
 
@@ -148,6 +149,7 @@ class Reading:
     keys: tuple[str, ...] = ()
     is_assumed: bool = False
     which_class: str | None = None
+    may_be_target: tuple[str, ...] = ()
 
     @property
     def shows_examples(self) -> bool:
@@ -173,6 +175,8 @@ class Reading:
         said = [f"{classes}: {few(self.classes)}" if any(self.classes) else classes]
         named = (
             (_("label"), self.label),
+            (_("sample weight"), self.sample_weight),
+            (_("features"), self.features),
             (_("ids"), self.ids or self.ids_file),
             (_("text"), self.text or self.text_file),
             (_("image"), self.image or self.image_file),

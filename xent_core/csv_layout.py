@@ -13,7 +13,7 @@ from xent_core.column_names import PLAIN, plain_name
 from xent_core.columns import Column, ColumnChoices, UnclearColumns, choices_of
 from xent_core.language import _
 
-DELIMITERS = "\t;,"
+DELIMITERS = "\t;|,"
 ROWS_LOOKED_AT = 1000
 ROWS_THAT_COUNT = 16  # fewer numbers may follow one another by chance
 MISSING = frozenset(
@@ -26,6 +26,7 @@ _LINE_ENDS = re.compile(r" ?\r?\n ?")
 _NAME_AFTER = re.compile(r"[,;\t] ?#")
 _DRESSED = re.compile(r"[+-]?[$€£]? ?\d{1,3}([,' ]\d{3})+([.,]\d+)?|[+-]?\d+([.,]\d+)? ?%", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -88,7 +89,7 @@ def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
     if _lacks_a_name(rows):  # as write.table of R has it, with the names of the rows in front
         rows[0] = ["", *rows[0]]
     first = [cell.strip() for cell in rows[0]]
-    decimal = "," if delimiter != "," and _has_decimal_commas(rows) else "."
+    decimal = "," if _has_decimal_commas(rows, are_quoted=delimiter == ",") else "."
     are_numbers = [number_of(cell, decimal) is not None for cell in first]
     commented = [cell.strip() for row in _rows(comment, delimiter, 1) for cell in row]
     if delimiter == " ":
@@ -275,13 +276,21 @@ def _is_between_spaces(lines: str) -> bool:
 
 
 def _lacks_a_name(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first line has names, and one less than all others have cells."""
-    return (
-        len(rows) > 1
-        and {len(row) for row in rows[1:]} == {len(rows[0]) + 1}
-        and "" not in rows[0]
-        and not any(number_of(cell) is not None for cell in rows[0])
-    )
+    """Whether the first line has names, and one less than all others have cells, of which the first names the row."""
+    body = rows[1:]
+    if {len(row) for row in body} != {len(rows[0]) + 1} or _has_number(rows[0]):
+        return False
+    first = [row[0].strip() for row in body]
+    return "" not in rows[0] and len(set(first)) == len(first) and all(_is_row_name(cell) for cell in first)
+
+
+def _has_number(row: Sequence[str]) -> bool:
+    return any(number_of(cell) is not None for cell in row)
+
+
+def _is_row_name(cell: str) -> bool:
+    number = number_of(cell)
+    return bool(cell) and (number is None or _INTEGER.fullmatch(cell) is not None)
 
 
 def _rows(sample: str, delimiter: str, most: int) -> list[list[str]]:
@@ -294,10 +303,13 @@ def _rows(sample: str, delimiter: str, most: int) -> list[list[str]]:
     return found
 
 
-def _has_decimal_commas(rows: Sequence[Sequence[str]]) -> bool:
+def _has_decimal_commas(rows: Sequence[Sequence[str]], *, are_quoted: bool) -> bool:
+    """Whether commas stand before fractions; between quotes they may part thousands: 1,234 is no fraction."""
     cells = [cell.strip() for row in rows for cell in row]
-    with_comma = any(_COMMA.fullmatch(cell) for cell in cells)
-    return with_comma and not any("." in cell and number_of(cell) is not None for cell in cells)
+    with_comma = [cell for cell in cells if _COMMA.fullmatch(cell)]
+    if are_quoted and all(_THOUSANDS.fullmatch(cell) for cell in with_comma):
+        return False
+    return bool(with_comma) and not any("." in cell and number_of(cell) is not None for cell in cells)
 
 
 def _counts(first: Sequence[str]) -> bool:

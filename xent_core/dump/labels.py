@@ -175,7 +175,10 @@ class NamedLabels(Array):
                     row=start + row, label=repr(label)[:80]
                 ),
                 _("the number of a class, or names for the classes too"),
-                _("Give the names in the order of the classes: --class-names FILE (in Python, class_names=[…])."),
+                _(
+                    "Correct the label, or give the names in the order of the classes: --class-names FILE "
+                    "(in Python, class_names=[…])."
+                ),
             )
         names = ", ".join(list(self._names)[:8]) + (", …" if len(self._names) > 8 else "")
         raise InvalidDump(

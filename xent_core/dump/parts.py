@@ -7,7 +7,7 @@ import re
 from fnmatch import fnmatchcase
 from functools import partial
 
-from xent_core.column_names import PLAIN, WHICH_CLASS, is_key, plain_name
+from xent_core.column_names import PLAIN, WHICH_CLASS, is_key, label_candidates, plain_name
 from xent_core.columns import SHOWN, ColumnChoices, Reading, choices_of, is_index
 from xent_core.dump.formats import ROLES, Array, InvalidDump, OpenFile, Shards
 from xent_core.language import _
@@ -45,6 +45,7 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
         sample_weight=keys["sample_weight"],
         features=keys["features"],
         unused=tuple(key for key in file.arrays if key not in used),
+        may_be_target=label_candidates([key for key in _of_labels(file, logits) if key not in used]),
         count=file.arrays[logits].shape[-1],
         is_assumed=choices.classes is None and _is_named_otherwise(logits),
         which_class=_which_class(file, logits),
@@ -180,6 +181,15 @@ def _logits_key(file: OpenFile, choices: ColumnChoices) -> str:
         return fractions[0]
     if len(file.arrays) == 1:
         return next(iter(file.arrays))
+    if not wide and (flat := [key for key in file.arrays if key.lower() in ROLES["logits"]]):
+        raise InvalidDump(
+            "logits-shape",
+            _("{key} in {name} has shape {shape}, as predictions have").format(
+                key=flat[0], name=file.name, shape=file.arrays[flat[0]].shape
+            ),
+            _("the scores of all classes in every row, (N, C)"),
+            _("Save what the model gave before its argmax: logits, or probabilities as predict_proba gives them."),
+        )
     raise which(fractions)
 
 
@@ -212,17 +222,27 @@ def _which(file: OpenFile, option: str, found: list[str], *, has_target: bool = 
 
 
 def _target_of(file: OpenFile, logits: str) -> dict[str, str]:
-    """The labels that belong to one of several arrays of logits, by what their names share: val_logits, val_labels."""
-    rows = file.arrays[logits].shape[:-1]
+    """The labels that belong to one of several arrays of logits, by what their names share: val_logits, val_labels.
+
+    Nothing where they have a name of their own, by which they are found.
+    """
+    if any(key.lower() in ROLES["target"] for key in file.arrays):
+        return {}
     words = set(re.split(r"[\W_]+", logits.lower()))
-    found = {
-        key: words & set(re.split(r"[\W_]+", key.lower()))
-        for key, array in file.arrays.items()
-        if array.shape == rows and (array.is_integer or array.dtype in ("text", "bool"))
-    }
+    found = {key: words & set(re.split(r"[\W_]+", key.lower())) for key in _of_labels(file, logits)}
     most = max(map(len, found.values()), default=0)
     best = [key for key, shared in found.items() if len(shared) == most]
     return {"target": best[0]} if len(best) == 1 else {}
+
+
+def _of_labels(file: OpenFile, logits: str) -> list[str]:
+    """The arrays that have a whole number, a truth value or a text for each row of logits."""
+    rows = file.arrays[logits].shape[:-1]
+    return [
+        key
+        for key, array in file.arrays.items()
+        if key != logits and array.shape == rows and (array.is_integer or array.dtype in ("text", "bool"))
+    ]
 
 
 def _key(file: OpenFile, role: str, choice: str | None) -> str | None:

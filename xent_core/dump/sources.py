@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading
+from xent_core.array_types import library_of, of_numpy
+from xent_core.column_names import affixes_of, numbers_of
+from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading, choices_of
 from xent_core.dump.folders import expanded, files_of_folder, is_several, matching
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.formats.checks import shards_differ
@@ -84,16 +86,12 @@ def gather(
     limits.check(math.prod(scores.shape[:-1]), scores.shape[-1])
     target = found["target"]
     if target is None:
-        raise InvalidDump(
-            "no-target",
-            _("{name} holds no labels").format(name=opened[0].name),
-            _("class indices in an array or a column named {names}, or in a second file").format(
-                names=", ".join(ROLES["target"])
-            ),
-            _("Give the file with the labels too, or say which column they are: --target."),
-        )
-    names = _checked_names(request.class_names or reading.class_names or _names_beside(opened[0]), scores.shape[-1])
+        raise _no_labels(opened[0], reading)
+    given_names = request.class_names or reading.class_names or _names_beside(opened[0])
+    names = _checked_names(given_names or _names_of_columns(source.logits, target), scores.shape[-1])
     is_ours = reading.classes[0].startswith(MARK)
+    if target.shape == (*scores.shape[:-1], 1) != scores.shape:  # as Keras has them
+        target = target.as_rows(0)
     labels = labels_of(
         target,
         scores,
@@ -116,6 +114,8 @@ def gather(
         )
     notes = [note for file in files if file.reading is None for note in file.notes]
     notes += [] if labels.note is None else [labels.note]
+    if len(scores.shape) == 3 and scores.shape[1] == scores.shape[2]:
+        notes.append(_("logits are (B, T, V): the classes are on their last axis"))
     if len(opened) > 1:
         notes.append(_("{count} files").format(count=len(opened)))
     from_files = {role: rows[role].name for role in ("ids", "text", "image") if request.given[role] is not None}
@@ -131,6 +131,21 @@ def gather(
         image_file=from_files.get("image"),
     )
     return rows, names, reading
+
+
+def _no_labels(file: OpenFile, reading: Reading) -> InvalidDump:
+    """Why there are no labels, and what says which column holds them."""
+    answers = [{"target": name} for name in reading.may_be_target[:3]]
+    said = _("If they are in one of its columns, say which: {choices}.").format(choices=choices_of(answers))
+    return InvalidDump(
+        "no-target",
+        _("{name} holds no labels").format(name=file.name),
+        _("class indices in an array or a column named {names}, or in a second file").format(
+            names=_("{names} or the like").format(names=", ".join(ROLES["target"][:6]))
+        ),
+        said if answers else _("Give the file with the labels too, or say which column they are: --target."),
+        answers,
+    )
 
 
 class _Request(NamedTuple):
@@ -289,6 +304,16 @@ def _names_beside(file: OpenFile) -> tuple[str, ...] | None:
     return None if found is None or not may_be_names(found) else tuple(map(str, found.values(0, len(found))))
 
 
+def _names_of_columns(logits: Any, target: Array) -> tuple[str, ...] | None:
+    """What the columns of a DataFrame say of the classes, where the labels are names: cat, or logit_cat."""
+    if target.dtype != "text" or library_of(logits) != "pandas" or not hasattr(logits, "columns"):
+        return None
+    columns = list(map(str, logits.columns))
+    labels = {str(label).strip() for label in target.values(0, len(target)).reshape(-1).tolist() if label is not None}
+    bare = [tuple(map(affix.bare, columns)) for affix in affixes_of(columns, labels) if all(map(affix.fits, columns))]
+    return max(bare, key=lambda names: len(labels.intersection(names))) if bare and not numbers_of(columns) else None
+
+
 def _names_given(given: Any, opened_as: Callable[[Any, str], list[OpenFile]]) -> tuple[str, ...] | None:
     """The names of the classes out of a list or a file; in a text file each has a line."""
     if given is None or isinstance(given, list | tuple):
@@ -368,11 +393,17 @@ def _in_memory(values: Any, role: str) -> MemoryArray:
             if values.dtype == torch.bfloat16:
                 return MemoryArray(role, values.view(torch.int16).numpy(), "bfloat16")
             values = values.numpy()
+        if np.ma.is_masked(values):
+            raise _masked(values, role)
         if isinstance(values, list | tuple):
             values = np.asarray(values)
             if values.dtype == np.float64 and role == "logits":
                 values = values.astype(np.float32)  # PyTorch's default for numbers in lists
         array = np.asarray(values)
+        if array.dtype.kind == "O" and array.ndim:
+            array = _of_objects(array)
+    except InvalidDump:
+        raise
     except Exception as error:  # a stranger's object may raise anything
         raise InvalidDump(
             f"{role}-type",
@@ -387,4 +418,25 @@ def _in_memory(values: Any, role: str) -> MemoryArray:
             _("an array with one entry for each row"),
             _("Pass a path or an array."),
         )
-    return MemoryArray(role, array)
+    return MemoryArray(role, array, "text" if array.dtype.kind == "O" else None)
+
+
+def _masked(values: Any, role: str) -> InvalidDump:
+    row = int(np.argwhere(np.ma.getmaskarray(values))[0][0])
+    fill = "-100" if role == "target" else "np.nan"
+    return InvalidDump(
+        f"{role}-masked",
+        _("{role} is masked in row {row}").format(role=role, row=row),
+        _("an array without a mask"),
+        _("Leave such rows out; or fill them, with −100 where a label is to be ignored: {code}.").format(
+            code=f"{role}.filled({fill})"
+        ),
+    )
+
+
+def _of_objects(array: np.ndarray) -> np.ndarray:
+    """Texts as they are, missing ones included, and objects that are numbers as numbers. Raises: TypeError."""
+    is_text = [isinstance(value, str) for value in array.reshape(-1).tolist()]
+    if any(is_text):
+        return array
+    return np.asarray(of_numpy(array))

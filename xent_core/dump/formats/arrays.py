@@ -75,7 +75,7 @@ class MemoryArray(Array):
 
     def values(self, start: int, stop: int) -> np.ndarray:
         """Rows start … stop − 1, a copy."""
-        return np.array(self._values[start:stop], dtype=self._values.dtype.newbyteorder("="), order="C")
+        return _decoded(np.array(self._values[start:stop], dtype=self._values.dtype.newbyteorder("="), order="C"))
 
     def as_rows(self, axes: int) -> Array:
         """The same numbers with all axes but the last `axes` counted as rows."""
@@ -115,7 +115,7 @@ class RawArray(Array):
             self._read_into(values, start * width)
         if self.dtype == "bool":
             return np.not_equal(values.view(np.uint8), 0)  # a file may hold other bytes than 0 and 1
-        return values.astype(self._stored.newbyteorder("="), copy=False)
+        return _decoded(values.astype(self._stored.newbyteorder("="), copy=False))
 
     def _read_into(self, values: np.ndarray, first: int) -> None:
         buffer = values.reshape(-1).view(np.uint8).data
@@ -225,6 +225,11 @@ class OpenFile:
     ) -> None:
         self.name, self.arrays, self.close, self.rest = name, arrays, close, rest
         self.reading, self.notes = reading, notes
+
+
+def _decoded(values: np.ndarray) -> np.ndarray:
+    """Bytes as the texts that they are in UTF-8; all else as it is."""
+    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
 
 
 def _rows_shape(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:
