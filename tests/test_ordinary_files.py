@@ -224,6 +224,17 @@ def test_epochs_are_matched_by_a_column_of_paths(tmp_path: Path, kind: str) -> N
     assert summary.reading.ids == "image_path"
 
 
+def test_paths_that_each_epoch_has_of_its_own_match_no_rows(tmp_path: Path) -> None:
+    for epoch in range(2):
+        paths = [f"epoch_{epoch}/{name}" for name in IMAGES]
+        labelled().assign(image_path=paths).to_csv(tmp_path / f"epoch_{epoch}.csv", index=False)
+
+    summary = analyse(str(tmp_path / "epoch_*.csv"), epochs=True, fit_temperature=False)
+
+    assert summary.epochs is not None
+    assert summary.epochs.variability == pytest.approx(0, abs=1e-7)
+
+
 @pytest.mark.parametrize("names", [IMAGES, [*range(500, 500 + ROWS)]], ids=["texts", "numbers"])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_rows_that_two_columns_of_other_names_give_another_order_are_refused(

@@ -156,24 +156,24 @@ def doubt(reading: Reading, lowest: int, highest: int, file: str) -> UnclearColu
     names = [*classes, *reading.target, *(name for name in others if name is not None), *reading.unused]
     if not reading.is_assumed or reading.count < count or (reading.count == count and lowest != 1):
         return None
+    if reading.count == count:
+        return _counted_from_one(reading, names, file, highest)
     if len(classes) != reading.count:  # lists
         return which_classes([classes], names, file, are_lists=True, highest=highest)
-    if reading.count == count:
-        return _counted_from_one(classes, names, file, highest)
     likely = [group for group in score_groups(classes) if len(group) == count]
     if not likely and count > 1:
         likely = [classes[:count], classes[-count:]]
     return which_classes([*likely[:2], classes], names, file, highest=highest)
 
 
-def _counted_from_one(classes: list[str], names: Sequence[str], file: str, highest: int) -> UnclearColumns:
-    """What to ask where labels from 1 on are as many as all columns but one."""
-    answers = [{"classes": pattern_of(classes, names)}]
+def _counted_from_one(reading: Reading, names: Sequence[str], file: str, highest: int) -> UnclearColumns:
+    """What to ask where labels from 1 on are as many as all classes but one."""
+    answers = [{"classes": pattern_of(reading.classes, names)}]
     return UnclearColumns(
         _(
             "the labels of {file} are 1 to {highest}, so that they may count from 1, and {count} columns are left "
             "for its classes: {names}"
-        ).format(file=file, highest=highest, count=len(classes), names=few(classes, 12)),
+        ).format(file=file, highest=highest, count=reading.count, names=few(reading.classes, 12)),
         _("labels from 0 on, or to be told that all of these are classes"),
         _(
             "If the labels count from 1, one column is no class: take 1 from each label, and name the {highest} "

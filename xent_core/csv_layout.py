@@ -15,7 +15,7 @@ from xent_core.language import _
 
 DELIMITERS = "\t;|,"
 ROWS_LOOKED_AT = 1000
-ROWS_THAT_COUNT = 16  # fewer numbers may follow one another by chance
+ROWS_THAT_COUNT = 8  # fewer numbers may follow one another by chance
 MISSING = frozenset(
     {"", "nan", "-nan", "na", "n/a", "#n/a", "null", "none", "<na>", "#na", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
 )
