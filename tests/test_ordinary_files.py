@@ -258,6 +258,18 @@ def test_rows_that_two_columns_of_other_names_give_another_order_are_refused(
     assert summary.reading.sentence().endswith("; not used: image_file, filename")
 
 
+@pytest.mark.parametrize("name", ["image", "filename", "text"])
+def test_arrays_of_texts_tell_the_order_of_a_second_file_too(tmp_path: Path, name: str) -> None:
+    np.savez(tmp_path / "z.npz", logits=LOGITS, **{name: IMAGES})
+    labels = pd.DataFrame({"filename": IMAGES, "label": LABELS})
+    labels.to_csv(tmp_path / "same.csv", index=False)
+    labels[::-1].to_csv(tmp_path / "other.csv", index=False)
+
+    assert loss_of(tmp_path / "z.npz", tmp_path / "same.csv") == pytest.approx(TRUTH)
+    with pytest.raises(InvalidDump, match="in the same order in both files"):
+        analyse(tmp_path / "z.npz", tmp_path / "other.csv")
+
+
 def test_columns_of_a_second_file_that_name_no_rows_are_no_order(tmp_path: Path) -> None:
     side = np.where(np.arange(ROWS) % 2, "left", "right")
     frame().assign(side=side).to_csv(tmp_path / "z.csv", index=False)

@@ -15,7 +15,7 @@ _PARTS = re.compile(r"[\s_.:/-]+|(?<=[a-z])(?=[A-Z])")
 ID = re.compile(r"(.*[_\s.-])?(id|ids)|.*[a-z](Id|ID|Ids)", re.ASCII)
 _NUMBER = re.compile(r"\d{1,7}(?!\d)", re.ASCII)
 _PARTING = " \t_.:-[](){}<>"
-_OF_A_FEW = re.compile(r"(.*[^a-z])?(top|topk|best|rank|max|min)([^a-z].*)?")  # numbers that count no classes
+_OF_A_FEW = re.compile(r"(.*[^a-z])?(top|topk|rank)([^a-z].*)?")  # numbers that count no classes
 MOST_NUMBERS = 4  # in one name, from its end on
 SCORE_STEMS = re.compile(
     r"|c|p|z|class|cls|(.*[^a-z])?(logits?|probs?|proba|probability|scores?|outputs?|out|pred|preds|prediction)"

@@ -49,6 +49,7 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
         count=file.arrays[logits].shape[-1],
         is_assumed=choices.classes is None and _is_named_otherwise(logits),
         which_class=_which_class(file, logits),
+        keys=tuple(key for key in _name_rows(file, logits) if choices.has_target and key not in used),
     )
 
 
@@ -107,9 +108,12 @@ def _shown_key(file: OpenFile, role: str, choice: str | None, logits: str) -> st
 
 def _names_of_rows(file: OpenFile, logits: str) -> str | None:
     """The array of paths or keys with one for each row."""
-    rows = file.arrays[logits].shape[:-1]
-    found = (key for key, array in file.arrays.items() if is_key(key) and array.shape == rows)
-    return next((key for key in found if file.arrays[key].dtype == "text" or file.arrays[key].is_integer), None)
+    return next((key for key in _name_rows(file, logits) if is_key(key)), None)
+
+
+def _name_rows(file: OpenFile, logits: str) -> list[str]:
+    """The arrays of texts or keys with one for each row."""
+    return [key for key in _of_labels(file, logits) if file.arrays[key].dtype == "text" or is_key(key)]
 
 
 def is_of_pictures(array: Array) -> bool:
