@@ -270,6 +270,17 @@ def test_arrays_of_texts_tell_the_order_of_a_second_file_too(tmp_path: Path, nam
         analyse(tmp_path / "z.npz", tmp_path / "other.csv")
 
 
+def test_a_second_file_that_is_used_twice_has_both_columns_used(tmp_path: Path) -> None:
+    labels = pd.DataFrame({"name": IMAGES, "label": LABELS, "weather": IMAGES[::-1]})
+    np.save(tmp_path / "z.npy", LOGITS)
+    labels.to_csv(tmp_path / "y.csv", index=False)
+
+    summary = analyse(tmp_path / "z.npy", tmp_path / "y.csv", ids=tmp_path / "y.csv", fit_temperature=False)
+
+    assert summary.loss == pytest.approx(TRUTH)
+    assert summary.reading.unused == ("weather",)
+
+
 def test_columns_of_a_second_file_that_name_no_rows_are_no_order(tmp_path: Path) -> None:
     side = np.where(np.arange(ROWS) % 2, "left", "right")
     frame().assign(side=side).to_csv(tmp_path / "z.csv", index=False)

@@ -112,7 +112,7 @@ def gather(
             _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
             _("Check where the rows were lost."),
         )
-    notes = [note for file in files if file.reading is None for note in file.notes]
+    notes = list(dict.fromkeys(note for file in files if file.reading is None for note in file.notes))
     notes += [] if labels.note is None else [labels.note]
     if len(scores.shape) == 3 and scores.shape[1] == scores.shape[2]:
         notes.append(_("logits are (B, T, V): the classes are on their last axis"))
@@ -241,7 +241,8 @@ def _companions(
     """
     choices = replace(request.choices, classes=None, rows=rows)
     found: dict[str, Array | None] = {}
-    unused: list[str] = []
+    rest: list[tuple[str, Array]] = []
+    used: list[Array] = []
     for role, value in request.given.items():
         if value is None:
             found[role] = beside(opened, reading, role)
@@ -250,11 +251,11 @@ def _companions(
         column = getattr(request.choices, role, None)
         picked = [pick(file, role, column) for file in others]
         found[role] = joined_arrays(picked)
-        rest = {name: array for name, array in others[0].arrays.items() if array is not picked[0]}
         if len(others[0].arrays) > 1 and others[0] not in opened:
-            unused += rest
+            rest += others[0].arrays.items()
+        used.append(picked[0])
         check_order(opened, reading, others, picked[0])
-    return found, unused
+    return found, [name for name, array in rest if not any(array is one for one in used)]
 
 
 def _beside_rows(
