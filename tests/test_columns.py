@@ -109,7 +109,10 @@ READ = {
         {**scores(), **{f"label_{c}": (c == TARGET).astype(float).tolist() for c in (2, 0, 1)}},
         "3 classes: prob_0, prob_1, prob_2; label: label_0, label_1, label_2",
     ),
-    "whole labels as fractions": ({**scores(), "target": [float(label) for label in LABELS]}, THREE),
+    "whole labels as fractions": (
+        {**scores(), "target": [float(label) for label in LABELS]},
+        f"{THREE}; labels are whole numbers written as fractions",
+    ),
     "a column y of fractions": (
         {"x": LOGITS[:, 0].tolist(), "y": LOGITS[:, 1].tolist(), "z": LOGITS[:, 2].tolist(), "label": LABELS},
         "3 classes: x, y, z; label: label",

@@ -518,7 +518,7 @@ def test_nobody_is_asked_for_trust_where_the_process_that_looks_cannot_begin(
         (LOGITS, TARGET + 0.5, "target-dtype"),
         (LOGITS, np.eye(CLASSES)[TARGET] * 0.2, "soft-target"),
         (LOGITS, np.ones((ROWS, CLASSES)), "multi-label"),
-        (LOGITS, TARGET[:, None], "batch-mismatch"),
+        (LOGITS, TARGET[:, None, None], "batch-mismatch"),
         (LOGITS.reshape(2, 20, 4), TARGET[:8].reshape(2, 4), "class-axis"),
         (TARGET, LOGITS, "logits-shape"),
         (LOGITS[:0], TARGET[:0], "logits-shape"),

@@ -66,6 +66,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/doctor/symptoms/sequences.py",
         ),
     ),
+    "tests/test_ordinary_files.py": (
+        "rows in another order are told in files as people write them",
+        ("xent_core/dump/row_order.py",),
+    ),
     "tests/test_array_types.py": (
         "its advice is followed there",
         ("xent_core/advice.py",),
@@ -102,6 +106,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "xent_core/dump/folders.py",
             "xent_core/dump/formats/json_lines_file.py",
+            "xent_core/dump/formats/lm_eval_file.py",
         ),
     ),
     "tests/test_visits_apart.py": (

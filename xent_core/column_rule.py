@@ -10,19 +10,20 @@ from xent_core.column_names import (
     ID,
     NO_CLASS,
     PLAIN,
-    SCORE_STEMS,
     SOFT_STEMS,
+    Family,
+    affixes_of,
     families_of,
     is_key,
     is_no_class,
+    is_score_stem,
+    label_candidates,
     numbered_twice,
     numbers_of,
     plain_name,
-    prefixes_of,
     score_groups,
-    stem_of,
 )
-from xent_core.column_questions import check_best_few, check_numbers, is_score, which_classes
+from xent_core.column_questions import best_few, check_best_few, check_numbers, is_score, which_classes
 from xent_core.columns import (
     MARK,
     TARGET_MARK,
@@ -37,6 +38,7 @@ from xent_core.columns import (
 )
 from xent_core.language import _
 
+NAMES_OF_ROWS = ("integer", "index", "text")  # kinds of columns
 ROWS_THAT_TELL = 16  # in fewer, whole numbers say nothing about what a column is
 
 
@@ -104,6 +106,7 @@ class _Decision:
             self._taken.update(() if found is None else (found,))
         classes, class_names = self._classes(target) if chosen is None else (chosen, self._names_of(chosen, target))
         used = {*classes, *target, *given.values(), *shown, *named.values()}
+        which = best_few(self._kind)
         unused = tuple(name for name in self._names if name not in used)
         keys = tuple(filter(self._may_be_key, unused)) if choices.has_target else ()
         if len(target) > 1:
@@ -122,11 +125,15 @@ class _Decision:
             count=0 if self._kind[classes[0]] == "list" else len(classes),
             keys=keys,
             is_assumed=self._is_assumed,
+            may_be_target=label_candidates(
+                [name for name in unused if self._kind[name] in ("integer", "bool", "text") and not is_index(name)]
+            ),
+            which_class=few(which[1]) if which is not None and set(which[0]) == set(classes) else None,
         )
 
     def _may_be_key(self, name: str) -> bool:
         is_odd = is_no_class(name) or plain_name(name) in PLAIN["target"]
-        return self._kind[name] in ("integer", "text") and (not is_odd or is_key(name))
+        return self._kind[name] in NAMES_OF_ROWS and (not is_odd or is_key(name))
 
     # what is chosen
 
@@ -195,7 +202,7 @@ class _Decision:
                 _("Remove one of them, or name the columns between commas."),
             )
         families = families_of(found) if is_pattern else []
-        return families[0][1] if len(families) == 1 and len(families[0][1]) == len(found) else found
+        return families[0].names if len(families) == 1 and len(families[0].names) == len(found) else found
 
     # the labels and the names of the rows
 
@@ -209,7 +216,8 @@ class _Decision:
         found = [
             name
             for name in self._free()
-            if plain_name(name) in PLAIN["target"] and self._kind[name] in ("integer", "bool", "text", "list", "empty")
+            if plain_name(name) in PLAIN["target"]
+            and self._kind[name] in ("integer", "index", "bool", "text", "list", "empty")
         ]
         if not found and not marked:  # a fraction is told to be none where the labels are read
             found = [
@@ -227,7 +235,7 @@ class _Decision:
             )
         if found:
             return found
-        families = [(plain_name(stem), names) for stem, names in families_of(self._free())]
+        families = [(plain_name(family.stem), family.names) for family in families_of(self._free())]
         by_class = [names for stem, names in families if stem in PLAIN["target"] or SOFT_STEMS.fullmatch(stem)]
         return by_class[0] if len(by_class) == 1 else []
 
@@ -240,9 +248,12 @@ class _Decision:
     def _ids(self) -> str | None:
         if self._choices.ids is not None:
             return None
-        named = [name for name in self._free() if self._kind[name] in ("integer", "text")]
+        named = [name for name in self._free() if self._kind[name] in NAMES_OF_ROWS]
         exact = [name for name in named if plain_name(name) in PLAIN["ids"]]
-        return next(iter(exact or [name for name in named if ID.fullmatch(name)]), None)
+        found = exact or [name for name in named if ID.fullmatch(name)]
+        if not found and self._choices.match_rows:
+            found = [name for name in named if is_key(name)]
+        return next(iter(found), None)
 
     def _free(self) -> list[str]:
         return [name for name in self._names if name not in self._taken and not name.startswith(MARK)]
@@ -266,27 +277,32 @@ class _Decision:
         if named is not None:
             return named
         families = [
-            (stem, names)
-            for stem, names in families_of([*free, *texts])  # a bad cell is told where it is read
-            if any(name in free for name in names)
-            and not (NO_CLASS.fullmatch(plain_name(stem)) and not SCORE_STEMS.fullmatch(stem_of(stem)))
-            and plain_name(stem) not in PLAIN["features"] | PLAIN["target"]
+            family
+            for family in families_of([*free, *texts])  # a bad cell is told where it is read
+            if any(name in free for name in family.names)
+            and (is_score_stem(family.stem) or not self._counts_no_classes(family))
+            and plain_name(family.stem) not in PLAIN["features"] | PLAIN["target"]
         ]
-        stems = {plain_name(stem) for stem, _names in families}
+        stems = {plain_name(family.stem) for family in families}
         check_numbers(free, stems, self._names, self._file)
         if len(families) > 1:
-            raise self._unclear([names for _stem, names in families])
+            raise self._unclear([family.names for family in families])
         if families:
-            stem, names = families[0]
+            names = families[0].names
             members, odd = set(names), self._odd(free)
             others = [name for name in free if name not in members and name not in odd]
-            if not SCORE_STEMS.fullmatch(stem_of(stem)):
+            if not is_score_stem(families[0].stem):
                 if others:
                     raise self._unclear([names, others if len(others) > 1 else [*names, *others]])
                 self._is_assumed = True
             return names, self._names_of(names, target)
         # a text beside a single column is rather one of logits with a bad cell, which is told where it is read
         return self._everything([*free, *(name for name in texts if not is_key(name))] if len(free) == 1 else free)
+
+    @staticmethod
+    def _counts_no_classes(family: Family) -> bool:
+        is_measure = bool(family.behind) and is_no_class(family.stem)
+        return is_measure or NO_CLASS.fullmatch(plain_name(family.stem)) is not None
 
     def _lists(self) -> list[str]:
         free = [name for name in self._free() if self._kind[name] == "list"]
@@ -299,26 +315,26 @@ class _Decision:
         return found
 
     def _named_by_labels(self, free: list[str], target: list[str]) -> tuple[list[str], Sequence[str]] | None:
-        """The columns whose names occur as labels, and those of the same prefix."""
+        """The columns whose names occur as labels, and those with the same before and behind."""
         if len(target) != 1 or self._kind[target[0]] != "text":
             return None
         labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
         if not labels:
             return None
         readings = []
-        for prefix in prefixes_of(free, labels):
-            bare = {name.removeprefix(prefix): name for name in free if name.startswith(prefix)}
+        for affix in affixes_of(free, labels):
+            bare = {affix.bare(name): name for name in free if affix.fits(name)}
             if labels <= set(bare):
-                readings.append((prefix, bare))
+                readings.append((any(affix), bare))
         if len(readings) > 1:
             raise self._unclear(
-                [[bare[name] for name in bare if prefix or name in labels] for prefix, bare in readings]
+                [[bare[name] for name in bare if is_inside or name in labels] for is_inside, bare in readings]
             )
         if not readings:
             return None
-        [(prefix, bare)] = readings
+        [(is_inside, bare)] = readings
         odd = self._odd(free)
-        if prefix:
+        if is_inside:
             sure = [name for name in bare if name in labels or not is_no_class(name)]
             if len(sure) < len(bare):
                 raise self._unclear([[bare[name] for name in sure], list(bare.values())])
@@ -327,7 +343,8 @@ class _Decision:
         others = [name for name in free if name not in labels and name not in odd]
         both = [name for name in free if name in labels or name not in odd]
         if others and self._kinds_tell:
-            raise self._unclear([found, both])
+            first = [name for name in both if name in labels or name == others[0]]
+            raise self._unclear([found, *([first] if len(others) > 1 else []), both])
         return both, both  # in a few rows not every class occurs
 
     def _everything(self, free: list[str]) -> tuple[list[str], Sequence[str]]:
@@ -344,7 +361,7 @@ class _Decision:
         surely = {name for name in odd if is_no_class(name) and name in self._whole_among_fractions(free)}
         groups = score_groups(plain)
         if groups and (len(groups) > 1 or len(groups[0]) < len(plain)):
-            raise self._unclear([*groups, plain])
+            raise self._unclear([*groups, *([plain] if sum(map(len, groups)) < len(plain) else [])])
         if len(free) == 1:
             raise UnclearColumns(
                 _("{file} has one column of numbers for its classes, {name}").format(
@@ -378,10 +395,8 @@ class _Decision:
             return () if [int(number) for number in numbers] == list(range(len(numbers))) else numbers
         if len(target) == 1 and self._kind[target[0]] == "text":
             labels = {label.strip() for label in self._labels_of(target[0]) if whole_number(label) is None}
-            prefixes = [
-                prefix for prefix in prefixes_of(classes, labels) if all(name.startswith(prefix) for name in classes)
-            ]
-            bare = [[name.removeprefix(prefix) for name in classes] for prefix in prefixes]
+            affixes = [affix for affix in affixes_of(classes, labels) if all(map(affix.fits, classes))]
+            bare = [[affix.bare(name) for name in classes] for affix in affixes]
             if bare:
                 return max(bare, key=lambda names: len(labels.intersection(names)))
         return classes
@@ -417,25 +432,10 @@ def _in_the_order_of_names(classes: list[str], target: list[str]) -> list[str] |
     if set(bare) == set(names):
         return [bare[name] for name in names]
     families = families_of(target)
-    return families[0][1] if len(families) == 1 and len(families[0][1]) == len(target) else None
+    return families[0].names if len(families) == 1 and len(families[0].names) == len(target) else None
 
 
 def _common_start(names: list[str]) -> str:
     first, last = min(names), max(names)
     length = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
     return first[:length]
-
-
-def doubt(reading: Reading, highest: int, file: str) -> UnclearColumns | None:
-    """What to ask where the classes are all that was left, and no label is that of the last; `highest` is of labels."""
-    classes, count = list(reading.classes), highest + 1
-    others = (reading.ids, reading.text, reading.image, reading.sample_weight, reading.features)
-    names = [*classes, *reading.target, *(name for name in others if name is not None), *reading.unused]
-    if not reading.is_assumed or reading.count <= count:
-        return None
-    if len(classes) != reading.count:  # lists
-        return which_classes([classes], names, file, are_lists=True, highest=highest)
-    likely = [group for group in score_groups(classes) if len(group) == count]
-    if not likely and count > 1:
-        likely = [classes[:count], classes[-count:]]
-    return which_classes([*likely[:2], classes], names, file, highest=highest)

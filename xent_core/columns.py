@@ -56,7 +56,7 @@ ROLES = {
     "ids": ("id", "ids", "example_id", "example_ids", "name", "row"),
     "text": ("text", "texts"),
     "image": ("image", "images"),
-    "class_names": ("class_names", "classes", "names"),
+    "class_names": ("class_names", "classes", "classes_", "names"),
 }
 MARK = "logit:"  # before the name of a class, where our own export could be read otherwise
 TARGET_MARK = "target:"
@@ -74,7 +74,8 @@ class Column(NamedTuple):
     """A column as far as it is known before anything is decided.
 
     Attributes:
-      kind: "integer" where every value seen is whole, "number", "bool", "list" of numbers, "text", "empty", or "other".
+      kind: "integer" where every value seen is whole, "number", "bool", "list" of numbers, "text", "empty", or "other";
+        "index" where they count the rows, which no class does.
     """
 
     name: str
@@ -91,6 +92,7 @@ class ColumnChoices:
       has_target: whether the labels lie elsewhere.
       labels_are: "names" or "indices" where the classes are called by numbers; None if that is not said.
       rows: how many there are, for a file that belongs to logits that have been opened.
+      match_rows: whether rows will be looked for in other files, so that a column of paths or keys names them.
     """
 
     classes: str | tuple[str, ...] | None = None
@@ -104,6 +106,7 @@ class ColumnChoices:
     has_target: bool = False
     labels_are: LabelsAre | None = None
     rows: int | None = None
+    match_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ class Reading:
       count: of the classes.
       keys: of the columns that are unused, those by which a file of labels may name the same rows.
       is_assumed: whether the classes are what was left, so that the labels must speak for it.
+      may_be_target: of the columns that are unused, those that may hold labels, the likeliest first.
+      which_class: what may say of which class each score is, so that the scores are in an order of their own.
     """
 
     classes: tuple[str, ...] = ()
@@ -143,6 +148,8 @@ class Reading:
     count: int = 0
     keys: tuple[str, ...] = ()
     is_assumed: bool = False
+    which_class: str | None = None
+    may_be_target: tuple[str, ...] = ()
 
     @property
     def shows_examples(self) -> bool:
@@ -168,6 +175,8 @@ class Reading:
         said = [f"{classes}: {few(self.classes)}" if any(self.classes) else classes]
         named = (
             (_("label"), self.label),
+            (_("sample weight"), self.sample_weight),
+            (_("features"), self.features),
             (_("ids"), self.ids or self.ids_file),
             (_("text"), self.text or self.text_file),
             (_("image"), self.image or self.image_file),

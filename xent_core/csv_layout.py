@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from xent_core.column_names import PLAIN, plain_name
 from xent_core.columns import Column, ColumnChoices, UnclearColumns, choices_of
 from xent_core.language import _
 
-DELIMITERS = "\t;,"
+DELIMITERS = "\t;|,"
 ROWS_LOOKED_AT = 1000
+ROWS_THAT_COUNT = 8  # fewer numbers may follow one another by chance
 MISSING = frozenset(
     {"", "nan", "-nan", "na", "n/a", "#n/a", "null", "none", "<na>", "#na", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
 )
@@ -24,6 +26,7 @@ _LINE_ENDS = re.compile(r" ?\r?\n ?")
 _NAME_AFTER = re.compile(r"[,;\t] ?#")
 _DRESSED = re.compile(r"[+-]?[$€£]? ?\d{1,3}([,' ]\d{3})+([.,]\d+)?|[+-]?\d+([.,]\d+)? ?%", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -39,6 +42,8 @@ class CsvLayout:
       columns: names, which are 0, 1, … without a header, and what the rows that were looked at hold.
       rows_seen: how many rows those were.
       lists: names of the columns whose cells hold lists as text, such as "[0.5, 2.0]".
+      counting: names of the columns that count the rows that were looked at, 0, 1, 2, … or from another number on.
+      whole: names of the columns that hold whole numbers alone, also such as 2.000e+00.
     """
 
     delimiter: str
@@ -49,6 +54,13 @@ class CsvLayout:
     preamble: int = 0
     header_rows: int = 0
     lists: tuple[str, ...] = ()
+    counting: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+
+    @property
+    def columns_to_decide(self) -> tuple[Column, ...]:
+        """As `column_rule.decide` takes them: a column that counts the rows is no class."""
+        return tuple(Column(name, "index" if name in self.counting else kind) for name, kind in self.columns)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -74,8 +86,10 @@ def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
     rows = _rows(sample, delimiter, ROWS_LOOKED_AT + 1)
     if not rows:
         raise csv.Error(_("it holds no cell"))
+    if _lacks_a_name(rows):  # as write.table of R has it, with the names of the rows in front
+        rows[0] = ["", *rows[0]]
     first = [cell.strip() for cell in rows[0]]
-    decimal = "," if delimiter != "," and _has_decimal_commas(rows) else "."
+    decimal = "," if _has_decimal_commas(rows, are_quoted=delimiter == ",") else "."
     are_numbers = [number_of(cell, decimal) is not None for cell in first]
     commented = [cell.strip() for row in _rows(comment, delimiter, 1) for cell in row]
     if delimiter == " ":
@@ -88,9 +102,37 @@ def layout_of(sample: str, *, no_header: bool = False) -> CsvLayout:
         Column(name, kind_of([row[position] for row in body if position < len(row)], decimal))
         for position, name in enumerate(names)
     )
-    lists = tuple(name for position, name in enumerate(names) if body and _is_list(body[0], position))
-    has_header = is_commented or has_header_row
-    return CsvLayout(delimiter, decimal, has_header, columns, len(body), preamble, int(has_header_row), lists)
+    return CsvLayout(
+        delimiter,
+        decimal,
+        is_commented or has_header_row,
+        columns,
+        len(body),
+        preamble,
+        int(has_header_row),
+        lists=tuple(name for position, name in enumerate(names) if body and _is_list(body[0], position)),
+        counting=tuple(name for place, name in enumerate(names) if _counts_rows(_numbers(body, place, decimal))),
+        whole=tuple(name for place, name in enumerate(names) if _are_whole(_numbers(body, place, decimal))),
+    )
+
+
+def _numbers(rows: Sequence[Sequence[str]], position: int, decimal: str) -> Iterator[float | None]:
+    """What is in a column, cell by cell; None for what is no number."""
+    return (number_of(row[position], decimal) if position < len(row) else None for row in rows)
+
+
+def _counts_rows(numbers: Iterator[float | None]) -> bool:
+    first, rows = next(numbers, None), 1
+    if first is None or not math.isfinite(first):
+        return False
+    for rows, number in enumerate(numbers, 2):
+        if number != first + rows - 1:
+            return False
+    return rows >= ROWS_THAT_COUNT
+
+
+def _are_whole(numbers: Iterator[float | None]) -> bool:
+    return all(number is not None and math.isfinite(number) and number == round(number) for number in numbers)
 
 
 def _is_list(row: Sequence[str], position: int) -> bool:
@@ -114,21 +156,26 @@ def choices_without_header(layout: CsvLayout, choices: ColumnChoices, name: str)
     Args: name: of the file, for messages.
     Raises: UnclearColumns unless it is clear.
     """
-    whole = [column.name for column in layout.columns if column.kind == "integer"]
+    rest = [name for name in layout.whole if name not in layout.counting]
+    whole = [name for name, kind in layout.columns if kind == "integer" and name in rest] or rest
     is_of_one_kind = len({column.kind for column in layout.columns}) == 1
-    if choices.target is None and not choices.has_target and 0 < len(whole) < len(layout.columns) and len(whole) == 1:
+    if choices.target is None and not choices.has_target and len(whole) == 1 < len(layout.columns):
         choices = replace(choices, target=whole[0])
     if choices.no_header or (choices.has_target and (is_of_one_kind or choices.classes is not None)):
         return choices
-    label = choices.target if choices.target is not None else str(len(layout.columns) - 1)
+    last = str(len(layout.columns) - 1)
+    labels = [choices.target] if choices.target is not None else list(reversed(rest))[:2] or [last]
+    answers = (
+        [{"no_header": "", "target": label} for label in labels] if not choices.has_target else [{"no_header": ""}]
+    )
     raise UnclearColumns(
         _("{name} has no header line: its first line holds numbers alone").format(name=name),
         _("the names of the columns there"),
         _(
             "If it is so, say it, and where the labels are, counted from 0: {choice}; "
             "if all columns are classes, give the labels as a second file."
-        ).format(choice=choices_of([{"no_header": "", "target": label}])),
-        [{"no_header": "", "target": label}] if not choices.has_target else [{"no_header": ""}],
+        ).format(choice=choices_of([{"no_header": "", "target": label} for label in labels])),
+        answers,
     )
 
 
@@ -209,20 +256,41 @@ def _delimiter(sample: str) -> str:
         rows = _rows(lines, delimiter, 20)
         cells = [cell for row in rows[1:] or rows for cell in row]
         numbers = sum(number_of(cell) is not None or _COMMA.fullmatch(cell.strip()) is not None for cell in cells)
-        return len({len(row) for row in rows}) == 1, numbers / max(len(cells), 1), first.count(delimiter)
+        return (
+            len({len(row) for row in rows}) == 1 or _lacks_a_name(rows),
+            numbers / max(len(cells), 1),
+            first.count(delimiter),
+        )
 
     return max(known, key=fitness)
 
 
 def _is_between_spaces(lines: str) -> bool:
     """Whether spaces part these lines into equally many cells, with a number in each line but the first."""
-    rows = [line.split() for line in lines.splitlines()]
+    rows = _rows(squeezed(lines), " ", 20)
     return (
         len(rows[0]) > 1
-        and '"' not in lines
-        and len({len(row) for row in rows}) == 1
+        and (len({len(row) for row in rows}) == 1 or _lacks_a_name(rows))
         and all(any(number_of(cell) is not None for cell in row) for row in (rows[1:] or rows))
     )
+
+
+def _lacks_a_name(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line has names, and one less than all others have cells, of which the first names the row."""
+    body = rows[1:]
+    if {len(row) for row in body} != {len(rows[0]) + 1} or _has_number(rows[0]):
+        return False
+    first = [row[0].strip() for row in body]
+    return "" not in rows[0] and len(set(first)) == len(first) and all(_is_row_name(cell) for cell in first)
+
+
+def _has_number(row: Sequence[str]) -> bool:
+    return any(number_of(cell) is not None for cell in row)
+
+
+def _is_row_name(cell: str) -> bool:
+    number = number_of(cell)
+    return bool(cell) and (number is None or _INTEGER.fullmatch(cell) is not None)
 
 
 def _rows(sample: str, delimiter: str, most: int) -> list[list[str]]:
@@ -235,10 +303,13 @@ def _rows(sample: str, delimiter: str, most: int) -> list[list[str]]:
     return found
 
 
-def _has_decimal_commas(rows: Sequence[Sequence[str]]) -> bool:
+def _has_decimal_commas(rows: Sequence[Sequence[str]], *, are_quoted: bool) -> bool:
+    """Whether commas stand before fractions; between quotes they may part thousands: 1,234 is no fraction."""
     cells = [cell.strip() for row in rows for cell in row]
-    with_comma = any(_COMMA.fullmatch(cell) for cell in cells)
-    return with_comma and not any("." in cell and number_of(cell) is not None for cell in cells)
+    with_comma = [cell for cell in cells if _COMMA.fullmatch(cell)]
+    if are_quoted and all(_THOUSANDS.fullmatch(cell) for cell in with_comma):
+        return False
+    return bool(with_comma) and not any("." in cell and number_of(cell) is not None for cell in cells)
 
 
 def _counts(first: Sequence[str]) -> bool:

@@ -111,7 +111,7 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
         check_lists(layout, choices, _("this"))
         if not layout.has_header:
             choices = choices_without_header(layout, choices, _("this"))
-        reading = decide(layout.columns, choices, labels_of, rows_seen=layout.rows_seen, file=_("this"))
+        reading = decide(layout.columns_to_decide, choices, labels_of, rows_seen=layout.rows_seen, file=_("this"))
     except UnclearColumns as error:
         raise InvalidFile(error.came, error.expected, error.fix, error.answers) from error
     classes = reading.classes
@@ -187,7 +187,7 @@ def _cells(text: str, choices: ColumnChoices) -> tuple[list[list[str]], CsvLayou
         raise too_large(_("more numbers than that"))
     lines = io.StringIO(text, newline="")
     first = next((line for line in lines if line.strip()), "")
-    separator = max(",;\t", key=first.count)
+    separator = max(",;|\t", key=first.count)
     if first.count(separator) >= MAX_COLUMNS:
         raise InvalidFile(
             _("a table of {count} columns").format(count=f"{first.count(separator) + 1:,}"),
@@ -212,6 +212,8 @@ def _cells(text: str, choices: ColumnChoices) -> tuple[list[list[str]], CsvLayou
         ) from error
     if not rows:
         raise InvalidFile(_("a table without any text"), _("logits and target"), _("Save it again."))
+    if layout is not None and len(layout.columns) == len(rows[0]) + 1:  # the names of the rows have none themselves
+        rows[0] = ["", *rows[0]]
     header = rows[0]
     for index, row in enumerate(rows[1:]):
         if len(row) != len(header):

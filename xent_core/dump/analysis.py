@@ -178,6 +178,7 @@ def analyse(
         target_column=target_column,
         no_header=no_header,
         labels_are=labels_are,
+        match_rows=bool(epochs),
         limits=limits,
         sandboxed=sandboxed,
     )

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xent_core.column_names import is_id
 from xent_core.columns import choices_of, few
 from xent_core.dump.folders import (
     differ_in_numbers,
@@ -292,11 +293,15 @@ class _Rows:
         self._ids = last.part("ids")
         self._keys = None if self._ids is None else _keys(self._ids, 0, last.rows)
         self._order: np.ndarray | None = None
+        ids = last.reading.ids
+        self._is_guess = last.source.ids is None and ids is not None and not is_id(ids)  # a column of paths or keys
 
     def matched(self, dump: Dump, name: str) -> Callable[[int, int, np.ndarray], np.ndarray]:
         """What finds the rows of this epoch among those of the last, and checks their labels, block by block."""
         self._check_alike(dump, name)
         ids = dump.part("ids")
+        if self._is_guess and ids is not None and not self._has_some_of(ids):
+            ids = None  # such as paths below a folder of each epoch's own, which say nothing
         met = np.zeros(dump.rows, bool)
 
         def match(start: int, stop: int, target: np.ndarray) -> np.ndarray:
@@ -308,6 +313,10 @@ class _Rows:
             return places
 
         return match
+
+    def _has_some_of(self, ids: Array) -> bool:
+        assert self._keys is not None
+        return bool(np.isin(_keys(ids, 0, min(len(ids), ROWS_COMPARED)), self._keys).any())
 
     def _check_alike(self, dump: Dump, name: str) -> None:
         """Raises: InvalidDump for another number of rows or classes, other names, or ids in only one of both."""

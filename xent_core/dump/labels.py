@@ -168,14 +168,17 @@ class NamedLabels(Array):
             return self._names[label]
         if label.lower() in NO_LABEL:
             raise _missing(self.name, start + row)
-        if not self._names:
+        if all(whole_number(name) is not None for name in self._names):
             raise InvalidDump(
                 "label-names",
-                _("the label of row {row} is {label}, and the classes have no names").format(
+                _("the label of row {row} is {label}, and the classes have no names but numbers").format(
                     row=start + row, label=repr(label)[:80]
                 ),
                 _("the number of a class, or names for the classes too"),
-                _("Give the names in the order of the classes: --class-names FILE (in Python, class_names=[…])."),
+                _(
+                    "Correct the label, or give the names in the order of the classes: --class-names FILE "
+                    "(in Python, class_names=[…])."
+                ),
             )
         names = ", ".join(list(self._names)[:8]) + (", …" if len(self._names) > 8 else "")
         raise InvalidDump(

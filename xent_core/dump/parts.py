@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from fnmatch import fnmatchcase
+from functools import partial
 
+from xent_core.column_names import PLAIN, WHICH_CLASS, is_key, label_candidates, plain_name
 from xent_core.columns import SHOWN, ColumnChoices, Reading, choices_of, is_index
 from xent_core.dump.formats import ROLES, Array, InvalidDump, OpenFile, Shards
 from xent_core.language import _
@@ -20,13 +22,15 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
     """
     if file.reading is not None:
         return file.reading
-    logits = _logits_key(file, choices.classes)
+    logits = _logits_key(file, choices)
     keys = {"target": None if choices.has_target else _key(file, "target", choices.target)}
-    keys["ids"] = _key(file, "ids", choices.ids)
+    keys["ids"] = _key(file, "ids", choices.ids) or (_names_of_rows(file, logits) if choices.match_rows else None)
     keys |= {role: _shown_key(file, role, getattr(choices, role), logits) for role in ("text", "image")}
     show = [choices.show] if isinstance(choices.show, str) else list(choices.show or ())
     shown = [key for choice in show for key in _matching(file, choice)]
     keys |= {role: _key(file, role, None) for role in ("features", "sample_weight", "class_names")}
+    if keys["class_names"] is not None and not may_be_names(file.arrays[keys["class_names"]]):
+        keys["class_names"] = None
     if keys["target"] is None and not choices.has_target:
         keys["target"] = _only_labels(file, logits)
     used = {logits, *keys.values(), *shown}
@@ -41,9 +45,28 @@ def reading_of(file: OpenFile, choices: ColumnChoices) -> Reading:
         sample_weight=keys["sample_weight"],
         features=keys["features"],
         unused=tuple(key for key in file.arrays if key not in used),
+        may_be_target=label_candidates([key for key in _of_labels(file, logits) if key not in used]),
         count=file.arrays[logits].shape[-1],
         is_assumed=choices.classes is None and _is_named_otherwise(logits),
+        which_class=_which_class(file, logits),
+        keys=tuple(key for key in _name_rows(file, logits) if choices.has_target and key not in used),
     )
+
+
+def may_be_names(array: Array) -> bool:
+    """Whether this can be the names of the classes: one for each."""
+    return len(array.shape) == 1
+
+
+def _which_class(file: OpenFile, logits: str) -> str | None:
+    """The array of whole numbers or texts, one for each score, that by its name says of which class it is."""
+    shape = file.arrays[logits].shape
+    for key, array in file.arrays.items():
+        plain = plain_name(key.rpartition(".")[2])
+        is_called_so = WHICH_CLASS.fullmatch(plain) or plain in PLAIN["class_names"] | PLAIN["target"] | {"preds"}
+        if key != logits and is_called_so and array.shape == shape and (array.is_integer or array.dtype == "text"):
+            return key
+    return None
 
 
 def _is_named_otherwise(key: str) -> bool:
@@ -81,6 +104,16 @@ def _shown_key(file: OpenFile, role: str, choice: str | None, logits: str) -> st
         if len(array) == rows and (array.dtype == "text" if role == "text" else is_of_pictures(array))
     }
     return next((key for key in file.arrays if key in fits and key.lower() in ROLES[role] and key != logits), None)
+
+
+def _names_of_rows(file: OpenFile, logits: str) -> str | None:
+    """The array of paths or keys with one for each row."""
+    return next((key for key in _name_rows(file, logits) if is_key(key)), None)
+
+
+def _name_rows(file: OpenFile, logits: str) -> list[str]:
+    """The arrays of texts or keys with one for each row."""
+    return [key for key in _of_labels(file, logits) if file.arrays[key].dtype == "text" or is_key(key)]
 
 
 def is_of_pictures(array: Array) -> bool:
@@ -129,28 +162,39 @@ def checked_pictures(part: Array, rows: int, *, is_strangers: bool) -> Array:
     return part
 
 
-def _logits_key(file: OpenFile, choice: str | tuple[str, ...] | None) -> str:
+def _logits_key(file: OpenFile, choices: ColumnChoices) -> str:
     """The array that was chosen, the one with a name of logits, or else the only one that they can be."""
+    choice = choices.classes
+    which = partial(_which, file, "classes", has_target=choices.has_target or choices.target is not None)
     if choice is not None:
         found = [choice] if isinstance(choice, str) else list(choice)
         matching = [key for key in file.arrays for pattern in found if key == pattern or fnmatchcase(key, pattern)]
         if len(matching) == 1:
             return matching[0]
-        raise _which(file, "classes", matching)
+        raise which(matching)
     wide = [key for key, array in file.arrays.items() if len(array.shape) >= 2]
     named = [key for key in wide if key.lower() in ROLES["logits"]]
     ours = [key for key in named if key.lower() in ("logits", "logit")]
     if len(ours or named) == 1:
         return (ours or named)[0]
     if len(named) > 1:
-        raise _which(file, "classes", named)
+        raise which(named)
     known = {name for role in ("features", "target") for name in ROLES[role]}
     fractions = [key for key in wide if file.arrays[key].is_floating and key.lower() not in known]
     if len(fractions) == 1:
         return fractions[0]
     if len(file.arrays) == 1:
         return next(iter(file.arrays))
-    raise _which(file, "classes", fractions)
+    if not wide and (flat := [key for key in file.arrays if key.lower() in ROLES["logits"]]):
+        raise InvalidDump(
+            "logits-shape",
+            _("{key} in {name} has shape {shape}, as predictions have").format(
+                key=flat[0], name=file.name, shape=file.arrays[flat[0]].shape
+            ),
+            _("the scores of all classes in every row, (N, C)"),
+            _("Save what the model gave before its argmax: logits, or probabilities as predict_proba gives them."),
+        )
+    raise which(fractions)
 
 
 def _only_labels(file: OpenFile, logits: str) -> str | None:
@@ -165,8 +209,10 @@ def _only_labels(file: OpenFile, logits: str) -> str | None:
     return found[0] if len(found) == 1 and found[0] != logits else None
 
 
-def _which(file: OpenFile, option: str, found: list[str]) -> InvalidDump:
+def _which(file: OpenFile, option: str, found: list[str], *, has_target: bool = True) -> InvalidDump:
     answers = [{option: key} for key in found[:3]]
+    if option == "classes" and not has_target:
+        answers = [{**answer, **_target_of(file, answer[option])} for answer in answers]
     said = _("Say which: {choices}.").format(choices=choices_of(answers))
     save = _('Save it under that name: np.savez("dump.npz", logits=logits, target=target).')
     role = "logits" if option == "classes" else "target"
@@ -177,6 +223,30 @@ def _which(file: OpenFile, option: str, found: list[str]) -> InvalidDump:
         said if found else save,
         answers,
     )
+
+
+def _target_of(file: OpenFile, logits: str) -> dict[str, str]:
+    """The labels that belong to one of several arrays of logits, by what their names share: val_logits, val_labels.
+
+    Nothing where they have a name of their own, by which they are found.
+    """
+    if any(key.lower() in ROLES["target"] for key in file.arrays):
+        return {}
+    words = set(re.split(r"[\W_]+", logits.lower()))
+    found = {key: words & set(re.split(r"[\W_]+", key.lower())) for key in _of_labels(file, logits)}
+    most = max(map(len, found.values()), default=0)
+    best = [key for key, shared in found.items() if len(shared) == most]
+    return {"target": best[0]} if len(best) == 1 else {}
+
+
+def _of_labels(file: OpenFile, logits: str) -> list[str]:
+    """The arrays that have a whole number, a truth value or a text for each row of logits."""
+    rows = file.arrays[logits].shape[:-1]
+    return [
+        key
+        for key, array in file.arrays.items()
+        if key != logits and array.shape == rows and (array.is_integer or array.dtype in ("text", "bool"))
+    ]
 
 
 def _key(file: OpenFile, role: str, choice: str | None) -> str | None:
@@ -227,6 +297,13 @@ def by_role(file: OpenFile, role: str) -> Array | None:
 def joined_arrays(parts: list[Array]) -> Array:
     """Arrays one below the other."""
     return parts[0] if len(parts) == 1 else Shards(parts)
+
+
+def beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
+    """The array for this role out of the files of the logits, if every one of them has it."""
+    found = [part_of(file, reading, role) for file in files]
+    known = [array for array in found if array is not None]  # one of zero rows is falsy
+    return joined_arrays(known) if len(known) == len(found) else None
 
 
 def _listed(file: OpenFile) -> str:

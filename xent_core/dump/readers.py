@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from xent_core.array_types import DumpLike, StrPath
-from xent_core.column_questions import WRITE_ALL_SCORES
-from xent_core.column_rule import ROWS_THAT_TELL, doubt
+from xent_core.column_questions import WRITE_ALL_SCORES, doubt
+from xent_core.column_rule import ROWS_THAT_TELL
 from xent_core.columns import LABELS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
@@ -256,6 +256,7 @@ def open_dump(
     show: str | Sequence[str] | None = None,
     no_header: bool = False,
     labels_are: LabelsAre | None = None,
+    match_rows: bool = False,
     limits: DumpLimits | None = None,
     sandboxed: bool = False,
     in_sandbox: bool = False,
@@ -283,6 +284,7 @@ def open_dump(
         with a message that asks.
       labels_are: "names" or "indices": what whole labels are, where the classes are called by numbers, such as 1 … C;
         None asks where both are possible.
+      match_rows: rows will be looked for in other dumps: without ids a column of paths or keys names them.
       limits: a dump beyond them is refused before it is read.
       sandboxed: read open files and uploads in a process with limits on memory and time, as a server for strangers
         must. Then texts for classes, target_column, ids, text and image name columns, and never a file or an address;
@@ -307,6 +309,7 @@ def open_dump(
         show,
         no_header,
         labels_are,
+        match_rows,
     )
     _check_answer("logits_are", logits_are, LOGITS_ARE, _("None asks where they look like probabilities."))
     _check_answer("labels_are", labels_are, LABELS_ARE, _("None asks where labels can be both."))
@@ -322,6 +325,8 @@ def open_dump(
         folder = None if is_strangers else folder_of_pictures(source, reading)
         dump = Dump(source, files, parts, names, reading, folder)
         is_sorted = _is_sorted(dump)
+        if is_sorted and reading.which_class is not None:
+            raise _sorted_scores(dump, reading.which_class)
         try:
             _check_labels(dump, parts["target"], ignore_index)
         except InvalidDump as error:
@@ -355,7 +360,7 @@ def _check_answer(option: str, value: str | None, known: Sequence[str], fix: str
 
 def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
     """The doctor's words about labels that lie outside 0…C − 1, and a question where there are too few for C."""
-    nothing, highest = torch.empty(()), -1
+    nothing, lowest, highest = torch.empty(()), dump.classes, -1
     options = LossOptions(ignore_index=ignore_index)
     if (probs := dump.part("target_probs")) is not None:
         for error in violations(nothing.expand(1, dump.classes), probs.tensor(0, 1), options):
@@ -365,8 +370,9 @@ def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
         for error in violations(nothing.expand(len(labels), dump.classes), labels, options):
             raise of_problem(error, first_row=start) from error
         kept = labels[labels != ignore_index]
-        highest = max(highest, int(kept.max())) if len(kept) else highest
-    if dump.rows >= ROWS_THAT_TELL and (unclear := doubt(dump.reading, highest, dump.name)) is not None:
+        if len(kept):
+            lowest, highest = min(lowest, int(kept.min())), max(highest, int(kept.max()))
+    if dump.rows >= ROWS_THAT_TELL and (unclear := doubt(dump.reading, lowest, highest, dump.name)) is not None:
         with asked():
             raise unclear
 
@@ -418,6 +424,22 @@ def _best_few(dump: Dump, error: InvalidDump) -> InvalidDump:
         ).format(count=dump.classes, came=error.came),
         _("the scores of all classes in every row"),
         _(WRITE_ALL_SCORES),
+    )
+
+
+def _sorted_scores(dump: Dump, which: str) -> InvalidDump:
+    return InvalidDump(
+        "best-few",
+        _("every row of {name} falls from its first score to its last, and {which} says of which class each is").format(
+            name=dump.name, which=which[:80]
+        ),
+        _("the scores of all classes in every row, in the order of the classes"),
+        _(WRITE_ALL_SCORES)
+        + " "
+        + _(
+            "Where each row has all classes, put them in that order: "
+            "logits = np.take_along_axis(scores, indices.argsort(1), 1), where indices are the numbers of the classes."
+        ),
     )
 
 

@@ -14,27 +14,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.column_names import is_id
-from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading, few, is_index, whole_number
+from xent_core.array_types import library_of, of_numpy
+from xent_core.column_names import affixes_of, numbers_of
+from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, Reading, choices_of
 from xent_core.dump.folders import expanded, files_of_folder, is_several, matching
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.formats.checks import shards_differ
-from xent_core.dump.formats.table_columns import KEY_MARK
 from xent_core.dump.labels import labels_of
 from xent_core.dump.parts import (
+    beside,
     by_role,
     check_companion,
     check_target_shape,
     checked_pictures,
     joined_arrays,
+    may_be_names,
     part_of,
     pick,
     reading_of,
 )
+from xent_core.dump.row_order import check_index, check_order
 from xent_core.language import _, ngettext
 
 NOTHING_SAID = ColumnChoices()
-IDS_AT_A_TIME = 2**16
 MAX_NAMES_CHARACTERS = 2**26
 
 
@@ -57,6 +59,7 @@ class DumpSource:
     show: Any = None
     no_header: bool = False
     labels_are: LabelsAre | None = None
+    match_rows: bool = False
 
 
 Opener = Callable[[Any, str, ColumnChoices], OpenFile]
@@ -77,20 +80,18 @@ def gather(
     opened = opened_as(request.logits, "logits", request.choices)
     reading = _one_reading(opened, request.choices)
     scores = _scores(opened, reading)
-    found = _companions(request, opened, reading, math.prod(scores.shape[:-1]), opened_as)
+    for role, value in request.given.items():
+        check_index(source.logits, value, role)
+    found, unused = _companions(request, opened, reading, math.prod(scores.shape[:-1]), opened_as)
     limits.check(math.prod(scores.shape[:-1]), scores.shape[-1])
     target = found["target"]
     if target is None:
-        raise InvalidDump(
-            "no-target",
-            _("{name} holds no labels").format(name=opened[0].name),
-            _("class indices in an array or a column named {names}, or in a second file").format(
-                names=", ".join(ROLES["target"])
-            ),
-            _("Give the file with the labels too, or say which column they are: --target."),
-        )
-    names = _checked_names(request.class_names or reading.class_names or _names_beside(opened[0]), scores.shape[-1])
+        raise _no_labels(opened[0], reading)
+    given_names = request.class_names or reading.class_names or _names_beside(opened[0])
+    names = _checked_names(given_names or _names_of_columns(source.logits, target), scores.shape[-1])
     is_ours = reading.classes[0].startswith(MARK)
+    if target.shape == (*scores.shape[:-1], 1) != scores.shape:  # as Keras has them
+        target = target.as_rows(0)
     labels = labels_of(
         target,
         scores,
@@ -111,13 +112,17 @@ def gather(
             _("at least one row, and 1 to {limit} classes").format(limit=MAX_CLASSES),
             _("Check where the rows were lost."),
         )
-    notes = [] if labels.note is None else [labels.note]
+    notes = list(dict.fromkeys(note for file in files if file.reading is None for note in file.notes))
+    notes += [] if labels.note is None else [labels.note]
+    if len(scores.shape) == 3 and scores.shape[1] == scores.shape[2]:
+        notes.append(_("logits are (B, T, V): the classes are on their last axis"))
     if len(opened) > 1:
         notes.append(_("{count} files").format(count=len(opened)))
     from_files = {role: rows[role].name for role in ("ids", "text", "image") if request.given[role] is not None}
     reading = replace(
         reading,
         notes=(*reading.notes, *notes),
+        unused=tuple(dict.fromkeys((*reading.unused, *unused))),
         shown=tuple(name for name in reading.shown if f"{SHOWN}{name}" in rows),
         count=scores.shape[-1],
         target_file=None if request.given["target"] is None else target.name,
@@ -126,6 +131,21 @@ def gather(
         image_file=from_files.get("image"),
     )
     return rows, names, reading
+
+
+def _no_labels(file: OpenFile, reading: Reading) -> InvalidDump:
+    """Why there are no labels, and what says which column holds them."""
+    answers = [{"target": name} for name in reading.may_be_target[:3]]
+    said = _("If they are in one of its columns, say which: {choices}.").format(choices=choices_of(answers))
+    return InvalidDump(
+        "no-target",
+        _("{name} holds no labels").format(name=file.name),
+        _("class indices in an array or a column named {names}, or in a second file").format(
+            names=_("{names} or the like").format(names=", ".join(ROLES["target"][:6]))
+        ),
+        said if answers else _("Give the file with the labels too, or say which column they are: --target."),
+        answers,
+    )
 
 
 class _Request(NamedTuple):
@@ -148,7 +168,8 @@ def _request(
 ) -> _Request:
     """Raises: InvalidDump if labels came twice."""
     given = {name: getattr(source, name) for name in ("target", *COMPANIONS)}
-    said: dict[str, Any] = {"no_header": source.no_header, "labels_are": source.labels_are}
+    said: dict[str, Any] = {name: getattr(source, name) for name in ("no_header", "labels_are")}
+    said["match_rows"] = source.match_rows and source.ids is None
     if names_column(source.target_column):
         said["target"] = source.target_column
     elif source.target_column is not None:
@@ -213,19 +234,28 @@ def _companions(
     reading: Reading,
     rows: int,
     opened_as: Callable[[Any, str, ColumnChoices], list[OpenFile]],
-) -> dict[str, Array | None]:
-    """The labels and what else lies beside the logits: out of its own file if one was given, else out of theirs."""
+) -> tuple[dict[str, Array | None], list[str]]:
+    """The labels and what else lies beside the logits, and the columns of their files that are not used.
+
+    They come out of their own file if one was given, else out of that of the logits.
+    """
     choices = replace(request.choices, classes=None, rows=rows)
     found: dict[str, Array | None] = {}
+    rest: list[tuple[str, Array]] = []
+    used: list[Array] = []
     for role, value in request.given.items():
         if value is None:
-            found[role] = _beside(opened, reading, role)
+            found[role] = beside(opened, reading, role)
             continue
         others = opened_as(files_of_folder(value)[0], role, choices)
         column = getattr(request.choices, role, None)
-        found[role] = joined_arrays([pick(file, role, column) for file in others])
-        _check_order(opened, reading, others)
-    return found
+        picked = [pick(file, role, column) for file in others]
+        found[role] = joined_arrays(picked)
+        if len(others[0].arrays) > 1 and others[0] not in opened:
+            rest += others[0].arrays.items()
+        used.append(picked[0])
+        check_order(opened, reading, others, picked[0])
+    return found, [name for name, array in rest if not any(array is one for one in used)]
 
 
 def _beside_rows(
@@ -234,7 +264,7 @@ def _beside_rows(
     """What lies beside logits and labels, and the columns that are shown, as rows."""
     lead = scores.shape[:-1]
     rows: dict[str, Array] = {}
-    shown = {f"{SHOWN}{name}": _beside(opened, reading, f"{SHOWN}{name}") for name in reading.shown}
+    shown = {f"{SHOWN}{name}": beside(opened, reading, f"{SHOWN}{name}") for name in reading.shown}
     for role, part in ({role: found[role] for role in COMPANIONS} | shown).items():
         if part is None:
             continue
@@ -270,78 +300,19 @@ def folder_of_pictures(source: DumpSource, reading: Reading) -> str | None:
     return os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path) or os.curdir)
 
 
-def _beside(files: list[OpenFile], reading: Reading, role: str) -> Array | None:
-    """The array for this role out of the files of the logits, if every one of them has it."""
-    found = [part_of(file, reading, role) for file in files]
-    known = [array for array in found if array is not None]  # one of zero rows is falsy
-    return joined_arrays(known) if len(known) == len(found) else None
-
-
-def _check_order(opened: list[OpenFile], reading: Reading, others: list[OpenFile]) -> None:
-    """Raises: InvalidDump where a second file names its rows in another order, by a column that both have.
-
-    Texts and ids must be the same. Other numbers, such as those of pandas for the rows, may differ where one file
-    counted anew; where both hold the same numbers in another order, so are the rows.
-    """
-    own = {name: _key(opened, name, reading) for name in (reading.ids, *reading.keys) if name is not None}
-    theirs = {name for name in others[0].arrays if all(name in file.arrays for file in others)}
-    indices = [{name for name in names if is_index(name)} for names in (set(own), theirs)]
-    pairs = [(name, name) for name in own if name in theirs]
-    if not indices[0] & indices[1] and all(len(found) == 1 for found in indices):
-        pairs.append((indices[0].pop(), indices[1].pop()))
-    if reading.ids is not None and reading.ids not in theirs:
-        pairs += [(reading.ids, other) for other in theirs if is_id(other)]
-    for name, other in pairs:
-        key, their = own[name], joined_arrays([file.arrays[other] for file in others])
-        if key is not None and key.shape == their.shape:
-            strict = None if name != other else name == reading.ids
-            _check_same(key, their, name, others[0].name, is_strict=strict)
-
-
-def _key(opened: list[OpenFile], name: str, reading: Reading) -> Array | None:
-    """The rows' names in this column of the files of logits."""
-    if name == reading.ids:
-        return _beside(opened, reading, "ids")
-    found = [file.arrays[key] for file in opened for key in (KEY_MARK + name, name) if key in file.arrays]
-    return joined_arrays(found) if len(found) == len(opened) else None
-
-
-def _check_same(own: Array, theirs: Array, column: str, file: str, *, is_strict: bool | None) -> None:
-    """Raises: InvalidDump for the same values in another order; for texts, or all if that is strict, for any others.
-
-    Args: is_strict: None for columns of two names, which may well hold other values.
-    """
-    first: tuple[int, str, str] | None = None
-    difference = 0  # of the sums of hashes, which are the same for the same values in another order
-    are_numbers = True
-    for start in range(0, len(own), IDS_AT_A_TIME):
-        stop = min(start + IDS_AT_A_TIME, len(own))
-        pairs = zip(own.values(start, stop).tolist(), theirs.values(start, stop).tolist(), strict=True)
-        for row, (one, other) in enumerate(pairs, start):
-            if one == other:
-                continue
-            keys = [str(value).strip() for value in (one, other)]
-            numbers = [whole_number(key) for key in keys]
-            are_numbers = are_numbers and None not in numbers
-            values = [key if number is None else number for key, number in zip(keys, numbers, strict=True)]
-            difference += hash(values[0]) * hash((values[0], 1)) - hash(values[1]) * hash((values[1], 1))
-            if values[0] != values[1] and first is None:
-                first = row, keys[0], keys[1]
-    if first is not None and (not difference or (is_strict is not None and (is_strict or not are_numbers))):
-        row, mine, other = first
-        raise InvalidDump(
-            "order",
-            _("row {row} is {own} in {name} and {other} in {file}, by the column {column}").format(
-                row=row, own=mine[:80], name=own.name, other=other[:80], file=file, column=few([column])
-            ),
-            _("the same rows in the same order in both files"),
-            _("Sort both by that column; or remove it from one of them, if the rows are in one order all the same."),
-        )
-
-
 def _names_beside(file: OpenFile) -> tuple[str, ...] | None:
     found = by_role(file, "class_names")
-    return None if found is None else tuple(map(str, found.values(0, len(found))))
+    return None if found is None or not may_be_names(found) else tuple(map(str, found.values(0, len(found))))
+
+
+def _names_of_columns(logits: Any, target: Array) -> tuple[str, ...] | None:
+    """What the columns of a DataFrame say of the classes, where the labels are names: cat, or logit_cat."""
+    if target.dtype != "text" or library_of(logits) != "pandas" or not hasattr(logits, "columns"):
+        return None
+    columns = list(map(str, logits.columns))
+    labels = {str(label).strip() for label in target.values(0, len(target)).reshape(-1).tolist() if label is not None}
+    bare = [tuple(map(affix.bare, columns)) for affix in affixes_of(columns, labels) if all(map(affix.fits, columns))]
+    return max(bare, key=lambda names: len(labels.intersection(names))) if bare and not numbers_of(columns) else None
 
 
 def _names_given(given: Any, opened_as: Callable[[Any, str], list[OpenFile]]) -> tuple[str, ...] | None:
@@ -410,7 +381,9 @@ class _SharedFile(OpenFile):
     """A file that is opened once although logits and labels both name it."""
 
     def __init__(self, source: Any, file: OpenFile) -> None:
-        super().__init__(file.name, file.arrays, close=file.close, rest=file.rest, reading=file.reading)
+        super().__init__(
+            file.name, file.arrays, close=file.close, rest=file.rest, reading=file.reading, notes=file.notes
+        )
         self.source = source
 
 
@@ -421,11 +394,17 @@ def _in_memory(values: Any, role: str) -> MemoryArray:
             if values.dtype == torch.bfloat16:
                 return MemoryArray(role, values.view(torch.int16).numpy(), "bfloat16")
             values = values.numpy()
+        if np.ma.is_masked(values):
+            raise _masked(values, role)
         if isinstance(values, list | tuple):
             values = np.asarray(values)
             if values.dtype == np.float64 and role == "logits":
                 values = values.astype(np.float32)  # PyTorch's default for numbers in lists
         array = np.asarray(values)
+        if array.dtype.kind == "O" and array.ndim:
+            array = _of_objects(array)
+    except InvalidDump:
+        raise
     except Exception as error:  # a stranger's object may raise anything
         raise InvalidDump(
             f"{role}-type",
@@ -440,4 +419,25 @@ def _in_memory(values: Any, role: str) -> MemoryArray:
             _("an array with one entry for each row"),
             _("Pass a path or an array."),
         )
-    return MemoryArray(role, array)
+    return MemoryArray(role, array, "text" if array.dtype.kind == "O" else None)
+
+
+def _masked(values: Any, role: str) -> InvalidDump:
+    row = int(np.argwhere(np.ma.getmaskarray(values))[0][0])
+    fill = "-100" if role == "target" else "np.nan"
+    return InvalidDump(
+        f"{role}-masked",
+        _("{role} is masked in row {row}").format(role=role, row=row),
+        _("an array without a mask"),
+        _("Leave such rows out; or fill them, with −100 where a label is to be ignored: {code}.").format(
+            code=f"{role}.filled({fill})"
+        ),
+    )
+
+
+def _of_objects(array: np.ndarray) -> np.ndarray:
+    """Texts as they are, missing ones included, and objects that are numbers as numbers. Raises: TypeError."""
+    is_text = [isinstance(value, str) for value in array.reshape(-1).tolist()]
+    if any(is_text):
+        return array
+    return np.asarray(of_numpy(array))

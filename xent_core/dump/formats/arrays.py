@@ -75,7 +75,7 @@ class MemoryArray(Array):
 
     def values(self, start: int, stop: int) -> np.ndarray:
         """Rows start … stop − 1, a copy."""
-        return np.array(self._values[start:stop], dtype=self._values.dtype.newbyteorder("="), order="C")
+        return _decoded(np.array(self._values[start:stop], dtype=self._values.dtype.newbyteorder("="), order="C"))
 
     def as_rows(self, axes: int) -> Array:
         """The same numbers with all axes but the last `axes` counted as rows."""
@@ -115,7 +115,7 @@ class RawArray(Array):
             self._read_into(values, start * width)
         if self.dtype == "bool":
             return np.not_equal(values.view(np.uint8), 0)  # a file may hold other bytes than 0 and 1
-        return values.astype(self._stored.newbyteorder("="), copy=False)
+        return _decoded(values.astype(self._stored.newbyteorder("="), copy=False))
 
     def _read_into(self, values: np.ndarray, first: int) -> None:
         buffer = values.reshape(-1).view(np.uint8).data
@@ -210,6 +210,7 @@ class OpenFile:
       arrays: by name; a .npy file's only array is named "".
       rest: lets go of what only reading needs, until the next reading.
       reading: what was made of the columns, where it is a table of logits; its arrays then have the names of roles.
+      notes: what should be said of how another table was read.
     """
 
     def __init__(
@@ -220,8 +221,15 @@ class OpenFile:
         close: Callable[[], None],
         rest: Callable[[], None] = lambda: None,
         reading: Reading | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.arrays, self.close, self.rest, self.reading = name, arrays, close, rest, reading
+        self.name, self.arrays, self.close, self.rest = name, arrays, close, rest
+        self.reading, self.notes = reading, notes
+
+
+def _decoded(values: np.ndarray) -> np.ndarray:
+    """Bytes as the texts that they are in UTF-8; all else as it is."""
+    return np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
 
 
 def _rows_shape(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from xent_core.column_names import PLAIN, plain_name
 from xent_core.column_rule import decide
-from xent_core.columns import Reading
+from xent_core.columns import Reading, few, whole_number
 from xent_core.csv_layout import MISSING, CsvLayout, check_lists, choices_without_header, layout_of, number_of, squeezed
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_CLASSES, InvalidDump, asked, check_columns, need_pyarrow
@@ -28,7 +30,7 @@ def open_csv(raw: RawFile) -> OpenFile:
     sample = stream.sample()
     if limits is not None:
         line = sample.partition("\n")[0]
-        check_columns(name, max(line.count(delimiter) for delimiter in ",;\t ") + 1)
+        check_columns(name, max(line.count(delimiter) for delimiter in ",;|\t ") + 1)
         stream.check_lines(limits)
     try:
         layout = layout_of(sample, no_header=raw.choices.no_header)
@@ -45,29 +47,58 @@ def open_csv(raw: RawFile) -> OpenFile:
     if len(set(names)) < len(names) or len(names) > MAX_CLASSES:
         raise InvalidDump(
             "csv-header",
-            _("the first line of {name} has {count} names, some of them twice").format(name=name, count=len(names)),
+            _("the first line of {name} has {count} names, and {twice} more than once").format(
+                name=name, count=len(names), twice=few(twice)
+            )
+            if (twice := [repr(one) for one, count in Counter(names).items() if count > 1])
+            else _("the first line of {name} has {count} names").format(name=name, count=len(names)),
             _("one name for each column"),
             _("Give each class its own name."),
         )
-    text = _CsvText(stream, layout)
     if raw.role != "logits":
-        if not layout.has_header and names == ["0"] and sample.split(None, 1)[0] == "0":
-            # pandas calls a nameless column 0; how many rows there are tells it from a first label
-            is_header = raw.choices.rows == text.lines() - 1
-            layout = replace(layout, has_header=is_header, header_rows=int(is_header))
-            text = _CsvText(stream, layout)
-        schema = text.schema(names, frozenset(column.name for column in layout.columns if column.kind == "integer"))
-        return text.opened(raw, schema, lambda table: open_singles(name, table, schema, close=raw.file.close))
+        return _open_beside(raw, stream, layout, sample)
+    text = _CsvText(stream, layout)
     with asked():
         check_lists(layout, raw.choices, name)
         choices = raw.choices if layout.has_header else choices_without_header(layout, raw.choices, name)
-        reading = decide(layout.columns, choices, text.distinct, rows_seen=layout.rows_seen, file=name)
+        reading = decide(layout.columns_to_decide, choices, text.distinct, rows_seen=layout.rows_seen, file=name)
+    notes = layout.notes
+    if dict(layout.columns).get(reading.target[0] if len(reading.target) == 1 else "") == "number":
+        notes += (_("labels are whole numbers written as fractions"),)  # or refused where they are read
     reading = replace(
-        reading, notes=layout.notes, class_names=reading.class_names if layout.has_header else choices.class_names
+        reading, notes=notes, class_names=reading.class_names if layout.has_header else choices.class_names
     )
     used = [column for column in names if column in reading.keys or column not in reading.unused]
     schema = text.schema(used, frozenset(reading.target), reading)
     return text.opened(raw, schema, lambda table: open_reading(name, table, schema, reading, close=raw.file.close))
+
+
+def _open_beside(raw: RawFile, stream: TextStream, layout: CsvLayout, sample: str) -> OpenFile:
+    """A table that was not given for its logits: each column by its name.
+
+    Of a single column the number of rows tells whether its first line is a name: pandas calls a nameless column 0,
+    and a label may be a text.
+    """
+    text = _CsvText(stream, layout)
+    if len(layout.columns) == 1 and raw.choices.rows is not None and not raw.choices.no_header:
+        [name] = [column.name for column in layout.columns]
+        is_label = layout.has_header and plain_name(name) not in set().union(*PLAIN.values())
+        if is_label and text.lines() == raw.choices.rows - 1:
+            layout = layout_of(sample, no_header=True)
+        elif not layout.has_header and sample.split(None, 1)[0] == "0":
+            is_header = raw.choices.rows == text.lines() - 1
+            layout = replace(layout, has_header=is_header, header_rows=int(is_header))
+        text = _CsvText(stream, layout)
+    columns = layout.columns
+    schema = text.schema(
+        [column.name for column in columns], frozenset(column.name for column in columns if column.kind == "integer")
+    )
+    notes = tuple(_("{note} in {name}").format(note=note, name=raw.name) for note in layout.notes)
+
+    def opened(table: Table) -> OpenFile:
+        return open_singles(raw.name, table, schema, close=raw.file.close, notes=notes)
+
+    return text.opened(raw, schema, opened)
 
 
 class _CsvText:
@@ -127,7 +158,6 @@ class _CsvText:
     def batches(self, schema: Any, columns: list[str]) -> Iterator[Any]:
         """All rows of these columns. Raises: InvalidDump, with the line and the cell that cannot be read."""
         import pyarrow as pa
-        import pyarrow.csv as pc
 
         layout = self._layout
         types = {column: schema.field(column).type for column in columns}
@@ -136,25 +166,56 @@ class _CsvText:
             if layout.delimiter == " ":
                 block = squeezed(block.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
             try:
-                table = pc.read_csv(
-                    pa.BufferReader(block),
-                    read_options=pc.ReadOptions(
-                        column_names=[column.name for column in layout.columns],
-                        skip_rows_after_names=skip,
-                        block_size=len(block) + 1,
-                        use_threads=False,
-                    ),
-                    parse_options=pc.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in block),
-                    convert_options=pc.ConvertOptions(
-                        column_types=types, include_columns=columns, decimal_point=layout.decimal
-                    ),
-                )
+                table = self._table(block, types, skip)
             except MemoryError:  # pyarrow's is an ArrowException too
                 raise
             except pa.ArrowException as error:
-                raise self._broken(block, line, skip, types, error) from error
+                table = self._read_by_cell(block, line, skip, types, error)
             yield from table.combine_chunks().to_batches()
             line, skip = line + block.count(b"\n"), 0
+
+    def _table(self, block: bytes, types: dict[str, Any], skip: int) -> Any:
+        """These columns of a block, as pyarrow reads it."""
+        import pyarrow as pa
+        import pyarrow.csv as pc
+
+        layout = self._layout
+        return pc.read_csv(
+            pa.BufferReader(block),
+            read_options=pc.ReadOptions(
+                column_names=[column.name for column in layout.columns],
+                skip_rows_after_names=skip,
+                block_size=len(block) + 1,
+                use_threads=False,
+            ),
+            parse_options=pc.ParseOptions(delimiter=layout.delimiter, newlines_in_values=b'"' in block),
+            convert_options=pc.ConvertOptions(
+                column_types=types, include_columns=list(types), decimal_point=layout.decimal
+            ),
+        )
+
+    def _read_by_cell(self, block: bytes, line: int, skip: int, types: dict[str, Any], error: Exception) -> Any:
+        """A block with cells that pyarrow does not take, such as +1, "None" and a minus sign, or 1.0 among labels.
+
+        Raises: InvalidDump for a cell that is no number.
+        """
+        import pyarrow as pa
+
+        try:
+            table = self._table(block, dict.fromkeys(types, pa.string()), skip)
+        except pa.ArrowException:
+            raise self._broken(block, line, skip, types, error) from error
+        columns = []
+        for column, kind in types.items():
+            cells = table.column(column).to_pylist()
+            if not pa.types.is_string(kind):
+                values = [_value_of(cell, kind, self._layout.decimal) for cell in cells]
+                if any(value is NO_NUMBER for value in values):
+                    raise self._broken(block, line, skip, types, error) from error
+                columns.append(pa.array(values, kind))
+            else:
+                columns.append(pa.array(cells, kind))
+        return pa.table(columns, names=list(types))
 
     def _broken(self, block: bytes, line: int, skip: int, types: dict[str, Any], error: Exception) -> InvalidDump:
         """What is wrong in a block that pyarrow could not read, looked for cell by cell."""
@@ -176,16 +237,16 @@ class _CsvText:
                     (
                         column
                         for column, kind in types.items()
-                        if str(kind) != "string"
-                        and cells[column].strip().lower() not in MISSING
-                        and number_of(cells[column], layout.decimal) is None
+                        if str(kind) != "string" and _value_of(cells[column], kind, layout.decimal) is NO_NUMBER
                     ),
                     None,
                 )
                 if bad is not None:
-                    found = _("line {line}, column {column}: {cell} is no number").format(
-                        line=number, column=bad[:80], cell=repr(cells[bad][:40])
-                    )
+                    is_fraction = number_of(cells[bad], layout.decimal) is not None
+                    words = _("line {line}, column {column}: {cell} is no number")
+                    if is_fraction:
+                        words = _("line {line}, column {column}: {cell} is no whole number")
+                    found = words.format(line=number, column=bad[:80], cell=repr(cells[bad][:40]))
                     break
         except (UnicodeDecodeError, csv.Error) as other:
             found = first_line(other)
@@ -195,3 +256,19 @@ class _CsvText:
             _("the same number of columns in every line, and numbers in them"),
             _("Look at the line that is named, or write the file again."),
         )
+
+
+NO_NUMBER = object()
+
+
+def _value_of(cell: str, kind: Any, decimal: str) -> Any:
+    """The number in a cell of a column of this kind, None for one without, and NO_NUMBER for another text."""
+    import pyarrow as pa
+
+    if cell is None or cell.strip().lower() in MISSING:
+        return None
+    number = number_of(cell, decimal)
+    if number is None or pa.types.is_floating(kind):
+        return NO_NUMBER if number is None else number
+    whole = whole_number(cell if decimal == "." else cell.replace(",", "."))
+    return NO_NUMBER if whole is None or abs(whole) >= 2**63 else whole

@@ -1,4 +1,4 @@
-"""Opens JSON Lines: an object for each row, or for each sequence of rows; also what lm-eval writes of each question."""
+"""Opens JSON Lines: an object for each row, or for each sequence of rows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from xent_core.column_rule import decide
 from xent_core.columns import Column, Reading
-from xent_core.dump.formats.arrays import MemoryArray, OpenFile, RawFile
+from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import InvalidDump, asked, check_columns, need_pyarrow
 from xent_core.dump.formats.json_objects import ObjectStream
+from xent_core.dump.formats.lm_eval_file import is_lm_eval, open_lm_eval
 from xent_core.dump.formats.spool import opened_forwards
 from xent_core.dump.formats.table_columns import Table, check_distinct, open_reading, open_singles
 from xent_core.dump.formats.text_stream import TextStream
@@ -32,8 +31,8 @@ def open_json_lines(raw: RawFile) -> OpenFile:
     objects = [one for _line, one in zip(range(LINES_LOOKED_AT), _objects(stream), strict=False)]
     if not objects:
         raise _broken_line(raw.name, _("it holds no object"))
-    if raw.role == "logits" and _is_lm_eval(objects[0]):
-        return _open_lm_eval(raw, stream)
+    if raw.role == "logits" and is_lm_eval(objects[0]):
+        return open_lm_eval(raw, _objects(stream))
     if len(objects) == 1 and (orient := _pandas_orient(objects[0])) is not None:
         raise InvalidDump(
             "json-orient",
@@ -277,83 +276,3 @@ def _odd_field(one: Any, kinds: dict[str, str]) -> str | None:
                 continue
             return str(field)
     return None
-
-
-def _is_lm_eval(one: dict[str, Any]) -> bool:
-    return "doc_id" in one and ("filtered_resps" in one or "resps" in one)
-
-
-def _open_lm_eval(raw: RawFile, stream: TextStream) -> OpenFile:
-    """The log-likelihoods of the choices of each question, which are logits of a problem of so many classes."""
-    logits: list[list[float]] = []
-    target: list[int] = []
-    ids: list[str] = []
-    for line, one in enumerate(_objects(stream), 1):
-        choices = _choices_of(one, raw.name, line)
-        logits.append(choices)
-        target.append(_right_choice(one, len(choices), raw.name, line))
-        ids.append(str(one["doc_id"])[:200])
-        if raw.limits is not None:
-            raw.limits.check(len(logits), len(choices))
-    widths = {len(row) for row in logits}
-    values = np.full((len(logits), max(widths)), -np.inf)
-    for index, row in enumerate(logits):
-        values[index, : len(row)] = row
-    notes: tuple[str, ...] = (_("log-likelihoods of the choices"),)
-    if len(widths) > 1:
-        least, most = min(widths), max(widths)
-        notes += (
-            _("questions have {least} to {most} choices, and −inf where there is none").format(least=least, most=most),
-        )
-    field = "filtered_resps"
-    arrays = {
-        "logits": MemoryArray(f"{raw.name}: {field}", values),
-        "target": MemoryArray(f"{raw.name}: target", np.array(target)),
-        "ids": MemoryArray(f"{raw.name}: doc_id", np.array(ids)),
-    }
-    reading = Reading((field,), ("target",), ids="doc_id", notes=notes, count=values.shape[1])
-    raw.file.close()
-    return OpenFile(raw.name, dict(arrays), close=lambda: None, reading=reading)
-
-
-def _choices_of(one: dict[str, Any], name: str, line: int) -> list[float]:
-    answers = one.get("filtered_resps", one.get("resps"))
-    try:
-        found = []
-        for answer in answers:  # type: ignore[union-attr]  # whatever is no list is refused below
-            pair = answer[0] if isinstance(answer[0], list) else answer
-            if not isinstance(pair, list) or len(pair) != 2:
-                raise ValueError
-            found.append(float(pair[0]))
-        if len(found) < 2:
-            raise ValueError
-        return found
-    except (TypeError, ValueError, IndexError, KeyError) as error:
-        raise InvalidDump(
-            "lm-eval-choices",
-            _("line {line} of {name} holds no log-likelihoods of choices").format(line=line, name=name),
-            _("the samples of a task of multiple choice: for each choice its log-likelihood"),
-            _("Take a task whose output_type is multiple_choice; generated texts have no classes."),
-        ) from error
-
-
-def _right_choice(one: dict[str, Any], choices: int, name: str, line: int) -> int:
-    """The number of the right choice: as it is, as text, or as one of the texts that were asked about."""
-    target = one.get("target")
-    text = str(target).strip()
-    if text.isdecimal() and int(text) < choices and not isinstance(target, bool):
-        return int(text)
-    arguments = one.get("arguments")
-    asked_about = list(arguments.values()) if isinstance(arguments, dict) else arguments
-    texts = []
-    for argument in asked_about if isinstance(asked_about, list) else []:
-        last = argument.get("arg_1") if isinstance(argument, dict) else argument[-1] if argument else None
-        texts.append(str(last).strip())
-    if texts.count(text) == 1 and texts.index(text) < choices:
-        return texts.index(text)
-    raise InvalidDump(
-        "lm-eval-target",
-        _("the target in line {line} of {name} is {target}").format(line=line, name=name, target=repr(target)[:80]),
-        _("the number of one of the {count} choices, or its text").format(count=choices),
-        _("Take the samples of a task with one right choice."),
-    )

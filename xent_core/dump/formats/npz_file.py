@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import zipfile
 
-from xent_core.columns import ROLES
+from xent_core.columns import ROLES, few
 from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_MEMBERS, InvalidDump, check_ratio
 from xent_core.dump.formats.npy_file import npy_array
 from xent_core.language import _
 from xent_core.tensor_headers import first_line, zip_entries
+
+TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
 
 class PickleFound(Exception):
@@ -46,6 +49,7 @@ def open_npz(raw: RawFile) -> OpenFile:
         raise too_many(len(members))
     arrays: dict[str, Array] = {}
     unfit: list[InvalidDump] = []
+    unread: list[str] = []
     for member in members:
         if not member.filename.endswith(".npy"):
             continue
@@ -67,6 +71,16 @@ def open_npz(raw: RawFile) -> OpenFile:
             if error.code not in ("dtype", "shape") or key.lower() in (*ROLES["logits"], *ROLES["target"]):
                 raise
             unfit.append(error)  # such as pictures beside the logits
+            unread.append(key)
     if unfit and not arrays:
         raise unfit[0]
-    return OpenFile(name, arrays, close=file.close)
+    texts = [member.filename for member in members if member.filename.lower().endswith(TEXTS)]
+    if texts and not arrays:
+        raise InvalidDump(
+            "file-packed",
+            _("{name} is a zip file with {inside} in it").format(name=name, inside=few(texts)),
+            _("a table that is packed by gzip, or not packed"),
+            _("Unpack it: unzip {name}.").format(name=shlex.quote(name)),
+        )
+    notes = (_("not read: {names}").format(names=few(unread, 12)),) if unread else ()
+    return OpenFile(name, arrays, close=file.close, notes=notes)

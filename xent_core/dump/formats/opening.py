@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -67,6 +68,7 @@ def _open_packed(raw: RawFile) -> OpenFile:
 
 NOTHING_SAID = ColumnChoices()
 _OLD_TORCH = bytes.fromhex("8a0a6cfc9c46f920")  # what torch.save wrote first, before it wrote zip files
+_XZ = b"\xfd7zXZ\x00"
 KINDS = (
     Format(".npy", open_npy, first_bytes=(b"\x93NUMPY",)),
     Format(".npz", open_npz, first_bytes=(b"PK\x03\x04", b"PK\x05\x06")),
@@ -179,6 +181,13 @@ def _recognised(raw: RawFile) -> OpenFile:
         return _open_pickle(raw, is_of_torch=True)
     if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or suffix in (".pt", ".pth", ".pkl"):
         return _open_pickle(raw, is_of_torch=_OLD_TORCH in start)
+    if start.startswith(_XZ):
+        raise InvalidDump(
+            "file-packed",
+            _("{name} is packed by xz").format(name=name),
+            _("a file that is packed by gzip, or not packed"),
+            _("Unpack it: xz -dk {name}.").format(name=shlex.quote(name)),
+        )
     for kind in KINDS:
         if kind.is_likely(start, suffix):
             return kind.open(raw)

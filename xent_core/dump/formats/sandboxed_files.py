@@ -106,9 +106,10 @@ class SandboxedFiles:
                     raise TypeError(dtype)
                 arrays[str(key)] = _SandboxedArray(self, index, str(key), str(label), tuple(shape), dtype)
             reading = None if told["reading"] is None else _reading(told["reading"])
+            notes = tuple(map(str, told["notes"]))
         except (KeyError, TypeError, ValueError) as error:
             raise _too_costly(name) from error
-        return OpenFile(name, arrays, close=self.close, rest=self.rest, reading=reading)
+        return OpenFile(name, arrays, close=self.close, rest=self.rest, reading=reading, notes=notes)
 
 
 class _SandboxedArray(Array):
@@ -220,7 +221,8 @@ def serve(connection: Connection) -> None:
                 )
                 files.append(opened)
                 told = [[key, one.name, one.shape, one.dtype] for key, one in opened.arrays.items()]
-                connection.send({"arrays": told, "reading": opened.reading and asdict(opened.reading)})
+                reading = opened.reading and asdict(opened.reading)
+                connection.send({"arrays": told, "reading": reading, "notes": opened.notes})
             else:
                 connection.send({}, _window(files, **request))
         except InvalidDump as error:

@@ -40,7 +40,7 @@ class Table:
         found: set[str] = set()
         _first, batches = self._open_at(0, [column])
         for batch in batches:
-            found.update(str(text) for text in batch.column(column).unique().to_pylist() if text is not None)
+            found.update(str(_text(text)) for text in batch.column(column).unique().to_pylist() if text is not None)
             check_distinct(self._name, column, len(found))
         self.rest()
         return found
@@ -100,7 +100,7 @@ class TableArray(Array):
         if self.dtype == "text":
             return _texts(window.column(0))
         window = window.combine_chunks()
-        columns = [self._flat(window.column(i)) for i in range(window.num_columns)]
+        columns = [self._flat(window.column(i), start) for i in range(window.num_columns)]
         if len(self.shape) == 1:
             return columns[0].astype(self.dtype, copy=True)
         rows = stop - start
@@ -108,10 +108,11 @@ class TableArray(Array):
             width = self.shape[1]
             lengths_agree = columns[0].size == rows * width
             if not lengths_agree:
+                row, length = _odd_length(window.column(0), width)
                 raise InvalidDump(
                     "list-lengths",
-                    _("{name} has lists of other lengths in rows {start} to {stop}").format(
-                        name=self.name, start=start, stop=stop - 1
+                    _("{name} has a list of {length} in row {row}").format(
+                        name=self.name, length=length, row=start + row
                     ),
                     _("{width} numbers in every row, as in the first").format(width=width),
                     _("Write one logit for each class in every row."),
@@ -123,15 +124,21 @@ class TableArray(Array):
         """Single rows, in ascending order, in a pass over these columns alone."""
         return Array.at(TableArray(self._table.anew(), self._columns, self.name, self.shape, self.dtype), rows)
 
-    def _flat(self, column: Any) -> np.ndarray:
+    def _flat(self, column: Any, start: int) -> np.ndarray:
         import pyarrow as pa
         import pyarrow.compute as pc
 
         if not self.is_floating and column.null_count:
             raise InvalidDump(
                 "label-missing",
-                ngettext("{name} has {count} empty cell", "{name} has {count} empty cells", column.null_count).format(
-                    name=self.name, count=column.null_count
+                ngettext(
+                    "{name} has {count} empty cell, in row {row}",
+                    "{name} has {count} empty cells, the first in row {row}",
+                    column.null_count,
+                ).format(
+                    name=self.name,
+                    count=column.null_count,
+                    row=start + pc.index(pc.is_null(column), value=True).as_py(),
                 ),
                 _("an integer in every row"),
                 _("Write −100 (ignore_index) where a row has no label."),
@@ -144,11 +151,26 @@ class TableArray(Array):
             if lengths - {self.shape[1]}:
                 return np.empty(0)  # told apart by the caller, who knows the rows
             array = array.flatten()
+        if pa.types.is_decimal(array.type):
+            array = pc.cast(array, pa.float64())
         return np.asarray(array.to_numpy(zero_copy_only=False))
 
     def as_rows(self, axes: int) -> Array:
         """A table has rows already."""
         return self
+
+
+def _odd_length(lists: Any, width: int) -> tuple[int, int]:
+    """The first row whose list has another length, and that length."""
+    import pyarrow.compute as pc
+
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_pylist()
+    return next((row, length) for row, length in enumerate(lengths) if length != width)
+
+
+def _text(value: Any) -> Any:
+    """Bytes as the text that they are in UTF-8."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _texts(column: Any) -> np.ndarray:
@@ -166,7 +188,7 @@ def _texts(column: Any) -> np.ndarray:
             texts = [once[code] for code in codes.tolist()]
         else:
             texts = chunk.to_pylist()
-        found[start : start + len(texts)] = texts
+        found[start : start + len(texts)] = list(map(_text, texts)) if "binary" in str(chunk.type) else texts
         start += len(texts)
     return found
 
@@ -248,7 +270,13 @@ def open_reading(
 
 
 def open_singles(
-    name: str, table: Table, schema: Any, *, close: Callable[[], None], rest: Callable[[], None] = lambda: None
+    name: str,
+    table: Table,
+    schema: Any,
+    *,
+    close: Callable[[], None],
+    rest: Callable[[], None] = lambda: None,
+    notes: tuple[str, ...] = (),
 ) -> OpenFile:
     """Each column of a table that was not given for its logits, by its name."""
     arrays = {
@@ -257,7 +285,7 @@ def open_singles(
         if _kind(field.type) != "other"
         and (array := _array(f"{name}: {field.name}", table, schema, [field.name], "")) is not None
     }
-    return OpenFile(name, arrays, close=close, rest=rest)
+    return OpenFile(name, arrays, close=close, rest=rest, notes=notes)
 
 
 def _array(label: str, table: Table, schema: Any, columns: list[str], role: str) -> Array | None:
@@ -300,4 +328,6 @@ def _arrow_dtype(kind: Any) -> str:
     import pyarrow as pa
 
     names = {pa.float64(): "float64", pa.float32(): "float32", pa.float16(): "float16", pa.bool_(): "bool"}
+    if pa.types.is_decimal(kind):
+        return "float64"
     return names.get(kind) or (str(kind) if pa.types.is_integer(kind) else "")

@@ -79,8 +79,10 @@ class TextStream:
         elif is_first:
             raise InvalidDump(
                 "file-blank",
-                _("{name} holds blank lines alone").format(name=self.name),
-                _("comma-separated numbers, a row of logits a line"),
+                _("{name} holds blank lines alone").format(name=self.name)
+                if self._raw.size_bytes
+                else _("{name} is empty").format(name=self.name),
+                _("a line of text for each row of logits"),
                 _("Write it again."),
             )
 
