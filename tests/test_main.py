@@ -180,7 +180,7 @@ def test_the_doctor_refuses_what_is_no_file_of_arrays(tmp_path: Path, capsys: py
     file.write_bytes(b"nothing")
 
     assert "cannot be read as NPZ" in refused(capsys, "doctor", str(file))
-    assert "No such file" in refused(capsys, "doctor", str(tmp_path / "none.npz"))
+    assert "There is no file" in refused(capsys, "doctor", str(tmp_path / "none.npz"))
 
 
 def test_a_package_that_is_not_installed_is_named(

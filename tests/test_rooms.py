@@ -302,6 +302,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "the command by its name",
         ("xent_core/dump/report.py",),
     ),
+    "tests/test_logits_question.py": (
+        "one question for every command and every kind of file",
+        ("xent_core/codec/logits_asked.py",),
+    ),
     "tests/test_errors.py": (
         "one contract for every error that says what came, what was expected and what to do",
         ("xent_core/codec/refusals.py",),

@@ -109,7 +109,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar=which, help=_("their pictures, or the paths of PNG and JPEG files"))
     parser.add_argument("--show", metavar="COLUMNS", help=_("other columns for the report, several between commas"))
     parser.add_argument("--class-names", metavar="FILE", help=_("the names of the classes, one a line in a .txt file"))
-    parser.add_argument("--logits-are", choices=("logits", "probabilities"), help=_("if they look like probabilities"))
     parser.add_argument("--no-temperature", action="store_true", help=_("do not look for the best temperature"))
     parser.add_argument("--batch-rows", type=int, metavar="N")
     parser.add_argument("--device", help=_("where PyTorch computes: cpu, cuda, …; an accelerator if there is one"))

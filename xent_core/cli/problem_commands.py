@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from xent_core.cli.column_options import add_columns
+from xent_core.cli.column_options import add_columns, choices_in
 from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import evaluation_text
 from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_notebook, to_script
@@ -68,14 +70,15 @@ def notebook(arguments: argparse.Namespace) -> str:
 
 
 def _document(arguments: argparse.Namespace) -> Document:
-    choices = ColumnChoices(
-        classes=arguments.classes,
-        target=arguments.target_column,
-        no_header=arguments.no_header,
-        labels_are=arguments.labels_are,
-    )
+    with source_in(arguments) as source:
+        return document_of(source, choices_in(arguments))
+
+
+@contextlib.contextmanager
+def source_in(arguments: argparse.Namespace) -> Iterator[str]:
+    """The path of a file, or a token; what came by standard input lies in a file."""
     with from_standard_input(arguments.source) as (source,):
-        return document_of(_token_or_path(str(source), arguments.source), choices)
+        yield _token_or_path(str(source), arguments.source)
 
 
 def _token_or_path(path: str, given: str) -> str:

@@ -104,15 +104,29 @@ def _is_array_of_rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
     return len(shape) > 0
 
 
+def npz_is_ours(data: bytes) -> bool:
+    """Whether an NPZ that can be read has all the options, as `to_npz` writes them."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {f"{name}.npy" for name in DOCUMENT_OPTIONS} <= set(archive.namelist())
+
+
 def safetensors_is_of_others(data: bytes) -> bool:
     """Whether a safetensors file has tensors under other names than ours, and none of our metadata."""
     try:
         header = _safetensors_header(data)
     except InvalidFile:
         return False  # which `read_safetensors` says
+    return not _has_our_metadata(header) and bool(set(header) - {"__metadata__", *TENSORS})
+
+
+def safetensors_is_ours(data: bytes) -> bool:
+    """Whether a safetensors file that can be read has the metadata that `to_safetensors` writes."""
+    return _has_our_metadata(_safetensors_header(data))
+
+
+def _has_our_metadata(header: dict[str, Any]) -> bool:
     metadata = header.get("__metadata__")
-    is_ours = isinstance(metadata, dict) and METADATA in metadata
-    return not is_ours and bool(set(header) - {"__metadata__", *TENSORS})
+    return isinstance(metadata, dict) and METADATA in metadata
 
 
 def read_npz(data: bytes) -> Document:

@@ -33,7 +33,7 @@ def read_dump(source: Any, choices: ColumnChoices, *, in_sandbox: bool = False) 
             target_column=choices.target,
             no_header=choices.no_header,
             labels_are=choices.labels_are,
-            logits_are="logits",
+            logits_are=choices.logits_are,
             limits=DumpLimits(rows=MAX_NUMBERS, logits=MAX_NUMBERS),
             in_sandbox=in_sandbox,
         ) as dump:
@@ -81,11 +81,11 @@ def too_many_bytes(came: int, most: int) -> InvalidFile:
 def _document(dump: Dump) -> Document:
     batch = dump.read(0, dump.rows)
     target = batch.target if batch.target_probs is None else batch.target_probs.to(batch.logits.dtype)
+    reading = dump.reading.sentence()
     try:
         problem = Problem(batch.logits, target)
     except InvalidProblem as error:
-        raise RefusedProblem(error, {"logits": batch.logits, "target": target}, {}) from error
-    reading = dump.reading.sentence()
+        raise RefusedProblem(error, {"logits": batch.logits, "target": target}, {}, reading) from error
     names = dump.class_names or ()
     try:
         return Document(problem, names, batch.ids or (), reading)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from xent_core.codec.array_files import npz_is_of_others, read_npz, read_safetensors, safetensors_is_of_others
+from xent_core.codec.array_files import (
+    npz_is_of_others,
+    npz_is_ours,
+    read_npz,
+    read_safetensors,
+    safetensors_is_of_others,
+    safetensors_is_ours,
+)
 from xent_core.codec.csv_table import read_csv
 from xent_core.codec.document import Document, from_json, json_is_of_others, shown
 from xent_core.codec.dump_files import read_dump_of_bytes, too_many_bytes, unpacked
+from xent_core.codec.logits_asked import of_logits
 from xent_core.codec.refusals import InvalidFile
 from xent_core.columns import ColumnChoices
 from xent_core.language import N_, _
@@ -73,10 +81,12 @@ def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID, *, 
         return read_dump_of_bytes(name, data, choices, in_sandbox=in_sandbox)
     match kind:
         case ".npz":
-            return read_npz(data)
+            return of_logits(read_npz(data), choices.logits_are, is_ours=npz_is_ours(data))
         case ".safetensors":
-            return read_safetensors(data)
-    return from_json(_text(data)) if kind == ".json" else read_csv(_text(data), choices)
+            return of_logits(read_safetensors(data), choices.logits_are, is_ours=safetensors_is_ours(data))
+        case ".json":
+            return of_logits(from_json(_text(data)), choices.logits_are, is_ours=True)
+    return read_csv(_text(data), choices)
 
 
 def _is_of_others(kind: str, data: bytes, choices: ColumnChoices) -> bool:

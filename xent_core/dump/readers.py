@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,25 +13,21 @@ from torch import Tensor
 from xent_core.array_types import DumpLike, StrPath
 from xent_core.column_questions import WRITE_ALL_SCORES
 from xent_core.column_rule import ROWS_THAT_TELL, doubt
-from xent_core.columns import LABELS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
+from xent_core.columns import LABELS_ARE, LOGITS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
-from xent_core.dump.labels import rounding_of
 from xent_core.dump.sources import DumpSource, folder_of_pictures, gather
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
+from xent_core.logits_question import ROWS_LOOKED_AT, log_of_probabilities, question_about, taken_as_logarithm
 from xent_core.loss_options import LossOptions
-from xent_core.probability_tolerances import MOST_TOLERANCE_TO_ASK, SUM_TOLERANCE_TO_ASK
 from xent_core.validation import violations
 from xent_core.values import Value
 
-LOGITS_ARE = get_args(LogitsAre)
 LABELS_AT_A_TIME = 2**19
 BATCH_ELEMENTS = 2**20  # 4 MB of float32: what is computed in a batch stays in the processor's cache
 ACCELERATOR_ELEMENTS = 2**24  # 64 MB of float32: what is computed in a batch outlasts the calls that start it
-ROWS_LOOKED_AT = 256  # to tell probabilities from logits
-ROWS_OF_SIGMOID = 16  # fewer may be logits by chance
-OFF_OF_SIGMOID = 0.1
+WINDOWS_LOOKED_AT = 16  # of so many rows, for those whose labels are not ignored
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +145,7 @@ class Dump:
         if not logits.is_floating_point():
             logits = logits.to(torch.float32)
         if self.source.logits_are == "probabilities":
-            logits = logits.log()
+            logits = log_of_probabilities(logits)
         features = self._parts.get("features")
         weights = self._parts.get("sample_weight")
         probs = self._parts.get("target_probs")
@@ -330,6 +326,8 @@ def open_dump(
             raise
         if logits_are is None:
             _ask_about_probabilities(dump)
+        if logits_are == "probabilities":
+            reading = dump.reading = replace(reading, notes=(*reading.notes, taken_as_logarithm()))
         if is_sorted:
             notes = (*reading.notes, _("every row falls from its first class to its last, as if it were sorted"))
             dump.reading = replace(reading, notes=notes)
@@ -381,33 +379,36 @@ def of_problem(error: InvalidProblem, *, first_row: int = 0) -> InvalidDump:
 
 def _ask_about_probabilities(dump: Dump) -> None:
     """Raises: InvalidDump for rows that are probabilities, or outputs of sigmoid, by all that can be seen."""
-    rows = dump.read(0, min(ROWS_LOOKED_AT, dump.rows)).logits.double()
-    if dump.classes < 2 or not bool(((rows >= 0) & (rows <= 1 + SUM_TOLERANCE_TO_ASK)).all()):
+    found = _rows_that_count(dump)
+    if found is None:
         return
-    off = (rows.sum(1) - 1).abs()
-    rounded = min(dump.classes * rounding_of(rows.numpy()), MOST_TOLERANCE_TO_ASK)
-    if bool((off < max(SUM_TOLERANCE_TO_ASK, rounded)).all()):
-        raise InvalidDump(
-            "looks-like-probabilities",
-            _("the rows of logits lie in 0…1 and sum to 1, as probabilities do"),
-            _("logits, from before the softmax"),
-            _(
-                "Say what they are: --logits-are probabilities (in Python, logits_are=…) takes their logarithm, "
-                "--logits-are logits keeps them."
-            ),
-            [{"logits_are": answer} for answer in ("probabilities", "logits")],
-        )
-    is_inside = (rows > 0) & (rows < 1)
-    if len(rows) >= ROWS_OF_SIGMOID and bool(is_inside.any(1).all()) and bool((off > OFF_OF_SIGMOID).any()):
-        raise InvalidDump(
-            "looks-like-sigmoid",
-            _("the rows of logits lie in 0…1 and do not sum to 1, as the outputs of a sigmoid do"),
-            _("logits of classes of which each row has one"),
-            _(
-                "For several labels in a row, each class is a problem of its own: BCEWithLogitsLoss. "
-                "If they are logits, say so: --logits-are logits (in Python, logits_are='logits')."
-            ),
-        )
+    question = question_about(found.logits.double().numpy(), dump.reading.classes, found.rows.tolist())
+    if question is not None:
+        raise InvalidDump(*question)
+
+
+def _rows_that_count(dump: Dump) -> Batch | None:
+    """The first rows whose labels are not ignored, as far as a few windows reach; None if all are."""
+    ignored, target = dump.source.ignore_index, dump.part("target")
+    assert target is not None
+    found: list[Batch] = []
+    start, looked_at = _first_kept(target, ignored), 0
+    while start < dump.rows and looked_at < WINDOWS_LOOKED_AT and sum(len(one.rows) for one in found) < ROWS_LOOKED_AT:
+        batch = dump.read(start, min(start + ROWS_LOOKED_AT, dump.rows), is_written=False)
+        found.append(batch.at((batch.target != ignored).nonzero().squeeze(1)))
+        start, looked_at = start + ROWS_LOOKED_AT, looked_at + 1
+    return joined(found) if found else None
+
+
+def _first_kept(target: Array, ignore_index: int) -> int:
+    """The first row whose label is not ignored, or their number."""
+    start, step = 0, ROWS_LOOKED_AT
+    while start < len(target):
+        kept = (target.tensor(start, min(start + step, len(target))) != ignore_index).nonzero()
+        if len(kept):
+            return start + int(kept[0])
+        start, step = start + step, LABELS_AT_A_TIME
+    return len(target)
 
 
 def _best_few(dump: Dump, error: InvalidDump) -> InvalidDump:
