@@ -207,6 +207,7 @@ def test_columns_that_are_called_probabilities_are_asked_about_where_they_lie_in
         np.full((60, 4), 25.0),
         np.resize([[3.0, 1.0, 0.5, 0.0], [0.0, 3.0, 0.5, 1.0]], (60, 4)),
         np.zeros((60, 4)),
+        np.where(np.arange(60)[:, None] % 2, np.eye(4)[LABELS], 0.0),
         np.full((60, 4), np.nan),
         np.full((60, 4), np.finfo(float).max),
     ],

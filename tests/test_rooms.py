@@ -302,6 +302,10 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
         "the command by its name",
         ("xent_core/dump/report.py",),
     ),
+    "tests/test_own_files.py": (
+        "what Export writes is analysed with the options in it",
+        ("xent_core/dump/file_options.py", "xent_core/own_format.py"),
+    ),
     "tests/test_logits_question.py": (
         "one question for every command and every kind of file",
         ("xent_core/codec/logits_asked.py",),

@@ -62,7 +62,9 @@ def question_about(
     if not len(told):
         return None
     is_called = bool(names) and all(map(_is_called_probability, names))
-    if _share(_sum_to(told, 1.0)) > SHARE_TO_ASK:
+    fits = _sum_to(told, 1.0)
+    # rows of a 1 and zeros, beside others, may be logits that somebody made up
+    if _share(fits) > SHARE_TO_ASK and (_is_inside(told[fits]).any() or _sum_to(np.nan_to_num(rows), 1.0).all()):
         return _probabilities(_("the rows of logits lie in 0…1 and sum to 1, as probabilities do"), rows, numbers)
     if (factor := _factor(told)) is not None:
         return _multiplied(factor, rows, numbers)
@@ -140,9 +142,15 @@ def _factor(rows: np.ndarray) -> float | None:
 
 def _is_of_sigmoid(rows: np.ndarray) -> bool:
     """Whether rows in 0…1 are hardly logits, and hardly probabilities of one class."""
-    is_inside = np.asarray(((rows > 0) & (rows < 1)).any(1))
     off = np.abs(rows.sum(1) - 1)
-    return len(rows) >= ROWS_THAT_TELL and _share(is_inside) > SHARE_TO_ASK and bool((off > OFF_OF_SIGMOID).any())
+    return (
+        len(rows) >= ROWS_THAT_TELL and _share(_is_inside(rows)) > SHARE_TO_ASK and bool((off > OFF_OF_SIGMOID).any())
+    )
+
+
+def _is_inside(rows: np.ndarray) -> np.ndarray:
+    """Which rows have a number between 0 and 1."""
+    return np.asarray(((rows > 0) & (rows < 1)).any(1))
 
 
 def _probabilities(came: str, rows: np.ndarray, numbers: Sequence[int]) -> LogitsQuestion:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import TextIO, cast
 
 from xent_core.cli.column_options import add_columns
 from xent_core.cli.streams import STDIN, from_standard_input, json_for
@@ -40,6 +40,7 @@ from xent_core.dump.report import (
 from xent_core.dump.scores_table import UnwrittenScores
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
+from xent_core.loss_options import LossKeywords
 from xent_core.outputs import checked_output, partial_name, written_whole
 from xent_core.problem import REDUCTIONS
 
@@ -96,10 +97,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
     parser.add_argument("--weight", metavar="W0,W1,…", type=_numbers, help=_("one factor for each class"))
-    parser.add_argument("--ignore-index", "--ignore_index", type=int, default=-100, metavar="LABEL")
-    parser.add_argument("--reduction", choices=REDUCTIONS, default="mean")
-    parser.add_argument("--label-smoothing", "--label_smoothing", type=float, default=0.0, metavar="E")
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T")
+    parser.add_argument("--ignore-index", "--ignore_index", type=int, metavar="LABEL")
+    parser.add_argument("--reduction", choices=REDUCTIONS)
+    parser.add_argument("--label-smoothing", "--label_smoothing", type=float, metavar="E")
+    parser.add_argument("--temperature", type=float, metavar="T")
     parser.add_argument("--features", metavar="FILE", help=_("what the last layer saw, for its gradient's norm"))
     parser.add_argument("--sample-weight", metavar="FILE", help=_("one factor for each row"))
     add_columns(parser)
@@ -154,11 +155,7 @@ def _analysed(arguments: argparse.Namespace, shown_suspects: int, progress: Call
         logits,
         target,
         epochs=_said_of_several(arguments),
-        weight=arguments.weight,
-        ignore_index=arguments.ignore_index,
-        reduction=arguments.reduction,
-        label_smoothing=arguments.label_smoothing,
-        temperature=arguments.temperature,
+        **_loss_keywords(arguments),
         features=arguments.features,
         sample_weight=arguments.sample_weight,
         ids=arguments.ids,
@@ -181,6 +178,12 @@ def _analysed(arguments: argparse.Namespace, shown_suspects: int, progress: Call
         cluster=arguments.cluster,
         progress=progress,
     )
+
+
+def _loss_keywords(arguments: argparse.Namespace) -> LossKeywords:
+    """The options of the loss that were given."""
+    given = {name: getattr(arguments, name) for name in LossKeywords.__annotations__}
+    return cast(LossKeywords, {name: value for name, value in given.items() if value is not None})
 
 
 def _said_of_several(arguments: argparse.Namespace) -> bool | None:

@@ -13,14 +13,15 @@ from torch import Tensor
 from xent_core.array_types import DumpLike, StrPath
 from xent_core.column_questions import WRITE_ALL_SCORES
 from xent_core.column_rule import ROWS_THAT_TELL, doubt
-from xent_core.columns import LABELS_ARE, LOGITS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
+from xent_core.columns import LABELS_ARE, LOGITS_ARE, SHOWN, LabelsAre, LogitsAre
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
-from xent_core.dump.sources import DumpSource, folder_of_pictures, gather
+from xent_core.dump.sources import DumpSource, Gathered, folder_of_pictures, gather, ignore_index_of
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.logits_question import ROWS_LOOKED_AT, log_of_probabilities, question_about, taken_as_logarithm
 from xent_core.loss_options import LossOptions
+from xent_core.own_format import DOCUMENT_OPTIONS
 from xent_core.validation import violations
 from xent_core.values import Value
 
@@ -110,17 +111,15 @@ class Dump:
       shown: other columns that are shown beside an example, by name.
       folder: below which the paths of pictures lie; None for a dump that is not in a file of this computer.
       shard_starts: the first row of every shard of logits, and N.
+      options: of the loss, as keywords, where the files of the logits say any; unchecked but for ignore_index.
+      ignore_index: what was asked for, or else what the files say.
     """
 
     def __init__(
-        self,
-        source: DumpSource,
-        files: Sequence[OpenFile],
-        parts: dict[str, Array],
-        class_names: tuple[str, ...] | None,
-        reading: Reading,
-        folder: str | None = None,
+        self, source: DumpSource, files: Sequence[OpenFile], found: Gathered, folder: str | None = None
     ) -> None:
+        parts, class_names, reading, self.options = found
+        self.ignore_index = ignore_index_of(source, self.options)
         self.reading, self.name, self.folder = reading, files[0].name, folder
         self.shown = {name: parts.pop(f"{SHOWN}{name}") for name in reading.shown}
         self.source, self._files, self._parts = source, files, parts
@@ -243,7 +242,7 @@ def open_dump(
     sample_weight: DumpLike | None = None,
     ids: DumpLike | Sequence[str] | None = None,
     class_names: StrPath | Sequence[str] | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
     logits_are: LogitsAre | None = None,
     classes: StrPath | Sequence[str] | None = None,
     target_column: StrPath | None = None,
@@ -274,7 +273,7 @@ def open_dump(
         of them in a list or between commas, or a file of names; of another file the array of logits.
       target_column: the column or array of the labels, by its name; or a file of labels.
       no_header: the first line of a text file is a row; its columns are called 0, 1, …
-      ignore_index: rows with this target are left out.
+      ignore_index: rows with this target are left out; None: −100, or what a file that Export wrote says.
       logits_are: "logits", "probabilities" (whose logarithm is taken), or None: then probabilities are refused,
         with a message that asks.
       labels_are: "names" or "indices": what whole labels are, where the classes are called by numbers, such as 1 … C;
@@ -314,17 +313,18 @@ def open_dump(
         if in_sandbox:
             opener = partial(open_file, limits=limits)
         is_strangers = sandboxed or in_sandbox
-        parts, names, reading = gather(source, files, limits, opener, is_strangers=is_strangers)
+        found = gather(source, files, limits, opener, is_strangers=is_strangers)
+        reading = found.reading
         folder = None if is_strangers else folder_of_pictures(source, reading)
-        dump = Dump(source, files, parts, names, reading, folder)
+        dump = Dump(source, files, found, folder)
         is_sorted = _is_sorted(dump)
         try:
-            _check_labels(dump, parts["target"], ignore_index)
+            _check_labels(dump, found.parts["target"])
         except InvalidDump as error:
             if error.code == "target-out-of-range" and is_sorted:
                 raise _best_few(dump, error) from error
             raise
-        if logits_are is None:
+        if logits_are is None and not set(DOCUMENT_OPTIONS) <= set(dump.options):  # which say that it is one of ours
             _ask_about_probabilities(dump)
         if logits_are == "probabilities":
             reading = dump.reading = replace(reading, notes=(*reading.notes, taken_as_logarithm()))
@@ -351,9 +351,9 @@ def _check_answer(option: str, value: str | None, known: Sequence[str], fix: str
         )
 
 
-def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
+def _check_labels(dump: Dump, target: Array) -> None:
     """The doctor's words about labels that lie outside 0…C − 1, and a question where there are too few for C."""
-    nothing, highest = torch.empty(()), -1
+    nothing, highest, ignore_index = torch.empty(()), -1, dump.ignore_index
     options = LossOptions(ignore_index=ignore_index)
     if (probs := dump.part("target_probs")) is not None:
         for error in violations(nothing.expand(1, dump.classes), probs.tensor(0, 1), options):
@@ -389,7 +389,7 @@ def _ask_about_probabilities(dump: Dump) -> None:
 
 def _rows_that_count(dump: Dump) -> Batch | None:
     """The first rows whose labels are not ignored, as far as a few windows reach; None if all are."""
-    ignored, target = dump.source.ignore_index, dump.part("target")
+    ignored, target = dump.ignore_index, dump.part("target")
     assert target is not None
     found: list[Batch] = []
     start, looked_at = _first_kept(target, ignored), 0

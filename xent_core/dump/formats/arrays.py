@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -210,6 +210,7 @@ class OpenFile:
       arrays: by name; a .npy file's only array is named "".
       rest: lets go of what only reading needs, until the next reading.
       reading: what was made of the columns, where it is a table of logits; its arrays then have the names of roles.
+      options: of the loss, as keywords, where the file says any: Export writes them beside the logits.
     """
 
     def __init__(
@@ -220,8 +221,10 @@ class OpenFile:
         close: Callable[[], None],
         rest: Callable[[], None] = lambda: None,
         reading: Reading | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.arrays, self.close, self.rest, self.reading = name, arrays, close, rest, reading
+        self.options = options or {}
 
 
 def _rows_shape(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from xent_core.dump.formats.json_lines_file import open_json_lines
 from xent_core.dump.formats.lines_file import open_lines
 from xent_core.dump.formats.npy_file import open_npy
 from xent_core.dump.formats.npz_file import PickleFound, open_npz
+from xent_core.dump.formats.own_files import LOOKED_AT, is_own_json, open_own_json
 from xent_core.dump.formats.parquet_file import open_parquet
 from xent_core.dump.formats.safetensors_file import open_safetensors
 from xent_core.dump.formats.text_stream import PACKED, TextStream
@@ -51,6 +52,13 @@ def _is_json_lines(start: bytes, suffix: str) -> bool:
     )
 
 
+def _open_json(raw: RawFile) -> OpenFile:
+    """Objects, or one Problem of ours."""
+    start = raw.file.read(LOOKED_AT)
+    raw.file.seek(0)
+    return open_own_json(raw) if is_own_json(start) else open_json_lines(raw)
+
+
 def _open_packed(raw: RawFile) -> OpenFile:
     """A text that is packed by gzip, bzip2 or Zstandard."""
     start = TextStream(raw).start()
@@ -73,7 +81,7 @@ KINDS = (
     Format(".parquet", open_parquet, first_bytes=(b"PAR1",)),
     Format(".arrow", open_parquet, first_bytes=(b"ARROW1", b"\xff\xff\xff\xff")),
     Format(".gz", _open_packed, first_bytes=tuple(PACKED)),
-    Format(".jsonl", open_json_lines, is_likely=_is_json_lines),
+    Format(".jsonl", _open_json, is_likely=_is_json_lines),
     Format(".safetensors", open_safetensors, is_likely=_is_safetensors),
     Format(".csv", open_csv, is_likely=lambda start, suffix: suffix in (".csv", ".tsv", ".txt")),
 )
