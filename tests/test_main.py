@@ -108,7 +108,7 @@ def test_script_prints_the_program(framework: str, tmp_path: Path, capsys: pytes
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "batch.pt"
-    bad.write_bytes(b"\x80")
+    bad.write_bytes(b"\x80\x02")
 
     assert "There is no file 'none.csv'" in refused(capsys, "show", "none.csv")
     assert "the link is cut off" in refused(capsys, "script", to_token(BATCH)[:-3])

@@ -18,6 +18,7 @@ from xent_core.codec.dump_files import read_dump_of_bytes, too_many_bytes, unpac
 from xent_core.codec.logits_asked import of_logits
 from xent_core.codec.refusals import InvalidFile
 from xent_core.columns import ColumnChoices
+from xent_core.dump.formats.opening import converting_program
 from xent_core.language import N_, _
 
 MAX_FILE_BYTES = 16 * 2**20
@@ -29,11 +30,6 @@ PACKED = (".gz", ".bz2", ".zst")
 OF_TORCH = (".pt", ".pth", ".bin", ".ckpt")
 PICKLES = (*OF_TORCH, ".pkl", ".pickle", ".joblib", ".dill")
 KINDS_IN_WORDS = N_(".json, .csv, .npz, .safetensors, .parquet, .feather or .jsonl")
-
-_CONVERT = """import safetensors.torch, torch
-batch = torch.load("your_file.pt", weights_only=True)
-parts = {name: torch.as_tensor(batch[name]).detach().contiguous() for name in ("logits", "target")}
-safetensors.torch.save_file(parts, "batch.safetensors")"""
 
 
 def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID, *, in_sandbox: bool = False) -> Document:
@@ -49,11 +45,12 @@ def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID, *, 
     kind = PurePath(name).suffix.lower()
     if kind in PICKLES:
         advice = (
-            _("On your own computer this saves the numbers, and runs nothing that is in the file:") + f"\n{_CONVERT}"
+            _("On your own computer this saves the numbers, and runs nothing that is in the file:")
+            + "\n"
+            + converting_program("torch.load('your_file.pt', weights_only=True)")
         )
         if kind not in OF_TORCH:
-            advice = _("Load it where you trust whoever wrote it, and save the numbers:")
-            advice += " np.savez('batch.npz', logits=logits, target=target)"
+            advice = _('Where it was made, save the numbers: np.savez("batch.npz", logits=logits, target=target).')
         raise InvalidFile(
             _("a file of the kind {kind}, which may run code when it is opened").format(kind=kind),
             _("numbers alone: {kinds}").format(kinds=_(KINDS_IN_WORDS)),
