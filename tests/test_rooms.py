@@ -243,6 +243,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/cli/doctor_command.py",
             "xent_core/cli/problem_commands.py",
             "xent_core/cli/terminal.py",
+            "xent_core/scores_columns.py",
         ),
     ),
     "tests/test_codec_files.py": (

@@ -36,6 +36,7 @@ from xent_core.columns import (
     whole_number,
 )
 from xent_core.language import _
+from xent_core.scores_columns import check_no_scores
 
 ROWS_THAT_TELL = 16  # in fewer, whole numbers say nothing about what a column is
 
@@ -63,6 +64,8 @@ def decide(
 
     Raises: UnclearColumns.
     """
+    if choices.classes is None:
+        check_no_scores([column.name for column in columns], file)
     return _Decision(columns, choices, labels_of, rows_seen, file).reading()
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import re
 import shlex
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TextIO, cast
@@ -21,7 +22,7 @@ from typing import TextIO, cast
 from xent_core.cli.column_options import add_columns
 from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import complain, table
-from xent_core.columns import few
+from xent_core.columns import choices_of, few
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
 from xent_core.dump.epochs import are_a_series, unclear
@@ -151,33 +152,50 @@ def _run(arguments: argparse.Namespace, *, title: str) -> tuple[str, int]:
 
 def _analysed(arguments: argparse.Namespace, shown_suspects: int, progress: Callable[[Progress], bool]) -> DumpSummary:
     logits, target = _logits_and_target(arguments)
-    return analyse(
-        logits,
-        target,
-        epochs=_said_of_several(arguments),
-        **_loss_keywords(arguments),
-        features=arguments.features,
-        sample_weight=arguments.sample_weight,
-        ids=arguments.ids,
-        class_names=arguments.class_names,
-        logits_are=arguments.logits_are,
-        classes=arguments.classes,
-        target_column=arguments.target_column,
-        text=arguments.text,
-        image=arguments.image,
-        show=arguments.show,
-        no_header=arguments.no_header,
-        labels_are=arguments.labels_are,
-        scores=arguments.scores,
-        overwrite=arguments.force,
-        rank_by=arguments.rank_by,
-        shown_suspects=shown_suspects,
-        fit_temperature=not arguments.no_temperature,
-        batch_rows=arguments.batch_rows,
-        device=arguments.device,
-        cluster=arguments.cluster,
-        progress=progress,
-    )
+    with _in_words_of_the_command_line():
+        return analyse(
+            logits,
+            target,
+            epochs=_said_of_several(arguments),
+            **_loss_keywords(arguments),
+            features=arguments.features,
+            sample_weight=arguments.sample_weight,
+            ids=arguments.ids,
+            class_names=arguments.class_names,
+            logits_are=arguments.logits_are,
+            classes=arguments.classes,
+            target_column=arguments.target_column,
+            text=arguments.text,
+            image=arguments.image,
+            show=arguments.show,
+            no_header=arguments.no_header,
+            labels_are=arguments.labels_are,
+            scores=arguments.scores,
+            overwrite=arguments.force,
+            rank_by=arguments.rank_by,
+            shown_suspects=shown_suspects,
+            fit_temperature=not arguments.no_temperature,
+            batch_rows=arguments.batch_rows,
+            device=arguments.device,
+            cluster=arguments.cluster,
+            progress=progress,
+        )
+
+
+@contextlib.contextmanager
+def _in_words_of_the_command_line() -> Iterator[None]:
+    """A label that may mean rows to leave out is answered by an option, not by an argument of Python."""
+    try:
+        yield
+    except InvalidDump as error:
+        found = re.search(r"ignore_index=(-?\d+)", error.fix)
+        if error.code != "target-out-of-range" or found is None:
+            raise
+        answer = {"ignore_index": found[1]}
+        fix = _("If {value} marks rows to leave out, say so: {choice}.").format(
+            value=found[1], choice=choices_of([answer])
+        )
+        raise InvalidDump(error.code, error.came, error.expected, fix, [answer]) from error
 
 
 def _loss_keywords(arguments: argparse.Namespace) -> LossKeywords:

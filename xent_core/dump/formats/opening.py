@@ -152,10 +152,15 @@ def _open(source: Any) -> tuple[str, IO[bytes]]:
     except Exception as error:  # every file system has errors of its own
         raise InvalidDump(
             "file-unreadable",
-            _("{name} cannot be opened ({reason})").format(name=address, reason=first_line(error)),
+            _("{name} cannot be opened ({reason})").format(name=address, reason=_reason(error)),
             _("a file that this program may read"),
             _("Check the path and its permissions."),
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What the system says, without its number and the name, which is said already."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
 
 
 def _open_remote(address: str) -> IO[bytes]:
