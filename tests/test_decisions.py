@@ -146,6 +146,11 @@ def test_what_is_decided_and_taken_back_leaves_the_others_as_they_were(
         ("id,row,old,new,decision,time\na,1,2,2,relabel,\n", "Line 2, column 4: new is 2"),
         ("id,row,old,new,decision,time\na,1,2,,perhaps,\n", "Line 2, column 5: decision is 'perhaps'"),
         ("id,row,old,new,decision,time\na,1,2\n", "Line 2, column 4: the line ends too early"),
+        (
+            "id,row,old,new,decision,time\na,1,2,,keep,02/01/2026 03:04\n",
+            "Line 2, column 6: time is '02/01/2026 03:04'",
+        ),
+        ("id,row,old,new,decision,time\na,1.5,2,,keep,\n", "Line 2, column 2: row is '1.5'"),
         ("id,row,old,new,decision,time\na,1,2,,keep,\nb,1,2,,drop,\n", "Line 3, column 1: row 1 is decided twice"),
         ("a,b\n1,2\n", "Line 1, column 1: row, old, new, decision is missing, expected"),
         ("", "Line 1, column 1: the file is empty"),
@@ -419,3 +424,11 @@ def test_the_json_is_ascii_and_says_its_version() -> None:
     assert text.isascii()
     assert json.loads(text)["version"] == 1
     assert decisions_from_file(text.encode()).entries[0].id == "é\ud800"
+
+
+def test_a_file_that_pandas_has_written_again_holds_the_same_decisions() -> None:
+    decisions = Decisions((relabel(12, 1, 3), drop(3, 1)))
+    table = pd.read_csv(io.StringIO(to_csv(decisions)))
+    table["row"] = table["row"].astype(float)
+
+    assert set(decisions_from_file(table.to_csv(index=False).encode())) == set(decisions)

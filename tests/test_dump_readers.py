@@ -11,7 +11,9 @@ import signal
 import struct
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -471,7 +474,9 @@ REFUSED_PICKLES = {
         path,
         _use_new_zipfile_serialization=False,
     ),
-    "d.pkl": lambda path: path.write_bytes(pickle.dumps({"logits": LOGITS.tolist(), "target": TARGET})),
+    "other names.pt": lambda path: torch.save(
+        {"y_pred": torch.tensor(LOGITS).bfloat16(), "labels": TARGET, "run": argparse.Namespace(lr=1)}, path
+    ),
 }
 
 
@@ -494,8 +499,55 @@ def test_the_program_that_is_printed_for_a_pickle_converts_it(
     exec("\n".join(program), {})
 
     with open_dump("dump.npz") as dump:
-        np.testing.assert_array_equal(dump.read(0, ROWS).logits.numpy(), LOGITS)
+        np.testing.assert_allclose(dump.read(0, ROWS).logits.numpy(), LOGITS, rtol=0.01 if "names" in name else 0)
         assert dump.read(0, ROWS).target.tolist() == TARGET.tolist()
+
+
+@pytest.mark.parametrize("name", ["d.pkl", "d.pt", "d.ckpt", "d.npz"])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_nobody_is_told_to_load_a_pickle_that_is_no_file_of_torch_save(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, protocol: int
+) -> None:
+    (tmp_path / name).write_bytes(pickle.dumps(Harmful(tmp_path / "harm"), protocol))
+
+    for command in ("analyse", "show", "doctor"):
+        assert main([command, str(tmp_path / name)]) == 2
+        said = capsys.readouterr().err
+        assert "load(" not in said
+        assert "trust" not in said
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path: path.touch(), "is empty"),
+        (lambda path: path.write_bytes(b"hello"), "starts with b'hello'"),
+        (lambda path: torch.save(5, path), "without a tensor"),
+        (lambda path: torch.save(["a", "b"], path), "without a tensor"),
+    ],
+)
+def test_a_file_without_a_tensor_is_not_accused_of_code(
+    tmp_path: Path, write: Callable[[Path], None], said: str
+) -> None:
+    write(tmp_path / "d.pt")
+
+    with pytest.raises(InvalidDump, match=said) as caught:
+        analyse(tmp_path / "d.pt")
+
+    assert "any code" not in str(caught.value)
+
+
+@pytest.mark.parametrize("array", [list, np.array, lambda texts: [str(text) for text in texts]])
+def test_texts_of_torch_save_are_labels_and_names_of_classes(tmp_path: Path, array: Callable[[Any], Any]) -> None:
+    names = np.array(["cat", "Ωwl", "a long name 漢", "fox"])
+    saved = {"logits": torch.tensor(LOGITS), "labels": array(names[TARGET]), "class_names": array(names)}
+    torch.save(saved, tmp_path / "d.pt")
+
+    summary = analyse(tmp_path / "d.pt")
+
+    assert summary.class_names == tuple(names.tolist())
+    assert summary.loss == pytest.approx(float(F.cross_entropy(torch.tensor(LOGITS), torch.tensor(TARGET))), rel=1e-6)
 
 
 def test_nobody_is_asked_for_trust_where_the_process_that_looks_cannot_begin(

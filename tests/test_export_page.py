@@ -128,6 +128,20 @@ def test_columns_that_can_be_read_in_two_ways_are_asked_about(monkeypatch: pytes
     assert sheet(at).to_problem().logits.tolist() == [[5.5, 7.5], [6.0, 8.0]]
 
 
+@pytest.mark.parametrize("public", ["", "1"])
+def test_probabilities_are_asked_about_and_their_logarithm_goes_on_the_table(
+    public: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XENT_PUBLIC", public)
+    at = upload("dump.csv", b"prob_0,prob_1,label\n0.25,0.75,1\n0.5,0.5,0\n0.125,0.875,1\n")
+
+    assert "as probabilities do" in at.warning[0].value
+    at = press(press(at, "logits\\_are\\: probabilities"), "Open it")
+
+    probs = torch.tensor([[0.25, 0.75], [0.5, 0.5], [0.125, 0.875]])
+    torch.testing.assert_close(sheet(at).to_problem().logits.softmax(1), probs)
+
+
 def _npz_with_pickle() -> bytes:
     out = io.BytesIO()
     np.savez(out, logits=np.array([{"a": 1}], dtype=object), target=np.array([0]))

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -6,7 +7,10 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
+from tests.printed_advice import printed_commands
 from xent_core import Problem
 from xent_core.__main__ import main
 from xent_core.codec import to_csv, to_json, to_safetensors, to_script, to_token
@@ -108,7 +112,7 @@ def test_script_prints_the_program(framework: str, tmp_path: Path, capsys: pytes
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "batch.pt"
-    bad.write_bytes(b"\x80")
+    bad.write_bytes(b"\x80\x02")
 
     assert "There is no file 'none.csv'" in refused(capsys, "show", "none.csv")
     assert "the link is cut off" in refused(capsys, "script", to_token(BATCH)[:-3])
@@ -180,7 +184,83 @@ def test_the_doctor_refuses_what_is_no_file_of_arrays(tmp_path: Path, capsys: py
     file.write_bytes(b"nothing")
 
     assert "cannot be read as NPZ" in refused(capsys, "doctor", str(file))
-    assert "No such file" in refused(capsys, "doctor", str(tmp_path / "none.npz"))
+    assert "There is no file" in refused(capsys, "doctor", str(tmp_path / "none.npz"))
+
+
+@pytest.mark.parametrize("command", ["show", "script", "notebook", "doctor", "analyse"])
+@pytest.mark.parametrize("name", ["hf1", "missing", "missing.csv", "folder/missing"])
+def test_a_file_that_is_not_there_is_no_link(capsys: pytest.CaptureFixture[str], command: str, name: str) -> None:
+    said = refused(capsys, command, name)
+
+    assert name in said
+    assert "link" not in said
+    assert "Errno" not in said
+
+
+@pytest.mark.parametrize("command", ["show", "script", "notebook", "doctor", "analyse"])
+def test_a_folder_of_shards_is_one_file_to_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    folder = tmp_path / "hf1"
+    folder.mkdir()
+    for number in range(2):
+        np.savez(folder / f"part-{number}.npz", logits=np.float32([[1, 2, 3]] * 20), labels=np.array([number] * 20))
+
+    assert main([command, str(folder)]) in (0, 1)
+    if command == "show":
+        expected = F.cross_entropy(torch.tensor([[1.0, 2, 3]] * 2), torch.tensor([0, 1]))
+        assert f"loss         {expected:.4f}" in capsys.readouterr().out
+
+
+def test_an_empty_folder_is_told_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("show", "doctor", "analyse"):
+        assert f"the folder {tmp_path} holds" in refused(capsys, command, str(tmp_path))
+
+
+def test_the_doctor_reads_a_table_by_the_command_that_it_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "batch.csv"
+    np.savetxt(file, np.c_[np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 3], delimiter=",", fmt="%.6g")
+
+    assert main(["doctor", str(file)]) == 2
+    (command,) = printed_commands(capsys.readouterr().err)
+    assert command[0] == "doctor"
+    assert main(command) in (0, 1)
+    assert "3 classes: 0, 1, 2; label: 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet"])
+def test_a_table_of_scores_is_told_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    chance = np.random.default_rng(0)
+    logits, labels = chance.normal(size=(60, 4)), chance.integers(0, 4, 60)
+    np.savez(tmp_path / "dump.npz", logits=logits, labels=labels, ids=np.arange(60).astype(str))
+    scores = str(tmp_path / f"scores{kind}")
+    assert main(["analyse", str(tmp_path / "dump.npz"), "--scores", scores]) == 0
+    capsys.readouterr()
+
+    for command in ("analyse", "show", "doctor"):
+        said = refused(capsys, command, scores)
+        assert "is a table of scores, as analyse --scores writes it" in said
+        assert "--classes" not in said
+
+
+@pytest.mark.parametrize("mark", [255, -1])
+def test_a_label_that_may_be_ignored_is_answered_by_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mark: int
+) -> None:
+    logits, labels = np.random.default_rng(0).normal(size=(40, 4)), np.arange(40) % 4
+    labels[3] = mark
+    np.savez(tmp_path / "dump.npz", logits=logits, labels=labels)
+
+    assert main(["analyse", str(tmp_path / "dump.npz"), "--json"]) == 2
+    said = capsys.readouterr().err
+    assert "ignore_index=" not in said
+    (command,) = printed_commands(said)
+    assert main(command) == 0
+
+    expected = F.cross_entropy(torch.tensor(logits), torch.tensor(labels), ignore_index=mark)
+    assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(float(expected))
 
 
 def test_a_package_that_is_not_installed_is_named(

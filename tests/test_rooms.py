@@ -261,6 +261,7 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
             "xent_core/cli/doctor_command.py",
             "xent_core/cli/problem_commands.py",
             "xent_core/cli/terminal.py",
+            "xent_core/scores_columns.py",
         ),
     ),
     "tests/test_codec_files.py": (
@@ -319,6 +320,14 @@ TESTED_BY: dict[str, tuple[str, tuple[str, ...]]] = {
     "tests/test_analyse_command.py": (
         "the command by its name",
         ("xent_core/dump/report.py",),
+    ),
+    "tests/test_own_files.py": (
+        "what Export writes is analysed with the options in it",
+        ("xent_core/dump/file_options.py", "xent_core/own_format.py"),
+    ),
+    "tests/test_logits_question.py": (
+        "one question for every command and every kind of file",
+        ("xent_core/codec/logits_asked.py",),
     ),
     "tests/test_errors.py": (
         "one contract for every error that says what came, what was expected and what to do",

@@ -14,7 +14,7 @@ Find what is wrong
 See what training does
   descend goes down the gradient of the logits.
 Sum up a validation loop, analyse a dump
-  xent_core.dump: Statistics, analyse, open_dump.
+  analyse(logits, target, **options) goes through a file of any size; xent_core.dump: Statistics, open_dump.
 Write it down
   xent_core.codec: tokens for links, files, scripts, notebooks.
 
@@ -26,6 +26,7 @@ from xent_core.cross_entropy import Evaluation, evaluate, gradient_check
 from xent_core.descent import descend
 from xent_core.doctor.diagnose import diagnose
 from xent_core.doctor.findings import Finding
+from xent_core.dump import analyse
 from xent_core.implementations import compare
 from xent_core.problem import InvalidProblem, Problem
 from xent_core.row_trace import trace
@@ -37,6 +38,7 @@ __all__ = [
     "Finding",
     "InvalidProblem",
     "Problem",
+    "analyse",
     "check_loss",
     "compare",
     "descend",

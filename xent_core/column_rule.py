@@ -37,6 +37,7 @@ from xent_core.columns import (
     whole_number,
 )
 from xent_core.language import _
+from xent_core.scores_columns import check_no_scores
 
 NAMES_OF_ROWS = ("integer", "index", "text")  # kinds of columns
 ROWS_THAT_TELL = 16  # in fewer, whole numbers say nothing about what a column is
@@ -65,6 +66,8 @@ def decide(
 
     Raises: UnclearColumns.
     """
+    if choices.classes is None:
+        check_no_scores([column.name for column in columns], file)
     return _Decision(columns, choices, labels_of, rows_seen, file).reading()
 
 

@@ -65,6 +65,7 @@ NAMES_SHOWN = 4
 LabelsAre = Literal["names", "indices"]
 LogitsAre = Literal["logits", "probabilities"]
 LABELS_ARE: tuple[LabelsAre, ...] = get_args(LabelsAre)
+LOGITS_ARE: tuple[LogitsAre, ...] = get_args(LogitsAre)
 
 _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{0,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 _INDEX = re.compile(r"|unnamed: ?\d+|index|level_\d+|__index_level_\d+__", re.IGNORECASE)
@@ -91,6 +92,7 @@ class ColumnChoices:
       class_names: those that were given, if any.
       has_target: whether the labels lie elsewhere.
       labels_are: "names" or "indices" where the classes are called by numbers; None if that is not said.
+      logits_are: "logits" or "probabilities"; None if that is not said.
       rows: how many there are, for a file that belongs to logits that have been opened.
       match_rows: whether rows will be looked for in other files, so that a column of paths or keys names them.
     """
@@ -105,6 +107,7 @@ class ColumnChoices:
     class_names: tuple[str, ...] = ()
     has_target: bool = False
     labels_are: LabelsAre | None = None
+    logits_are: LogitsAre | None = None
     rows: int | None = None
     match_rows: bool = False
 

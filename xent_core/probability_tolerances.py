@@ -10,3 +10,5 @@ SUM_TOLERANCE_TO_ASK = 0.01
 MOST_TOLERANCE_TO_ASK = 0.2
 # A probability below −1e-6 is more than rounding; its term in the loss is that times log p.
 NEGATIVE_TOLERANCE = 1e-6
+# Of the rows that say anything, more than this share must look like probabilities before anybody is asked.
+SHARE_TO_ASK = 0.5

@@ -8,20 +8,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import re
 import shlex
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import TextIO, cast
 
 from xent_core.cli.column_options import add_columns
 from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import complain, table
-from xent_core.columns import few
+from xent_core.columns import choices_of, few
 from xent_core.dump.analysis import Progress, analyse
 from xent_core.dump.calibration_words import calibration_verdict, value_of, why_calibration_errors_differ
 from xent_core.dump.epochs import are_a_series, unclear
@@ -40,6 +41,7 @@ from xent_core.dump.report import (
 from xent_core.dump.scores_table import UnwrittenScores
 from xent_core.dump.summary import QUANTILES, DumpSummary
 from xent_core.language import _
+from xent_core.loss_options import LossKeywords
 from xent_core.outputs import checked_output, partial_name, written_whole
 from xent_core.problem import REDUCTIONS
 
@@ -96,10 +98,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
     parser.add_argument("--weight", metavar="W0,W1,…", type=_numbers, help=_("one factor for each class"))
-    parser.add_argument("--ignore-index", "--ignore_index", type=int, default=-100, metavar="LABEL")
-    parser.add_argument("--reduction", choices=REDUCTIONS, default="mean")
-    parser.add_argument("--label-smoothing", "--label_smoothing", type=float, default=0.0, metavar="E")
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T")
+    parser.add_argument("--ignore-index", "--ignore_index", type=int, metavar="LABEL")
+    parser.add_argument("--reduction", choices=REDUCTIONS)
+    parser.add_argument("--label-smoothing", "--label_smoothing", type=float, metavar="E")
+    parser.add_argument("--temperature", type=float, metavar="T")
     parser.add_argument("--features", metavar="FILE", help=_("what the last layer saw, for its gradient's norm"))
     parser.add_argument("--sample-weight", metavar="FILE", help=_("one factor for each row"))
     add_columns(parser)
@@ -109,7 +111,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar=which, help=_("their pictures, or the paths of PNG and JPEG files"))
     parser.add_argument("--show", metavar="COLUMNS", help=_("other columns for the report, several between commas"))
     parser.add_argument("--class-names", metavar="FILE", help=_("the names of the classes, one a line in a .txt file"))
-    parser.add_argument("--logits-are", choices=("logits", "probabilities"), help=_("if they look like probabilities"))
     parser.add_argument("--no-temperature", action="store_true", help=_("do not look for the best temperature"))
     parser.add_argument("--batch-rows", type=int, metavar="N")
     parser.add_argument("--device", help=_("where PyTorch computes: cpu, cuda, …; an accelerator if there is one"))
@@ -151,37 +152,56 @@ def _run(arguments: argparse.Namespace, *, title: str) -> tuple[str, int]:
 
 def _analysed(arguments: argparse.Namespace, shown_suspects: int, progress: Callable[[Progress], bool]) -> DumpSummary:
     logits, target = _logits_and_target(arguments)
-    return analyse(
-        logits,
-        target,
-        epochs=_said_of_several(arguments),
-        weight=arguments.weight,
-        ignore_index=arguments.ignore_index,
-        reduction=arguments.reduction,
-        label_smoothing=arguments.label_smoothing,
-        temperature=arguments.temperature,
-        features=arguments.features,
-        sample_weight=arguments.sample_weight,
-        ids=arguments.ids,
-        class_names=arguments.class_names,
-        logits_are=arguments.logits_are,
-        classes=arguments.classes,
-        target_column=arguments.target_column,
-        text=arguments.text,
-        image=arguments.image,
-        show=arguments.show,
-        no_header=arguments.no_header,
-        labels_are=arguments.labels_are,
-        scores=arguments.scores,
-        overwrite=arguments.force,
-        rank_by=arguments.rank_by,
-        shown_suspects=shown_suspects,
-        fit_temperature=not arguments.no_temperature,
-        batch_rows=arguments.batch_rows,
-        device=arguments.device,
-        cluster=arguments.cluster,
-        progress=progress,
-    )
+    with _in_words_of_the_command_line():
+        return analyse(
+            logits,
+            target,
+            epochs=_said_of_several(arguments),
+            **_loss_keywords(arguments),
+            features=arguments.features,
+            sample_weight=arguments.sample_weight,
+            ids=arguments.ids,
+            class_names=arguments.class_names,
+            logits_are=arguments.logits_are,
+            classes=arguments.classes,
+            target_column=arguments.target_column,
+            text=arguments.text,
+            image=arguments.image,
+            show=arguments.show,
+            no_header=arguments.no_header,
+            labels_are=arguments.labels_are,
+            scores=arguments.scores,
+            overwrite=arguments.force,
+            rank_by=arguments.rank_by,
+            shown_suspects=shown_suspects,
+            fit_temperature=not arguments.no_temperature,
+            batch_rows=arguments.batch_rows,
+            device=arguments.device,
+            cluster=arguments.cluster,
+            progress=progress,
+        )
+
+
+@contextlib.contextmanager
+def _in_words_of_the_command_line() -> Iterator[None]:
+    """A label that may mean rows to leave out is answered by an option, not by an argument of Python."""
+    try:
+        yield
+    except InvalidDump as error:
+        found = re.search(r"ignore_index=(-?\d+)", error.fix)
+        if error.code != "target-out-of-range" or found is None:
+            raise
+        answer = {"ignore_index": found[1]}
+        fix = _("If {value} marks rows to leave out, say so: {choice}.").format(
+            value=found[1], choice=choices_of([answer])
+        )
+        raise InvalidDump(error.code, error.came, error.expected, fix, [answer]) from error
+
+
+def _loss_keywords(arguments: argparse.Namespace) -> LossKeywords:
+    """The options of the loss that were given."""
+    given = {name: getattr(arguments, name) for name in LossKeywords.__annotations__}
+    return cast(LossKeywords, {name: value for name, value in given.items() if value is not None})
 
 
 def _said_of_several(arguments: argparse.Namespace) -> bool | None:

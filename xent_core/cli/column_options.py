@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from xent_core.columns import LABELS_ARE
+from xent_core.columns import LABELS_ARE, LOGITS_ARE, ColumnChoices
 from xent_core.language import _
 
 
@@ -23,4 +23,16 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels-are", choices=LABELS_ARE, help=_("where classes are called by numbers: names, or indices from 0 on")
+    )
+    parser.add_argument("--logits-are", choices=LOGITS_ARE, help=_("if they look like probabilities"))
+
+
+def choices_in(arguments: argparse.Namespace) -> ColumnChoices:
+    """What the command line says of the columns."""
+    return ColumnChoices(
+        classes=arguments.classes,
+        target=arguments.target_column,
+        no_header=arguments.no_header,
+        labels_are=arguments.labels_are,
+        logits_are=arguments.logits_are,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from xent_core.cli.column_options import add_columns
+from xent_core.cli.column_options import add_columns, choices_in
 from xent_core.cli.streams import STDIN, from_standard_input, json_for
 from xent_core.cli.terminal import evaluation_text
 from xent_core.codec import MAX_FILE_BYTES, MAX_TOKEN, Document, from_token, read_file, to_notebook, to_script
@@ -20,6 +22,7 @@ from xent_core.language import _
 from xent_core.outputs import checked_output, written_whole
 
 NOTHING_SAID = ColumnChoices()
+SHORTEST_TOKEN = 24  # characters; that of one number takes more
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -68,14 +71,15 @@ def notebook(arguments: argparse.Namespace) -> str:
 
 
 def _document(arguments: argparse.Namespace) -> Document:
-    choices = ColumnChoices(
-        classes=arguments.classes,
-        target=arguments.target_column,
-        no_header=arguments.no_header,
-        labels_are=arguments.labels_are,
-    )
+    with source_in(arguments) as source:
+        return document_of(source, choices_in(arguments))
+
+
+@contextlib.contextmanager
+def source_in(arguments: argparse.Namespace) -> Iterator[str]:
+    """The path of a file, or a token; what came by standard input lies in a file."""
     with from_standard_input(arguments.source) as (source,):
-        return document_of(_token_or_path(str(source), arguments.source), choices)
+        yield _token_or_path(str(source), arguments.source)
 
 
 def _token_or_path(path: str, given: str) -> str:
@@ -89,18 +93,29 @@ def _token_or_path(path: str, given: str) -> str:
 
 
 def document_of(source: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
-    """The Problem in a file, or else in a token. Raises: InvalidFile, InvalidToken, OSError."""
+    """The Problem in a file or a folder of shards, or else in a token.
+
+    Raises: InvalidFile, InvalidToken, OSError.
+    """
     path = Path(source)
     try:
-        is_file = path.is_file()
+        exists = path.exists()
     except (OSError, ValueError):  # a token is too long for a file name
-        is_file = False
-    labels_elsewhere = choices.target is not None and os.path.isfile(choices.target)
-    if is_file and (labels_elsewhere or path.suffix.lower() in OF_TORCH):  # which a process of its own looks into
+        exists = False
+    if exists and (path.is_dir() or path.suffix.lower() in OF_TORCH):  # which a process of its own looks into
         return read_dump(source, choices)
-    if is_file:
+    if exists and choices.target is not None and os.path.isfile(choices.target):
+        return read_dump(source, choices)
+    if exists:
         with path.open("rb") as file:
             return read_file(path.name, file.read(MAX_FILE_BYTES + 1), choices)
-    if path.suffix and len(source) <= MAX_TOKEN:
+    if _is_no_token(source):
         raise FileNotFoundError(_("There is no file {name!r}.").format(name=source))
     return Document(from_token(source))
+
+
+def _is_no_token(source: str) -> bool:
+    """Whether this rather names a file: it has an ending or folders, or is short and begins as no token does."""
+    return len(source) <= MAX_TOKEN and (
+        bool(Path(source).suffix) or os.sep in source or (len(source) < SHORTEST_TOKEN and not source[:1].isdigit())
+    )

@@ -8,7 +8,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,6 @@ import torch
 from torch import Tensor
 
 from xent_core.codec.document import (
-    DOCUMENT_OPTIONS,
-    NAMES,
-    TENSORS,
     Document,
     document_from,
     parsed_json,
@@ -28,6 +25,7 @@ from xent_core.codec.document import (
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import is_shape
 from xent_core.language import _
+from xent_core.own_format import BFLOAT16, DOCUMENT_OPTIONS, METADATA, NAMES, NPZ_MEMBERS, TENSORS
 from xent_core.problem import Problem
 from xent_core.tensor_headers import (
     HeaderLength,
@@ -42,11 +40,6 @@ MAX_UNPACKED = 64 * 2**20  # bytes of all members of an NPZ
 MAX_RATIO = 200  # how far a member of more than a mebibyte may have been packed
 MAX_ENTRIES = 1_000  # files in an NPZ, known or not
 MAX_HEADER = 2**20  # bytes of a safetensors header
-METADATA = "problem"  # the key under which safetensors keep options and names
-
-# NumPy has no bfloat16: its bits travel as uint16 under a name that says so
-_BFLOAT16 = ".bfloat16"
-_MEMBERS = {*TENSORS, *DOCUMENT_OPTIONS, *NAMES, *(name + _BFLOAT16 for name in TENSORS)}
 
 
 def to_npz(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequence[str] = ()) -> bytes:
@@ -55,7 +48,7 @@ def to_npz(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequ
     arrays: dict[str, Any] = {}
     for name, tensor in _tensors(problem).items():
         if tensor.dtype == torch.bfloat16:
-            arrays[name + _BFLOAT16] = tensor.contiguous().view(torch.uint16).numpy()
+            arrays[name + BFLOAT16] = tensor.contiguous().view(torch.uint16).numpy()
         else:
             arrays[name] = tensor.numpy()
     for name in DOCUMENT_OPTIONS:
@@ -90,7 +83,7 @@ def npz_is_of_others(data: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            unknown = [info for info in members if info.filename.removesuffix(".npy") not in _MEMBERS]
+            unknown = [info for info in members if info.filename.removesuffix(".npy") not in NPZ_MEMBERS]
             return bool(unknown) and all(_is_array_of_rows(archive, info) for info in unknown)
     except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError, OSError, InvalidHeader):
         return False  # which `read_npz` says
@@ -104,15 +97,29 @@ def _is_array_of_rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
     return len(shape) > 0
 
 
+def npz_is_ours(data: bytes) -> bool:
+    """Whether an NPZ that can be read has all the options, as `to_npz` writes them."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {f"{name}.npy" for name in DOCUMENT_OPTIONS} <= set(archive.namelist())
+
+
 def safetensors_is_of_others(data: bytes) -> bool:
     """Whether a safetensors file has tensors under other names than ours, and none of our metadata."""
     try:
         header = _safetensors_header(data)
     except InvalidFile:
         return False  # which `read_safetensors` says
+    return not _has_our_metadata(header) and bool(set(header) - {"__metadata__", *TENSORS})
+
+
+def safetensors_is_ours(data: bytes) -> bool:
+    """Whether a safetensors file that can be read has the metadata that `to_safetensors` writes."""
+    return _has_our_metadata(_safetensors_header(data))
+
+
+def _has_our_metadata(header: dict[str, Any]) -> bool:
     metadata = header.get("__metadata__")
-    is_ours = isinstance(metadata, dict) and METADATA in metadata
-    return not is_ours and bool(set(header) - {"__metadata__", *TENSORS})
+    return isinstance(metadata, dict) and METADATA in metadata
 
 
 def read_npz(data: bytes) -> Document:
@@ -136,14 +143,14 @@ def read_npz(data: bytes) -> Document:
         raise _broken("NPZ", error) from error
     tensors: dict[str, Any] = {}
     for name in TENSORS:
-        if name in arrays and name + _BFLOAT16 in arrays:
+        if name in arrays and name + BFLOAT16 in arrays:
             raise InvalidFile(_("{name} twice").format(name=name), _("each once"), _("Remove one of the two."))
         if name in arrays:
             tensors[name] = arrays[name]
-        elif name + _BFLOAT16 in arrays:
-            bits = arrays[name + _BFLOAT16]
+        elif name + BFLOAT16 in arrays:
+            bits = arrays[name + BFLOAT16]
             if bits.dtype != np.uint16:
-                raise _wrong_dtype(name + _BFLOAT16, bits.dtype, "uint16")
+                raise _wrong_dtype(name + BFLOAT16, bits.dtype, "uint16")
             tensors[name] = torch.from_numpy(bits).view(torch.bfloat16)
     for name, values in tensors.items():
         if isinstance(values, np.ndarray) and values.dtype.kind not in "fiub":
@@ -205,7 +212,7 @@ def _check_members(members: Sequence[zipfile.ZipInfo]) -> None:
                 _("NumPy arrays alone"),
                 _("Save it with np.savez."),
             )
-    _check_names([name.removesuffix(".npy") for name in names], _MEMBERS)
+    _check_names([name.removesuffix(".npy") for name in names], NPZ_MEMBERS)
     if len(set(names)) < len(names):
         raise InvalidFile(_("an archive with a name twice"), _("each once"), _("Save it again with np.savez."))
     unpacked = sum(info.file_size for info in members)
@@ -269,7 +276,7 @@ def _json_value(value: int | str | float) -> int | str | float:
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _check_names(names: Any, known: set[str]) -> None:
+def _check_names(names: Any, known: Set[str]) -> None:
     for name in names:
         if name not in known:
             raise InvalidFile(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from xent_core.codec.document import Document, document_from, shown, too_large
+from xent_core.codec.logits_asked import of_logits
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
 from xent_core.column_rule import decide
@@ -141,7 +142,8 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
             "row_names": [] if ids is None else [_unquote(row[positions[ids]]) for row in rows],
         },
     )
-    return replace(document, reading=reading.sentence() if reading.unused or reading.notes else "")
+    document = replace(document, reading=reading.sentence() if reading.unused or reading.notes else "")
+    return of_logits(document, choices.logits_are, classes)
 
 
 def _check_targets(header: Sequence[str]) -> None:

@@ -16,15 +16,11 @@ from xent_core.codec.refusals import InvalidFile, RefusedProblem
 from xent_core.codec.tensors import DTYPE_NAMES, DTYPES_BY_NAME, MAX_AXES, MAX_NUMBERS, is_shape, range_of
 from xent_core.decimals import shortest_decimals
 from xent_core.language import _
+from xent_core.own_format import DOCUMENT_OPTIONS, FORMAT, FORMAT_VERSION, NAMES, TENSORS
 from xent_core.problem import InvalidProblem, Problem
 
-FORMAT = "cross-entropy-problem"
-FORMAT_VERSION = 1
 MAX_JSON = 16 * 2**20  # characters
 MAX_NAME = 200  # characters of one name
-DOCUMENT_OPTIONS = ("ignore_index", "reduction", "label_smoothing", "temperature")
-NAMES = ("class_names", "row_names")
-TENSORS = ("logits", "target", "weight")
 
 _KEYS = {"format", "version", *TENSORS, *DOCUMENT_OPTIONS, *NAMES}
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, cast
 
 from xent_core.codec.document import Document
 from xent_core.codec.refusals import InvalidFile, RefusedProblem
@@ -14,6 +14,7 @@ from xent_core.dump.formats.arrays import RawFile
 from xent_core.dump.formats.text_stream import TextStream
 from xent_core.dump.readers import Dump, open_dump
 from xent_core.language import _
+from xent_core.loss_options import LossKeywords
 from xent_core.problem import InvalidProblem, Problem
 
 
@@ -33,7 +34,7 @@ def read_dump(source: Any, choices: ColumnChoices, *, in_sandbox: bool = False) 
             target_column=choices.target,
             no_header=choices.no_header,
             labels_are=choices.labels_are,
-            logits_are="logits",
+            logits_are=choices.logits_are,
             limits=DumpLimits(rows=MAX_NUMBERS, logits=MAX_NUMBERS),
             in_sandbox=in_sandbox,
         ) as dump:
@@ -81,11 +82,11 @@ def too_many_bytes(came: int, most: int) -> InvalidFile:
 def _document(dump: Dump) -> Document:
     batch = dump.read(0, dump.rows)
     target = batch.target if batch.target_probs is None else batch.target_probs.to(batch.logits.dtype)
+    reading, options = dump.reading.sentence(), cast(LossKeywords, dump.options)
     try:
-        problem = Problem(batch.logits, target)
+        problem = Problem(batch.logits, target, **options)
     except InvalidProblem as error:
-        raise RefusedProblem(error, {"logits": batch.logits, "target": target}, {}) from error
-    reading = dump.reading.sentence()
+        raise RefusedProblem(error, {"logits": batch.logits, "target": target}, options, reading) from error
     names = dump.class_names or ()
     try:
         return Document(problem, names, batch.ids or (), reading)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from xent_core.codec.array_files import npz_is_of_others, read_npz, read_safetensors, safetensors_is_of_others
+from xent_core.codec.array_files import (
+    npz_is_of_others,
+    npz_is_ours,
+    read_npz,
+    read_safetensors,
+    safetensors_is_of_others,
+    safetensors_is_ours,
+)
 from xent_core.codec.csv_table import read_csv
 from xent_core.codec.document import Document, from_json, json_is_of_others, shown
 from xent_core.codec.dump_files import read_dump_of_bytes, too_many_bytes, unpacked
+from xent_core.codec.logits_asked import of_logits
 from xent_core.codec.refusals import InvalidFile
 from xent_core.columns import ColumnChoices
+from xent_core.dump.formats.opening import converting_program
 from xent_core.language import N_, _
 
 MAX_FILE_BYTES = 16 * 2**20
@@ -21,11 +30,6 @@ PACKED = (".gz", ".bz2", ".zst")
 OF_TORCH = (".pt", ".pth", ".bin", ".ckpt")
 PICKLES = (*OF_TORCH, ".pkl", ".pickle", ".joblib", ".dill")
 KINDS_IN_WORDS = N_(".json, .csv, .npz, .safetensors, .parquet, .feather or .jsonl")
-
-_CONVERT = """import safetensors.torch, torch
-batch = torch.load("your_file.pt", weights_only=True)
-parts = {name: torch.as_tensor(batch[name]).detach().contiguous() for name in ("logits", "target")}
-safetensors.torch.save_file(parts, "batch.safetensors")"""
 
 
 def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID, *, in_sandbox: bool = False) -> Document:
@@ -41,11 +45,12 @@ def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID, *, 
     kind = PurePath(name).suffix.lower()
     if kind in PICKLES:
         advice = (
-            _("On your own computer this saves the numbers, and runs nothing that is in the file:") + f"\n{_CONVERT}"
+            _("On your own computer this saves the numbers, and runs nothing that is in the file:")
+            + "\n"
+            + converting_program("torch.load('your_file.pt', weights_only=True)")
         )
         if kind not in OF_TORCH:
-            advice = _("Load it where you trust whoever wrote it, and save the numbers:")
-            advice += " np.savez('batch.npz', logits=logits, target=target)"
+            advice = _('Where it was made, save the numbers: np.savez("batch.npz", logits=logits, target=target).')
         raise InvalidFile(
             _("a file of the kind {kind}, which may run code when it is opened").format(kind=kind),
             _("numbers alone: {kinds}").format(kinds=_(KINDS_IN_WORDS)),
@@ -73,10 +78,12 @@ def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID, *, 
         return read_dump_of_bytes(name, data, choices, in_sandbox=in_sandbox)
     match kind:
         case ".npz":
-            return read_npz(data)
+            return of_logits(read_npz(data), choices.logits_are, is_ours=npz_is_ours(data))
         case ".safetensors":
-            return read_safetensors(data)
-    return from_json(_text(data)) if kind == ".json" else read_csv(_text(data), choices)
+            return of_logits(read_safetensors(data), choices.logits_are, is_ours=safetensors_is_ours(data))
+        case ".json":
+            return of_logits(from_json(_text(data)), choices.logits_are, is_ours=True)
+    return read_csv(_text(data), choices)
 
 
 def _is_of_others(kind: str, data: bytes, choices: ColumnChoices) -> bool:

@@ -34,11 +34,14 @@ class RefusedProblem(InvalidFile):
     Attributes:
       tensors: logits, target and perhaps weight, as they were read.
       options: those of Problem, as they were read.
+      reading: what was taken for what in a file that another program wrote.
     """
 
-    def __init__(self, why: InvalidProblem, tensors: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, why: InvalidProblem, tensors: Mapping[str, Any], options: Mapping[str, Any], reading: str = ""
+    ) -> None:
         super().__init__(why.came, why.expected, why.fix)
-        self.tensors, self.options = tensors, options
+        self.tensors, self.options, self.reading = tensors, options, reading
 
 
 class UnsupportedInJax(InvalidInput):

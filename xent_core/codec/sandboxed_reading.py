@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xent_core.codec.document import DOCUMENT_OPTIONS, NAMES, TENSORS, Document, document_from
+from xent_core.codec.document import Document, document_from
 from xent_core.codec.files import MAX_FILE_BYTES, NOTHING_SAID, read_file
 from xent_core.codec.refusals import InvalidFile, RefusedProblem
 from xent_core.columns import ColumnChoices
 from xent_core.language import _
+from xent_core.own_format import DOCUMENT_OPTIONS, NAMES, TENSORS
 from xent_core.sandbox import Connection, ProcessLimits, SandboxDied, SandboxedProcess, release_memory
 
 LIMITS = ProcessLimits(memory_bytes=288 * 2**20, cpu_seconds=60)  # a table of a million numbers takes up to 20

@@ -13,6 +13,7 @@ from xent_core.advice import for_the_caller
 from xent_core.array_types import ArrayLike, Reduction
 from xent_core.codec import Document, read_file
 from xent_core.codec.refusals import RefusedProblem
+from xent_core.columns import ColumnChoices
 from xent_core.doctor.findings import SEVERITIES, TITLES, Finding, finding
 from xent_core.doctor.fixes import fix_of, fix_of_unreadable
 from xent_core.doctor.symptoms.call import Call
@@ -31,7 +32,7 @@ from xent_core.validation import (
     violations,
 )
 
-__all__ = ["TITLES", "Finding", "diagnose", "diagnose_file"]
+__all__ = ["TITLES", "Finding", "diagnose", "diagnose_document", "diagnose_file"]
 
 
 def diagnose(
@@ -146,8 +147,12 @@ def _of_error(error: InvalidProblem, fix: str) -> Finding:
     return finding(error.code, "error", str(error), fix)
 
 
-def diagnose_file(name: str, data: bytes, *, read: Callable[[str, bytes], Document] = read_file) -> list[Finding]:
+def diagnose_file(
+    name: str, data: bytes, *, read: Callable[[str, bytes, ColumnChoices], Document] = read_file
+) -> list[Finding]:
     """What is wrong with the arrays in a file, of the kinds that `codec.read_file` reads; the loss is of logits / T.
+
+    What came as logits is taken for logits: that it looks like probabilities is a finding.
 
     Args:
       name: its ending says what kind of file it is.
@@ -155,10 +160,19 @@ def diagnose_file(name: str, data: bytes, *, read: Callable[[str, bytes], Docume
 
     Raises: codec.InvalidFile for what cannot be read as arrays.
     """
+    return diagnose_document(lambda: read(name, data, ColumnChoices(logits_are="logits")))[0]
+
+
+def diagnose_document(read: Callable[[], Document]) -> tuple[list[Finding], str]:
+    """The same of whatever `read` reads, and what was taken for what."""
     try:
-        problem = read(name, data).problem
-        arrays: dict[str, Any] = {field.name: getattr(problem, field.name) for field in fields(problem)}
+        document = read()
     except RefusedProblem as refused:
-        arrays = {**refused.tensors, **refused.options}
+        return _of_arrays({**refused.tensors, **refused.options}), refused.reading
+    problem = document.problem
+    return _of_arrays({field.name: getattr(problem, field.name) for field in fields(problem)}), document.reading
+
+
+def _of_arrays(arrays: dict[str, Any]) -> list[Finding]:
     logits, temperature = arrays.pop("logits"), arrays.pop("temperature", 1.0)
     return diagnose(logits if temperature == 1 else logits / temperature, arrays.pop("target"), **arrays)

@@ -18,21 +18,20 @@ from xent_core.columns import LabelsAre, LogitsAre
 from xent_core.dump.cluster import Cluster
 from xent_core.dump.epochs import Epoch, Epochs, ask_about_epochs, epochs_of, order_of, read_epochs
 from xent_core.dump.examples import Examples
+from xent_core.dump.file_options import checked_options, given_options, with_those_of_files
 from xent_core.dump.formats import DumpLimits, InvalidDump
 from xent_core.dump.input_files import input_files
 from xent_core.dump.label_model import LabelCounts, LabelModel, usual_gaps
 from xent_core.dump.passes import Local, Runner, Stopped, Work, labels_of, on_device
 from xent_core.dump.ranking import RANKINGS, RankBy
-from xent_core.dump.readers import Batch, Dump, of_problem, open_dump, sampled_rows
+from xent_core.dump.readers import Batch, Dump, open_dump, sampled_rows
 from xent_core.dump.scores import Scores, kept_rows, score
 from xent_core.dump.scores_table import ScoresFile, UnwrittenScores, scores_path
 from xent_core.dump.statistics import Computed, Statistics
 from xent_core.dump.summary import DumpSummary
 from xent_core.dump.temperature import SAMPLE_ELEMENTS, BestTemperature, Slope, best_temperature
-from xent_core.errors import InvalidProblem
 from xent_core.language import _
 from xent_core.loss_options import LossKeywords, LossOptions
-from xent_core.validation import as_loss_options, check_options
 from xent_core.values import Value
 
 
@@ -140,12 +139,14 @@ def analyse(
       sandboxed: read files in a process with limits, as in `open_dump`.
       progress: is told after every batch; to stop there, it returns True. What has been read by then is the result.
       keywords: weight, ignore_index, reduction, label_smoothing and temperature, as in Problem, in place of options.
+        What is not given is as a file that Export wrote says, if it is one, which `reading` tells; else PyTorch's.
 
     Raises: InvalidDump for whatever cannot be read or used; UnwrittenScores, an OSError with the summary in it, where
       the table of scores does not fit the disk.
     It is called as in `analyse("logits.npy", "target.npy").accuracy`.
     """
-    options = _options(options, keywords)
+    given = given_options(options, keywords)
+    checked_options(given)
     if device is None:
         device = "cpu" if cluster is not None else default_device()
     check_device(device)
@@ -172,7 +173,7 @@ def analyse(
         open_dump,
         ids=ids,
         class_names=class_names,
-        ignore_index=options.ignore_index,
+        ignore_index=given.get("ignore_index"),
         logits_are=logits_are,
         classes=classes,
         target_column=target_column,
@@ -196,7 +197,7 @@ def analyse(
             dump.reading = replace(dump.reading, notes=(*dump.reading.notes, order_of(series)))
         elif epochs is None:
             ask_about_epochs(logits, dump)
-        _check_options(options, dump.classes)
+        options = with_those_of_files(dump, given)
         rank_by = rank_by or (RANKINGS[0] if _fits_sample(dump) else "aum" if epochs else RANKINGS[1])
         work = Work(dump.source, options, batch_rows or dump.default_batch_rows(device), device, rank_by)
         runner: Runner = Local() if cluster is None else Cluster(cluster)
@@ -232,30 +233,6 @@ def _check_epochs(epochs: bool | None, rank_by: str | None, cluster: Any) -> Non
             _("epochs on this computer"),
             _("Leave the cluster out."),
         )
-
-
-def _options(options: LossOptions | None, keywords: LossKeywords) -> LossOptions:
-    """The options as a value or as keywords, checked but for the number of classes; the weight in float64."""
-    if options is not None and keywords:
-        raise InvalidDump(
-            "options-twice",
-            _("options came, and {names} besides").format(names=", ".join(keywords)),
-            _("the one or the other"),
-            _("Put them into options."),
-        )
-    try:
-        options = (options or as_loss_options(keywords, torch.float64)).to(torch.float64)
-    except InvalidProblem as error:
-        raise of_problem(error) from error
-    _check_options(options, 1 if options.weight is None else options.weight.numel())
-    return options
-
-
-def _check_options(options: LossOptions, classes: int) -> None:
-    try:
-        check_options(options, classes)
-    except InvalidProblem as error:
-        raise of_problem(error) from error
 
 
 def _sampled(dump: Dump) -> int:

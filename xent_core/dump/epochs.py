@@ -197,7 +197,7 @@ def read_epochs(
             for batch in dump.batches(is_written=False):
                 start, stop = int(batch.rows[0]), int(batch.rows[-1]) + 1
                 places = match(start, stop, batch.target.numpy())
-                kept = kept_rows(batch, last.source.ignore_index)
+                kept = kept_rows(batch, last.ignore_index)
                 places = places[kept.rows.numpy() - start]
                 running.add(places, number + 1, _of(kept.logits, kept.target, temperature, labels, places))
                 if on_progress is not None:

@@ -12,6 +12,7 @@ from xent_core.columns import are_names, called_by_numbers, names_or_indices, wh
 from xent_core.dump.formats import Array, InvalidDump
 from xent_core.dump.formats.checks import asked
 from xent_core.language import _
+from xent_core.logits_question import rounding_of
 from xent_core.probability_tolerances import MOST_TOLERANCE_TO_ASK, NEGATIVE_TOLERANCE, SUM_TOLERANCE
 
 _LABELS_AT_A_TIME = 2**19
@@ -292,15 +293,6 @@ def is_one_hot(rows: np.ndarray) -> np.ndarray:
     largest = np.take_along_axis(rows, classes, -1)[..., 0]
     others = np.abs(rows).sum(-1) - np.abs(largest)
     return np.asarray((np.abs(largest - 1) < NEAR_ONE_HOT) & (others < NEAR_ONE_HOT))
-
-
-def rounding_of(rows: np.ndarray) -> float:
-    """How far numbers of so few decimals may be from what was rounded; 0 where they have more than four."""
-    for decimals in range(1, 5):
-        scaled = rows * 10**decimals
-        if (np.abs(scaled - np.round(scaled)) < 1e-3).all():  # float32 holds them to 1e-7
-            return 0.5 * 10.0**-decimals
-    return 0.0
 
 
 def _windows(rows: Array, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:

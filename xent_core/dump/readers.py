@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,25 +13,22 @@ from torch import Tensor
 from xent_core.array_types import DumpLike, StrPath
 from xent_core.column_questions import WRITE_ALL_SCORES, doubt
 from xent_core.column_rule import ROWS_THAT_TELL
-from xent_core.columns import LABELS_ARE, SHOWN, LabelsAre, LogitsAre, Reading
+from xent_core.columns import LABELS_ARE, LOGITS_ARE, SHOWN, LabelsAre, LogitsAre
 from xent_core.dump.formats import Array, DumpLimits, InvalidDump, OpenFile, SandboxedFiles, Shards, open_file
 from xent_core.dump.formats.checks import asked
-from xent_core.dump.labels import rounding_of
-from xent_core.dump.sources import DumpSource, folder_of_pictures, gather
+from xent_core.dump.sources import DumpSource, Gathered, folder_of_pictures, gather, ignore_index_of
 from xent_core.errors import InvalidProblem
 from xent_core.language import _
+from xent_core.logits_question import ROWS_LOOKED_AT, log_of_probabilities, question_about, taken_as_logarithm
 from xent_core.loss_options import LossOptions
-from xent_core.probability_tolerances import MOST_TOLERANCE_TO_ASK, SUM_TOLERANCE_TO_ASK
+from xent_core.own_format import DOCUMENT_OPTIONS
 from xent_core.validation import violations
 from xent_core.values import Value
 
-LOGITS_ARE = get_args(LogitsAre)
 LABELS_AT_A_TIME = 2**19
 BATCH_ELEMENTS = 2**20  # 4 MB of float32: what is computed in a batch stays in the processor's cache
 ACCELERATOR_ELEMENTS = 2**24  # 64 MB of float32: what is computed in a batch outlasts the calls that start it
-ROWS_LOOKED_AT = 256  # to tell probabilities from logits
-ROWS_OF_SIGMOID = 16  # fewer may be logits by chance
-OFF_OF_SIGMOID = 0.1
+WINDOWS_LOOKED_AT = 16  # of so many rows, for those whose labels are not ignored
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,17 +111,15 @@ class Dump:
       shown: other columns that are shown beside an example, by name.
       folder: below which the paths of pictures lie; None for a dump that is not in a file of this computer.
       shard_starts: the first row of every shard of logits, and N.
+      options: of the loss, as keywords, where the files of the logits say any; unchecked but for ignore_index.
+      ignore_index: what was asked for, or else what the files say.
     """
 
     def __init__(
-        self,
-        source: DumpSource,
-        files: Sequence[OpenFile],
-        parts: dict[str, Array],
-        class_names: tuple[str, ...] | None,
-        reading: Reading,
-        folder: str | None = None,
+        self, source: DumpSource, files: Sequence[OpenFile], found: Gathered, folder: str | None = None
     ) -> None:
+        parts, class_names, reading, self.options = found
+        self.ignore_index = ignore_index_of(source, self.options)
         self.reading, self.name, self.folder = reading, files[0].name, folder
         self.shown = {name: parts.pop(f"{SHOWN}{name}") for name in reading.shown}
         self.source, self._files, self._parts = source, files, parts
@@ -149,7 +144,7 @@ class Dump:
         if not logits.is_floating_point():
             logits = logits.to(torch.float32)
         if self.source.logits_are == "probabilities":
-            logits = logits.log()
+            logits = log_of_probabilities(logits)
         features = self._parts.get("features")
         weights = self._parts.get("sample_weight")
         probs = self._parts.get("target_probs")
@@ -247,7 +242,7 @@ def open_dump(
     sample_weight: DumpLike | None = None,
     ids: DumpLike | Sequence[str] | None = None,
     class_names: StrPath | Sequence[str] | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
     logits_are: LogitsAre | None = None,
     classes: StrPath | Sequence[str] | None = None,
     target_column: StrPath | None = None,
@@ -279,7 +274,7 @@ def open_dump(
         of them in a list or between commas, or a file of names; of another file the array of logits.
       target_column: the column or array of the labels, by its name; or a file of labels.
       no_header: the first line of a text file is a row; its columns are called 0, 1, …
-      ignore_index: rows with this target are left out.
+      ignore_index: rows with this target are left out; None: −100, or what a file that Export wrote says.
       logits_are: "logits", "probabilities" (whose logarithm is taken), or None: then probabilities are refused,
         with a message that asks.
       labels_are: "names" or "indices": what whole labels are, where the classes are called by numbers, such as 1 … C;
@@ -321,20 +316,23 @@ def open_dump(
         if in_sandbox:
             opener = partial(open_file, limits=limits)
         is_strangers = sandboxed or in_sandbox
-        parts, names, reading = gather(source, files, limits, opener, is_strangers=is_strangers)
+        found = gather(source, files, limits, opener, is_strangers=is_strangers)
+        reading = found.reading
         folder = None if is_strangers else folder_of_pictures(source, reading)
-        dump = Dump(source, files, parts, names, reading, folder)
+        dump = Dump(source, files, found, folder)
         is_sorted = _is_sorted(dump)
         if is_sorted and reading.which_class is not None:
             raise _sorted_scores(dump, reading.which_class)
         try:
-            _check_labels(dump, parts["target"], ignore_index)
+            _check_labels(dump, found.parts["target"])
         except InvalidDump as error:
             if error.code == "target-out-of-range" and is_sorted:
                 raise _best_few(dump, error) from error
             raise
-        if logits_are is None:
+        if logits_are is None and not set(DOCUMENT_OPTIONS) <= set(dump.options):  # which say that it is one of ours
             _ask_about_probabilities(dump)
+        if logits_are == "probabilities":
+            reading = dump.reading = replace(reading, notes=(*reading.notes, taken_as_logarithm()))
         if is_sorted:
             notes = (*reading.notes, _("every row falls from its first class to its last, as if it were sorted"))
             dump.reading = replace(reading, notes=notes)
@@ -358,9 +356,9 @@ def _check_answer(option: str, value: str | None, known: Sequence[str], fix: str
         )
 
 
-def _check_labels(dump: Dump, target: Array, ignore_index: int) -> None:
+def _check_labels(dump: Dump, target: Array) -> None:
     """The doctor's words about labels that lie outside 0…C − 1, and a question where there are too few for C."""
-    nothing, lowest, highest = torch.empty(()), dump.classes, -1
+    nothing, lowest, highest, ignore_index = torch.empty(()), dump.classes, -1, dump.ignore_index
     options = LossOptions(ignore_index=ignore_index)
     if (probs := dump.part("target_probs")) is not None:
         for error in violations(nothing.expand(1, dump.classes), probs.tensor(0, 1), options):
@@ -387,33 +385,36 @@ def of_problem(error: InvalidProblem, *, first_row: int = 0) -> InvalidDump:
 
 def _ask_about_probabilities(dump: Dump) -> None:
     """Raises: InvalidDump for rows that are probabilities, or outputs of sigmoid, by all that can be seen."""
-    rows = dump.read(0, min(ROWS_LOOKED_AT, dump.rows)).logits.double()
-    if dump.classes < 2 or not bool(((rows >= 0) & (rows <= 1 + SUM_TOLERANCE_TO_ASK)).all()):
+    found = _rows_that_count(dump)
+    if found is None:
         return
-    off = (rows.sum(1) - 1).abs()
-    rounded = min(dump.classes * rounding_of(rows.numpy()), MOST_TOLERANCE_TO_ASK)
-    if bool((off < max(SUM_TOLERANCE_TO_ASK, rounded)).all()):
-        raise InvalidDump(
-            "looks-like-probabilities",
-            _("the rows of logits lie in 0…1 and sum to 1, as probabilities do"),
-            _("logits, from before the softmax"),
-            _(
-                "Say what they are: --logits-are probabilities (in Python, logits_are=…) takes their logarithm, "
-                "--logits-are logits keeps them."
-            ),
-            [{"logits_are": answer} for answer in ("probabilities", "logits")],
-        )
-    is_inside = (rows > 0) & (rows < 1)
-    if len(rows) >= ROWS_OF_SIGMOID and bool(is_inside.any(1).all()) and bool((off > OFF_OF_SIGMOID).any()):
-        raise InvalidDump(
-            "looks-like-sigmoid",
-            _("the rows of logits lie in 0…1 and do not sum to 1, as the outputs of a sigmoid do"),
-            _("logits of classes of which each row has one"),
-            _(
-                "For several labels in a row, each class is a problem of its own: BCEWithLogitsLoss. "
-                "If they are logits, say so: --logits-are logits (in Python, logits_are='logits')."
-            ),
-        )
+    question = question_about(found.logits.double().numpy(), dump.reading.classes, found.rows.tolist())
+    if question is not None:
+        raise InvalidDump(*question)
+
+
+def _rows_that_count(dump: Dump) -> Batch | None:
+    """The first rows whose labels are not ignored, as far as a few windows reach; None if all are."""
+    ignored, target = dump.ignore_index, dump.part("target")
+    assert target is not None
+    found: list[Batch] = []
+    start, looked_at = _first_kept(target, ignored), 0
+    while start < dump.rows and looked_at < WINDOWS_LOOKED_AT and sum(len(one.rows) for one in found) < ROWS_LOOKED_AT:
+        batch = dump.read(start, min(start + ROWS_LOOKED_AT, dump.rows), is_written=False)
+        found.append(batch.at((batch.target != ignored).nonzero().squeeze(1)))
+        start, looked_at = start + ROWS_LOOKED_AT, looked_at + 1
+    return joined(found) if found else None
+
+
+def _first_kept(target: Array, ignore_index: int) -> int:
+    """The first row whose label is not ignored, or their number."""
+    start, step = 0, ROWS_LOOKED_AT
+    while start < len(target):
+        kept = (target.tensor(start, min(start + step, len(target))) != ignore_index).nonzero()
+        if len(kept):
+            return start + int(kept[0])
+        start, step = start + step, LABELS_AT_A_TIME
+    return len(target)
 
 
 def _best_few(dump: Dump, error: InvalidDump) -> InvalidDump:

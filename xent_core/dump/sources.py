@@ -20,6 +20,7 @@ from xent_core.columns import MARK, SHOWN, ColumnChoices, LabelsAre, LogitsAre, 
 from xent_core.dump.folders import expanded, files_of_folder, is_several, matching
 from xent_core.dump.formats import MAX_CLASSES, ROLES, Array, DumpLimits, InvalidDump, MemoryArray, OpenFile, open_file
 from xent_core.dump.formats.checks import shards_differ
+from xent_core.dump.formats.own_files import same_options
 from xent_core.dump.labels import labels_of
 from xent_core.dump.parts import (
     beside,
@@ -34,7 +35,10 @@ from xent_core.dump.parts import (
     reading_of,
 )
 from xent_core.dump.row_order import check_index, check_order
+from xent_core.errors import InvalidProblem
 from xent_core.language import _, ngettext
+from xent_core.loss_options import LossOptions
+from xent_core.validation import as_ignore_index
 
 NOTHING_SAID = ColumnChoices()
 MAX_NAMES_CHARACTERS = 2**26
@@ -50,7 +54,7 @@ class DumpSource:
     sample_weight: Any = None
     ids: Any = None
     class_names: Any = None
-    ignore_index: int = -100
+    ignore_index: int | None = None
     logits_are: LogitsAre | None = None
     classes: Any = None
     target_column: Any = None
@@ -66,10 +70,36 @@ Opener = Callable[[Any, str, ColumnChoices], OpenFile]
 COMPANIONS = ("features", "sample_weight", "ids", "text", "image")
 
 
+class Gathered(NamedTuple):
+    """What `gather` found.
+
+    Attributes:
+      parts: as rows, of one length, by their roles.
+      class_names: one for each class, or None.
+      reading: what was made of the columns.
+      options: of the loss, as the files of the logits say them.
+    """
+
+    parts: dict[str, Array]
+    class_names: tuple[str, ...] | None
+    reading: Reading
+    options: dict[str, Any]
+
+
+def ignore_index_of(source: DumpSource, options: dict[str, Any]) -> int:
+    """What was asked for, or what the files say. Raises: InvalidDump."""
+    if source.ignore_index is not None:
+        return source.ignore_index
+    try:
+        return as_ignore_index(options.get("ignore_index", LossOptions.ignore_index))
+    except InvalidProblem as error:
+        raise InvalidDump(error.code, error.came, error.expected, error.fix) from error
+
+
 def gather(
     source: DumpSource, files: list[OpenFile], limits: DumpLimits, upload: Opener, *, is_strangers: bool = False
-) -> tuple[dict[str, Array], tuple[str, ...] | None, Reading]:
-    """Every part of the dump as rows, of one length, the names of the classes, and what was made of the columns.
+) -> Gathered:
+    """Every part of the dump.
 
     Args:
       upload: opens what is no path.
@@ -78,7 +108,7 @@ def gather(
     opened_as = partial(_opened, files=files, upload=upload)
     request = _request(source, opened_as, _is_text if is_strangers else _is_choice)
     opened = opened_as(request.logits, "logits", request.choices)
-    reading = _one_reading(opened, request.choices)
+    reading, options = _one_reading(opened, request.choices), same_options(opened)
     scores = _scores(opened, reading)
     for role, value in request.given.items():
         check_index(source.logits, value, role)
@@ -96,7 +126,7 @@ def gather(
         target,
         scores,
         names,
-        source.ignore_index,
+        ignore_index_of(source, options),
         numbers=reading.class_names or names,
         labels_are="indices" if is_ours else source.labels_are,
     )
@@ -130,7 +160,7 @@ def gather(
         text_file=from_files.get("text"),
         image_file=from_files.get("image"),
     )
-    return rows, names, reading
+    return Gathered(rows, names, reading, options)
 
 
 def _no_labels(file: OpenFile, reading: Reading) -> InvalidDump:
@@ -382,7 +412,13 @@ class _SharedFile(OpenFile):
 
     def __init__(self, source: Any, file: OpenFile) -> None:
         super().__init__(
-            file.name, file.arrays, close=file.close, rest=file.rest, reading=file.reading, notes=file.notes
+            file.name,
+            file.arrays,
+            close=file.close,
+            rest=file.rest,
+            reading=file.reading,
+            notes=file.notes,
+            options=file.options,
         )
         self.source = source
 

@@ -315,7 +315,8 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
     """One message, and for what looks like probabilities the question which they are."""
     if error.code == "looks-like-probabilities":
         with st.container(key="dump_probabilities"):
-            st.warning(_("Every row lies in 0…1 and sums to 1. Are these logits, or probabilities after a softmax?"))
+            words = _("{came}. Are these logits, or probabilities after a softmax?").format(came=error.came)
+            st.warning(markdown_escaped(words))
             with st.container(horizontal=True):
                 for answer, label in (
                     ("probabilities", _("Probabilities: take their logarithm")),

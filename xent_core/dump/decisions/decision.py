@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 
@@ -78,10 +79,26 @@ class Decision:
                     )
                 )
 
+        if self.time and not _is_time(self.time):
+            raise InvalidDecisions(
+                _("time is {value}, expected one such as 2026-01-02T03:04:05Z, or nothing. Correct it.").format(
+                    value=_shown(self.time)
+                )
+            )
+
     @property
     def says(self) -> tuple[str, int | None]:
         """What is decided, without when: equal for two people who agree."""
         return self.decision, self.new
+
+
+def _is_time(text: str) -> bool:
+    """Whether ISO 8601 writes a time so."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -134,6 +135,7 @@ def _of_cells(cells: list[str], places: dict[str, int], line: int) -> Decision:
 def _integer(cell: str, name: str, line: int, column: int) -> int | None:
     if not cell and name == "new":
         return None
+    cell = re.sub(r"(?<=\d)\.0+$", "", cell)  # as pandas writes a column of numbers in which one is missing
     if not (cell.isascii() and cell.isdigit() and len(cell) <= MAX_DIGITS):
         raise InvalidDecisions(
             _("Line {line}, column {column}: {name} is {value}, expected a number such as 12. Correct it.").format(

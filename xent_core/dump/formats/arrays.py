@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -211,6 +211,7 @@ class OpenFile:
       rest: lets go of what only reading needs, until the next reading.
       reading: what was made of the columns, where it is a table of logits; its arrays then have the names of roles.
       notes: what should be said of how another table was read.
+      options: of the loss, as keywords, where the file says any: Export writes them beside the logits.
     """
 
     def __init__(
@@ -222,9 +223,10 @@ class OpenFile:
         rest: Callable[[], None] = lambda: None,
         reading: Reading | None = None,
         notes: tuple[str, ...] = (),
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.arrays, self.close, self.rest = name, arrays, close, rest
-        self.reading, self.notes = reading, notes
+        self.reading, self.notes, self.options = reading, notes, options or {}
 
 
 def _decoded(values: np.ndarray) -> np.ndarray:

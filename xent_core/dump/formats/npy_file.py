@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
 
 from xent_core.dump.formats.arrays import OpenFile, RawArray, RawFile
 from xent_core.dump.formats.checks import InvalidDump, check_bytes, check_dtype, check_shape
 from xent_core.language import _
 from xent_core.tensor_headers import InvalidHeader, read_npy_header
+
+MAX_SCALAR_BYTES = 1024
 
 
 def open_npy(raw: RawFile) -> OpenFile:
@@ -38,3 +42,17 @@ def npy_array(name: str, file: IO[bytes], size_bytes: int, *, is_packed: bool = 
             _("Save np.ascontiguousarray(logits)."),
         )
     return RawArray(name, file, file.tell(), shape, stored, transposed=transposed, is_packed=is_packed)
+
+
+def npy_scalar(file: IO[bytes], size_bytes: int) -> Any:
+    """The number or text in a small .npy file with an array of shape (); None for any other."""
+    if size_bytes > MAX_SCALAR_BYTES:
+        return None
+    try:
+        shape, _is_transposed, stored = read_npy_header(file)
+    except InvalidHeader:
+        return None
+    data = file.read(stored.itemsize)
+    if shape != () or stored.kind not in "bfiuU" or len(data) < stored.itemsize or not data:
+        return None
+    return np.frombuffer(data, stored)[0].item()

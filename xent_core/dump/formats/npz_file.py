@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 import zipfile
+from typing import Any
 
 from xent_core.columns import ROLES, few
 from xent_core.dump.formats.arrays import Array, OpenFile, RawFile
 from xent_core.dump.formats.checks import MAX_MEMBERS, InvalidDump, check_ratio
-from xent_core.dump.formats.npy_file import npy_array
+from xent_core.dump.formats.npy_file import npy_array, npy_scalar
+from xent_core.dump.formats.own_files import as_own
 from xent_core.language import _
+from xent_core.own_format import DOCUMENT_OPTIONS, NPZ_MEMBERS
 from xent_core.tensor_headers import first_line, zip_entries
 
 TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -48,6 +51,7 @@ def open_npz(raw: RawFile) -> OpenFile:
     if len(members) > MAX_MEMBERS:
         raise too_many(len(members))
     arrays: dict[str, Array] = {}
+    options: dict[str, Any] = {}
     unfit: list[InvalidDump] = []
     unread: list[str] = []
     for member in members:
@@ -64,6 +68,9 @@ def open_npz(raw: RawFile) -> OpenFile:
                 _("a file written by np.savez or np.savez_compressed"),
                 _("Write it again."),
             ) from error
+        if key in DOCUMENT_OPTIONS and (value := npy_scalar(stream, member.file_size)) is not None:
+            options[key] = value
+            continue
         is_packed = member.compress_type != zipfile.ZIP_STORED
         try:
             arrays[key] = npy_array(f"{name}: {key}", stream, member.file_size, is_packed=is_packed)
@@ -83,4 +90,5 @@ def open_npz(raw: RawFile) -> OpenFile:
             _("Unpack it: unzip {name}.").format(name=shlex.quote(name)),
         )
     notes = (_("not read: {names}").format(names=few(unread, 12)),) if unread else ()
-    return OpenFile(name, arrays, close=file.close, notes=notes)
+    opened = OpenFile(name, arrays, close=file.close, notes=notes)
+    return as_own(opened, options) if options or set(arrays) <= NPZ_MEMBERS else opened

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from xent_core.columns import ColumnChoices
+from xent_core.columns import ROLES, ColumnChoices
 from xent_core.dump.formats.arrays import OpenFile, RawFile
 from xent_core.dump.formats.checks import DumpLimits, InvalidDump
 from xent_core.dump.formats.csv_file import open_csv
@@ -17,6 +17,7 @@ from xent_core.dump.formats.json_lines_file import open_json_lines
 from xent_core.dump.formats.lines_file import open_lines
 from xent_core.dump.formats.npy_file import open_npy
 from xent_core.dump.formats.npz_file import PickleFound, open_npz
+from xent_core.dump.formats.own_files import LOOKED_AT, is_own_json, open_own_json
 from xent_core.dump.formats.parquet_file import open_parquet
 from xent_core.dump.formats.safetensors_file import open_safetensors
 from xent_core.dump.formats.text_stream import PACKED, TextStream
@@ -52,6 +53,13 @@ def _is_json_lines(start: bytes, suffix: str) -> bool:
     )
 
 
+def _open_json(raw: RawFile) -> OpenFile:
+    """Objects, or one Problem of ours."""
+    start = raw.file.read(LOOKED_AT)
+    raw.file.seek(0)
+    return open_own_json(raw) if is_own_json(start) else open_json_lines(raw)
+
+
 def _open_packed(raw: RawFile) -> OpenFile:
     """A text that is packed by gzip, bzip2 or Zstandard."""
     start = TextStream(raw).start()
@@ -67,6 +75,7 @@ def _open_packed(raw: RawFile) -> OpenFile:
 
 
 NOTHING_SAID = ColumnChoices()
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _OLD_TORCH = bytes.fromhex("8a0a6cfc9c46f920")  # what torch.save wrote first, before it wrote zip files
 _XZ = b"\xfd7zXZ\x00"
 KINDS = (
@@ -75,7 +84,7 @@ KINDS = (
     Format(".parquet", open_parquet, first_bytes=(b"PAR1",)),
     Format(".arrow", open_parquet, first_bytes=(b"ARROW1", b"\xff\xff\xff\xff")),
     Format(".gz", _open_packed, first_bytes=tuple(PACKED)),
-    Format(".jsonl", open_json_lines, is_likely=_is_json_lines),
+    Format(".jsonl", _open_json, is_likely=_is_json_lines),
     Format(".safetensors", open_safetensors, is_likely=_is_safetensors),
     Format(".csv", open_csv, is_likely=lambda start, suffix: suffix in (".csv", ".tsv", ".txt")),
 )
@@ -145,10 +154,15 @@ def _open(source: Any) -> tuple[str, IO[bytes]]:
     except Exception as error:  # every file system has errors of its own
         raise InvalidDump(
             "file-unreadable",
-            _("{name} cannot be opened ({reason})").format(name=address, reason=first_line(error)),
+            _("{name} cannot be opened ({reason})").format(name=address, reason=_reason(error)),
             _("a file that this program may read"),
             _("Check the path and its permissions."),
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What the system says, without its number and the name, which is said already."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
 
 
 def _open_remote(address: str) -> IO[bytes]:
@@ -178,9 +192,11 @@ def _recognised(raw: RawFile) -> OpenFile:
             if start.startswith(kind.first_bytes):
                 return kind.open(raw)
     except PickleFound:
-        return _open_pickle(raw, is_of_torch=True)
-    if start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")) or suffix in (".pt", ".pth", ".pkl"):
-        return _open_pickle(raw, is_of_torch=_OLD_TORCH in start)
+        return _open_torch(raw)
+    if _OLD_TORCH in start:
+        return _open_torch(raw)
+    if start.startswith(_PICKLES) or (start and suffix in (".pkl", ".pickle")):
+        raise _pickle(name)
     if start.startswith(_XZ):
         raise InvalidDump(
             "file-packed",
@@ -193,22 +209,35 @@ def _recognised(raw: RawFile) -> OpenFile:
             return kind.open(raw)
     raise InvalidDump(
         "file-unknown",
-        _("{name} starts with {start} and has {size} bytes").format(name=name, start=start[:8], size=raw.size_bytes),
+        _("{name} starts with {start} and has {size} bytes").format(name=name, start=start[:8], size=raw.size_bytes)
+        if start
+        else _("{name} is empty").format(name=name),
         _("one of {formats}").format(formats=", ".join(FORMATS)),
         _('Save the arrays with NumPy: np.savez("dump.npz", logits=logits, target=target).'),
     )
 
 
-def _converting_program(load: str) -> str:
-    """A program that saves the logits and labels of a pickle as numbers."""
-    return f"""import pickle, numpy as np, torch
+def converting_program(load: str) -> str:
+    """A program that saves the logits and labels of a file of torch.save as numbers, under any of their names."""
+    logits, target = (" ".join(ROLES[role]) for role in ("logits", "target"))
+    return f"""import numpy as np, torch
 dump = {load}
-arrays = {{name: torch.as_tensor(dump[name]).detach().cpu() for name in ("logits", "target")}}
-np.savez("dump.npz", logits=arrays["logits"].double().numpy(), target=arrays["target"].long().numpy())"""
+
+def part(names):
+    name = next((name for name in names.split() if name in dump), None)
+    assert name is not None, f"write the names instead of {{names}}: there are {{list(dump)}}"
+    found = dump[name]
+    if isinstance(found, torch.Tensor):
+        found = (found.double() if found.is_floating_point() else found).detach().cpu().numpy()
+    return np.asarray(found)
+
+logits = part("{logits}")
+target = part("{target}")
+np.savez("dump.npz", logits=logits, target=target)"""
 
 
-def _open_pickle(raw: RawFile, *, is_of_torch: bool) -> OpenFile:
-    """The tensors in it, where nothing else is. Raises: InvalidDump."""
+def _open_torch(raw: RawFile) -> OpenFile:
+    """The tensors in a file of torch.save, where nothing else is. Raises: InvalidDump."""
     try:
         opened, holds_more = open_torch(raw), False
     except HoldsMore:
@@ -216,15 +245,23 @@ def _open_pickle(raw: RawFile, *, is_of_torch: bool) -> OpenFile:
     if opened is not None:
         return opened
     path = raw.path or raw.name
-    if is_of_torch and not holds_more:  # most such files hold tensors alone, and need nobody's trust
+    if not holds_more:  # most such files hold tensors alone, and need nobody's trust
         advice = _("On your own computer this saves the numbers, and runs nothing that is in the file:")
-        load = f"torch.load({path!r}, weights_only=True)"
     else:
         advice = _("If you trust whoever wrote it, let Python run what is in it, and save the numbers:")
-        load = f"torch.load({path!r}, weights_only=False)" if is_of_torch else f"pickle.load(open({path!r}, 'rb'))"
     raise InvalidDump(
         "file-pickle",
-        _("{name} is a file of torch.save or pickle, which may run any code when it is loaded").format(name=raw.name),
+        _("{name} is a file of torch.save, which may run any code when it is loaded").format(name=raw.name),
         _("numbers only, as in {formats}").format(formats=", ".join(FORMATS)),
-        f"{advice}\n{_converting_program(load)}",
+        f"{advice}\n{converting_program(f'torch.load({path!r}, weights_only={not holds_more})')}",
+    )
+
+
+def _pickle(name: str) -> InvalidDump:
+    """What nobody is told to load: PyTorch cannot look into it either."""
+    return InvalidDump(
+        "file-pickle",
+        _("{name} is a pickle and no file of torch.save, and may run any code when it is loaded").format(name=name),
+        _("numbers only, as in {formats}").format(formats=", ".join(FORMATS)),
+        _('Where it was made, save the numbers: np.savez("dump.npz", logits=logits, target=target).'),
     )

@@ -16,7 +16,9 @@ from xent_core.dump.formats.checks import (
     check_shape,
     too_short,
 )
+from xent_core.dump.formats.own_files import as_own, metadata_of, with_metadata
 from xent_core.language import _
+from xent_core.own_format import TENSORS
 from xent_core.tensor_headers import first_line, read_safetensors_header
 
 _SAFETENSORS_DTYPES = {
@@ -43,7 +45,7 @@ def open_safetensors(raw: RawFile) -> OpenFile:
     try:
         header_text = read_safetensors_header(file, size_bytes, limit=most)
         header = json.loads(header_text)
-        header.pop("__metadata__", None)
+        others = {"__metadata__": header.pop("__metadata__", None)}
         entries = {
             str(key): (str(entry["dtype"]), tuple(entry["shape"]), tuple(entry["data_offsets"]))
             for key, entry in header.items()
@@ -73,4 +75,7 @@ def open_safetensors(raw: RawFile) -> OpenFile:
         arrays[key] = RawArray(
             label, file, data_start + offsets[0], shape, stored, "bfloat16" if code == "BF16" else None
         )
-    return OpenFile(name, arrays, close=file.close)
+    opened = OpenFile(name, arrays, close=file.close)
+    if (metadata := metadata_of(others, name)) is not None:
+        return with_metadata(opened, metadata)
+    return as_own(opened, {}) if set(arrays) <= set(TENSORS) else opened

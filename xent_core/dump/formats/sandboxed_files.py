@@ -16,6 +16,7 @@ from xent_core.dump.formats.arrays import Array, OpenFile
 from xent_core.dump.formats.checks import MAX_MEMBERS, DumpLimits, InvalidDump
 from xent_core.dump.formats.opening import recognised
 from xent_core.language import _
+from xent_core.own_format import DOCUMENT_OPTIONS
 from xent_core.sandbox import Connection, ProcessLimits, SandboxDied, SandboxedProcess, release_memory
 from xent_core.sandbox.fork_server import allow_seconds
 
@@ -23,6 +24,7 @@ LIMITS = ProcessLimits(memory_bytes=288 * 2**20, cpu_seconds=90)  # an analysis 
 SECONDS_AN_ANSWER = 15  # on a processor: to open a file, or to read one window of rows
 MAX_WINDOW_BYTES = 128 * 2**20
 MAX_TEXT_BYTES = 32 * 2**20  # in a window
+OPTIONS = (*DOCUMENT_OPTIONS, "weight")
 
 _STORED = {"bfloat16": np.dtype(np.int16)} | {
     name: np.dtype(name)
@@ -107,9 +109,10 @@ class SandboxedFiles:
                 arrays[str(key)] = _SandboxedArray(self, index, str(key), str(label), tuple(shape), dtype)
             reading = None if told["reading"] is None else _reading(told["reading"])
             notes = tuple(map(str, told["notes"]))
+            options = {name: told["options"][name] for name in OPTIONS if name in told["options"]}
         except (KeyError, TypeError, ValueError) as error:
             raise _too_costly(name) from error
-        return OpenFile(name, arrays, close=self.close, rest=self.rest, reading=reading, notes=notes)
+        return OpenFile(name, arrays, close=self.close, rest=self.rest, reading=reading, notes=notes, options=options)
 
 
 class _SandboxedArray(Array):
@@ -222,7 +225,8 @@ def serve(connection: Connection) -> None:
                 files.append(opened)
                 told = [[key, one.name, one.shape, one.dtype] for key, one in opened.arrays.items()]
                 reading = opened.reading and asdict(opened.reading)
-                connection.send({"arrays": told, "reading": reading, "notes": opened.notes})
+                more = {"notes": opened.notes, "options": dict(opened.options)}
+                connection.send({"arrays": told, "reading": reading, **more})
             else:
                 connection.send({}, _window(files, **request))
         except InvalidDump as error:

@@ -18,7 +18,11 @@ SECONDS = 120
 FREE_BYTES = 8 * 2**30  # of address space, of which PyTorch alone takes the half
 GROWTH = 6  # the file, its tensors, and what is written
 MAX_DEPTH = 8
-HOLDS_MORE = 3  # exit code, of a file with more than numbers and plain containers, or with no tensor
+HOLDS_MORE = 3  # exit code, of a file with more than numbers, texts and plain containers
+HOLDS_NO_TENSOR = 4  # exit code
+TEXT_MARK = "text:"  # before the name of texts, which are written as the numbers of their characters, (N, width)
+MAX_TEXT = 1024  # characters of one
+MAX_TEXTS = 2**26  # characters of all, each with as many as the longest
 CODES = {
     "float64": "F64",
     "float32": "F32",
@@ -36,7 +40,7 @@ CODES = {
 def convert(source: str, size_bytes: int, sink: str) -> int:
     """Writes the tensors of a file of torch.save to another.
 
-    Returns: 0; HOLDS_MORE; or another number if nobody could look, since it took too much.
+    Returns: 0; HOLDS_MORE; HOLDS_NO_TENSOR; or another number if nobody could look, since it took too much.
     """
     try:
         ran = subprocess.run(
@@ -56,11 +60,15 @@ def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str
     """The tensors in dictionaries, lists and tuples, by their path; a list of numbers is a tensor too.
 
     A list of batches, as Lightning's predict gives, is one below the other; so is a list of rows.
+    Texts are the numbers of their characters, behind TEXT_MARK.
     A single number, such as the loss of the whole, is left out.
     """
     import numpy as np
     import torch
 
+    if (texts := _texts(value)) is not None:
+        yield TEXT_MARK + name, texts
+        return
     if isinstance(value, np.ndarray) and str(value.dtype) in CODES:
         value = torch.from_numpy(value)
     if isinstance(value, list | tuple) and value and all(map(_is_number, value)):
@@ -77,6 +85,21 @@ def tensors_in(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str
     elif isinstance(value, list | tuple) and depth < MAX_DEPTH:
         for index, inner in enumerate(value):
             yield from tensors_in(inner, f"{name}.{index}" if name else str(index), depth + 1)
+
+
+def _texts(value: Any) -> Any:
+    """A list or an array of texts as numbers, one text a row; None for anything else."""
+    import numpy as np
+    import torch
+
+    is_list = isinstance(value, list | tuple) and value and all(isinstance(one, str) for one in value)
+    if not is_list and not (isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.ndim == 1):
+        return None
+    width = max(map(len, value), default=0)
+    if not 0 < width <= MAX_TEXT or width * len(value) > MAX_TEXTS:
+        return None
+    texts = np.ascontiguousarray(np.asarray(value, f"<U{width}"))
+    return torch.from_numpy(texts.view(np.int32).reshape(len(value), width))
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -171,7 +194,7 @@ def _of_numpy() -> list[Any]:
     import numpy as np
     from numpy._core import multiarray
 
-    kinds = {type(np.dtype(name)) for name in CODES if name != "bfloat16"}
+    kinds = {type(np.dtype(name)) for name in (*CODES, "U1") if name != "bfloat16"}
     parts = [
         (part, f"numpy.{core}.multiarray.{part.__name__}")
         for core in ("_core", "core")
@@ -202,8 +225,8 @@ def main(source: str, size_bytes: int, sink: str) -> None:
         # by its name, since what holds the class is imported nowhere here
         sys.exit(HOLDS_MORE if type(error).__name__ == "UnpicklingError" else 1)
     tensors = dict(tensors_in(value))
-    if not tensors:
-        sys.exit(HOLDS_MORE)
+    if all(name.startswith(TEXT_MARK) for name in tensors):
+        sys.exit(HOLDS_NO_TENSOR)
     with open(sink, "wb") as file:
         write(tensors, file)
 
