@@ -553,6 +553,16 @@ def test_our_own_export_is_a_dump_too(tmp_path: Path) -> None:
     assert (summary.class_names, summary.reading.ids) == (("epoch", "y", "x1"), "row")
 
 
+def test_logits_that_could_be_probabilities_are_logits_where_we_export_them(tmp_path: Path) -> None:
+    problem = Problem(torch.tensor(LOGITS).softmax(1), torch.tensor(TARGET))
+    (tmp_path / "t.csv").write_bytes(to_csv(problem, class_names=["a", "b", "c"]))
+
+    assert (tmp_path / "t.csv").read_text().startswith("logit:a,logit:b,logit:c,label")
+    assert read_file("t.csv", (tmp_path / "t.csv").read_bytes()).problem == problem
+    expected = F.cross_entropy(problem.logits, problem.target)
+    assert analyse(tmp_path / "t.csv", fit_temperature=False).loss == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_no_column_is_used_for_two_things_and_none_is_forgotten() -> None:
     columns = [Column(name, "number") for name in ("a", "b", "c")] + [Column("label", "integer"), Column("id", "text")]
 

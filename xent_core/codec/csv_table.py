@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xent_core.codec.document import Document, document_from, shown, too_large
-from xent_core.codec.logits_asked import of_logits
+from xent_core.codec.logits_asked import could_be_probabilities, of_logits
 from xent_core.codec.refusals import InvalidFile
 from xent_core.codec.tensors import MAX_NUMBERS
 from xent_core.column_rule import decide
@@ -55,7 +55,8 @@ IGNORED = -100
 def to_csv(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequence[str] = ()) -> bytes:
     """Logits and target as a table: `row` if there are names, a column for each class, then `label` or `target:NAME`.
 
-    The class NAME has the column `logit:NAME` where `column_rule.decide` would take other columns for classes.
+    The class NAME has the column `logit:NAME` where `column_rule.decide` would take other columns for classes, and
+    where the logits could be probabilities.
 
     Every number reads back exactly: as float32, or as float64 where float32 could not hold it.
     Ignored rows have the label −100. The weight and the options are not in the table.
@@ -78,7 +79,8 @@ def to_csv(problem: Problem, *, class_names: Sequence[str] = (), row_names: Sequ
     else:
         labels = problem.target.long().where(problem.kept(), IGNORED).tolist()
         columns.append([LABEL, *map(str, labels)])
-    if called_by_numbers(names) or not _is_read_so(columns, before, after):
+    could_be_otherwise = called_by_numbers(names) or could_be_probabilities(problem, names)
+    if could_be_otherwise or not _is_read_so(columns, before, after):
         for column, name in zip(columns[before:after], names, strict=True):
             column[0] = MARK + name
     text = io.StringIO(newline="")
@@ -143,7 +145,7 @@ def read_csv(text: str, choices: ColumnChoices = NOTHING_SAID) -> Document:
         },
     )
     document = replace(document, reading=reading.sentence() if reading.unused or reading.notes else "")
-    return of_logits(document, choices.logits_are, classes)
+    return of_logits(document, choices.logits_are, classes, is_ours=classes[0].startswith(MARK))
 
 
 def _check_targets(header: Sequence[str]) -> None:
