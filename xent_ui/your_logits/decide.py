@@ -81,7 +81,7 @@ def _decide(analysis: DumpAnalysis) -> None:
         "generation": desk.generation,
         "fresh": desk.is_fresh,
         "files": merging.files_to_keep(desk),
-        "entries": [[one.row, one.decision, one.new, one.time] for one in desk.start],
+        "entries": [[one.row, one.decision, one.new, one.time, one.old] for one in desk.start],
         "rows": _rows(summary, suspects, found.rank.tolist()),
         "names": [class_name(summary, c) for c in range(summary.classes)]
         if listed
@@ -130,11 +130,13 @@ def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> lis
     for row, label, suggested, prob, margin, rank, name in zip(
         *(column.tolist() for column in columns), ranks, names, strict=True
     ):
-        facts = [_("label {share}").format(share=_percent(prob)), _("rank {rank}").format(rank=rank)]
+        facts = [_("the label: {share}").format(share=_percent(prob)), _("rank {rank}").format(rank=rank)]
+        if math.isnan(prob):
+            facts[0] = _("its logits hold NaN")
         # p of the suggested class is p·e^−margin; where p is too small for a float, it is not known from these
         if suggested != label and prob > 0 and math.isfinite(margin):
-            other = _("suggested {share}").format(share=_percent(prob * math.exp(-margin)))
-            facts.insert(0, other)
+            name, share = class_name(summary, suggested), _percent(prob * math.exp(-margin))
+            facts.insert(0, _("model gives {name}: {share}").format(name=name, share=share))
         title = _("row {row}").format(row=row)
         title += "" if name is None else f" · {shown_text(str(name), MAX_NAME)}"
         found.append([row, label, suggested, title, " · ".join(facts)])

@@ -24,6 +24,7 @@ from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_fields, choice_of, chosen_rows
+from xent_ui.your_logits.gallery import CARDS_ID
 from xent_ui.your_logits.shown_examples import page_of, what_it_is, with_examples
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, RowDetail, largest_entries
 from xent_ui.your_logits.state import LOOK_FOR_WRONG_LABELS, ROW, SUSPECT_TABLE, rank_by_entry
@@ -231,7 +232,8 @@ def _take_suspect(rows: list[int]) -> None:
 def why(analysis: DumpAnalysis, row: int) -> None:
     """Why a row is where it is: its numbers, its gradient, and what a change of it would do."""
     summary = analysis.summary
-    st.markdown(f"**{_('Why is row {row} here?').format(row=row)}**")
+    back = f"[{_('Back to the card')}](#{CARDS_ID})"
+    st.markdown(f"**{_('Why is row {row} here?').format(row=row)}** {back}")
     try:
         # a packed file is read from its beginning
         size = 0 if analysis.has_read(row) else analysis.size_bytes

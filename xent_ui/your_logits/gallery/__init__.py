@@ -1,6 +1,7 @@
 """The gallery of suspects: cards in the browser, on which one decides by click or key; the server learns it later.
 
-The browser's tab keeps what was decided. What it sends are its changes; `desk.taken` checks them.
+The browser's tab keeps what was decided, and the browser keeps it for later visits. What it sends are its changes;
+`desk.taken` checks them.
 """
 
 from __future__ import annotations
@@ -90,8 +91,13 @@ def _words() -> dict[str, str]:
         "card": _("row {row}, {place} of {all}: label {label}, suggested {suggested}; {decision}"),
         "card_same": _("row {row}, {place} of {all}: label {label}, nothing is more probable; {decision}"),
         "nothing": _("undecided"),
+        "now_decided": _("decided"),
         "relabel_as": _("Relabel: {name}"),
         "label": _("label"),
         "full": _("No more than {most} decisions: save them, and begin anew."),
         "unsaved": _("This browser keeps nothing over a reload: save the file before you leave."),
+        "kept": _("Decisions are kept in this browser; save them as CSV to be sure."),
+        "not_kept": _("This browser keeps no decision after the tab is closed: save them as CSV."),
+        "taken_over": _("Decisions of an earlier visit, kept in this browser: {count}. Save them as CSV to be sure."),
+        "anew": _("Begin anew"),
     }
