@@ -619,8 +619,71 @@ def test_several_files_are_said_to_be_parts_of_one_dump_and_in_which_order() -> 
     files = [npz(logits=logits, target=target) for logits, target in parts]
     app = upload_all(("part-10.npz", files[1]), ("part-9*.npz", files[0]))
 
-    assert "Read as parts of one dump, one below the other: part-9*.npz, part-10.npz." in said(app)
+    assert "Read in this order: part-9*.npz, part-10.npz." in said(app)
+    assert "Read: parts of one dump, one below the other" in said(app)
     assert value(app, "rows") == "40"
+    app.button_group(key="dump_several").set_value("shards")
+    app = run(app)
+    assert "Read as parts of one dump, one below the other: part-9*.npz, part-10.npz." in said(app)
+
+
+def test_while_it_is_asked_what_files_are_nothing_says_that_it_is_known() -> None:
+    chance = np.random.default_rng(0)
+    target = chance.integers(0, 3, 40)
+    files = [npz(logits=chance.normal(size=(40, 3)), target=target) for _epoch in range(2)]
+    app = upload_all(("epoch_1.npz", files[0]), ("epoch_2.npz", files[1]))
+
+    assert app.button(key="dump_columns_0")
+    assert "Read in this order: epoch_1.npz, epoch_2.npz." in said(app)
+    assert "parts of one dump, one below" not in said(app)
+
+
+def test_an_upload_is_still_there_after_another_page_or_the_example_until_it_is_closed() -> None:
+    logits, target = draw(24, 3)
+    app = upload(npz(logits=logits, target=target))
+    before = app.session_state["dump_run"]
+    app = run(app.switch_page("pages/explore/batch.py"))
+    app = run(app.switch_page("pages/apply/your_logits.py"))
+    assert app.session_state["dump_run"] is before
+    assert value(app, "rows") == "24"
+    assert "Still open: dump.npz" in said(app)
+
+    app.button_group(key="dump_source").set_value("example")
+    app = run(app)
+    assert value(app, "rows") == "1797"
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    assert value(app, "rows") == "24"
+    app.button(key="dump_logits_close").click()
+    app = run(app)
+    assert not app.metric
+    assert app.session_state["dump_run"] is None
+
+
+def test_a_file_that_comes_after_another_page_takes_the_place_of_what_was_open() -> None:
+    app = upload(npz(logits=draw(24, 3)[0], target=draw(24, 3)[1]))
+    app = run(app.switch_page("pages/explore/batch.py"))
+    app = run(app.switch_page("pages/apply/your_logits.py"))
+    logits, target = draw(7, 3)
+    app.file_uploader[0].upload("other.npz", npz(logits=logits, target=target))
+    app = run(app)
+    assert value(app, "rows") == "7"
+    assert "Still open" not in said(app)
+
+
+def test_names_of_classes_are_typed_and_a_refusal_names_the_fields_of_the_page() -> None:
+    logits, _target = draw(12, 3)
+    app = upload(npz(logits=logits, target=np.array(["cat", "dog", "eel"] * 4)))
+    [words] = [error.value.replace("\\", "") for error in app.error]
+    assert "--" not in words
+    assert "“Names of the classes” under “Columns of a table”" in words
+
+    app.text_input(key="dump_class_names").set_value("cat, dog,eel")
+    app = run(app)
+    assert not app.error
+    assert app.session_state["dump_run"].summary.class_names == ("cat", "dog", "eel")
+    expected = F.cross_entropy(torch.tensor(logits).double(), torch.tensor([0, 1, 2] * 4))
+    assert value(app, "loss (nats)") == f"{float(expected):.4f}"
 
 
 def test_a_file_of_another_dump_is_named_and_what_to_do_in_the_words_of_the_upload() -> None:

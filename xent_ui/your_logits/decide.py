@@ -40,6 +40,7 @@ from xent_ui.your_logits.state import (
     DESK,
     EFFECT_OF,
     EXAMPLE,
+    FILE_BEFORE,
     GALLERY,
     ROW,
     SNIPPET_KIND,
@@ -97,6 +98,7 @@ def _decide(analysis: DumpAnalysis) -> None:
         on_decided=partial(_take, analysis),
         on_page=partial(_take_page, desk.dump),
         on_asked=partial(_look_at, desk.dump, summary.rows),
+        on_before=_say_what_was_open,
     )
     merging.disputes(analysis, desk)
     with st.container(horizontal=True, vertical_alignment="center", key="decide_files"):
@@ -188,6 +190,11 @@ def _look_at(dump: str, rows: int) -> None:
     if type(row) is int and 0 <= row < rows:
         session.keep(ROW, row)
         st.rerun()  # all of the page: the story lies outside the fragment
+
+
+def _say_what_was_open() -> None:
+    session.keep(FILE_BEFORE, True)
+    st.rerun()  # all of the page: it is said where files are chosen
 
 
 def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:

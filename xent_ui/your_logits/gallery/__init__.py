@@ -32,6 +32,7 @@ def gallery(
     on_decided: Callable[[], None],
     on_page: Callable[[], None],
     on_asked: Callable[[], None],
+    on_before: Callable[[], None],
 ) -> None:
     """Mount the gallery.
 
@@ -42,6 +43,7 @@ def gallery(
       on_decided: called when the browser has sent what was decided.
       on_page: called when it asks for the cards of another page.
       on_asked: called when a row's whole story is asked for.
+      on_before: called after a reload of a tab that had another dump open.
     """
     # registered at each run: a new process of the tests has a new registry
     component = st.components.v2.component("gallery", html=_HTML, css=_CSS, js=_SCRIPT, isolate_styles=False)
@@ -56,6 +58,7 @@ def gallery(
             on_decided_change=on_decided,
             on_page_change=on_page,
             on_asked_change=on_asked,
+            on_before_change=on_before,
         )
 
 

@@ -7,6 +7,7 @@
 const LOST_MS = 5000 // without an answer until the changes are sent again
 const KEY = "cross-entropy-explorer-decisions"
 const PLACE_KEY = "cross-entropy-explorer-decisions-place"
+const LAST_KEY = "cross-entropy-explorer-last-dump"
 const CHOICES = ["keep", "relabel", "drop", "unsure"]
 const KEYS = { k: "keep", r: "relabel", d: "drop", u: "unsure" }
 const MOST_UNDO = 1000
@@ -61,6 +62,7 @@ class Gallery {
     this.data = data
     this.rows = rows
     const isFirst = data.dump !== this.dump
+    this.remember(data)
     if (isNew) this.adopt(data)
     else if (!data.fresh && JSON.stringify(data.files) !== JSON.stringify(this.files)) {
       this.files = data.files // one dispute less
@@ -76,6 +78,20 @@ class Gallery {
     if (isNew || areOthers) this.label()
     this.draw()
     this.want()
+  }
+
+  // Tells the server, once after a reload, that this tab had another dump open: the server has lost its file.
+  remember(data) {
+    const last = parsed(LAST_KEY)
+    if (!window.galleryWasOpen && data.fresh && typeof last === "string" && last !== data.dump) {
+      this.setTriggerValue("before", true)
+    }
+    window.galleryWasOpen = true
+    try {
+      window.sessionStorage.setItem(LAST_KEY, JSON.stringify(data.dump))
+    } catch {
+      // the next reload says nothing of it
+    }
   }
 
   // A set of decisions: what this tab has kept, or else an earlier visit, or what the server has put in its place.
