@@ -422,3 +422,34 @@ def test_a_page_of_cards_is_sent_and_never_all() -> None:
     cards = next(frame["cards"] for frame in frames if "cards" in frame)
 
     assert len(cards) == 24
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_the_lines_for_numpy_write_the_labels_of_a_table_first(tmp_path, monkeypatch, names: bool) -> None:
+    chance = np.random.default_rng(0)
+    logits, target = chance.normal(size=(40, 3)), chance.integers(0, 3, 40)
+    called = [f"c{c}" if names else str(c) for c in range(3)]
+    head = ",".join([*(f"logit_{name}" for name in called), "label"])
+    lines = [",".join(map(str, [*row, called[label]])) for row, label in zip(logits.tolist(), target, strict=True)]
+    data = "\n".join([head, *lines]).encode()
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    app.file_uploader[0].upload("dump.csv", data)
+    app = run(app)
+    old = int(target[3])
+    decisions = Decisions(
+        (Decision(3, "", old, (old + 1) % 3, "relabel", TIME), Decision(5, "", int(target[5]), None, "drop", TIME))
+    )
+    app = upload(app, ("mine.csv", to_csv(decisions).encode()))
+    app.button_group(key="decision_snippet").set_value("NumPy")
+    app = run(app)
+    [code] = [block.value for block in app.code if "np.load" in block.value]
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dump.csv").write_bytes(data)
+    (tmp_path / "decisions.csv").write_text(to_csv(decisions), encoding="utf-8")
+    exec(compile(code, "snippet", "exec"), found := {})
+    expected = target.copy()
+    expected[3] = (old + 1) % 3
+    assert found["target"].tolist() == np.delete(expected, 5).tolist()

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from xent_core.dump.calibration_words import calibration_verdict, main_calibrati
 from xent_core.dump.histogram import histogram_of
 from xent_core.dump.report import wrong_labels_words
 from xent_core.loss_options import LossOptions
+from xent_ui import glossary
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
 from xent_ui.state.sheet import InvalidSheet
@@ -985,3 +987,32 @@ def test_a_single_row_is_read_again_from_the_last_epoch() -> None:
     row = logits[-1][7].astype(float)
     loss = np.log(np.exp(row - row.max()).sum()) + row.max() - row[target[7]]
     assert value(app, "loss") == f"{loss:.4f}"
+
+
+def test_nan_in_a_row_is_named_beside_the_loss_and_what_it_is_without() -> None:
+    logits, target = draw(30, 3)
+    rest = np.arange(30) != 7
+    expected = F.cross_entropy(torch.tensor(logits[rest]).double(), torch.tensor(target[rest]))
+    logits[7, 1] = np.nan
+    app = upload(npz(logits=logits, target=target))
+
+    assert value(app, "loss (nats)") == "NaN"
+    assert f"1 row has a loss of NaN: row 7. Without it the loss is {float(expected):.4f}." in said(app)
+    assert app.dataframe[0].value["row"].iloc[-1] == 7
+    assert app.dataframe[0].value["rank"].iloc[-1] == 30
+
+
+def test_of_a_single_row_nothing_is_made_up() -> None:
+    app = upload(npz(logits=np.array([[0.2, 0.0]]), target=np.array([0])))
+
+    assert "Too few rows to say: it says 0.55 on average, and is right 1.00 of the time." in said(app)
+    assert "It is the only row: without it nothing is left to average." in said(app)
+    assert not re.search(r"\bnan\b|without this row", said(app), re.IGNORECASE)
+
+
+def test_the_columns_of_the_suspects_are_explained() -> None:
+    app = open_page()
+    columns = json.loads(app.dataframe[0].proto.columns)
+
+    for name in ("EL2N", "entropy", "margin", "loss", "gradient norm"):
+        assert glossary.explained({"loss": "row loss"}.get(name, name)) in columns[name]["help"]

@@ -25,7 +25,7 @@ from xent_core.dump.examples import shown_text
 from xent_core.dump.ranking import SUSPECTS
 from xent_ui.state import session
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, _, difference, markdown_escaped, number
+from xent_ui.text import MINUS, N_, _, difference, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import merging
@@ -51,6 +51,10 @@ LISTED_CLASSES = 2_000  # more are chosen by their number
 QUICK_SECONDS = 1.0  # what was counted within it is counted again at each decision
 LEAST_SHARE = 1e-4
 SHOWN_SHARES = 12
+FIRST_ROWS = N_(
+    "These are the first {count} rows: choose others by label, prediction or ranges above; the CSV above holds more."
+)
+NOTHING = "–"  # where no row is left
 
 
 def decide(analysis: DumpAnalysis) -> None:
@@ -69,7 +73,7 @@ def _decide(analysis: DumpAnalysis) -> None:
     found = analysis.selection(choice_of(summary), session.kept(rank_by_entry(summary)))
     st.caption(
         _("Is the label right? Decide by click or key, card by card; your files stay as they are.")
-        + ("" if found.rows <= SUSPECTS else " " + _("These are the first {count} rows.").format(count=SUSPECTS))
+        + ("" if found.rows <= SUSPECTS else " " + _(FIRST_ROWS).format(count=SUSPECTS))
     )
     suspects = found.suspects
     rows = suspects.row.tolist()
@@ -231,10 +235,11 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
             relabelled=found.relabelled,
             dropped=found.dropped,
             loss=number(before.loss, digits),
-            new_loss=number(after.loss, digits),
+            new_loss=number(after.loss, digits) if after.rows else NOTHING,
             right=f"{before.accuracy:.2%}",
-            new_right=f"{after.accuracy:.2%}",
+            new_right=f"{after.accuracy:.2%}" if after.rows else NOTHING,
         )
+        + ("" if after.rows else " " + _("No row is left."))
     )
     with st.container(horizontal=True, gap="medium"):
         st.metric(
@@ -246,14 +251,14 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
         )
         st.metric(
             _("loss after (nats)"),
-            number(after.loss, digits),
+            number(after.loss, digits) if after.rows else NOTHING,
             delta=_change(before.loss, after.loss, digits),
             delta_color="inverse",
             width="content",
         )
         st.metric(
             _("accuracy after"),
-            f"{after.accuracy:.2%}",
+            f"{after.accuracy:.2%}" if after.rows else NOTHING,
             delta=_change(100 * before.accuracy, 100 * after.accuracy, 2),
             width="content",
         )
@@ -322,4 +327,21 @@ def _snippet(analysis: DumpAnalysis, decisions: Decisions) -> None:
             on_click="ignore",
             key="decide_example",
         )
-    st.code(snippet(kind, labels=labels, column=column, names=names), language="python")
+    code = snippet(kind, labels=labels, column=column, names=names)
+    if is_numpy and is_table:
+        code = _labels_of_table(file, column, summary) + code
+    elif labels != file:
+        st.caption(markdown_escaped(_("{name} stands for your labels, row by row.").format(name=labels)))
+    st.code(code, language="python")
+
+
+def _labels_of_table(file: str, column: str, summary: DumpSummary) -> str:
+    """Lines that write the labels of a table into the array that the lines for NumPy read."""
+    reader = "csv" if file.lower().removesuffix(".gz").endswith(".csv") else "parquet"
+    lines = ["import numpy as np", "import pandas as pd", "", f"labels = pd.read_{reader}({file!a})[{column!a}]"]
+    if summary.class_names and summary.classes <= LISTED_CLASSES:
+        lines += [
+            "if not pd.api.types.is_numeric_dtype(labels):  # names of classes",
+            f"    labels = pd.Categorical(labels, categories={list(summary.class_names)!a}).codes",
+        ]
+    return "\n".join([*lines, 'np.save("labels.npy", labels)', "", ""])

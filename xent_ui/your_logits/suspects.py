@@ -14,6 +14,7 @@ import streamlit as st
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Selection, Suspects, shown_text
 from xent_core.dump.report import epoch_columns, wrong_labels_words
 from xent_core.spreadsheets import harmless
+from xent_ui import glossary
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
 from xent_ui.table.options import decimals
@@ -115,6 +116,9 @@ def _table(table: pd.DataFrame, rows: list[int], **look: Any) -> None:
     if _("label wrong") in numbers:
         estimated = _("The estimated probability that the label is wrong")
         numbers[_("label wrong")] = st.column_config.NumberColumn(format="percent", help=estimated)
+    for name, terms in _column_terms().items():
+        if name in numbers:
+            numbers[name] = st.column_config.NumberColumn(format="%.4g", help=glossary.explained(*terms))
     st.dataframe(
         table,
         key=SUSPECT_TABLE.name,
@@ -124,6 +128,19 @@ def _table(table: pd.DataFrame, rows: list[int], **look: Any) -> None:
         alt=_("Rows in the chosen order, the first suspect first"),
         **{"height": TABLE_HEIGHT, **look, "column_config": numbers | look.get("column_config", {})},
     )
+
+
+def _column_terms() -> dict[str, tuple[str, ...]]:
+    """The columns whose names the glossary explains."""
+    return {
+        _("margin"): ("margin",),
+        _("p of the label"): ("probability",),
+        _("loss"): ("row loss", "nats"),
+        _("gradient norm"): ("gradient norm", "gradient"),
+        "EL2N": ("EL2N",),
+        _("entropy"): ("entropy",),
+        epoch_columns()["aum"]: ("AUM",),
+    }
 
 
 def _examples_table(analysis: DumpAnalysis, found: Selection, page: slice) -> None:
@@ -279,7 +296,8 @@ def _row_words(detail: RowDetail, summary: DumpSummary) -> None:
                 else {_("norm of the last layer"): number(float(scores.layer_norm), digits)}
             ),
         }.items():
-            st.metric(name, value, width="content")
+            terms = _column_terms().get(name)
+            st.metric(name, value, width="content", help=glossary.explained(*terms) if terms else None)
     if math.isnan(float(scores.margin)):
         st.warning(_("Its logits hold NaN, or the same infinity twice, so it has no margin."))
         return
@@ -298,6 +316,9 @@ def _row_words(detail: RowDetail, summary: DumpSummary) -> None:
             **names, loss=number(detail.loss_relabelled, digits), now=number(float(scores.loss), digits)
         )
         st.markdown(markdown_escaped(line))
+    if summary.kept == 1:
+        changes.pop()
+        st.markdown(_("It is the only row: without it nothing is left to average."))
     if math.isfinite(now):
         for change, whole in changes:
             line = _("The loss of the whole, {change}: {value} ({difference}).").format(

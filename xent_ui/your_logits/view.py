@@ -57,6 +57,7 @@ from xent_ui.your_logits.state import (
 
 MAX_LABEL = 60  # characters of a button
 SHOWN_FILES = 20
+SHOWN_ROWS = 5
 COLUMN_OPTIONS = ("classes", "target", "ids", "image", "text", "show")  # of the command line, as the fields stand
 OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?: FILE)?(?: \(in Python,? [^()]*\))?")
 END_BYTES = 4096  # in which files that differ mostly do
@@ -446,6 +447,8 @@ def budget(analysis: DumpAnalysis) -> None:
             )
         st.info(stopped, icon=":material/stop_circle:")
     _metrics(summary)
+    if summary.loss_histogram.nan:
+        st.caption(markdown_escaped(_rows_with_nan(summary)))
     reading = summary.reading.sentence()
     if analysis.request.identity[0] == UPLOAD and len(analysis.request.logits) > 1 and summary.epochs is None:
         reading = f"{_('parts of one dump, one below the other')}; {reading}"
@@ -481,6 +484,23 @@ def budget(analysis: DumpAnalysis) -> None:
             config=CHART_CONFIG,
             alt=_("Lorenz curve of the gradient norms; its numbers are in the tables below"),
         )
+
+
+def _rows_with_nan(summary: DumpSummary) -> str:
+    """Which rows make the loss NaN, and what it is without them; with weights that is not known from the sums."""
+    losses = summary.loss_histogram
+    words = ngettext(
+        "{count} row has a loss of NaN: row {rows}.",
+        "{count} rows have a loss of NaN: {rows}.",
+        losses.nan,
+    )
+    rows = ", ".join(map(str, summary.odd_rows[:SHOWN_ROWS])) + (" …" if len(summary.odd_rows) > SHOWN_ROWS else "")
+    said = words.format(count=losses.nan, rows=rows)
+    if summary.options.weight is not None or not losses.total or not math.isfinite(losses.largest):
+        return said
+    divisor = summary.denominator - losses.nan if summary.options.reduction == "mean" else 1.0
+    without = ngettext("Without it the loss is {loss}.", "Without them the loss is {loss}.", losses.nan)
+    return f"{said} {without.format(loss=number(float(losses.sums.sum()) / divisor, decimals()))}"
 
 
 def _metrics(summary: DumpSummary) -> None:
