@@ -453,3 +453,20 @@ def test_the_lines_for_numpy_write_the_labels_of_a_table_first(tmp_path, monkeyp
     expected = target.copy()
     expected[3] = (old + 1) % 3
     assert found["target"].tolist() == np.delete(expected, 5).tolist()
+
+
+def test_where_the_only_row_is_dropped_nothing_is_made_up_of_what_is_left() -> None:
+    held = io.BytesIO()
+    np.savez(held, logits=np.array([[0.2, 0.0]]), target=np.array([0]))
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    app.file_uploader[0].upload("dump.npz", held.getvalue())
+    app = run(app)
+    app = upload(app, ("mine.csv", to_csv(Decisions((Decision(0, "", 0, None, "drop", TIME),))).encode()))
+
+    app.button(key="decide_count").click()
+    app = run(app)
+    assert "Loss 0.5981 → –, accuracy 100.00% → –. No row is left." in said(app)
+    assert "nan" not in said(app).lower()
+    assert not [metric for metric in app.metric if "nan" in str(metric.value).lower()]

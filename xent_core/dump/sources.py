@@ -60,6 +60,9 @@ class DumpSource:
 
 
 Opener = Callable[[Any, str, ColumnChoices], OpenFile]
+ROWS_THAT_TELL = 16  # fewer labels may be the same by chance
+ROWS_COMPARED = 4096
+MOST_EPOCHS = 100
 COMPANIONS = ("features", "sample_weight", "ids", "text", "image")
 
 
@@ -112,6 +115,8 @@ def gather(
             _("Check where the rows were lost."),
         )
     notes = [] if labels.note is None else [labels.note]
+    if len(scores.shape) > 2:
+        notes += _leading_axes(scores.shape[:-1], rows["target"])
     if len(opened) > 1:
         notes.append(_("{count} files").format(count=len(opened)))
     from_files = {role: rows[role].name for role in ("ids", "text", "image") if request.given[role] is not None}
@@ -126,6 +131,20 @@ def gather(
         image_file=from_files.get("image"),
     )
     return rows, names, reading
+
+
+def _leading_axes(lead: tuple[int, ...], target: Array) -> list[str]:
+    """What to say of logits with more than one axis before the classes, and of labels that are the same along it."""
+    said = [_("{axes} rows").format(axes=" × ".join(map(str, lead)))]
+    each = math.prod(lead[1:])
+    compared = min(each, ROWS_COMPARED)
+    if not 1 < lead[0] <= MOST_EPOCHS or compared < ROWS_THAT_TELL:
+        return said
+    first = target.tensor(0, compared)
+    if all(first.equal(target.tensor(place * each, place * each + compared)) for place in range(1, lead[0])):
+        words = _("the labels are the same {count} times: were these epochs of one run, each goes into its own file")
+        said.append(words.format(count=lead[0]))
+    return said
 
 
 class _Request(NamedTuple):

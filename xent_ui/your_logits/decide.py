@@ -151,7 +151,8 @@ def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> lis
 
 def _percent(share: float) -> str:
     """A probability for a card, to a hundredth of a percent; the whole story has all digits."""
-    return "< 0.01 %" if 0 < share < LEAST_SHARE else f"{100 * share:.2f} %"
+    said = "< 0.01 %" if 0 < share < LEAST_SHARE else f"{100 * share:.2f} %"
+    return said.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _take(analysis: DumpAnalysis) -> None:

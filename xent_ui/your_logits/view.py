@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,10 +32,9 @@ from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
 from xent_ui.your_logits.choice import forget_choice
+from xent_ui.your_logits.column_fields import columns_said, in_words_of_the_page
 from xent_ui.your_logits.state import (
     ANALYSIS,
-    CLASS_NAMES,
-    COLUMN_FIELDS,
     COLUMNS,
     EXAMPLE,
     FILE_BEFORE,
@@ -44,9 +42,7 @@ from xent_ui.your_logits.state import (
     LOGITS_ARE,
     LOGITS_PATH,
     LOOK_FOR_WRONG_LABELS,
-    MAX_COLUMN_CHARACTERS,
     MAX_PATH_CHARACTERS,
-    NO_HEADER,
     OPTION_ENTRIES,
     PATH,
     SEVERAL,
@@ -58,8 +54,6 @@ from xent_ui.your_logits.state import (
 MAX_LABEL = 60  # characters of a button
 SHOWN_FILES = 20
 SHOWN_ROWS = 5
-COLUMN_OPTIONS = ("classes", "target", "ids", "image", "text", "show")  # of the command line, as the fields stand
-OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?: FILE)?(?: \(in Python,? [^()]*\))?")
 END_BYTES = 4096  # in which files that differ mostly do
 
 DIGITS = Path(xent_core.__file__).parent / "data" / "digits_dump.npz"
@@ -89,68 +83,9 @@ def dump_and_loss() -> AnalysisRequest | None:
         found,
         logits_are=logits_are,
         options=options,
-        columns=_columns(found.identity),
+        columns=columns_said(found.identity),
         rank_by="suspicion" if looks else None,
     )
-
-
-def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
-    """What the visitor says of the columns: in the fields, or else by the buttons under a question."""
-    if identity[0] == EXAMPLE:
-        return ()
-    said: dict[str, Any] = dict(session.kept(COLUMNS).get(identity, {}))
-    titles = _column_titles()
-    shown_help = {
-        "image": _(
-            "An array of pictures (N, H, W) or (N, H, W, 3), or a column of paths of PNG and JPEG files below the "
-            "folder of the dump; also a file of these on this computer."
-        ),
-        "text": _("A column or an array of texts; also a file on this computer with a text in each line."),
-        "show": _("Other columns that are shown beside the picture and the text of an example."),
-    }
-    columns_help = _("A column's name, a pattern, or several between commas; found by rule where it is empty.")
-    with st.expander(_("Columns of a table"), icon=":material/view_column:"):
-        for entry in COLUMN_FIELDS.values():
-            session.begin(entry)
-        session.begin(NO_HEADER)
-        places = [*st.columns(3), *st.columns(3)]
-        for place, (name, (title, placeholder)) in zip(places, titles.items(), strict=True):
-            text = place.text_input(
-                title,
-                key=COLUMN_FIELDS[name].name,
-                max_chars=MAX_COLUMN_CHARACTERS,
-                persist_state="session",
-                placeholder=_("such as {example}").format(example=placeholder),
-                help=shown_help.get(name, columns_help),
-            )
-            if (text or "").strip():
-                said[name] = str(text).strip()
-        session.begin(CLASS_NAMES)
-        names = st.text_input(
-            _("Names of the classes"),
-            key=CLASS_NAMES.name,
-            max_chars=MAX_COLUMN_CHARACTERS,
-            persist_state="session",
-            placeholder=_("such as {example}").format(example="cat, dog, bird"),
-            help=_("Between commas, in the order of the logits; where the file does not hold them."),
-        )
-        if (names or "").strip():
-            said["class_names"] = tuple(name.strip() for name in str(names).split(","))
-        if st.checkbox(_("The first line is a row, and names no columns"), key=NO_HEADER.name, persist_state="session"):
-            said["no_header"] = True
-    return tuple(sorted(said.items()))
-
-
-def _column_titles() -> dict[str, tuple[str, str]]:
-    """What each field of a column is called, and an example of what is typed there."""
-    return {
-        "classes": (_("Classes"), "logit_*"),
-        "target_column": (_("Label"), "label"),
-        "ids": (_("Names of the rows"), "image_id"),
-        "image": (_("Pictures"), "images"),
-        "text": (_("Texts"), "text"),
-        "show": (_("Also shown"), "source, date"),
-    }
 
 
 def _request(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> AnalysisRequest:
@@ -392,7 +327,7 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
                     words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
                     st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
         return
-    words = _in_words_of_the_page(error.sentence)
+    words = in_words_of_the_page(error.sentence)
     if error.code == "shards-differ" and request.newest:
         fix = _("Files uploaded together are parts of one dump; {name} came last. Remove what is of another dump (×).")
         words = f"{_('{came}, expected {expected}.').format(came=error.came, expected=error.expected)} "
@@ -400,22 +335,6 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
     st.error(markdown_escaped(words), icon=":material/error:")
     if error.program:
         st.code(error.program)
-
-
-def _in_words_of_the_page(sentence: str) -> str:
-    """A sentence with fields of this page in the place of the options of the command line that it names."""
-    fields = {
-        "class-names": _("Names of the classes"),
-        **{option: title for option, (title, _example) in zip(COLUMN_OPTIONS, _column_titles().values(), strict=True)},
-        "no-header": _("The first line is a row, and names no columns"),
-    }
-    under = _("“{field}” under “{place}”")
-    return OPTION.sub(
-        lambda found: (
-            under.format(field=fields[found[1]], place=_("Columns of a table")) if found[1] in fields else found[0]
-        ),
-        sentence,
-    )
 
 
 def _say(request: AnalysisRequest, answer: dict[str, str]) -> None:
