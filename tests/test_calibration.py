@@ -274,7 +274,10 @@ def said_and_right(*parts: tuple[float, int, int]) -> DumpSummary:
         ([(0.9, 100, 88)], "calibrated", "Well calibrated"),
         ([(0.9, 40_000, 35_800)], "over-confident", "Over-confident: it says 0.900 on average, and is right 0.895"),
         # a tenth of a model that is never wrong is not seen in seven rows
-        ([(0.9, 7, 7)], "calibrated", "Well calibrated"),
+        ([(0.9, 7, 7)], "too-few", "Too few rows to say: it says 0.90"),
+        ([(0.55, 1, 1)], "too-few", "Too few rows to say: it says 0.55 on average, and is right 1.00"),
+        ([(0.9, 29, 27)], "too-few", "Too few rows to say"),
+        ([(0.9, 30, 27)], "calibrated", "Well calibrated"),
         ([(0.9, 1000, 980), (0.7, 1000, 620)], "uneven", "Right on average, but not at every confidence: it says 0.80"),
     ],
 )

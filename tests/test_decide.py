@@ -18,7 +18,18 @@ from xent_core.dump.decisions import Decision, Decisions, FoundRows, InvalidDeci
 from xent_core.loss_options import LossOptions
 from xent_ui.widgets import job_progress
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
-from xent_ui.your_logits.desk import MAX_FILES, Desk, fingerprint, joined_by, open_disputes, resolved, taken, told_apart
+from xent_ui.your_logits.desk import (
+    MAX_FILES,
+    Desk,
+    fingerprint,
+    joined_by,
+    open_again,
+    open_disputes,
+    resolved,
+    resolved_rows,
+    taken,
+    told_apart,
+)
 from xent_ui.your_logits.flipped_digits import DIGITS
 from xent_ui.your_logits.merging import files_to_keep, with_kept_files
 
@@ -110,7 +121,55 @@ def test_a_dispute_leaves_mine_until_it_is_resolved() -> None:
     assert {found.row: found.decision for found in taken_over} == {1: "drop", 2: "relabel"}
     kept = resolved(joined, {1}, None)
     assert kept.decisions == joined.decisions
-    assert not kept.disputes
+    assert not open_disputes(kept)
+
+
+def test_a_resolution_that_is_taken_back_opens_its_dispute_again() -> None:
+    files = {"b": Decisions((one(1, "drop"),)), "c": Decisions((one(1, "unsure"),))}
+    for mine in ([], [one(1, "keep")]):
+        desk = joined_by(Desk("d", decisions=Decisions(tuple(mine))), files)
+        after = resolved(desk, {1}, "b")
+        assert not open_disputes(after)
+        assert resolved_rows(after) == {1}
+
+        back = [1, "keep", None, TIME] if mine else [1, "", None, ""]
+        undone = take(after, message(after, back))
+        assert [(found.row, found.others) for found in open_disputes(undone)] == [(1, desk.disputes[0].others)]
+        other = take(after, message(after, [1, "relabel", 6, TIME]))
+        assert not open_disputes(other), "a later decision of mine is not asked about"
+
+
+def test_a_dispute_that_was_resolved_for_mine_opens_again_when_asked() -> None:
+    desk = joined_by(Desk("d", decisions=Decisions((one(1, "keep"),))), {"b": Decisions((one(1, "drop"),))})
+    after = resolved(desk, {1}, None)
+    assert not open_disputes(after)
+    assert resolved_rows(after) == {1}
+    assert open_disputes(open_again(after)) == open_disputes(desk)
+
+
+def test_another_file_opens_what_was_resolved_only_if_it_differs() -> None:
+    desk = joined_by(Desk("d", decisions=Decisions((one(1, "keep"),))), {"b": Decisions((one(1, "drop"),))})
+    after = resolved(desk, {1}, None)
+
+    assert not open_disputes(joined_by(after, {"c": Decisions((one(1, "keep"), one(2, "drop")))}))
+    [again] = open_disputes(joined_by(after, {"c": Decisions((one(1, "unsure"),))}))
+    assert dict(again.others) == {"b": one(1, "drop"), "c": one(1, "unsure")}
+
+
+def test_what_is_resolved_does_not_count_among_the_files_that_one_can_look_at() -> None:
+    desk = Desk("d", decisions=Decisions((one(1, "keep"),)))
+    for number in range(2 * MAX_FILES):
+        desk = resolved(joined_by(desk, {f"file {number}": Decisions((one(1, "drop"),))}), {1}, None)
+
+    assert not open_disputes(desk)
+
+
+def test_what_was_kept_on_an_earlier_visit_about_another_label_is_not_taken() -> None:
+    desk = Desk("d")
+
+    assert [found.row for found in take(desk, message(desk, [1, "keep", None, TIME, 4])).decisions] == [1]
+    assert not take(desk, message(desk, [1, "keep", None, TIME, 3])).decisions.entries
+    assert not take(desk, message(desk, [1, "keep", None, TIME, "4"])).decisions.entries
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -152,7 +211,7 @@ def test_files_of_one_name_are_told_apart_and_one_that_comes_again_is_the_same()
     desk = joined_by(Desk("d", decisions=Decisions((one(1, "keep"),))), named)
     assert told_apart(desk, [("decisions.csv", second)]) == {"decisions.csv (2)": second}
     assert list(told_apart(desk, [("decisions.csv", Decisions((one(1, "keep"),)))])) == ["decisions.csv (3)"]
-    assert list(told_apart(resolved(desk, {1}, None), [("decisions.csv", second)])) == ["decisions.csv"]
+    assert told_apart(resolved(desk, {1}, None), [("decisions.csv", second)]) == {"decisions.csv (2)": second}
 
 
 def test_the_opinions_of_more_files_than_one_can_look_at_are_refused() -> None:
@@ -269,7 +328,7 @@ def test_three_people_differ_and_each_is_shown_by_the_name_of_the_file() -> None
     app = run(app)
     desk = app.session_state["dump_desk"]
     assert {found.row: found.decision for found in desk.decisions} == {3: "unsure", 5: "drop", 7: "keep"}
-    assert not desk.disputes
+    assert not open_disputes(desk)
 
 
 @pytest.fixture(name="digits", scope="module")
@@ -285,7 +344,7 @@ def test_a_reload_keeps_what_differs_as_the_tab_sends_it_back(digits: DumpAnalys
     app = upload(app, ("bo*b.csv", decided("drop", "keep")), ("carol.csv", decided("keep", "unsure")))
     before = app.session_state["dump_desk"]
     kept = files_to_keep(before)
-    assert set(kept) == {"bo*b.csv", "carol.csv"}
+    assert set(kept["files"]) == {"bo*b.csv", "carol.csv"}
 
     after = with_kept_files(digits, replace(Desk(before.dump), decisions=before.decisions), kept)
     assert after.disputes == before.disputes
@@ -294,7 +353,15 @@ def test_a_reload_keeps_what_differs_as_the_tab_sends_it_back(digits: DumpAnalys
     assert files_to_keep(after) == kept
     resolved_one = resolved(after, {3}, "bo*b.csv")
     assert {one.row: one.decision for one in resolved_one.decisions} == {3: "drop", 5: "keep"}
-    assert [one.row for one in resolved_one.disputes] == [5]
+    assert [one.row for one in open_disputes(resolved_one)] == [5]
+
+    reloaded = with_kept_files(
+        digits, replace(Desk(before.dump), decisions=resolved_one.decisions), files_to_keep(resolved_one)
+    )
+    assert open_disputes(reloaded) == open_disputes(resolved_one)
+    back = message(reloaded, [3, "keep", None, TIME])
+    undone = taken(reloaded, back, lambda _rows: FoundRows({3: 3}, {}, None), 10)
+    assert [one.row for one in open_disputes(undone)] == [3, 5]
 
 
 @pytest.mark.parametrize(
@@ -302,16 +369,34 @@ def test_a_reload_keeps_what_differs_as_the_tab_sends_it_back(digits: DumpAnalys
     [
         None,
         [],
-        {"a": 3},
-        {"a": "not decisions"},
-        {"a": "\ud800"},
-        {str(place): to_csv(Decisions((Decision(3, "", 3, None, "drop", TIME),))) for place in range(MAX_FILES + 1)},
+        {"files": 3},
+        {"files": {"a": "not decisions"}},
+        {"files": {"a": "\ud800"}, "settled": 3},
+        {"files": {}, "settled": [[3, "keep", None]]},
+        {
+            "files": {
+                str(place): to_csv(Decisions((Decision(3, "", 3, None, "drop", TIME),)))
+                for place in range(MAX_FILES + 1)
+            }
+        },
     ],
 )
 def test_what_a_browser_makes_up_as_kept_files_changes_nothing(digits: DumpAnalysis, kept: object) -> None:
     desk = Desk("x" * 32)
 
     assert with_kept_files(digits, desk, kept) is desk
+
+
+def test_what_a_browser_makes_up_as_resolved_is_nothing(digits: DumpAnalysis) -> None:
+    files = {
+        name: to_csv(Decisions((Decision(3, "", 3, None, kind, TIME),)))
+        for name, kind in (("a", "drop"), ("b", "keep"))
+    }
+    odd = [None, 3, [3], ["3", "keep", None], [3, ["keep"], None], [3, "keep", "x"], [True, "keep", None]]
+
+    after = with_kept_files(digits, Desk("x" * 32), {"files": files, "settled": odd})
+    assert not after.settled
+    assert [one.row for one in open_disputes(after)] == [3]
 
 
 def test_a_name_that_several_rows_have_is_said_to_be_ambiguous_and_not_to_be_missing() -> None:
@@ -337,3 +422,51 @@ def test_a_page_of_cards_is_sent_and_never_all() -> None:
     cards = next(frame["cards"] for frame in frames if "cards" in frame)
 
     assert len(cards) == 24
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_the_lines_for_numpy_write_the_labels_of_a_table_first(tmp_path, monkeypatch, names: bool) -> None:
+    chance = np.random.default_rng(0)
+    logits, target = chance.normal(size=(40, 3)), chance.integers(0, 3, 40)
+    called = [f"c{c}" if names else str(c) for c in range(3)]
+    head = ",".join([*(f"logit_{name}" for name in called), "label"])
+    lines = [",".join(map(str, [*row, called[label]])) for row, label in zip(logits.tolist(), target, strict=True)]
+    data = "\n".join([head, *lines]).encode()
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    app.file_uploader[0].upload("dump.csv", data)
+    app = run(app)
+    old = int(target[3])
+    decisions = Decisions(
+        (Decision(3, "", old, (old + 1) % 3, "relabel", TIME), Decision(5, "", int(target[5]), None, "drop", TIME))
+    )
+    app = upload(app, ("mine.csv", to_csv(decisions).encode()))
+    app.button_group(key="decision_snippet").set_value("NumPy")
+    app = run(app)
+    [code] = [block.value for block in app.code if "np.load" in block.value]
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dump.csv").write_bytes(data)
+    (tmp_path / "decisions.csv").write_text(to_csv(decisions), encoding="utf-8")
+    exec(compile(code, "snippet", "exec"), found := {})
+    expected = target.copy()
+    expected[3] = (old + 1) % 3
+    assert found["target"].tolist() == np.delete(expected, 5).tolist()
+
+
+def test_where_the_only_row_is_dropped_nothing_is_made_up_of_what_is_left() -> None:
+    held = io.BytesIO()
+    np.savez(held, logits=np.array([[0.2, 0.0]]), target=np.array([0]))
+    app = open_page()
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    app.file_uploader[0].upload("dump.npz", held.getvalue())
+    app = run(app)
+    app = upload(app, ("mine.csv", to_csv(Decisions((Decision(0, "", 0, None, "drop", TIME),))).encode()))
+
+    app.button(key="decide_count").click()
+    app = run(app)
+    assert "Loss 0.5981 → –, accuracy 100.00% → –. No row is left." in said(app)
+    assert "nan" not in said(app).lower()
+    assert not [metric for metric in app.metric if "nan" in str(metric.value).lower()]

@@ -36,7 +36,7 @@ CASES = {
     "pandas_names.jsonl": "4 classes: cat, dog, bird, fish; label: label; not used: file, epoch",
     "numpy_in_order.npz": "4 classes: arr_0; label: arr_1",
     "numpy_one_hot.npz": "4 classes: logits; label: labels",
-    "numpy_trainer.npz": "4 classes: predictions; label: label_ids",
+    "numpy_trainer.npz": "4 classes: predictions; label: label_ids; 5 × 8 rows",
     "pyarrow_fixed_lists.parquet": "4 classes: logits; label: label",
     "pyarrow_stream.arrow": "4 classes: logits; label: label",
     "pyarrow_lists.parquet": "4 classes: scores; label: label; ids: id",

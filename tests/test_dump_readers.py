@@ -771,3 +771,24 @@ def test_a_command_that_is_told_to_end_removes_its_files(tmp_path: Path, monkeyp
 
     assert (caught.value.code, list(tmp_path.iterdir())) == (128 + signal.SIGTERM, [])
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_axes_before_the_classes_are_said_and_labels_that_come_again_along_the_first() -> None:
+    chance = np.random.default_rng(0)
+    logits, target = chance.normal(size=(5, 40, 4)).astype(np.float32), chance.integers(0, 4, (5, 40))
+    again = np.tile(target[:1], (5, 1))
+
+    def said(logits: np.ndarray, target: np.ndarray) -> str:
+        held = io.BytesIO()
+        np.savez(held, logits=logits, target=target)
+        held.seek(0)
+        with open_dump(held) as dump:
+            return dump.reading.sentence()
+
+    assert "5 × 40 rows" in said(logits, target)
+    assert "the labels are the same" not in said(logits, target)
+    assert "5 × 40 rows; the labels are the same 5 times: were these epochs" in said(logits, again)
+    again[4, 39] = (again[4, 39] + 1) % 4
+    assert "the labels are the same" not in said(logits, again)
+    assert "the labels are the same" not in said(logits[:, :10], again[:, :10]), "few may be the same by chance"
+    assert "×" not in said(logits[0], target[0])

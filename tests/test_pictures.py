@@ -7,12 +7,14 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from xent_core.dump import InvalidDump, open_dump
 from xent_core.dump.examples import Examples, ShownExample
-from xent_core.dump.pictures import MAX_FILE_BYTES, NoPicture, decoded, opened_below
+from xent_core.dump.pictures import MAX_FILE_BYTES, NoPicture, PictureFiles, decoded, opened_below
 
 PLAIN = np.zeros((40, 30, 3), np.uint8)
 PLAIN[:, :, 0] = 200
@@ -193,3 +195,27 @@ def test_on_a_server_an_upload_brings_arrays_and_never_paths(folder: Path, monke
     array.seek(0)
     with open_dump(array, sandboxed=True) as dump:
         assert drawn(Examples(dump).show([1])[0].image)[0, 0].tolist() == [200, 0, 0]
+
+
+def test_pictures_that_are_packed_into_a_column_are_decoded_as_files_are(tmp_path: Path) -> None:
+    pictures = [np.full((20, 12, 3), shade, np.uint8) for shade in (10, 200)]
+    packed = []
+    for picture in pictures:
+        held = io.BytesIO()
+        Image.fromarray(picture).save(held, "PNG")
+        packed.append(held.getvalue())
+    table = {"prob_0": [1.0] * 5, "prob_1": [2.0] * 5, "label": [0] * 5}
+    packed += [b"", b"GIF89a", None]
+    pq.write_table(pa.table({**table, "picture": pa.array(packed, pa.binary())}), tmp_path / "dump.parquet")
+    with open(tmp_path / "dump.parquet", "rb") as file, open_dump(file, image="picture") as dump:
+        found = Examples(dump).show(range(5))
+
+    for one, picture in zip(found, pictures, strict=False):
+        assert (drawn(one.image) == picture[0, 0]).all()
+    assert [one.image is None for one in found] == [False, False, True, True, True]
+    assert [one.problem for one in found[2:]] == ["", "Its picture is neither PNG nor JPEG.", ""]
+
+
+def test_a_packed_picture_that_is_too_large_is_not_written_anywhere() -> None:
+    with PictureFiles(None) as files, pytest.raises(NoPicture, match="has 64 MB, and at most 64 are read"):
+        files.png_of_packed(bytes(MAX_FILE_BYTES + 1))

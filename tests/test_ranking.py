@@ -51,6 +51,23 @@ def test_nan_comes_first_and_what_is_equal_in_the_order_of_the_dump() -> None:
     assert ranking_key(values, "margin").argsort().tolist() == [1, 3, 0, 2]
 
 
+@pytest.mark.parametrize("rows", [300, 1500])
+def test_of_a_row_with_nan_nobody_knows_whether_its_label_is_wrong_so_it_comes_last(tmp_path, rows: int) -> None:
+    chance = np.random.default_rng(1)
+    logits, target = chance.normal(size=(rows, 4)).astype(np.float32), chance.integers(0, 4, rows)
+    logits[[7, 100]] = np.nan
+    for size in (rows, 90):
+        file = tmp_path / f"{size}.parquet"
+        summary = analyse(logits, target, rank_by="suspicion", batch_rows=size, scores=file)
+        kept = summary.suspects.row.tolist()
+        assert kept[-2:] == [7, 100] if rows == 300 else not {7, 100} & set(kept)
+        assert summary.odd_rows == (7, 100)
+        table = pq.read_table(file)
+        assert [table["rank"][row].as_py() for row in (7, 100)] == [rows - 1, rows]
+        first = select(file, Choice(), summary.groups, rank_by="suspicion")
+        assert first.rank.tolist() == list(range(1, min(rows, 1000) + 1))
+
+
 @pytest.mark.parametrize("rank_by", [name for name in RANKINGS if name != "aum"])  # that is of several epochs
 def test_the_suspects_are_in_the_order_asked_for_however_the_dump_is_split(tmp_path, rank_by: str) -> None:
     chance = np.random.default_rng(1)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from xent_core.dump.calibration_words import calibration_verdict, main_calibrati
 from xent_core.dump.histogram import histogram_of
 from xent_core.dump.report import wrong_labels_words
 from xent_core.loss_options import LossOptions
+from xent_ui import glossary
 from xent_ui.server import job_pool, limits
 from xent_ui.server.job_pool import Pool
 from xent_ui.state.sheet import InvalidSheet
@@ -619,8 +621,71 @@ def test_several_files_are_said_to_be_parts_of_one_dump_and_in_which_order() -> 
     files = [npz(logits=logits, target=target) for logits, target in parts]
     app = upload_all(("part-10.npz", files[1]), ("part-9*.npz", files[0]))
 
-    assert "Read as parts of one dump, one below the other: part-9*.npz, part-10.npz." in said(app)
+    assert "Read in this order: part-9*.npz, part-10.npz." in said(app)
+    assert "Read: parts of one dump, one below the other" in said(app)
     assert value(app, "rows") == "40"
+    app.button_group(key="dump_several").set_value("shards")
+    app = run(app)
+    assert "Read as parts of one dump, one below the other: part-9*.npz, part-10.npz." in said(app)
+
+
+def test_while_it_is_asked_what_files_are_nothing_says_that_it_is_known() -> None:
+    chance = np.random.default_rng(0)
+    target = chance.integers(0, 3, 40)
+    files = [npz(logits=chance.normal(size=(40, 3)), target=target) for _epoch in range(2)]
+    app = upload_all(("epoch_1.npz", files[0]), ("epoch_2.npz", files[1]))
+
+    assert app.button(key="dump_columns_0")
+    assert "Read in this order: epoch_1.npz, epoch_2.npz." in said(app)
+    assert "parts of one dump, one below" not in said(app)
+
+
+def test_an_upload_is_still_there_after_another_page_or_the_example_until_it_is_closed() -> None:
+    logits, target = draw(24, 3)
+    app = upload(npz(logits=logits, target=target))
+    before = app.session_state["dump_run"]
+    app = run(app.switch_page("pages/explore/batch.py"))
+    app = run(app.switch_page("pages/apply/your_logits.py"))
+    assert app.session_state["dump_run"] is before
+    assert value(app, "rows") == "24"
+    assert "Still open: dump.npz" in said(app)
+
+    app.button_group(key="dump_source").set_value("example")
+    app = run(app)
+    assert value(app, "rows") == "1797"
+    app.button_group(key="dump_source").set_value("upload")
+    app = run(app)
+    assert value(app, "rows") == "24"
+    app.button(key="dump_logits_close").click()
+    app = run(app)
+    assert not app.metric
+    assert app.session_state["dump_run"] is None
+
+
+def test_a_file_that_comes_after_another_page_takes_the_place_of_what_was_open() -> None:
+    app = upload(npz(logits=draw(24, 3)[0], target=draw(24, 3)[1]))
+    app = run(app.switch_page("pages/explore/batch.py"))
+    app = run(app.switch_page("pages/apply/your_logits.py"))
+    logits, target = draw(7, 3)
+    app.file_uploader[0].upload("other.npz", npz(logits=logits, target=target))
+    app = run(app)
+    assert value(app, "rows") == "7"
+    assert "Still open" not in said(app)
+
+
+def test_names_of_classes_are_typed_and_a_refusal_names_the_fields_of_the_page() -> None:
+    logits, _target = draw(12, 3)
+    app = upload(npz(logits=logits, target=np.array(["cat", "dog", "eel"] * 4)))
+    [words] = [error.value.replace("\\", "") for error in app.error]
+    assert "--" not in words
+    assert "“Names of the classes” under “Columns of a table”" in words
+
+    app.text_input(key="dump_class_names").set_value("cat, dog,eel")
+    app = run(app)
+    assert not app.error
+    assert app.session_state["dump_run"].summary.class_names == ("cat", "dog", "eel")
+    expected = F.cross_entropy(torch.tensor(logits).double(), torch.tensor([0, 1, 2] * 4))
+    assert value(app, "loss (nats)") == f"{float(expected):.4f}"
 
 
 def test_a_file_of_another_dump_is_named_and_what_to_do_in_the_words_of_the_upload() -> None:
@@ -922,3 +987,32 @@ def test_a_single_row_is_read_again_from_the_last_epoch() -> None:
     row = logits[-1][7].astype(float)
     loss = np.log(np.exp(row - row.max()).sum()) + row.max() - row[target[7]]
     assert value(app, "loss") == f"{loss:.4f}"
+
+
+def test_nan_in_a_row_is_named_beside_the_loss_and_what_it_is_without() -> None:
+    logits, target = draw(30, 3)
+    rest = np.arange(30) != 7
+    expected = F.cross_entropy(torch.tensor(logits[rest]).double(), torch.tensor(target[rest]))
+    logits[7, 1] = np.nan
+    app = upload(npz(logits=logits, target=target))
+
+    assert value(app, "loss (nats)") == "NaN"
+    assert f"1 row has a loss of NaN: row 7. Without it the loss is {float(expected):.4f}." in said(app)
+    assert app.dataframe[0].value["row"].iloc[-1] == 7
+    assert app.dataframe[0].value["rank"].iloc[-1] == 30
+
+
+def test_of_a_single_row_nothing_is_made_up() -> None:
+    app = upload(npz(logits=np.array([[0.2, 0.0]]), target=np.array([0])))
+
+    assert "Too few rows to say: it says 0.55 on average, and is right 1.00 of the time." in said(app)
+    assert "It is the only row: without it nothing is left to average." in said(app)
+    assert not re.search(r"\bnan\b|without this row", said(app), re.IGNORECASE)
+
+
+def test_the_columns_of_the_suspects_are_explained() -> None:
+    app = open_page()
+    columns = json.loads(app.dataframe[0].proto.columns)
+
+    for name in ("EL2N", "entropy", "margin", "loss", "gradient norm"):
+        assert glossary.explained({"loss": "row loss"}.get(name, name)) in columns[name]["help"]

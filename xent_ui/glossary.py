@@ -204,6 +204,30 @@ TERMS = {
         "‖∂L/∂z‖",
         N_("Gradient descent"),
     ),
+    "margin": Term(
+        N_("margin"),
+        N_("How far the label's logit lies above the largest other: below 0 the model prefers another class."),
+        "z(label) − largest other z",
+        N_("Your logits"),
+    ),
+    "entropy": Term(
+        N_("entropy"),
+        N_("How unsure the model is, whatever the label: 0 when one class has all of p, ln C when all have the same."),
+        "−sum of p·log p",
+        N_("Your logits"),
+    ),
+    "EL2N": Term(
+        N_("EL2N"),
+        N_("The error of a row: the length of p less the target, from 0 to √2; large where the label surprises."),
+        "‖p − y‖",
+        N_("Your logits"),
+    ),
+    "AUM": Term(
+        N_("AUM, area under the margin"),
+        N_("The mean margin of a row over the epochs: below 0 the model preferred another class most of the time."),
+        "mean of the margins",
+        N_("Your logits"),
+    ),
     "predicted change": Term(
         N_("predicted change, ⟨g, Δz⟩"),
         N_("What the gradient promises of a step Δz of the logits: each g times how far its logit moves, added up."),

@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from harness.browser import IDLE_MS, Journal, open_page, wait_drawn
 from xent_core.dump import analyse
 from xent_core.dump.decisions import Decision, Decisions, to_csv
+from xent_ui.your_logits.desk import fingerprint
 from xent_ui.your_logits.flipped_digits import DIGITS
 
 
@@ -152,6 +153,127 @@ def test_what_differs_between_files_survives_a_reload(page: Page, app_url: str, 
         str(first): "unsure" if first < second else "keep",  # they stand by row
         str(second): "unsure" if second < first else "drop",  # as the first file said
     }
+
+    gallery.get_by_role("button", name="Undo").click()  # the resolution, which was before the reload
+    expect(disputes).to_contain_text("The decisions about 2 rows differ.", timeout=IDLE_MS)
+    disputes.get_by_role("button", name="mine:").first.click()
+    expect(disputes).to_contain_text("The decisions about 1 row differ.", timeout=IDLE_MS)
+    page.get_by_role("button", name="Ask again about 1 resolved row").click()
+    expect(disputes).to_contain_text("The decisions about 2 rows differ.", timeout=IDLE_MS)
+    journal.assert_quiet()
+
+
+def test_a_closed_tab_leaves_its_decisions_to_the_next_and_undo_outlives_a_reload(
+    page: Page, app_url: str, journal: Journal
+) -> None:
+    gallery = open_gallery(page, app_url)
+    expect(gallery.locator(".where")).to_contain_text("kept in this browser; save them as CSV")
+    gallery.locator(".card").first.focus()
+    for key in "kdr":
+        page.keyboard.press(key)
+    expect(page.get_by_role("button", name="Save as CSV (3)")).to_be_enabled(timeout=IDLE_MS)
+    first = saved(page, 3)
+    page.reload()
+    gallery = page.locator(".xent-gallery")
+    expect(done(gallery)).to_have_text("3 of 1000 decided", timeout=IDLE_MS)
+    gallery.get_by_role("button", name="Undo").click()
+    expect(done(gallery)).to_have_text("2 of 1000 decided")
+    expect(gallery.locator(".card:focus")).to_have_attribute("data-row", first[2]["row"])
+
+    other = page.context.new_page()
+    page.close()
+    journal.watch(other)
+    gallery = open_gallery(other, app_url)
+    expect(done(gallery)).to_have_text("2 of 1000 decided")
+    expect(gallery.locator(".where")).to_contain_text("Decisions of an earlier visit, kept in this browser: 2.")
+    assert saved(other, 2) == first[:2]
+    gallery.get_by_role("button", name="Begin anew").click()
+    expect(done(gallery)).to_have_text("0 of 1000 decided")
+    gallery.get_by_role("button", name="Undo").click()
+    expect(done(gallery)).to_have_text("2 of 1000 decided")
+    assert saved(other, 2) == first[:2]
+    journal.assert_quiet()
+
+
+KEPT = "dump => JSON.parse(localStorage.getItem(`cross-entropy-explorer-decisions ${dump}`))"
+KEEP = "([dump, kept]) => localStorage.setItem(`cross-entropy-explorer-decisions ${dump}`, JSON.stringify(kept))"
+COUNT_KEPT = "Object.keys(localStorage).filter(key => key.startsWith('cross-entropy-explorer-decisions ')).length"
+
+
+@pytest.mark.long
+def test_two_tabs_end_in_both_their_decisions_and_of_many_dumps_the_oldest_goes(
+    page: Page, app_url: str, journal: Journal
+) -> None:
+    gallery = open_gallery(page, app_url)
+    second = page.context.new_page()
+    other = open_gallery(second, app_url)
+    rows = analyse(DIGITS).suspects.row[:3].tolist()
+    for number in range(25):
+        page.evaluate(KEEP, [f"dump{number}", {"at": number, "entries": []}])
+    gallery.locator(".card").nth(0).get_by_role("button", name="Keep").click()
+    other.locator(".card").nth(1).get_by_role("button", name="Drop").click()
+    gallery.locator(".card").nth(2).get_by_role("button", name="Unsure").click()
+    gallery.locator(".card").nth(2).get_by_role("button", name="Keep").click()
+    kept = page.evaluate(KEPT, fingerprint(analyse(DIGITS)))
+
+    assert {one[0]: one[1] for one in kept["entries"]} == dict(zip(rows, ("keep", "drop", "keep"), strict=True))
+    assert page.evaluate(COUNT_KEPT) == 20
+    assert page.evaluate(KEPT, "dump5") is None
+    assert page.evaluate(KEPT, "dump6") is not None
+    second.close()
+    third = page.context.new_page()
+    expect(done(open_gallery(third, app_url))).to_have_text("3 of 1000 decided")
+    journal.assert_quiet()
+
+
+@pytest.mark.long
+def test_what_stands_in_the_browsers_storage_is_checked(page: Page, app_url: str, journal: Journal) -> None:
+    suspects = analyse(DIGITS).suspects
+    row, label, time = int(suspects.row[0]), int(suspects.target[0]), "2026-01-02T03:04:05Z"
+    page.goto(f"{app_url}/_stcore/health")
+    odd = [None, 3, [], [row], [row, "destroy", None, time, label], [row, "keep", None, time, label + 1]]
+    odd += [[row, "relabel", 10, time, label], [row, "relabel", "3", time, label], ["1", "keep", None, time, label]]
+    odd += [[int(suspects.row[1]), "drop", None, time, int(suspects.target[1])]]
+    page.evaluate(KEEP, [fingerprint(analyse(DIGITS)), {"at": "never", "entries": odd}])
+
+    gallery = open_gallery(page, app_url)
+    expect(done(gallery)).to_have_text("1 of 1000 decided")
+    assert [(one["row"], one["decision"]) for one in saved(page, 1)] == [(str(suspects.row[1]), "drop")]
+    journal.assert_quiet()
+
+
+@pytest.mark.long
+def test_a_full_storage_is_said_and_stops_nothing(page: Page, app_url: str, journal: Journal) -> None:
+    gallery = open_gallery(page, app_url)
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError') } }")
+    gallery.locator(".card").first.get_by_role("button", name="Keep").click()
+    expect(done(gallery)).to_have_text("1 of 1000 decided")
+    expect(gallery.locator(".where")).to_contain_text("keeps no decision after the tab is closed")
+    assert [one["decision"] for one in saved(page, 1)] == ["keep"]
+    journal.assert_quiet()
+
+
+def test_keys_stand_on_their_buttons_and_in_a_line(page: Page, app_url: str, journal: Journal) -> None:
+    # a wide screen with touch says that nothing hovers, and may have keys all the same
+    page.context.new_cdp_session(page).send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    gallery = open_gallery(page, app_url)
+    card = gallery.locator(".card").first
+    for name, key in (("Keep", "K"), ("Relabel", "R"), ("Drop", "D"), ("Unsure", "U")):
+        expect(card.get_by_role("button", name=name).locator("kbd")).to_be_visible()
+        expect(card.get_by_role("button", name=name).locator("kbd")).to_have_text(key)
+    expect(card.locator(".other kbd")).to_have_text("O")
+    expect(gallery.locator(".keys")).to_be_visible()
+    expect(gallery.locator(".bar kbd")).to_have_text(["Z", "N"])
+    gallery.get_by_role("button", name="Undecided", exact=True).click()
+    card.get_by_role("button", name="Keep").click()
+    expect(card.locator(".name")).to_contain_text("decided · row")
+    expect(gallery.locator(".card.left")).to_have_count(1)
+    card.get_by_role("button", name="The whole story").click()
+    page.get_by_role("link", name="Back to the card").click()
+    expect(card).to_be_focused()
+    expect(card).to_be_in_viewport()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(gallery.locator(".keys")).to_be_hidden()
     journal.assert_quiet()
 
 

@@ -241,3 +241,37 @@ def test_epochs_are_mapped_and_a_point_or_an_area_is_chosen(
     expect(chosen_words(page)).to_contain_text(f"of {ROWS} rows are chosen", timeout=IDLE_MS)
     expect(chosen_words(page)).to_contain_text("variability")
     journal.assert_quiet()
+
+
+def upload(page: Page, data: bytes) -> None:
+    page.locator(".st-key-source").get_by_text("Upload", exact=True).click()
+    page.locator(".st-key-dump_logits_file input[type=file]").set_input_files(
+        {"name": "dump.npz", "mimeType": "application/octet-stream", "buffer": data}
+    )
+    expect(metric(page, "budget")).to_have_text(str(ROWS), timeout=IDLE_MS)
+
+
+def test_an_upload_comes_back_with_its_page_and_after_a_reload_it_is_asked_for(
+    page: Page, app_url: str, journal: Journal
+) -> None:
+    data = dump()[2]
+    open_page(page, f"{app_url}/your-logits")
+    upload(page, data)
+    wait_drawn(page)
+    page.locator(".xent-gallery .card").first.get_by_role("button", name="Drop").click()
+    expect(page.get_by_role("button", name="Save as CSV (1)")).to_be_enabled(timeout=IDLE_MS)
+    page.get_by_role("button", name="Open in One example").click()
+    expect(page.get_by_role("combobox", name="row", exact=True)).to_be_visible(timeout=IDLE_MS)
+    page.go_back()
+    expect(page.get_by_text("Still open: dump.npz")).to_be_visible(timeout=IDLE_MS)
+    expect(metric(page, "budget")).to_have_text(str(ROWS), timeout=IDLE_MS)
+    expect(page.locator(".xent-gallery .done")).to_have_text(f"1 of {ROWS} decided", timeout=IDLE_MS)
+    wait_drawn(page)
+
+    page.reload()
+    expect(page.get_by_text("Before the reload a file of yours was open here.")).to_be_visible(timeout=IDLE_MS)
+    wait_drawn(page)
+    upload(page, data)
+    expect(page.locator(".xent-gallery .done")).to_have_text(f"1 of {ROWS} decided", timeout=IDLE_MS)
+    expect(page.get_by_text("Before the reload")).to_have_count(0)
+    journal.assert_quiet()

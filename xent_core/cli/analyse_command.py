@@ -29,7 +29,7 @@ from xent_core.dump.epochs import are_a_series, unclear
 from xent_core.dump.examples import shown_text
 from xent_core.dump.formats import InvalidDump
 from xent_core.dump.input_files import input_files
-from xent_core.dump.leading import TOP, leading_classes, leading_examples, leading_pairs, rows_without_numbers
+from xent_core.dump.leading import TOP, leading_classes, leading_examples, leading_pairs
 from xent_core.dump.ranking import RANKINGS
 from xent_core.dump.report import (
     SHOWN_SUSPECTS,
@@ -371,7 +371,7 @@ def leading_tables(summary: DumpSummary, top: int) -> list[str]:
             [[f"{one['rows']}", f"{one['gradient_share']:.2%}"] for one in pairs],
         ),
     ]
-    odd = rows_without_numbers(summary)
+    odd = summary.odd_rows
     if odd:
         rows = ", ".join(map(str, odd[:top])) + (" …" if len(odd) > top else "")
         tables.append(_("rows with NaN or infinity: {rows}").format(rows=rows))

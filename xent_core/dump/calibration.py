@@ -126,7 +126,8 @@ class Confidence:
 
 
 # what can be said of a model as a whole; "uneven" is too sure in places and not sure enough in others
-VERDICTS = ("over-confident", "under-confident", "uneven", "calibrated", "unknown")
+VERDICTS = ("over-confident", "under-confident", "uneven", "calibrated", "too-few", "unknown")
+FEWEST_ROWS = 30  # of which it can be said that nothing speaks against the model
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,8 @@ class Calibration(Value):
     def verdict(self) -> str:
         """One of VERDICTS: what chance does not explain. The mean gap comes first, then the errors of single bins.
 
-        "uneven" if the mean gap may be chance, and the error of equal rows or of equal widths is not.
+        "uneven" if the mean gap may be chance, and the error of equal rows or of equal widths is not; "too-few" if it
+        may be chance, and fewer than 30 rows would not show it otherwise.
         """
         confidence = self.confidence
         if math.isnan(confidence.said):
@@ -163,6 +165,8 @@ class Calibration(Value):
             return "over-confident"
         if confidence.high < 0:
             return "under-confident"
+        if int(self.reliability.counts.sum()) < FEWEST_ROWS:
+            return "too-few"
         found = (self.error("equal_width"), self.error("equal_mass"))
         return "uneven" if any(error is not None and error.low > 0 for error in found) else "calibrated"
 

@@ -44,6 +44,7 @@ def calibration_verdict(summary: DumpSummary) -> str:
             "Right on average, but not at every confidence: it says {said} and is right {right} of the time, too sure "
             "in some places and not sure enough in others, by more than chance explains."
         ),
+        "too-few": _("Too few rows to say: it says {said} on average, and is right {right} of the time."),
         "calibrated": _(
             "Well calibrated, within what chance explains: it says {said} on average, and is right {right} of the time."
         ),

@@ -51,7 +51,7 @@ class _Written(NamedTuple):
 
     id: str
     text: str | None
-    path: str | None
+    picture: str | bytes | None  # a path, or the whole file
     columns: Mapping[str, str]
 
 
@@ -124,7 +124,7 @@ class Examples:
                 found[row] = _Written(
                     str(row) if ids is None else str(ids[i]),
                     None if texts is None or texts[i] is None else shown_text(str(texts[i])),
-                    None if paths is None or paths[i] is None else str(paths[i]),
+                    None if paths is None else _path_or_file(paths[i]),
                     MappingProxyType(
                         {
                             name: "" if values is None or values[i] is None else shown_text(str(values[i]))
@@ -132,7 +132,8 @@ class Examples:
                         }
                     ),
                 )
-        _keep(self._written, {row: found[row] for row in rows}, MAX_HELD)
+        has_files = any(isinstance(found[row].picture, bytes) for row in rows)
+        _keep(self._written, {row: found[row] for row in rows}, MAX_HELD_PICTURES if has_files else MAX_HELD)
         return found
 
     @property
@@ -151,16 +152,22 @@ class Examples:
         found = {row: self._pictures[row] for row in rows if row in self._pictures}
         with PictureFiles(self._dump.folder) as files:
             for row in missing:
-                path = written[row].path
+                given = written[row].picture
                 try:
                     if self._image_paths is None:
                         found[row] = _Picture(png_of_pixels(_pixels(self._image, row)))
+                    elif isinstance(given, bytes):
+                        found[row] = _Picture(files.png_of_packed(given) if given else None)
                     else:
-                        found[row] = _Picture(files.png(path) if path and path.strip() else None)
+                        found[row] = _Picture(files.png(given) if given and given.strip() else None)
                 except NoPicture as error:
                     found[row] = _Picture(None, str(error))
         _keep(self._pictures, {row: found[row] for row in rows}, MAX_HELD_PICTURES)
         return found
+
+
+def _path_or_file(value: object) -> str | bytes | None:
+    return value if value is None or isinstance(value, bytes) else str(value)
 
 
 def _pixels(image: Array, row: int) -> np.ndarray:

@@ -79,13 +79,6 @@ def suspect_rows(summary: Counted) -> list[int] | None:
     return None if count is None else [int(row) for row in summary.suspects.row[:count]]
 
 
-def rows_without_numbers(summary: Counted) -> list[int]:
-    """The rows whose loss or gradient is NaN or infinite, in the order of the dump, as far as they are kept."""
-    suspects = summary.suspects
-    odd = ~(np.isfinite(suspects.loss.astype(float)) & np.isfinite(suspects.grad_norm.astype(float)))
-    return sorted(int(row) for row in suspects.row[odd])
-
-
 def leading_classes(summary: Counted, count: int) -> list[Entry]:
     """The classes that carry most of the gradient, by their labels."""
     order = np.argsort(-np.nan_to_num(summary.class_share), kind="stable")[:count]

@@ -132,8 +132,8 @@ def checked_pictures(part: Array, rows: int, *, is_strangers: bool) -> Array:
         if is_strangers:
             raise InvalidDump(
                 "image-paths",
-                _("{name} holds paths of pictures").format(name=part.name),
-                _("the pictures themselves, since no file of this server is read for an upload"),
+                _("{name} holds paths of pictures, or packed files of them").format(name=part.name),
+                _("their pixels, since no file of this server is read for an upload"),
                 _('Put them into the file as an array (N, H, W) or (N, H, W, 3): np.savez("dump.npz", images=…, …).'),
             )
         paths = part.as_rows(0)

@@ -1,4 +1,4 @@
-"""Small pictures of examples: out of an array of pixels, or out of PNG and JPEG files below one folder.
+"""Small pictures of examples: out of an array of pixels, or of PNG and JPEG files, packed or below one folder.
 
 What a file holds is decoded in a sandboxed process, which ends where a picture takes too much.
 """
@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import sys
+import tempfile
 from contextlib import closing
 from typing import IO, Any
 
@@ -93,15 +94,31 @@ class PictureFiles:
         if self._folder is None:
             raise NoPicture(_("Paths of pictures are read below the folder of a dump in a file of this computer only."))
         with closing(opened_below(self._folder, path)) as file:
-            if not hasattr(os, "pidfd_open"):  # not Linux: no such processes; the file is the user's own
-                return decoded(file)
-            try:
-                if self._process is None:
-                    self._process = SandboxedProcess(f"{__name__}:serve", LIMITS)
-                answer, data = self._process.ask({}, fds=[file.fileno()], max_bytes=ENLARGED_BYTES)
-            except SandboxDied as error:
-                self._process = None
-                raise NoPicture(_("Its picture takes more memory or time to decode than a picture may.")) from error
+            return self._decoded(file)
+
+    def png_of_packed(self, data: bytes) -> bytes:
+        """The small picture of a file's whole content, as a column of bytes holds it. Raises: NoPicture."""
+        if len(data) > MAX_FILE_BYTES:
+            raise NoPicture(
+                _("Its picture has {size} MB, and at most {limit} are read.").format(
+                    size=len(data) >> 20, limit=MAX_FILE_BYTES >> 20
+                )
+            )
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            return self._decoded(file)
+
+    def _decoded(self, file: IO[bytes]) -> bytes:
+        if not hasattr(os, "pidfd_open"):  # not Linux: no such processes; the file is the user's own
+            return decoded(file)
+        try:
+            if self._process is None:
+                self._process = SandboxedProcess(f"{__name__}:serve", LIMITS)
+            answer, data = self._process.ask({}, fds=[file.fileno()], max_bytes=ENLARGED_BYTES)
+        except SandboxDied as error:
+            self._process = None
+            raise NoPicture(_("Its picture takes more memory or time to decode than a picture may.")) from error
         if data[:8] != b"\x89PNG\r\n\x1a\n":
             raise NoPicture(str(answer.get("problem", ""))[:400])
         return bytes(data)

@@ -71,9 +71,13 @@ class Suspects(Value):
 
 
 def ranking_key(values: Tensor, rank_by: str) -> Tensor:
-    """What the ranking sorts by, the smallest first: a row whose value is NaN is the first suspect."""
+    """What the ranking sorts by, the smallest first: a row whose value is NaN is the first, and of suspicion the last.
+
+    A loss of NaN is what one looks for first; but of a row with NaN nobody knows whether its label is wrong.
+    """
+    nan = math.inf if rank_by == "suspicion" else -math.inf
     values = values.double()
-    return (values if rank_by in SMALLEST_FIRST else -values).nan_to_num(nan=-math.inf, posinf=math.inf, neginf=_LEAST)
+    return (values if rank_by in SMALLEST_FIRST else -values).nan_to_num(nan=nan, posinf=math.inf, neginf=_LEAST)
 
 
 def probability_wrong(suspicion: np.ndarray, wrong: WrongLabels | None) -> np.ndarray:

@@ -126,7 +126,10 @@ class ScoresFile:
         self._held_rows += len(columns["row"])
         self.rows += len(columns["row"])
         values = columns[self._rank_by]
-        self._keys.write((values if self._rank_by in SMALLEST_FIRST else -values).tobytes())
+        keys = values if self._rank_by in SMALLEST_FIRST else -values
+        if self._rank_by == "suspicion":
+            keys = np.nan_to_num(keys, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        self._keys.write(keys.tobytes())
         if self._held_rows >= ROWS_PER_GROUP:
             self._flush()
 

@@ -67,6 +67,9 @@ class DumpSource:
 
 
 Opener = Callable[[Any, str, ColumnChoices], OpenFile]
+ROWS_THAT_TELL = 16  # fewer labels may be the same by chance
+ROWS_COMPARED = 4096
+MOST_EPOCHS = 100
 COMPANIONS = ("features", "sample_weight", "ids", "text", "image")
 
 
@@ -144,6 +147,8 @@ def gather(
         )
     notes = list(dict.fromkeys(note for file in files if file.reading is None for note in file.notes))
     notes += [] if labels.note is None else [labels.note]
+    if len(scores.shape) > 2:
+        notes += _leading_axes(scores.shape[:-1], rows["target"])
     if len(scores.shape) == 3 and scores.shape[1] == scores.shape[2]:
         notes.append(_("logits are (B, T, V): the classes are on their last axis"))
     if len(opened) > 1:
@@ -176,6 +181,20 @@ def _no_labels(file: OpenFile, reading: Reading) -> InvalidDump:
         said if answers else _("Give the file with the labels too, or say which column they are: --target."),
         answers,
     )
+
+
+def _leading_axes(lead: tuple[int, ...], target: Array) -> list[str]:
+    """What to say of logits with more than one axis before the classes, and of labels that are the same along it."""
+    said = [_("{axes} rows").format(axes=" × ".join(map(str, lead)))]
+    each = math.prod(lead[1:])
+    compared = min(each, ROWS_COMPARED)
+    if not 1 < lead[0] <= MOST_EPOCHS or compared < ROWS_THAT_TELL:
+        return said
+    first = target.tensor(0, compared)
+    if all(first.equal(target.tensor(place * each, place * each + compared)) for place in range(1, lead[0])):
+        words = _("the labels are the same {count} times: were these epochs of one run, each goes into its own file")
+        said.append(words.format(count=lead[0]))
+    return said
 
 
 class _Request(NamedTuple):

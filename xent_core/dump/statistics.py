@@ -169,6 +169,7 @@ class Statistics:
         self.kept_confidences = Kept(KEPT_CONFIDENCES)
         self.kept_probabilities = Kept(KEPT_PROBABILITIES // classes if self.bins_by_class else 0)
         self._suspects: dict[str, Tensor] = {}
+        self._odd_rows = torch.empty(0, dtype=torch.int64)
 
     def update(self, rows: int, scores: Scores) -> None:
         """Adds a batch.
@@ -237,6 +238,12 @@ class Statistics:
         sums.gradient.index_add_(0, label, grad)
         columns = {name: getattr(scores, name) for name in SUSPECT_FIELDS} | (scores.epochs or {})
         self._keep_suspects({name: column for name, column in columns.items() if column is not None})
+        odd = ~(scores.grad_norm.isfinite() & scores.loss.isfinite())
+        if bool(odd.any()):
+            self._keep_odd_rows(scores.row[odd])
+
+    def _keep_odd_rows(self, rows: Tensor) -> None:
+        self._odd_rows = torch.cat([self._odd_rows, rows.cpu()]).sort().values[:SUSPECTS]
 
     def _add_confidences(self, prediction: Tensor, confidence: Tensor, right: Tensor) -> None:
         """How sure the model is of its predictions, and whether they are right."""
@@ -292,6 +299,7 @@ class Statistics:
             self.extremes[name] = (min(mine_low, low), max(mine_high, high))
         if other._suspects:
             self._keep_suspects(other._suspects)
+        self._keep_odd_rows(other._odd_rows)
         return self
 
     def _keep_suspects(self, columns: dict[str, Tensor]) -> None:
@@ -358,6 +366,7 @@ class Statistics:
                 calibration=self._calibration(host),
                 wrong_labels=wrong,
                 suspects=self._suspects_with(wrong),
+                odd_rows=tuple(self._odd_rows.tolist()),
             )
 
     def _calibration(self, host: dict[str, np.ndarray]) -> Calibration:
@@ -420,6 +429,7 @@ class Computed(Value):
     calibration: Calibration
     wrong_labels: WrongLabels | None
     suspects: Suspects
+    odd_rows: tuple[int, ...]
 
 
 def _calibration(name: str) -> tuple[str, str, str]:

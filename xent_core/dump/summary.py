@@ -19,7 +19,6 @@ from xent_core.dump.leading import (
     leading_classes,
     leading_examples,
     leading_pairs,
-    rows_without_numbers,
     suspect_rows,
 )
 from xent_core.dump.ranking import EPOCH_FIELDS
@@ -59,6 +58,7 @@ class DumpSummary(Computed):
       wrong_labels: how many labels are wrong, with an interval, and how likely each is; None if it is not known,
         as where it was not looked for.
       suspects: the first thousand rows of the ranking.
+      odd_rows: the first thousand rows whose loss or gradient is NaN or infinite, in the order of the dump.
       rank_by: what the ranking goes by.
       looked_for_wrong_labels: whether what is known of the classes was; of a large dump only if asked.
       complete: whether every row was read.
@@ -170,7 +170,7 @@ class DumpSummary(Computed):
             **({} if self.epochs is None else {"epochs": _epoch_numbers(self.epochs)}),
             "examples": leading_examples(self, top),
             "suspect_rows": suspect_rows(self),
-            "nonfinite_examples": rows_without_numbers(self),
+            "nonfinite_examples": list(self.odd_rows),
             "largest_classes": leading_classes(self, top),
             "largest_pairs": leading_pairs(self, top),
             "options": {

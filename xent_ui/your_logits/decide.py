@@ -25,7 +25,7 @@ from xent_core.dump.examples import shown_text
 from xent_core.dump.ranking import SUSPECTS
 from xent_ui.state import session
 from xent_ui.table.options import decimals
-from xent_ui.text import MINUS, _, difference, markdown_escaped, number
+from xent_ui.text import MINUS, N_, _, difference, markdown_escaped, number
 from xent_ui.widgets import job_progress
 from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import merging
@@ -40,6 +40,7 @@ from xent_ui.your_logits.state import (
     DESK,
     EFFECT_OF,
     EXAMPLE,
+    FILE_BEFORE,
     GALLERY,
     ROW,
     SNIPPET_KIND,
@@ -50,6 +51,10 @@ LISTED_CLASSES = 2_000  # more are chosen by their number
 QUICK_SECONDS = 1.0  # what was counted within it is counted again at each decision
 LEAST_SHARE = 1e-4
 SHOWN_SHARES = 12
+FIRST_ROWS = N_(
+    "These are the first {count} rows: choose others by label, prediction or ranges above; the CSV above holds more."
+)
+NOTHING = "–"  # where no row is left
 
 
 def decide(analysis: DumpAnalysis) -> None:
@@ -68,7 +73,7 @@ def _decide(analysis: DumpAnalysis) -> None:
     found = analysis.selection(choice_of(summary), session.kept(rank_by_entry(summary)))
     st.caption(
         _("Is the label right? Decide by click or key, card by card; your files stay as they are.")
-        + ("" if found.rows <= SUSPECTS else " " + _("These are the first {count} rows.").format(count=SUSPECTS))
+        + ("" if found.rows <= SUSPECTS else " " + _(FIRST_ROWS).format(count=SUSPECTS))
     )
     suspects = found.suspects
     rows = suspects.row.tolist()
@@ -81,7 +86,7 @@ def _decide(analysis: DumpAnalysis) -> None:
         "generation": desk.generation,
         "fresh": desk.is_fresh,
         "files": merging.files_to_keep(desk),
-        "entries": [[one.row, one.decision, one.new, one.time] for one in desk.start],
+        "entries": [[one.row, one.decision, one.new, one.time, one.old] for one in desk.start],
         "rows": _rows(summary, suspects, found.rank.tolist()),
         "names": [class_name(summary, c) for c in range(summary.classes)]
         if listed
@@ -97,6 +102,7 @@ def _decide(analysis: DumpAnalysis) -> None:
         on_decided=partial(_take, analysis),
         on_page=partial(_take_page, desk.dump),
         on_asked=partial(_look_at, desk.dump, summary.rows),
+        on_before=_say_what_was_open,
     )
     merging.disputes(analysis, desk)
     with st.container(horizontal=True, vertical_alignment="center", key="decide_files"):
@@ -130,11 +136,13 @@ def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> lis
     for row, label, suggested, prob, margin, rank, name in zip(
         *(column.tolist() for column in columns), ranks, names, strict=True
     ):
-        facts = [_("label {share}").format(share=_percent(prob)), _("rank {rank}").format(rank=rank)]
+        facts = [_("the label: {share}").format(share=_percent(prob)), _("rank {rank}").format(rank=rank)]
+        if math.isnan(prob):
+            facts[0] = _("its logits hold NaN")
         # p of the suggested class is p·e^−margin; where p is too small for a float, it is not known from these
         if suggested != label and prob > 0 and math.isfinite(margin):
-            other = _("suggested {share}").format(share=_percent(prob * math.exp(-margin)))
-            facts.insert(0, other)
+            name, share = class_name(summary, suggested), _percent(prob * math.exp(-margin))
+            facts.insert(0, _("model gives {name}: {share}").format(name=name, share=share))
         title = _("row {row}").format(row=row)
         title += "" if name is None else f" · {shown_text(str(name), MAX_NAME)}"
         found.append([row, label, suggested, title, " · ".join(facts)])
@@ -143,7 +151,8 @@ def _rows(summary: DumpSummary, suspects: Suspects, ranks: Sequence[int]) -> lis
 
 def _percent(share: float) -> str:
     """A probability for a card, to a hundredth of a percent; the whole story has all digits."""
-    return "< 0.01 %" if 0 < share < LEAST_SHARE else f"{100 * share:.2f} %"
+    said = "< 0.01 %" if 0 < share < LEAST_SHARE else f"{100 * share:.2f} %"
+    return said.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _take(analysis: DumpAnalysis) -> None:
@@ -188,6 +197,11 @@ def _look_at(dump: str, rows: int) -> None:
         st.rerun()  # all of the page: the story lies outside the fragment
 
 
+def _say_what_was_open() -> None:
+    session.keep(FILE_BEFORE, True)
+    st.rerun()  # all of the page: it is said where files are chosen
+
+
 def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
     """Loss, accuracy and gradient shares, before and after; of a large dump when it is asked for."""
     summary = analysis.summary
@@ -222,10 +236,11 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
             relabelled=found.relabelled,
             dropped=found.dropped,
             loss=number(before.loss, digits),
-            new_loss=number(after.loss, digits),
+            new_loss=number(after.loss, digits) if after.rows else NOTHING,
             right=f"{before.accuracy:.2%}",
-            new_right=f"{after.accuracy:.2%}",
+            new_right=f"{after.accuracy:.2%}" if after.rows else NOTHING,
         )
+        + ("" if after.rows else " " + _("No row is left."))
     )
     with st.container(horizontal=True, gap="medium"):
         st.metric(
@@ -237,14 +252,14 @@ def _effect(analysis: DumpAnalysis, decisions: Decisions) -> None:
         )
         st.metric(
             _("loss after (nats)"),
-            number(after.loss, digits),
+            number(after.loss, digits) if after.rows else NOTHING,
             delta=_change(before.loss, after.loss, digits),
             delta_color="inverse",
             width="content",
         )
         st.metric(
             _("accuracy after"),
-            f"{after.accuracy:.2%}",
+            f"{after.accuracy:.2%}" if after.rows else NOTHING,
             delta=_change(100 * before.accuracy, 100 * after.accuracy, 2),
             width="content",
         )
@@ -313,4 +328,21 @@ def _snippet(analysis: DumpAnalysis, decisions: Decisions) -> None:
             on_click="ignore",
             key="decide_example",
         )
-    st.code(snippet(kind, labels=labels, column=column, names=names), language="python")
+    code = snippet(kind, labels=labels, column=column, names=names)
+    if is_numpy and is_table:
+        code = _labels_of_table(file, column, summary) + code
+    elif labels != file:
+        st.caption(markdown_escaped(_("{name} stands for your labels, row by row.").format(name=labels)))
+    st.code(code, language="python")
+
+
+def _labels_of_table(file: str, column: str, summary: DumpSummary) -> str:
+    """Lines that write the labels of a table into the array that the lines for NumPy read."""
+    reader = "csv" if file.lower().removesuffix(".gz").endswith(".csv") else "parquet"
+    lines = ["import numpy as np", "import pandas as pd", "", f"labels = pd.read_{reader}({file!a})[{column!a}]"]
+    if summary.class_names and summary.classes <= LISTED_CLASSES:
+        lines += [
+            "if not pd.api.types.is_numeric_dtype(labels):  # names of classes",
+            f"    labels = pd.Categorical(labels, categories={list(summary.class_names)!a}).codes",
+        ]
+    return "\n".join([*lines, 'np.save("labels.npy", labels)', "", ""])

@@ -26,6 +26,9 @@ from xent_ui.text import _
 
 MAX_FILES = 20  # whose opinions about disputed rows are held
 NOTHING_DECIDED = Decisions()
+Says = tuple[str, int | None]  # a decision without its time; "" of a row that is undecided
+UNDECIDED: Says = "", None
+SETTLED: Says = "settled", None
 Finder = Callable[[set[int]], FoundRows]
 
 
@@ -42,6 +45,8 @@ class Desk:
       disputes: the rows on which these decisions and those of files do not all say the same, with every opinion;
         these stand until each is resolved.
       files: what the files hold that differ, by name.
+      settled: what I had said of each row whose dispute is resolved, which opens again when I say that again;
+        SETTLED where it does not.
     """
 
     dump: str
@@ -52,6 +57,7 @@ class Desk:
     decisions: Decisions = NOTHING_DECIDED
     disputes: tuple[Dispute, ...] = ()
     files: Mapping[str, Decisions] = field(default_factory=dict)
+    settled: Mapping[int, Says] = field(default_factory=dict)
 
 
 def fingerprint(summary: DumpSummary) -> str:
@@ -74,7 +80,7 @@ def taken(desk: Desk, message: Any, find: Finder, classes: int) -> Desk:
         and type(sequence) is int
         and isinstance(changes, list)
         and len(changes) <= MAX_DECISIONS
-        and all(isinstance(one, list) and len(one) == 4 and type(one[0]) is int for one in changes)
+        and all(isinstance(one, list) and len(one) in (4, 5) and type(one[0]) is int for one in changes)
     )
     if not is_ours or not isinstance(sequence, int) or not isinstance(changes, list):
         return desk
@@ -90,12 +96,12 @@ def taken(desk: Desk, message: Any, find: Finder, classes: int) -> Desk:
 
 
 def _decision(change: list[Any], known: FoundRows, classes: int) -> Decision | None:
-    row, decision, new, time = change
-    name = known.ids.get(row, "")
+    row, decision, new, time, *about = change
+    name, label = known.ids.get(row, ""), known.labels.get(row, -1)
+    if any(old is not None and old != label for old in about):  # kept on an earlier visit, about another dump
+        return None
     try:
-        made = Decision(
-            row, name if len(name) <= MAX_ID_CHARACTERS else "", known.labels.get(row, -1), new, decision, time
-        )
+        made = Decision(row, name if len(name) <= MAX_ID_CHARACTERS else "", label, new, decision, time)
     except InvalidDecisions:
         return None
     return made if made.new is None or made.new < classes else None
@@ -106,8 +112,9 @@ def joined_by(desk: Desk, files: Mapping[str, Decisions]) -> Desk:
 
     Raises: InvalidDecisions if they are too many, or of too many files.
     """
-    others = {**opinions(desk), **files}
-    both = merge_all(desk.decisions, others)
+    if len({**opinions(desk), **files}) > MAX_FILES:
+        desk = replace(desk, disputes=tuple(open_disputes(desk)), settled={})
+    both = merge_all(desk.decisions, {**opinions(desk), **files})
     disputing = {name for dispute in both.disputes for name in dispute.others}
     if len(disputing) > MAX_FILES:
         raise InvalidDecisions(
@@ -117,19 +124,26 @@ def joined_by(desk: Desk, files: Mapping[str, Decisions]) -> Desk:
         )
     after = put(desk, both.decisions.having(one.mine for one in both.disputes if one.mine), both.disputes)
     known = {**desk.files, **files}
-    return replace(after, files={name: known[name] for name in known if name in disputing})
+    told = {one.row for decisions in files.values() for one in decisions if _differs(one, desk.decisions)}
+    settled = {row: says for row, says in desk.settled.items() if row not in told}
+    return replace(after, files={name: known[name] for name in known if name in disputing}, settled=settled)
 
 
-def differing_again(desk: Desk, files: Mapping[str, Decisions]) -> Desk:
-    """The desk after a reload, with what these files said of rows that were disputed; its own decisions stay.
+def _differs(other: Decision, mine: Decisions) -> bool:
+    own = mine.of_row(other.row)
+    return own is None or own.says != other.says
 
-    Raises: InvalidDecisions if they are too many.
-    """
-    return replace(desk, disputes=merge_all(desk.decisions, files).disputes, files=files, is_fresh=False)
+
+def differing_again(desk: Desk, files: Mapping[str, Decisions], settled: Mapping[int, Says]) -> Desk:
+    """The desk after a reload, with what these files said of rows that are or were disputed; its own decisions stay."""
+    rows = sorted({one.row for decisions in files.values() for one in decisions})
+    found = {row: {name: one for name, held in files.items() if (one := held.of_row(row)) is not None} for row in rows}
+    disputes = tuple(Dispute(row, desk.decisions.of_row(row), others) for row, others in found.items())
+    return replace(desk, disputes=disputes, files=files, settled=settled, is_fresh=False)
 
 
 def opinions(desk: Desk) -> dict[str, Decisions]:
-    """What earlier files decided about the rows that are disputed still."""
+    """What earlier files decided about the rows that are or were disputed."""
     found: dict[str, list[Decision]] = {}
     for dispute in desk.disputes:
         for name, decision in dispute.others.items():
@@ -139,6 +153,15 @@ def opinions(desk: Desk) -> dict[str, Decisions]:
 
 def open_disputes(desk: Desk) -> list[Dispute]:
     """The rows on which not all say the same as things stand: what I decide on a card is mine from then on."""
+    return [one for one in _differing(desk) if desk.settled.get(one.row, _says(one.mine)) == _says(one.mine)]
+
+
+def resolved_rows(desk: Desk) -> set[int]:
+    """The rows whose disputes are resolved, though not all say the same."""
+    return {one.row for one in _differing(desk)} - {one.row for one in open_disputes(desk)}
+
+
+def _differing(desk: Desk) -> list[Dispute]:
     now = [replace(one, mine=desk.decisions.of_row(one.row)) for one in desk.disputes]
     return [
         one
@@ -147,25 +170,38 @@ def open_disputes(desk: Desk) -> list[Dispute]:
     ]
 
 
+def _says(mine: Decision | None) -> Says:
+    return UNDECIDED if mine is None else mine.says
+
+
 def resolved(desk: Desk, rows: Collection[int], name: str | None) -> Desk:
     """The desk after these disputes were resolved for the file of that name, where it has an opinion; None: for mine.
+
+    What was said of them stays on the desk: who takes it back finds the dispute open again.
 
     Raises: InvalidDecisions if they become too many.
     """
     meant = [one for one in desk.disputes if one.row in rows and (name is None or name in one.others)]
-    chosen = {one.row for one in meant}
-    left = tuple(one for one in desk.disputes if one.row not in chosen)
-    still = {other for dispute in left for other in dispute.others}
-    files = {other: decisions for other, decisions in desk.files.items() if other in still}
+    before = {one.row: desk.decisions.of_row(one.row) for one in meant}
+    taken_over = {one.row: before[one.row] if name is None else one.others[name] for one in meant}
+    settled = {
+        row: SETTLED if _says(before[row]) == _says(decision) else _says(before[row])
+        for row, decision in taken_over.items()
+    }
     if name is not None:
-        desk = put(desk, desk.decisions.having(one.others[name] for one in meant))
-    return replace(desk, disputes=left, files=files)
+        desk = put(desk, desk.decisions.having(one.others[name] for one in meant), desk.disputes)
+    return replace(desk, settled={**desk.settled, **settled})
+
+
+def open_again(desk: Desk) -> Desk:
+    """The desk with every dispute open again on which not all say the same."""
+    return replace(desk, settled={})
 
 
 def put(desk: Desk, decisions: Decisions, disputes: tuple[Dispute, ...] = ()) -> Desk:
     """The desk with another set of decisions, which the browser takes over."""
     generation = secrets.token_hex(8)
-    return Desk(desk.dump, generation, decisions, False, desk.sequence, decisions, disputes, desk.files)
+    return Desk(desk.dump, generation, decisions, False, desk.sequence, decisions, disputes, desk.files, desk.settled)
 
 
 def told_apart(desk: Desk, files: Sequence[tuple[str, Decisions]]) -> dict[str, Decisions]:

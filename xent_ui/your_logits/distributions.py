@@ -149,6 +149,11 @@ def _tables(summary: DumpSummary) -> None:
             }
         ),
         hide_index=True,
+        column_config={
+            _("bins off by at most"): st.column_config.NumberColumn(
+                help=_("How far the value may be off, where bins were counted instead of every row; 0 is exact.")
+            )
+        },
         alt=_("The calibration error by every way of making bins, and between what it lies 9 times in 10"),
     )
     if found.brier is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import streamlit as st
 
 from xent_core.dump import DumpSummary
 from xent_core.dump.decisions import (
+    MAX_DECISIONS,
     Decision,
     Decisions,
     Dispute,
@@ -29,11 +30,14 @@ from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.desk import (
     MAX_FILES,
     Desk,
+    Says,
     differing_again,
     joined_by,
+    open_again,
     open_disputes,
     opinions,
     resolved,
+    resolved_rows,
     told_apart,
 )
 from xent_ui.your_logits.shown_examples import MAX_NAME, cards_of, class_name
@@ -79,24 +83,35 @@ def open_files(analysis: DumpAnalysis) -> None:
         )
 
 
-def files_to_keep(desk: Desk) -> dict[str, str]:
-    """What files say of the rows that are disputed, for the tab to keep over a reload; nothing if that is too long."""
-    kept = {name: to_csv(decisions) for name, decisions in opinions(desk).items()}
-    return kept if sum(map(len, kept.values())) <= MAX_KEPT_CHARACTERS else {}
+def files_to_keep(desk: Desk) -> dict[str, Any]:
+    """What files say of the rows that are or were disputed, for the tab to keep over a reload; nothing if too long."""
+    files = {name: to_csv(decisions) for name, decisions in opinions(desk).items()}
+    if not files or sum(map(len, files.values())) > MAX_KEPT_CHARACTERS:
+        return {}
+    return {"files": files, "settled": [[row, *says] for row, says in desk.settled.items()]}
 
 
 def with_kept_files(analysis: DumpAnalysis, desk: Desk, kept: Any) -> Desk:
     """The desk with what files said before a reload, as the tab kept it; what is none of ours changes nothing."""
-    if not isinstance(kept, dict) or len(kept) > MAX_FILES:
+    files, settled = (kept.get("files"), kept.get("settled")) if isinstance(kept, dict) else (None, None)
+    if not isinstance(files, dict) or len(files) > MAX_FILES:
         return desk
     try:
         read = {
             shown_text(str(name), MAX_NAME): _matched(analysis, decisions_from_file(str(text).encode())).decisions
-            for name, text in kept.items()
+            for name, text in files.items()
         }
-        return differing_again(desk, read) if read else desk
+        return differing_again(desk, read, dict(_settled(settled))) if read else desk
     except (InvalidDecisions, UnicodeEncodeError):
         return desk
+
+
+def _settled(kept: Any) -> Iterator[tuple[int, Says]]:
+    for one in kept[:MAX_DECISIONS] if isinstance(kept, list) else ():
+        if isinstance(one, list) and len(one) == 3:
+            row, decision, new = one
+            if type(row) is int and isinstance(decision, str) and (new is None or type(new) is int):
+                yield row, (decision, new)
 
 
 def _take_files(analysis: DumpAnalysis, files: Kept[Any]) -> None:
@@ -179,6 +194,10 @@ def _said_of(found: Match, count: int, disputed: int) -> str:
 def disputes(analysis: DumpAnalysis, desk: Desk) -> None:
     """The rows on which not all say the same, with what each says, and the choice between them."""
     differing = open_disputes(desk)
+    if count := len(resolved_rows(desk)):
+        words = ngettext("Ask again about {count} resolved row", "Ask again about {count} resolved rows", count)
+        label = words.format(count=count)
+        st.button(label, key="disputes_again", icon=":material/settings_backup_restore:", on_click=_ask_again)
     if not differing:
         return
     with st.container(border=True, key="decide_disputes"):
@@ -232,6 +251,12 @@ def _dispute(dispute: Dispute, desk: Desk, summary: DumpSummary, card: dict[str,
                 on_click=_resolve,
                 args=({row}, name),
             )
+
+
+def _ask_again() -> None:
+    desk = session.kept(DESK)
+    if desk is not None:
+        session.keep(DESK, open_again(desk))
 
 
 def _resolve(rows: set[int], name: str | None) -> None:

@@ -30,6 +30,10 @@ COLUMNS = Kept[dict[tuple[str, ...], dict[str, str]]]("dump_columns", {})
 COLUMN_FIELDS = {
     name: Kept[str](f"dump_column_{name}", "") for name in ("classes", "target_column", "ids", "image", "text", "show")
 }
+CLASS_NAMES = Kept[str]("dump_class_names", "")  # between commas
+# the files of an upload, which Streamlit forgets while its field is not on the page
+HELD_FILES = {role: Kept[tuple[Any, ...]](f"dump_{role}_held", ()) for role in ("logits", "target")}
+FILE_BEFORE = Kept[bool]("dump_file_before", False)  # whether this tab had a file open before a reload
 NO_HEADER = Kept[bool]("dump_no_header", False)
 
 OPTION_ENTRIES = loss_option_entries("dump_", *DEFAULTS)

@@ -14,6 +14,7 @@ import streamlit as st
 from xent_core.dump import Choice, DumpSummary, InvalidDump, Suspects, shown_text
 from xent_core.dump.report import epoch_columns, wrong_labels_words
 from xent_core.spreadsheets import harmless
+from xent_ui import glossary
 from xent_ui.state import session
 from xent_ui.state.sheet import MAX_CLASSES, InvalidSheet
 from xent_ui.table.options import decimals
@@ -25,6 +26,7 @@ from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits import flipped_digits
 from xent_ui.your_logits.analysis import DumpAnalysis
 from xent_ui.your_logits.choice import choice_fields, choice_of, chosen_rows
+from xent_ui.your_logits.gallery import CARDS_ID
 from xent_ui.your_logits.shown_examples import page_of, what_it_is, with_examples
 from xent_ui.your_logits.single_rows import MAX_WIDE_ROWS, RowDetail, largest_entries
 from xent_ui.your_logits.state import EXAMPLE, LOOK_FOR_WRONG_LABELS, ROW, SUSPECT_TABLE, rank_by_entry
@@ -119,6 +121,9 @@ def _table(table: pd.DataFrame, rows: list[int], **look: Any) -> None:
     if _("label wrong") in numbers:
         estimated = _("The estimated probability that the label is wrong")
         numbers[_("label wrong")] = st.column_config.NumberColumn(format="percent", help=estimated)
+    for name, terms in _column_terms().items():
+        if name in numbers:
+            numbers[name] = st.column_config.NumberColumn(format="%.4g", help=glossary.explained(*terms))
     st.dataframe(
         table,
         key=SUSPECT_TABLE.name,
@@ -128,6 +133,19 @@ def _table(table: pd.DataFrame, rows: list[int], **look: Any) -> None:
         alt=_("Rows in the chosen order, the first suspect first"),
         **{"height": TABLE_HEIGHT, **look, "column_config": numbers | look.get("column_config", {})},
     )
+
+
+def _column_terms() -> dict[str, tuple[str, ...]]:
+    """The columns whose names the glossary explains."""
+    return {
+        _("margin"): ("margin",),
+        _("p of the label"): ("probability",),
+        _("loss"): ("row loss", "nats"),
+        _("gradient norm"): ("gradient norm", "gradient"),
+        "EL2N": ("EL2N",),
+        _("entropy"): ("entropy",),
+        epoch_columns()["aum"]: ("AUM",),
+    }
 
 
 def _examples_table(analysis: DumpAnalysis, rows: list[int], table: pd.DataFrame, page: slice) -> None:
@@ -235,7 +253,8 @@ def _take_suspect(rows: list[int]) -> None:
 def why(analysis: DumpAnalysis, row: int) -> None:
     """Why a row is where it is: its numbers, its gradient, and what a change of it would do."""
     summary = analysis.summary
-    st.markdown(f"**{_('Why is row {row} here?').format(row=row)}**")
+    back = f"[{_('Back to the card')}](#{CARDS_ID})"
+    st.markdown(f"**{_('Why is row {row} here?').format(row=row)}** {back}")
     try:
         # a packed file is read from its beginning
         size = 0 if analysis.has_read(row) else analysis.size_bytes
@@ -281,7 +300,8 @@ def _row_words(detail: RowDetail, summary: DumpSummary) -> None:
                 else {_("norm of the last layer"): number(float(scores.layer_norm), digits)}
             ),
         }.items():
-            st.metric(name, value, width="content")
+            terms = _column_terms().get(name)
+            st.metric(name, value, width="content", help=glossary.explained(*terms) if terms else None)
     if math.isnan(float(scores.margin)):
         st.warning(_("Its logits hold NaN, or the same infinity twice, so it has no margin."))
         return
@@ -300,6 +320,9 @@ def _row_words(detail: RowDetail, summary: DumpSummary) -> None:
             **names, loss=number(detail.loss_relabelled, digits), now=number(float(scores.loss), digits)
         )
         st.markdown(markdown_escaped(line))
+    if summary.kept == 1:
+        changes.pop()
+        st.markdown(_("It is the only row: without it nothing is left to average."))
     if math.isfinite(now):
         for change, whole in changes:
             line = _("The loss of the whole, {change}: {value} ({difference}).").format(

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import streamlit as st
 import torch
+from streamlit.delta_generator import DeltaGenerator
 
 from xent_core.array_types import Reduction
 from xent_core.columns import LogitsAre
@@ -30,18 +31,18 @@ from xent_ui.widgets.segments import segmented_choice
 from xent_ui.your_logits import figures as dump_figures
 from xent_ui.your_logits.analysis import AnalysisRequest, DumpAnalysis
 from xent_ui.your_logits.choice import forget_choice
+from xent_ui.your_logits.column_fields import columns_said, in_words_of_the_page
 from xent_ui.your_logits.flipped_digits import DIGITS
 from xent_ui.your_logits.state import (
     ANALYSIS,
-    COLUMN_FIELDS,
     COLUMNS,
     EXAMPLE,
+    FILE_BEFORE,
+    HELD_FILES,
     LOGITS_ARE,
     LOGITS_PATH,
     LOOK_FOR_WRONG_LABELS,
-    MAX_COLUMN_CHARACTERS,
     MAX_PATH_CHARACTERS,
-    NO_HEADER,
     OPTION_ENTRIES,
     PATH,
     SEVERAL,
@@ -52,6 +53,7 @@ from xent_ui.your_logits.state import (
 
 MAX_LABEL = 60  # characters of a button
 SHOWN_FILES = 20
+SHOWN_ROWS = 5
 END_BYTES = 4096  # in which files that differ mostly do
 
 
@@ -69,6 +71,8 @@ def dump_and_loss() -> AnalysisRequest | None:
         titles[PATH] = _("File on this computer")
     source = segmented_choice(_("Where the logits come from"), titles, SOURCE, wrap=True)
     found = {EXAMPLE: _of_example, UPLOAD: _of_upload, PATH: _of_path}[source]()
+    if found is not None and source != EXAMPLE:
+        session.keep(FILE_BEFORE, False)
     options = _options()
     if found is None or options is None:
         return None
@@ -78,52 +82,9 @@ def dump_and_loss() -> AnalysisRequest | None:
         found,
         logits_are=logits_are,
         options=options,
-        columns=_columns(found.identity),
+        columns=columns_said(found.identity),
         rank_by="suspicion" if looks else None,
     )
-
-
-def _columns(identity: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
-    """What the visitor says of the columns: in the fields, or else by the buttons under a question."""
-    if identity[0] == EXAMPLE:
-        return ()
-    said: dict[str, Any] = dict(session.kept(COLUMNS).get(identity, {}))
-    titles = {
-        "classes": (_("Classes"), "logit_*"),
-        "target_column": (_("Label"), "label"),
-        "ids": (_("Names of the rows"), "image_id"),
-        "image": (_("Pictures"), "images"),
-        "text": (_("Texts"), "text"),
-        "show": (_("Also shown"), "source, date"),
-    }
-    shown_help = {
-        "image": _(
-            "An array of pictures (N, H, W) or (N, H, W, 3), or a column of paths of PNG and JPEG files below the "
-            "folder of the dump; also a file of these on this computer."
-        ),
-        "text": _("A column or an array of texts; also a file on this computer with a text in each line."),
-        "show": _("Other columns that are shown beside the picture and the text of an example."),
-    }
-    columns_help = _("A column's name, a pattern, or several between commas; found by rule where it is empty.")
-    with st.expander(_("Columns of a table"), icon=":material/view_column:"):
-        for entry in COLUMN_FIELDS.values():
-            session.begin(entry)
-        session.begin(NO_HEADER)
-        places = [*st.columns(3), *st.columns(3)]
-        for place, (name, (title, placeholder)) in zip(places, titles.items(), strict=True):
-            text = place.text_input(
-                title,
-                key=COLUMN_FIELDS[name].name,
-                max_chars=MAX_COLUMN_CHARACTERS,
-                persist_state="session",
-                placeholder=_("such as {example}").format(example=placeholder),
-                help=shown_help.get(name, columns_help),
-            )
-            if (text or "").strip():
-                said[name] = str(text).strip()
-        if st.checkbox(_("The first line is a row, and names no columns"), key=NO_HEADER.name, persist_state="session"):
-            said["no_header"] = True
-    return tuple(sorted(said.items()))
 
 
 def _request(name: str, identity: tuple[str, ...], logits: Any, target: Any = None) -> AnalysisRequest:
@@ -131,6 +92,11 @@ def _request(name: str, identity: tuple[str, ...], logits: Any, target: Any = No
 
 
 def _of_example() -> AnalysisRequest:
+    if session.kept(FILE_BEFORE):
+        st.info(
+            _("Before the reload a file of yours was open here. Choose it again, and your decisions come back."),
+            icon=":material/upload_file:",
+        )
     st.caption(
         _(
             "1797 images, each with the logits of a small network that was not trained on it. "
@@ -142,49 +108,75 @@ def _of_example() -> AnalysisRequest:
 
 def _of_upload() -> AnalysisRequest | None:
     left, right = st.columns(2)
-    logits = left.file_uploader(
+    logits = _uploaded(
+        left,
         _("Logits, with or without labels: {formats}").format(formats=", ".join(FORMATS)),
-        max_upload_size=limits().upload_mb,
-        accept_multiple_files=True,
+        "logits",
         help=_("Several files are parts of one dump, in the order of their names, or epochs of one run."),
-        key="dump_logits_file",
     )
-    target = right.file_uploader(
-        _("Labels, if they lie in another file"),
-        max_upload_size=limits().upload_mb,
-        accept_multiple_files=True,
-        key="dump_target_file",
-    )
+    target = _uploaded(right, _("Labels, if they lie in another file"), "target")
     if not logits:
         return None
     newest = logits[-1].name
     logits, target = (sorted(files, key=lambda file: natural_order(file.name)) for files in (logits, target))
     epochs = _what_several_are() if len(logits) > 1 else None
-    if not _says_order(logits, are_epochs=epochs is True):
+    if not _says_order(logits, epochs):
         return None
     identity = (UPLOAD, *(file.file_id for file in logits), "", *(file.file_id for file in target))
     request = _request(logits[0].name, identity, logits, target or None)
     return replace(request, newest=newest, epochs=epochs)
 
 
-def _says_order(files: list[Any], *, are_epochs: bool) -> bool:
-    """Says of several files in which order they are read; whether none of them is there twice."""
+def _uploaded(place: DeltaGenerator, label: str, role: str, help: str | None = None) -> list[Any]:
+    """The files in a field; while it is empty, those that were in it before the visitor was elsewhere."""
+    held = HELD_FILES[role]
+    files = place.file_uploader(
+        label,
+        max_upload_size=limits().upload_mb,
+        accept_multiple_files=True,
+        help=help,
+        key=f"dump_{role}_file",
+        on_change=partial(session.keep, held, ()),  # what the field shows from then on is meant
+    )
+    if files:
+        session.keep(held, tuple(files))
+        return list(files)
+    if kept := session.kept(held):
+        with place.container(horizontal=True, vertical_alignment="center", key=f"dump_{role}_held"):
+            st.markdown(_("Still open: {files}").format(files=_listed(list(kept))), width="content")
+            st.button(
+                _("Close"),
+                icon=":material/close:",
+                key=f"dump_{role}_close",
+                on_click=partial(session.keep, held, ()),
+            )
+    return list(kept)
+
+
+def _listed(files: list[Any]) -> str:
+    names = [markdown_escaped(shown_text(file.name, MAX_LABEL)) for file in files]
+    return ", ".join(names[:SHOWN_FILES]) + (" …" if len(names) > SHOWN_FILES else "")
+
+
+def _says_order(files: list[Any], epochs: bool | None) -> bool:
+    """Says of several files in which order they are read, and as what if that is said; whether none is there twice."""
     if len(files) == 1:
         return True
-    names = [markdown_escaped(shown_text(file.name, MAX_LABEL)) for file in files]
     seen: dict[tuple[int, bytes], int] = {}
     for place, file in enumerate(files):
         data = file.getbuffer()
         first = seen.setdefault((file.size, bytes(data[-END_BYTES:])), place)
         if first < place and data == files[first].getbuffer():
-            words = _("{name} holds the same as {first}: its rows would count twice. Remove one of the two (×).")
-            st.error(words.format(name=names[place], first=names[first]), icon=":material/error:")
+            name, other = (_listed([files[one]]) for one in (place, first))
+            twice = _("{name} holds the same as {first}: its rows would count twice. Remove one of the two (×).")
+            st.error(twice.format(name=name, first=other), icon=":material/error:")
             return False
-    listed = ", ".join(names[:SHOWN_FILES]) + (" …" if len(names) > SHOWN_FILES else "")
-    words = _("Read as parts of one dump, one below the other: {files}. To look at another dump, remove these (×).")
-    if are_epochs:
-        words = _("Read as epochs of one run, in this order: {files}. To look at another dump, remove these (×).")
-    st.caption(words.format(files=listed))
+    words = {
+        None: _("Read in this order: {files}. To look at another dump, remove these (×)."),
+        False: _("Read as parts of one dump, one below the other: {files}. To look at another dump, remove these (×)."),
+        True: _("Read as epochs of one run, in this order: {files}. To look at another dump, remove these (×)."),
+    }
+    st.caption(words[epochs].format(files=_listed(files)))
     return True
 
 
@@ -335,7 +327,7 @@ def _refusal(error: InvalidDump, request: AnalysisRequest) -> None:
                     words = markdown_escaped(said if len(said) <= MAX_LABEL else said[:MAX_LABEL] + "…")
                     st.button(words, key=f"dump_columns_{index}", on_click=_say, args=(request, choice))
         return
-    words = error.sentence
+    words = in_words_of_the_page(error.sentence)
     if error.code == "shards-differ" and request.newest:
         fix = _("Files uploaded together are parts of one dump; {name} came last. Remove what is of another dump (×).")
         words = f"{_('{came}, expected {expected}.').format(came=error.came, expected=error.expected)} "
@@ -374,7 +366,12 @@ def budget(analysis: DumpAnalysis) -> None:
             )
         st.info(stopped, icon=":material/stop_circle:")
     _metrics(summary)
-    st.caption(markdown_escaped(_("Read: {reading}").format(reading=summary.reading.sentence())))
+    if summary.loss_histogram.nan:
+        st.caption(markdown_escaped(_rows_with_nan(summary)))
+    reading = summary.reading.sentence()
+    if analysis.request.identity[0] == UPLOAD and len(analysis.request.logits) > 1 and summary.epochs is None:
+        reading = f"{_('parts of one dump, one below the other')}; {reading}"
+    st.caption(markdown_escaped(_("Read: {reading}").format(reading=reading)))
     share = summary.lorenz.carried_by(0.01)
     words, curve = st.columns([3, 2], gap="medium", vertical_alignment="center")
     with words:
@@ -404,6 +401,23 @@ def budget(analysis: DumpAnalysis) -> None:
             config=CHART_CONFIG,
             alt=_("Lorenz curve of the gradient norms; its numbers are in the tables below"),
         )
+
+
+def _rows_with_nan(summary: DumpSummary) -> str:
+    """Which rows make the loss NaN, and what it is without them; with weights that is not known from the sums."""
+    losses = summary.loss_histogram
+    words = ngettext(
+        "{count} row has a loss of NaN: row {rows}.",
+        "{count} rows have a loss of NaN: {rows}.",
+        losses.nan,
+    )
+    rows = ", ".join(map(str, summary.odd_rows[:SHOWN_ROWS])) + (" …" if len(summary.odd_rows) > SHOWN_ROWS else "")
+    said = words.format(count=losses.nan, rows=rows)
+    if summary.options.weight is not None or not losses.total or not math.isfinite(losses.largest):
+        return said
+    divisor = summary.denominator - losses.nan if summary.options.reduction == "mean" else 1.0
+    without = ngettext("Without it the loss is {loss}.", "Without them the loss is {loss}.", losses.nan)
+    return f"{said} {without.format(loss=number(float(losses.sums.sum()) / divisor, decimals()))}"
 
 
 def _metrics(summary: DumpSummary) -> None:

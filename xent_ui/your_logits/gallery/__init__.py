@@ -1,6 +1,7 @@
 """The gallery of suspects: cards in the browser, on which one decides by click or key; the server learns it later.
 
-The browser's tab keeps what was decided. What it sends are its changes; `desk.taken` checks them.
+The browser's tab keeps what was decided, and the browser keeps it for later visits. What it sends are its changes;
+`desk.taken` checks them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def gallery(
     on_decided: Callable[[], None],
     on_page: Callable[[], None],
     on_asked: Callable[[], None],
+    on_before: Callable[[], None],
 ) -> None:
     """Mount the gallery.
 
@@ -41,6 +43,7 @@ def gallery(
       on_decided: called when the browser has sent what was decided.
       on_page: called when it asks for the cards of another page.
       on_asked: called when a row's whole story is asked for.
+      on_before: called after a reload of a tab that had another dump open.
     """
     # registered at each run: a new process of the tests has a new registry
     component = st.components.v2.component("gallery", html=_HTML, css=_CSS, js=_SCRIPT, isolate_styles=False)
@@ -55,6 +58,7 @@ def gallery(
             on_decided_change=on_decided,
             on_page_change=on_page,
             on_asked_change=on_asked,
+            on_before_change=on_before,
         )
 
 
@@ -90,8 +94,13 @@ def _words() -> dict[str, str]:
         "card": _("row {row}, {place} of {all}: label {label}, suggested {suggested}; {decision}"),
         "card_same": _("row {row}, {place} of {all}: label {label}, nothing is more probable; {decision}"),
         "nothing": _("undecided"),
+        "now_decided": _("decided"),
         "relabel_as": _("Relabel: {name}"),
         "label": _("label"),
         "full": _("No more than {most} decisions: save them, and begin anew."),
         "unsaved": _("This browser keeps nothing over a reload: save the file before you leave."),
+        "kept": _("Decisions are kept in this browser; save them as CSV to be sure."),
+        "not_kept": _("This browser keeps no decision after the tab is closed: save them as CSV."),
+        "taken_over": _("Decisions of an earlier visit, kept in this browser: {count}. Save them as CSV to be sure."),
+        "anew": _("Begin anew"),
     }

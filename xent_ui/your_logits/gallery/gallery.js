@@ -1,14 +1,18 @@
-// The gallery: cards of suspects, on which one decides. A click or key is drawn at once and kept in this browser tab;
-// the server is told meanwhile. One message is in flight; what is decided by then goes with the next.
+// The gallery: cards of suspects, on which one decides. A click or key is drawn at once and kept in this browser tab,
+// and in the browser, row by row, for a later visit; the server is told meanwhile. One message is in flight; what is
+// decided by then goes with the next.
 //
 // A message carries every change that the server has not confirmed, so that a lost one loses nothing.
 
 const LOST_MS = 5000 // without an answer until the changes are sent again
 const KEY = "cross-entropy-explorer-decisions"
 const PLACE_KEY = "cross-entropy-explorer-decisions-place"
+const LAST_KEY = "cross-entropy-explorer-last-dump"
 const CHOICES = ["keep", "relabel", "drop", "unsure"]
 const KEYS = { k: "keep", r: "relabel", d: "drop", u: "unsure" }
 const MOST_UNDO = 1000
+const MOST_KEPT_UNDO = 6000 // entries of the steps back that a reload keeps
+const MOST_DUMPS = 20 // whose decisions this browser keeps
 const galleries = new WeakMap()
 
 export default function ({ parentElement, data, setStateValue, setTriggerValue }) {
@@ -44,6 +48,7 @@ class Gallery {
     this.find(".cards").onfocus = () => this.goTo(this.at) // by the link at the top of the page
     this.find(".undo").onclick = () => this.undo()
     this.find(".skip").onclick = () => this.nextUndecided()
+    this.find(".anew").onclick = () => this.beginAnew()
     this.find(".previous").onclick = () => this.turn(this.page - 1)
     this.find(".next").onclick = () => this.turn(this.page + 1)
   }
@@ -57,6 +62,7 @@ class Gallery {
     this.data = data
     this.rows = rows
     const isFirst = data.dump !== this.dump
+    this.remember(data)
     if (isNew) this.adopt(data)
     else if (!data.fresh && JSON.stringify(data.files) !== JSON.stringify(this.files)) {
       this.files = data.files // one dispute less
@@ -74,15 +80,39 @@ class Gallery {
     this.want()
   }
 
-  // A set of decisions: what this tab has kept, or what the server has put in its place.
+  // Tells the server, once after a reload, that this tab had another dump open: the server has lost its file.
+  remember(data) {
+    const last = parsed(LAST_KEY)
+    if (!window.galleryWasOpen && data.fresh && typeof last === "string" && last !== data.dump) {
+      this.setTriggerValue("before", true)
+    }
+    window.galleryWasOpen = true
+    try {
+      window.sessionStorage.setItem(LAST_KEY, JSON.stringify(data.dump))
+    } catch {
+      // the next reload says nothing of it
+    }
+  }
+
+  // A set of decisions: what this tab has kept, or else an earlier visit, or what the server has put in its place.
   adopt(data) {
     const before = this.decided
-    const kept = read(data.dump)
+    const kept = ofThisTab(data)
     const keeps = kept && (data.fresh || kept.generation === data.generation)
-    this.decided = new Map((keeps ? kept.entries : data.entries).map(one => [one[0], one.slice(1)]))
-    this.undone = before && this.dump === data.dump && !keeps ? [...this.undone, before] : []
+    const isNothing = !kept || !(kept.entries.length || kept.undone.length || Object.keys(kept.files).length)
+    const inBrowser = ofThisBrowser(data)
+    const earlier = data.fresh && isNothing ? inBrowser ?? [] : []
+    const entries = earlier.length ? earlier : keeps ? kept.entries : data.entries
+    this.decided = mapped(entries)
+    if (keeps) this.undone = kept.undone
+    else this.undone = before && this.dump === data.dump ? [...this.undone, before] : []
+    if (!before || this.dump !== data.dump) {
+      this.inBrowser = new Map(inBrowser && (keeps || earlier.length) ? this.decided : [])
+      this.isKept = true
+    }
+    this.takenOver = earlier.length
     this.dump = data.dump
-    this.files = keeps && data.fresh ? kept.files ?? {} : data.files
+    this.files = keeps && data.fresh ? kept.files : data.files
     this.flies = 0
     this.unconfirmed.clear()
     this.store()
@@ -122,7 +152,7 @@ class Gallery {
       return this.say(this.data.words.full.replace("{most}", this.data.most))
     }
     this.undone = [...this.undone, [row, this.decided.get(row)]].slice(-MOST_UNDO)
-    this.change(row, [choice, choice === "relabel" ? label : null, new Date().toISOString().slice(0, 19) + "Z"])
+    this.change(row, [choice, choice === "relabel" ? label : null, new Date().toISOString().slice(0, 19) + "Z", old])
   }
 
   change(row, value) {
@@ -138,18 +168,26 @@ class Gallery {
     const last = this.undone.at(-1)
     if (!last) return
     this.undone = this.undone.slice(0, -1)
-    if (last instanceof Map) {
-      this.decided = last
-      this.tellsAll = true
-      this.send()
-      this.store()
-      this.draw()
-      return
-    }
+    if (last instanceof Map) return this.replaceAll(last)
     const [row, value] = last
     const place = this.list.indexOf(row)
     if (place >= 0) this.goTo(place)
     this.change(row, value)
+  }
+
+  beginAnew() {
+    this.undone = [...this.undone, this.decided].slice(-MOST_UNDO)
+    this.replaceAll(new Map())
+    this.find(".undo").focus() // the button that was pressed is gone
+  }
+
+  replaceAll(decided) {
+    this.decided = decided
+    this.takenOver = 0
+    this.tellsAll = true
+    this.send()
+    this.store()
+    this.draw()
   }
 
   send() {
@@ -165,7 +203,7 @@ class Gallery {
     for (const row of this.unconfirmed.keys()) this.unconfirmed.set(row, this.sequence)
     this.setStateValue("decided", {
       dump: this.data.dump, generation: this.data.generation, sequence: this.sequence, all,
-      changes: rows.map(row => [row, ...(this.decided.get(row) ?? ["", null, ""])]),
+      changes: rows.map(row => [row, ...(this.decided.get(row) ?? ["", null, "", null])]),
       files: this.data.fresh ? this.files : {},
     })
     this.lost = setTimeout(() => {
@@ -196,13 +234,38 @@ class Gallery {
   }
 
   store() {
-    const entries = [...this.decided].map(([row, value]) => [row, ...value])
-    const kept = { generation: this.data.generation, entries, files: this.files }
+    const kept = {
+      generation: this.data.generation, entries: listed(this.decided), files: this.files, undone: packed(this.undone),
+    }
     try {
       window.sessionStorage.setItem(`${KEY} ${this.data.dump}`, JSON.stringify(kept))
     } catch {
       this.say(this.data.words.unsaved)
     }
+    try {
+      this.keepInBrowser()
+    } catch {
+      this.isKept = false // storage is full, or switched off
+    }
+  }
+
+  // For a later visit: what this tab has changed, row by row, for another tab may have changed other rows.
+  keepInBrowser() {
+    const rows = new Set([...this.decided.keys(), ...this.inBrowser.keys()])
+    const changed = [...rows].filter(row => this.decided.get(row) !== this.inBrowser.get(row))
+    if (!changed.length) return
+    const key = `${KEY} ${this.dump}`
+    const before = ofThisBrowser(this.data)
+    const kept = mapped(before ?? [])
+    for (const row of changed) {
+      kept.delete(row) // the latest stand last
+      if (this.decided.has(row)) kept.set(row, this.decided.get(row))
+    }
+    if (!before) for (const other of otherDumps(key).slice(MOST_DUMPS - 1)) window.localStorage.removeItem(other)
+    const text = JSON.stringify({ at: Date.now(), entries: listed(kept).slice(-this.data.most) })
+    if (kept.size) setOrMakeRoom(key, text)
+    else window.localStorage.removeItem(key)
+    this.inBrowser = new Map(this.decided)
   }
 
   say(text) {
@@ -213,8 +276,11 @@ class Gallery {
   // Where one is.
 
   filtered() {
-    const wanted = { all: () => true, decided: row => this.decided.has(row), undecided: row => !this.decided.has(row) }
-    return this.data.rows.map(one => one[0]).filter(wanted[this.filter])
+    return this.data.rows.map(one => one[0]).filter(row => this.isWanted(row))
+  }
+
+  isWanted(row) {
+    return this.filter === "all" || this.decided.has(row) === (this.filter === "decided")
   }
 
   choose(filter) {
@@ -341,6 +407,7 @@ class Gallery {
     keyed(this.find(".skip"), words.next_undecided, "N")
     write(this.find(".keys"), words.keys)
     write(this.find(".none"), words.none)
+    write(this.find(".anew"), words.anew)
     this.find(".previous").setAttribute("aria-label", words.previous)
     this.find(".next").setAttribute("aria-label", words.next)
     this.nodes = []
@@ -362,6 +429,10 @@ class Gallery {
     write(this.find(".done"), words.done.replace("{done}", done).replace("{all}", rows.length))
     this.find(".meter i").style.width = `${(100 * done) / Math.max(rows.length, 1)}%`
     this.find(".undo").disabled = !this.undone.length
+    const where = !this.isKept ? words.not_kept : this.takenOver ? words.taken_over : words.kept
+    write(this.find(".where span"), where.replace("{count}", this.takenOver))
+    this.find(".where").classList.toggle("told", this.takenOver > 0 || !this.isKept)
+    this.find(".anew").hidden = !this.decided.size
     this.find(".skip").disabled = done === rows.length
     for (const button of this.root.querySelectorAll("[data-filter]")) {
       button.setAttribute("aria-pressed", button.dataset.filter === this.filter)
@@ -413,7 +484,9 @@ class Gallery {
     other.onkeydown = event => this.keyInOther(event, row(), other)
     other.oninput = () => (other.pending ||= other.localName === "input")
     other.onblur = () => this.leave(other, row())
-    part(".other").append(other, Object.assign(document.createElement("p"), { textContent: words.other_keys }))
+    other.setAttribute("aria-keyshortcuts", "O")
+    const help = Object.assign(document.createElement("p"), { textContent: words.other_keys })
+    part(".other").append(other, keyHint("O"), help)
     this.find(".cards").append(card)
     return { card, part, other }
   }
@@ -489,8 +562,11 @@ class Gallery {
     card.tabIndex = isCurrent ? 0 : -1
     card.style.setProperty("--decision", choice ? `var(--${choice})` : "var(--st-border-color)")
     for (const one of card.querySelectorAll("button, select, input")) one.tabIndex = isCurrent ? 0 : -1
-    write(part(".name"), id)
-    part(".name").title = id
+    const isLeft = !this.isWanted(row) // it stays where it was decided until another list is looked at
+    card.classList.toggle("left", isLeft)
+    const name = isLeft ? `${choice ? words.now_decided : words.nothing} · ${id}` : id
+    write(part(".name"), name)
+    part(".name").title = name
     const becomes = choice === "relabel" ? label : suggested
     write(part(".old"), this.nameOf(old))
     part(".change").title = becomes === old ? this.nameOf(old) : `${this.nameOf(old)} → ${this.nameOf(becomes)}`
@@ -519,24 +595,100 @@ class Gallery {
   }
 }
 
-const read = dump => {
-  const kept = parsed(`${KEY} ${dump}`)
-  return Array.isArray(kept?.entries) ? kept : null
+// What was stored, by this tab or by an earlier visit; whatever else stands there is nothing of ours.
+
+const ofThisTab = data => {
+  const kept = parsed(`${KEY} ${data.dump}`)
+  if (!Array.isArray(kept?.entries)) return null
+  const files = kept.files && typeof kept.files === "object" ? kept.files : {}
+  return { generation: kept.generation, entries: checked(kept.entries, data), files, undone: unpacked(kept.undone, data) }
 }
 
-const parsed = key => {
+const ofThisBrowser = data => {
+  const kept = parsed(`${KEY} ${data.dump}`, "localStorage")
+  return Array.isArray(kept?.entries) ? checked(kept.entries, data) : null
+}
+
+const parsed = (key, storage = "sessionStorage") => {
   try {
-    return JSON.parse(window.sessionStorage.getItem(key))
+    return JSON.parse(window[storage].getItem(key))
   } catch {
     return null // storage is switched off, or holds something else
   }
 }
 
-const keyed = (button, text, key) => {
+// Entries are [row, choice, new label, time, old label]; one about another label is of another dump.
+const checked = (entries, data) => {
+  const olds = new Map(data.rows)
+  const isClass = label => Number.isInteger(label) && label >= 0 && label < data.classes
+  const isOurs = one => {
+    if (!Array.isArray(one)) return false
+    const [row, choice, label, time, old] = one
+    const isAbout = old == null || !olds.has(row) || olds.get(row) === old
+    const fits = choice === "relabel" ? isClass(label) : label === null
+    return Number.isInteger(row) && row >= 0 && CHOICES.includes(choice) && fits && typeof time === "string" && isAbout
+  }
+  return entries.filter(isOurs).map(one => one.slice(0, 5)).slice(-data.most)
+}
+
+const mapped = entries => new Map(entries.map(([row, ...value]) => [row, value]))
+
+const listed = decided => [...decided].map(([row, value]) => [row, ...value])
+
+// The last steps back, as many as there is room for.
+const packed = undone => {
+  const steps = []
+  let room = MOST_KEPT_UNDO
+  for (let i = undone.length - 1; i >= 0 && room > 0; i--) {
+    const step = undone[i]
+    room -= step instanceof Map ? step.size + 1 : 1
+    steps.unshift(step instanceof Map ? { all: listed(step) } : [step[0], step[1] ?? null])
+  }
+  return steps
+}
+
+const unpacked = (steps, data) => {
+  const found = []
+  for (const step of Array.isArray(steps) ? steps : []) {
+    if (Array.isArray(step?.all)) found.push(mapped(checked(step.all, data)))
+    else if (Array.isArray(step) && Number.isInteger(step[0])) {
+      const [row, value] = step
+      if (value === null) found.push([row, undefined])
+      else if (Array.isArray(value)) for (const [, ...one] of checked([[row, ...value]], data)) found.push([row, one])
+    }
+  }
+  return found.slice(-MOST_UNDO)
+}
+
+// Of the other dumps whose decisions this browser keeps, the latest first.
+const otherDumps = key => {
+  const keys = Object.keys(window.localStorage).filter(one => one.startsWith(`${KEY} `) && one !== key)
+  const times = new Map(keys.map(one => [one, Number(parsed(one, "localStorage")?.at) || 0]))
+  return keys.sort((one, other) => times.get(other) - times.get(one))
+}
+
+const setOrMakeRoom = (key, text) => {
+  const others = []
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return window.localStorage.setItem(key, text)
+    } catch (full) {
+      if (isFirst) others.push(...otherDumps(key))
+      if (!others.length) throw full
+      window.localStorage.removeItem(others.pop())
+    }
+  }
+}
+
+const keyHint = key => {
   const hint = document.createElement("kbd")
   hint.textContent = key
   hint.setAttribute("aria-hidden", "true")
-  button.replaceChildren(text, hint)
+  return hint
+}
+
+const keyed = (button, text, key) => {
+  button.replaceChildren(text, keyHint(key))
   button.setAttribute("aria-keyshortcuts", key)
 }
 
