@@ -90,15 +90,24 @@ class TableArray(Array):
 
     is_sequential = True
 
-    def __init__(self, table: Table, columns: list[str], name: str, shape: tuple[int, ...], dtype: str) -> None:
+    def __init__(
+        self,
+        table: Table,
+        columns: list[str],
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        *,
+        are_files: bool = False,
+    ) -> None:
         super().__init__(name, shape, dtype)
-        self._table, self._columns = table, columns
+        self._table, self._columns, self._are_files = table, columns, are_files
 
     def values(self, start: int, stop: int) -> np.ndarray:
         """Rows start … stop − 1."""
         window = self._table.window(start, stop, self._columns)
         if self.dtype == "text":
-            return _texts(window.column(0))
+            return _texts(window.column(0), are_files=self._are_files)
         window = window.combine_chunks()
         columns = [self._flat(window.column(i), start) for i in range(window.num_columns)]
         if len(self.shape) == 1:
@@ -122,7 +131,10 @@ class TableArray(Array):
 
     def at(self, rows: Sequence[int]) -> np.ndarray:
         """Single rows, in ascending order, in a pass over these columns alone."""
-        return Array.at(TableArray(self._table.anew(), self._columns, self.name, self.shape, self.dtype), rows)
+        again = TableArray(
+            self._table.anew(), self._columns, self.name, self.shape, self.dtype, are_files=self._are_files
+        )
+        return Array.at(again, rows)
 
     def _flat(self, column: Any, start: int) -> np.ndarray:
         import pyarrow as pa
@@ -169,12 +181,18 @@ def _odd_length(lists: Any, width: int) -> tuple[int, int]:
 
 
 def _text(value: Any) -> Any:
-    """Bytes as the text that they are in UTF-8."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    """Bytes as the text that they are in UTF-8; those that are none, such as pictures, as they are."""
+    try:
+        return value.decode("utf-8") if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
 
 
-def _texts(column: Any) -> np.ndarray:
-    """The texts of a column; one that is packed once for many rows stays one object for all of them."""
+def _texts(column: Any, *, are_files: bool = False) -> np.ndarray:
+    """The texts of a column; one that is packed once for many rows stays one object for all of them.
+
+    Args: are_files: bytes are the contents of files, and no texts.
+    """
     import pyarrow as pa
 
     found = np.empty(len(column), dtype=object)
@@ -188,7 +206,9 @@ def _texts(column: Any) -> np.ndarray:
             texts = [once[code] for code in codes.tolist()]
         else:
             texts = chunk.to_pylist()
-        found[start : start + len(texts)] = list(map(_text, texts)) if "binary" in str(chunk.type) else texts
+        found[start : start + len(texts)] = (
+            texts if are_files or "binary" not in str(chunk.type) else list(map(_text, texts))
+        )
         start += len(texts)
     return found
 
@@ -298,7 +318,7 @@ def _array(label: str, table: Table, schema: Any, columns: list[str], role: str)
     if len(columns) == 1 and role != "logits":
         dtype = _arrow_dtype(types[0]) or "text"
         shown = "uint8" if dtype == "bool" and role not in ("", "target") else dtype  # 0 and 1
-        return TableArray(table, columns, label, (table.rows,), shown)
+        return TableArray(table, columns, label, (table.rows,), shown, are_files=role == "image")
     kinds = {_arrow_dtype(kind) for kind in types}
     dtype = kinds.pop() if len(kinds) == 1 else "float64"
     return TableArray(table, columns, label, (table.rows, len(columns)), dtype if "float" in dtype else "float64")
