@@ -103,7 +103,7 @@ def test_a_large_picture_is_shrunk_to_96_pixels() -> None:
         (np.zeros((ROWS, 8, 8, 4)), "image-shape"),
         (np.zeros((ROWS, 8)), "image-shape"),
         (np.zeros((ROWS, 0, 8)), "image-shape"),
-        (np.array([None] * ROWS, dtype=object), "dtype"),
+        (np.array([None] * ROWS, dtype=object), "image-type"),
         (["a.png"] * (ROWS - 1), "image-shape"),
     ],
     ids=["fewer", "more", "channels-first", "four-channels", "flat", "empty", "objects", "fewer-paths"],
