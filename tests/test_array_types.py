@@ -279,6 +279,7 @@ def test_a_users_script_is_checked_by_mypy(tmp_path: Path) -> None:
         assert words in found[line]
 
 
+@pytest.mark.long
 def test_check_loss_is_the_function_whatever_is_imported_first() -> None:
     for first in ("import xent_core.check_loss", "from xent_core.check_loss import standard_cases", ""):
         code = f"{first}\nfrom xent_core import check_loss\nimport xent_core\n"

@@ -306,6 +306,7 @@ def test_the_mean_gap_and_its_interval_are_those_of_a_plain_loop() -> None:
     assert (found.low, found.high) == pytest.approx((mean - error, mean + error), abs=1e-4)
 
 
+@pytest.mark.long
 def test_a_calibrated_model_is_called_so_about_nine_times_in_ten() -> None:
     """Its labels are drawn from its own probabilities."""
     chance = np.random.default_rng(9)

@@ -235,6 +235,7 @@ def test_the_cases_stay_as_they_are():
         assert torch.equal(one.target, target)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "imports",
     [

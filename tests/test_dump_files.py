@@ -176,6 +176,7 @@ def test_the_best_few_of_timm_and_what_no_reader_takes_are_refused_with_the_reas
     assert "--topk 0" in caught.value.fix or "to_" in caught.value.fix
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SINGLE)
 def test_show_reads_what_analyse_reads(name: str) -> None:
     problem = document_of(str(FILES / name)).problem

@@ -22,7 +22,7 @@ def test_short() -> None: ...
 @pytest.mark.parametrize(
     ("arguments", "passed", "says_so"),
     [
-        (["-n", "0", "."], 1, True),
+        pytest.param(["-n", "0", "."], 1, True, marks=pytest.mark.long),
         pytest.param(["-n", "2", "."], 1, True, marks=pytest.mark.long),
         pytest.param(["-n", "0", "--all", "."], 2, False, marks=pytest.mark.long),
         pytest.param(["test_some.py"], 2, False, marks=pytest.mark.long),

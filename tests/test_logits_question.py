@@ -78,6 +78,7 @@ def loss_in(out: str) -> float:
     return float(re.findall(r"^loss +([-\d.]+)$", out, re.MULTILINE)[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("case", STAYS_ASKED)
 def test_every_command_asks_and_the_printed_answer_has_the_loss_of_the_logits(

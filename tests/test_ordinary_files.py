@@ -568,6 +568,7 @@ def test_without_labels_the_columns_that_may_be_labels_are_offered(
     assert losses(capsys, commands) == pytest.approx([TRUTH], rel=1e-5)
 
 
+@pytest.mark.long
 def test_a_tuple_of_predictions_labels_and_decoded_ones_is_asked_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -163,6 +163,7 @@ def test_what_differs_between_files_survives_a_reload(page: Page, app_url: str, 
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_a_closed_tab_leaves_its_decisions_to_the_next_and_undo_outlives_a_reload(
     page: Page, app_url: str, journal: Journal
 ) -> None:
@@ -253,6 +254,7 @@ def test_a_full_storage_is_said_and_stops_nothing(page: Page, app_url: str, jour
     journal.assert_quiet()
 
 
+@pytest.mark.long
 def test_keys_stand_on_their_buttons_and_in_a_line(page: Page, app_url: str, journal: Journal) -> None:
     # a wide screen with touch says that nothing hovers, and may have keys all the same
     page.context.new_cdp_session(page).send("Emulation.setTouchEmulationEnabled", {"enabled": True})

@@ -293,6 +293,7 @@ def test_a_place_of_the_drag_is_asked_for_once(page: Page, app_url: str) -> None
         assert len([one for one in sent if b'"sequence"' in one and b'"rested"' not in one]) == 1
 
 
+@pytest.mark.long
 def test_the_pictures_follow_when_the_hand_rests(page: Page, app_url: str) -> None:
     open_live(page, app_url)
 

@@ -110,6 +110,7 @@ def test_a_shared_link_wins_when_opened_and_a_reload_keeps_the_edits_after_it(pa
     expect_loss(page, LOSS)
 
 
+@pytest.mark.long
 def test_back_and_forward_bring_back_both_tables(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 2, "-3.25")
@@ -290,6 +291,7 @@ def test_a_click_on_the_menu_beside_an_open_popover_goes_to_the_page(page: Page,
     expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_every_page_opens_at_its_top(page: Page, app_url: str) -> None:
     scrolled = "() => document.querySelector('[data-testid=stMain]').scrollTop"
     open_batch(page, app_url)

@@ -136,6 +136,7 @@ def test_arrows_typed_into_a_field_do_not_step(page: Page, app_url: str) -> None
     expect_place(page, 1)
 
 
+@pytest.mark.long
 def test_a_bar_that_is_clicked_puts_its_class_into_the_formula(page: Page, app_url: str) -> None:
     open_step_by_step(page, app_url)
     for index in range(2, 8):

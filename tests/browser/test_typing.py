@@ -123,6 +123,7 @@ def test_an_edit_that_is_still_open_counts_when_undo_is_pressed(page: Page, app_
     expect(cell(editor(page, "logits"), 0, 1)).to_have_text("1")
 
 
+@pytest.mark.long
 def test_the_rest_of_the_page_follows_when_the_hand_rests(page: Page, app_url: str) -> None:
     open_batch(page, app_url)
     edit_cell(page, editor(page, "logits"), 0, 1, "8.125")
@@ -131,6 +132,7 @@ def test_the_rest_of_the_page_follows_when_the_hand_rests(page: Page, app_url: s
     expect_kept(page, "8.125")
 
 
+@pytest.mark.long
 def test_a_reload_right_after_the_answer_keeps_the_edit(page: Page, app_url: str) -> None:
     logits = open_batch(page, app_url)
     for row in range(3):  # none of them has rested

@@ -251,6 +251,7 @@ def upload(page: Page, data: bytes) -> None:
     expect(metric(page, "budget")).to_have_text(str(ROWS), timeout=IDLE_MS)
 
 
+@pytest.mark.long
 def test_an_upload_comes_back_with_its_page_and_after_a_reload_it_is_asked_for(
     page: Page, app_url: str, journal: Journal
 ) -> None:
