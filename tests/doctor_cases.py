@@ -735,7 +735,7 @@ EVIDENCE = [
     ),
     Case(
         "logits-negated",
-        "warning",
+        "note",
         [
             call(-LEARNT, TRUE),
             call(-TEXT_LOGITS, TEXT),
@@ -752,7 +752,7 @@ EVIDENCE = [
     ),
     Case(
         "labels-permuted",
-        "warning",
+        "note",
         [
             call(LEARNT, (TRUE + 1) % 5),
             call(LEARNT, 4 - TRUE),
@@ -770,7 +770,7 @@ EVIDENCE = [
     ),
     Case(
         "worse-than-chance",
-        "warning",
+        "note",
         [],
         [
             call(NOT_THE_LABEL[:200], TRUE[:200]),  # so few may be chance

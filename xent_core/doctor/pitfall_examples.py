@@ -654,11 +654,11 @@ class _ShiftedTwice(_NotShifted):
 class _PaddingCounted(Example):
     @staticmethod
     def logits() -> Tensor:
-        return 2 * torch.eye(3)[torch.tensor([[0, 1, 1, 0, 1, 0, 1, 2, 2, 2, 2, 2]] * 4)].movedim(-1, 1)
+        return 2 * torch.eye(3)[torch.tensor([[0, 1, 1, 0, 1, 0, 1, 2, 2, 2, 2, 2]] * 8)].movedim(-1, 1)
 
     @staticmethod
     def target() -> Tensor:
-        return torch.tensor([[0, 1, 1, 0, 1, 0, 1, 2, 2, 2, 2, 2]] * 4)  # 2 is padding
+        return torch.tensor([[0, 1, 1, 0, 1, 0, 1, 2, 2, 2, 2, 2]] * 8)  # 2 is padding
 
     @staticmethod
     def right(F: Any, logits: Tensor, target: Tensor) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.symptoms import chance
@@ -13,6 +15,17 @@ from xent_core.doctor.symptoms.wording import number_text
 from xent_core.language import _
 
 MOST_CLASSES = 300  # whose order is compared, of the most frequent ones
+
+
+NEARLY_EQUAL = 1e-3
+
+
+def _equal_shares(count: Tensor, size: Tensor) -> float:
+    """log10 of how improbable it is that all weights are the same multiple of different counts, each by chance."""
+    shares = size / count
+    if len(count.unique()) < len(count) or float(shares.max() - shares.min()) > NEARLY_EQUAL * float(shares.max()):
+        return 0.0
+    return (len(count) - 1) * math.log10(2 * NEARLY_EQUAL)
 
 
 def weight_by_counts(call: Call) -> Iterator[Finding]:
@@ -27,7 +40,7 @@ def weight_by_counts(call: Call) -> Iterator[Finding]:
     rising = (count.unsqueeze(1) > count) & (size.unsqueeze(1) > size)
     number = len(classes)
     other = number * (number - 1) // 2 - int(rising.sum())
-    evidence = chance.order(other, number)
+    evidence = min(chance.order(other, number), _equal_shares(count.double(), size))
     if evidence > chance.LEVEL:
         return
     most, least = int(classes[0]), int(classes[-1])

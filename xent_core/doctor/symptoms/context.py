@@ -55,7 +55,8 @@ class Context:
             )
         if separator is not None and not isinstance(separator, int):
             raise ValueError(f"separator is {separator!r}, expected the number of a token")
-        counts = () if micro_batch_counts is None else tuple(_whole("micro_batch_counts", micro_batch_counts).tolist())
+        given = micro_batch_counts if micro_batch_counts is not None and len(micro_batch_counts) else None
+        counts = () if given is None else tuple(_whole("micro_batch_counts", given).tolist())
         if any(count < 0 for count in counts):
             raise ValueError(f"micro_batch_counts holds {min(counts)}, expected how many rows each micro-batch keeps")
         if mask is not None and read is not None:

@@ -19,7 +19,7 @@ from xent_core.doctor.symptoms.wording import number_text
 from xent_core.language import _
 
 FEWEST_ROWS = 20
-MOST_CLASSES_LISTED = 50  # of a permutation without a formula
+MOST_CLASSES_LISTED = 200  # of a permutation without a formula
 SURE = 0.6  # the mean largest probability from which a model counts as sure
 USUAL = -2.0  # log10 of what chance often shows
 
@@ -43,18 +43,24 @@ class Columns:
 
 
 def dependence(sample: Sample, *, trained: bool) -> Iterator[Finding]:
-    """Labels numbered otherwise, logits of the wrong sign, predictions worse than chance, or without any relation."""
+    """Labels numbered otherwise, logits of the wrong sign, predictions worse than chance, or without any relation.
+
+    Notes, unless the model is trained: what a head begins with maps groups of inputs to classes in any way.
+    """
     columns = _columns(sample)
     if columns is None:
         return
+    severity: Severity = "warning" if trained else "note"
     own, expected = columns.matches(columns.predicted, columns.labels)
-    if own > expected and chance.matches(own, expected) <= USUAL:
+    found = _permuted(columns, sample, severity)
+    if found is None and own > expected and chance.matches(own, expected) <= USUAL:
         return  # the label itself is what the model has learnt
-    for found in (_negated(columns, own, sample), _permuted(columns, own, sample), _worse(own, expected, sample)):
-        if found is not None:
-            yield found
-            return
-    yield from _unrelated(columns, own, expected, sample, "warning" if trained else "note")
+    negated = _negated(columns, own, sample, severity)
+    found = negated or found or _worse(own, expected, sample, severity)
+    if found is not None:
+        yield found
+    elif own > expected / 2:
+        yield from _unrelated(columns, own, expected, sample, severity)
 
 
 def _columns(sample: Sample) -> Columns | None:
@@ -69,7 +75,7 @@ def _columns(sample: Sample) -> Columns | None:
     return Columns(logits, labels, logits.argmax(1))
 
 
-def _negated(columns: Columns, own: int, sample: Sample) -> Finding | None:
+def _negated(columns: Columns, own: int, sample: Sample, severity: Severity) -> Finding | None:
     """The smallest logit is the label's far more often than by chance; of two classes that is a swap of the labels."""
     if columns.classes < 3:
         return None
@@ -79,7 +85,7 @@ def _negated(columns: Columns, own: int, sample: Sample) -> Finding | None:
         return None
     return finding(
         "logits-negated",
-        "warning",
+        severity,
         _(
             "The label has the smallest logit in {smallest} and the largest in {own} {rows}; by chance {expected}."
         ).format(smallest=smallest, own=own, rows=sample.words, expected=number_text(expected))
@@ -96,28 +102,38 @@ def _smallest(logits: Tensor) -> Tensor:
     return logits.masked_fill(logits == -math.inf, math.inf).argmin(1)
 
 
-def _permuted(columns: Columns, own: int, sample: Sample) -> Finding | None:
-    """The prediction is another function of the label, one to one."""
-    best: tuple[float, Tensor, str, int, float] | None = None
+def _permuted(columns: Columns, sample: Sample, severity: Severity) -> Finding | None:
+    """The prediction is another function of the label, one to one; counted where that is not the label itself."""
+    best: tuple[float, Tensor, str, int, int, int, float] | None = None
     for permutation, words, choices in _candidates(columns):
-        seen, expected = columns.matches(columns.predicted, permutation[columns.labels])
+        wanted = permutation[columns.labels]
+        moved = wanted != columns.labels
+        rows = int(moved.sum())
+        if rows < FEWEST_ROWS:
+            continue
+        seen, expected = columns.matches(columns.predicted[moved], wanted[moved])
+        own = int((columns.predicted == columns.labels)[moved].sum())
         evidence = chance.matches(seen, expected) + choices if seen > expected else 0.0
         if evidence <= chance.LEVEL and seen >= 2 * own and (best is None or seen > best[3]):
-            best = evidence, permutation, words, seen, expected
+            best = evidence, permutation, words, seen, own, rows, expected
     if best is None:
         return None
-    evidence, permutation, words, seen, expected = best
+    evidence, permutation, words, seen, own, rows, expected = best
+    said = _("The prediction is {words} in {seen} of {rows} rows, and the label itself in {own} of them;")
+    where = "" if rows == len(columns.labels) else " " + _("Only labels that have another number are counted.")
     return finding(
         "labels-permuted",
-        "warning",
-        _("The prediction is {words} in {seen}, and the label itself in {own} {rows}; by chance {expected}.").format(
-            words=words, seen=seen, own=own, rows=sample.words, expected=number_text(expected)
-        )
+        severity,
+        said.format(words=words, seen=seen, own=own, rows=rows)
+        + " "
+        + _("by chance {expected} ({sample}).").format(expected=number_text(expected), sample=sample.words)
+        + where
         + " "
         + _("The model was trained with other numbers for its classes than these labels have.")
         + chance.in_words(evidence),
         f"permutation = torch.tensor({permutation.tolist()})\n"
-        "target = torch.where(target == ignore_index, target, permutation[target.clamp(min=0)])",
+        "inside = target.clamp(0, len(permutation) - 1)\n"
+        "target = torch.where(target == ignore_index, target, permutation[inside])",
         evidence,
     )
 
@@ -146,13 +162,13 @@ def _candidates(columns: Columns) -> Iterator[tuple[Tensor, str, float]]:
             yield usual, _("one to one another class than the label"), math.lgamma(count + 1) / math.log(10)
 
 
-def _worse(own: int, expected: float, sample: Sample) -> Finding | None:
+def _worse(own: int, expected: float, sample: Sample, severity: Severity) -> Finding | None:
     evidence = chance.matches(own, expected) if own < expected else 0.0
     if evidence > chance.LEVEL:
         return None
     return finding(
         "worse-than-chance",
-        "warning",
+        severity,
         _("The prediction is the label in {own} {rows}; shuffled labels would match in {expected}.").format(
             own=own, rows=sample.words, expected=number_text(expected)
         )

@@ -20,7 +20,9 @@ MASK = -1e4  # what people write for −∞: −1e4, −1e9, finfo.min; no model
 ORDINARY = -1e3
 HUGE = 1e3
 FEWEST_NATS = 1.0  # that smoothing adds through masked classes before it is said
-LARGEST_PADDING = 0.25  # of the classes; where more of them never occur, it is the batch that is small
+LARGEST_PADDING = 0.25  # of the classes; where more of them never occur, the batch may be small
+FEWEST_OF_EACH = 5  # rows of every other class, which tell that the batch is large enough
+FEWEST_CLASSES = 8
 
 
 def finite_masks(call: Call, sample: Sample) -> Iterator[Finding]:
@@ -72,7 +74,8 @@ def padding_columns(call: Call, sample: Sample, severity: Severity) -> Iterator[
     if labels is None or not len(labels):
         return
     first = int(labels.max()) + 1
-    if first >= call.num_classes or call.num_classes - first > LARGEST_PADDING * call.num_classes:
+    is_large = first >= FEWEST_CLASSES and int(torch.bincount(labels).min()) >= FEWEST_OF_EACH
+    if first >= call.num_classes or (call.num_classes - first > LARGEST_PADDING * call.num_classes and not is_large):
         return
     share = z.double().softmax(1)[:, first:].sum(1)
     expected = float(share.sum())

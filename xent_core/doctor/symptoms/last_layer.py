@@ -91,7 +91,7 @@ def _in_unit_interval(values: Tensor, sample: Sample) -> Iterator[Finding]:
             + _("No probability can then exceed e times another, so that the loss cannot come near 0.")
             + chance.in_words(evidence),
             "# remove the sigmoid before F.cross_entropy; of these numbers, without the model:\n"
-            "logits = logits.clamp(1e-6, 1 - 1e-6).logit()",
+            "eps = torch.finfo(logits.dtype).eps\nlogits = logits.clamp(eps, 1 - eps).logit()",
             evidence,
         )
 
@@ -111,7 +111,7 @@ def _between_one_and_minus_one(values: Tensor, sample: Sample) -> Iterator[Findi
             + _("as after tanh. No probability can then exceed e² times another, and the loss cannot come near 0.")
             + chance.in_words(evidence),
             "# remove the tanh before F.cross_entropy; of these numbers, without the model:\n"
-            "logits = logits.clamp(-1 + 1e-6, 1 - 1e-6).atanh()",
+            "eps = torch.finfo(logits.dtype).eps\nlogits = logits.clamp(eps - 1, 1 - eps).atanh()",
             evidence,
         )
 
@@ -121,8 +121,7 @@ def constant(sample: Sample, severity: Severity) -> Iterator[Finding]:
     z, labels = sample.logits, sample.labels
     if labels is None or len(z) < FEWEST_ROWS or bool((labels == labels[0]).all()) or not bool(z.isfinite().all()):
         return
-    spread = float((z.amax(0) - z.amin(0)).max())
-    if spread <= 4 * torch.finfo(z.dtype).eps * float(z.abs().max()):
+    if bool((z.amax(0) - z.amin(0) <= 4 * torch.finfo(z.dtype).eps * z.abs().amax(0)).all()):
         yield finding(
             "constant-logits",
             severity,

@@ -12,6 +12,7 @@ from torch import Tensor
 from xent_core.doctor.findings import Finding, finding
 from xent_core.doctor.fixes import keep_rows, keep_soft_rows
 from xent_core.doctor.loss_levels import loss_levels
+from xent_core.doctor.symptoms import chance
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.measures import Measures
 from xent_core.doctor.symptoms.wording import index_text, number_text
@@ -34,10 +35,20 @@ def single_class(call: Call) -> Iterator[Finding]:
     )
 
 
+def _fits(call: Call) -> bool:
+    """Whether predictions along axis 1 match the labels far more often than by chance."""
+    predicted, labels = call.logits.argmax(1)[call.kept], call.target[call.kept]
+    counts = [torch.bincount(one, minlength=call.num_classes).double() for one in (predicted, labels)]
+    seen, expected = int((predicted == labels).sum()), float(counts[0] @ counts[1]) / max(len(labels), 1)
+    return seen > expected and chance.matches(seen, expected) <= chance.LEVEL
+
+
 def ambiguous_axis(call: Call) -> Iterator[Finding]:
     """Logits that fit the target with the classes on axis 1 and on the last one."""
     shape = list(call.logits.shape)
     if call.soft or call.one_row or len(shape) < 3 or list(call.target.shape) != shape[:-1]:
+        return
+    if _fits(call):
         return
     losses = [
         float(F.cross_entropy(logits, call.target, ignore_index=call.options.ignore_index))

@@ -112,15 +112,17 @@ def _by_tokens(sequences: Sequences) -> Finding | None:
         if int(counted.sum()) >= FEWEST:
             shares[offset] = float((tokens == sequences.labels)[counted].double().mean())
     best = max(shares, key=lambda offset: (shares[offset], -abs(offset - 1)), default=1)
-    if best not in (0, 2) or shares[best] < NEARLY_ALL or shares.get(1, 0.0) >= shares[best]:
+    if best == 1 or shares[best] < NEARLY_ALL or shares.get(1, 0.0) >= shares[best]:
         return None
-    came = _(
-        "The label of a place is its token t + {offset} in {percent:.1f} % of the places, the next one in {next:.1f} %."
+    came = _("The label of place t is token {offset} in {percent:.1f} % of the places, the next one in {next:.1f} %.")
+    words = came.format(
+        offset=f"t{best:+d}".replace("-", "−") if best else "t",
+        percent=100 * shares[best],
+        next=100 * shares.get(1, 0.0),
     )
-    words = came.format(offset=best, percent=100 * shares[best], next=100 * shares.get(1, 0.0))
     losses = ", ".join(f"t{offset:+d}: {number_text(loss)}" for offset, loss in sequences.losses().items())
     words += " " + _("The mean loss against each: {losses}.").format(losses=losses.replace("-", "−"))
-    return _shifted(sequences, not_shifted=best == 0, words=words, evidence=None)
+    return _shifted(sequences, not_shifted=best < 1, words=words, evidence=None, by=best)
 
 
 def _by_predictions(sequences: Sequences) -> Finding | None:
@@ -154,7 +156,7 @@ def _by_predictions(sequences: Sequences) -> Finding | None:
     return _shifted(sequences, not_shifted=best == 1, words=words + chance.in_words(evidence), evidence=evidence)
 
 
-def _shifted(sequences: Sequences, *, not_shifted: bool, words: str, evidence: float | None) -> Finding:
+def _shifted(sequences: Sequences, *, not_shifted: bool, words: str, evidence: float | None, by: int = 0) -> Finding:
     shape = "" if sequences.tokens is None or not sequences.is_flat else ".view_as(tokens)"
     end = ".flatten()" if sequences.is_flat else ""
     if not_shifted:
@@ -164,7 +166,7 @@ def _shifted(sequences: Sequences, *, not_shifted: bool, words: str, evidence: f
             words
             + " "
             + _("A model that sees the token it is to give learns to copy, and its loss falls to 0 for nothing."),
-            f"target = F.pad(target{shape}[:, 1:], (0, 1), value=ignore_index){end}",
+            f"target = F.pad({f'target{shape}' if by == 0 else 'tokens'}[:, 1:], (0, 1), value=ignore_index){end}",
             evidence,
         )
     first = "tokens[:, 1:2]" if sequences.tokens is not None else "torch.full_like(target[:, :1], ignore_index)"
@@ -180,45 +182,54 @@ def _shifted(sequences: Sequences, *, not_shifted: bool, words: str, evidence: f
 
 
 def padding_counted(sequences: Sequences, ignore_index: int) -> Iterator[Finding]:
-    """One label stands at the ends of rows and nowhere else, several times in a row, and counts."""
-    labels, kept = sequences.labels, sequences.kept
+    """One label stands at one end of rows and nowhere else, several times in a row, and counts."""
     if sequences.is_flat and sequences.tokens is None:
         return
-    length = labels.shape[1]
-    last = labels[:, -1] if length else labels.new_empty(0)
-    best: tuple[float, int, int, int] | None = None
-    for label in last[kept[:, -1]].unique().tolist() if length else ():
-        is_label = (labels == label) & kept
-        tails = is_label.flip(1).long().cumprod(1).sum(1)
-        if int(is_label.sum()) != int(tails.sum()):
-            continue
-        # one at the end of a row may be what ends a text; the others could stand anywhere else in it
-        evidence = math.log10(len(labels.unique()))
-        evidence -= sum(_log10_ways(length - 1, tail - 1) for tail in tails.tolist() if 1 < tail < length)
-        if best is None or evidence < best[0]:
-            best = evidence, label, int(tails.sum()), int((tails > 1).sum())
-    if best is None or best[0] > chance.LEVEL:
+    turned = sequences.labels.flip(1), sequences.kept.flip(1)
+    ends = [_only_at_the_end(sequences.labels, sequences.kept), _only_at_the_end(*turned)]
+    found = [one for one in ends if one is not None]
+    if not found:
         return
-    evidence, label, count, rows = best
+    evidence, label, rows = min(found)
+    if evidence > chance.LEVEL:
+        return
+    count = int(((sequences.labels == label) & sequences.kept).sum())
     yield finding(
         "padding-counted",
         "warning",
         _(
-            "Label {label} stands at the ends of {rows} rows and nowhere else: {count} times, {percent:.0f} % of all."
-        ).format(label=label, rows=rows, count=count, percent=100 * count / int(kept.sum()))
+            "Label {label} stands at one end of {rows} rows and nowhere else: {count} times, {percent:.0f} % of all."
+        ).format(label=label, rows=rows, count=count, percent=100 * count / int(sequences.kept.sum()))
         + " "
         + _("It looks like padding, which counts as a class that is easy to learn and makes the loss too low.")
         + chance.in_words(evidence),
         f"ignore_index = {label}"
-        if not bool((labels == ignore_index).any())
+        if not bool((sequences.labels == ignore_index).any())
         else f"target = target.masked_fill(target == {label}, ignore_index)",
         evidence,
     )
 
 
-def _log10_ways(places: int, chosen: int) -> float:
-    """log10 of the number of ways to choose so many of the places."""
-    return (math.lgamma(places + 1) - math.lgamma(chosen + 1) - math.lgamma(places - chosen + 1)) / math.log(10)
+def _only_at_the_end(labels: Tensor, kept: Tensor) -> tuple[float, int, int] | None:
+    """The label that is the last run of rows, and stands nowhere else: log10 of the probability, it, how many rows.
+
+    Were the runs of a row in any other order, its run would be the last in one of as many orders as there are runs;
+    a single label at the end may be what ends a text, and tells nothing.
+    """
+    seen: dict[int, tuple[float, int]] = {}
+    elsewhere = set[int]()
+    for row, counts in zip(labels, kept, strict=True):
+        runs, lengths = torch.unique_consecutive(row[counts], return_counts=True)
+        names = runs.tolist()
+        elsewhere |= set(names[:-1])
+        if len(names) > 1 and int(lengths[-1]) > 1:
+            so_far, rows = seen.get(names[-1], (0.0, 0))
+            seen[names[-1]] = so_far - math.log10(len(names)), rows + 1
+    candidates = [(log10, label, rows) for label, (log10, rows) in seen.items() if label not in elsewhere and rows > 1]
+    if not candidates:
+        return None
+    log10, label, rows = min(candidates)
+    return log10 + math.log10(2 * len(seen)), label, rows
 
 
 def prompt_not_masked(sequences: Sequences, prompt_mask: Tensor) -> Iterator[Finding]:
