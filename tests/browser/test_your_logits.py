@@ -179,9 +179,12 @@ def test_what_is_chosen_in_one_picture_is_shown_by_the_others(page: Page, app_ur
     wait_drawn(page)
     matrix = page.locator(".st-key-pair_matrix .nsewdrag").first
     matrix.scroll_into_view_if_needed()
+    wait_drawn(page)
     box = matrix.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.35 * box["height"])  # label 3, prediction 2
+    matrix.click(
+        position={"x": 0.25 * box["width"], "y": 0.35 * box["height"]}
+    )  # where it stands still: label 3, prediction 2
     expect(page.get_by_role("combobox", name="prediction")).to_have_value("digit 2", timeout=IDLE_MS)
     expect(page.get_by_role("combobox", name="label")).to_have_value("digit 3")
     page.get_by_role("button", name="All rows").click()
