@@ -29,6 +29,10 @@ PAGES = {
 }
 
 
+# by the page's own clock, which begins once it has seen the pointer
+A_MOMENT = "() => new Promise(done => setTimeout(() => requestAnimationFrame(() => setTimeout(done, 150)), 0))"
+
+
 def link() -> str:
     """A link to a table with these names, one class and one row for each."""
     count = len(NAMES)
@@ -61,7 +65,7 @@ def look_everywhere(page: Page) -> Iterator[str]:
         assert box is not None
         for part in (0.1, 0.35, 0.6, 0.9):
             page.mouse.move(box["x"] + part * box["width"], box["y"] + part * box["height"])
-            page.wait_for_timeout(150)  # Plotly draws what it shows under the pointer a moment later
+            page.evaluate(A_MOMENT)  # after which Plotly draws what it shows under the pointer
         yield "a picture"
 
 

@@ -187,6 +187,7 @@ def test_what_is_chosen_in_one_picture_is_shown_by_the_others(page: Page, app_ur
     )  # where it stands still: label 3, prediction 2
     expect(page.get_by_role("combobox", name="prediction")).to_have_value("digit 2", timeout=IDLE_MS)
     expect(page.get_by_role("combobox", name="label")).to_have_value("digit 3")
+    wait_drawn(page)
     page.get_by_role("button", name="All rows").click()
     expect(chosen_words(page)).to_have_count(0, timeout=IDLE_MS)
     journal.assert_quiet()
