@@ -51,7 +51,7 @@ def look_everywhere(page: Page) -> Iterator[str]:
         for place in page.locator(selector).all():
             if not place.is_visible() or not place.is_enabled():
                 continue
-            place.click(timeout=5_000)
+            place.click(timeout=IDLE_MS)
             wait_idle(page)
             yield f"{kind} {place.inner_text()}"
             if kind == "popover":
