@@ -383,6 +383,8 @@ def test_weights_that_are_the_counts_are_found_for_few_classes() -> None:
 
     assert "weight-proportional-to-counts" in codes(logits, target, weight=torch.bincount(target).float())
     assert "weight-proportional-to-counts" not in codes(logits, target, weight=1 / torch.bincount(target))
+    for odd in (0.0, math.nan, math.inf):
+        assert "weight-proportional-to-counts" not in codes(logits, target, weight=torch.full((4,), odd))
 
 
 @pytest.mark.parametrize("offset", [-2, -1, 0])

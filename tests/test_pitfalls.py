@@ -84,14 +84,6 @@ def mean(*losses: float) -> float:
 A, B, C = [2.0, 1.0, 0.1], [0.5, 2.5, -1.0], [1.0, 1.5, 3.0]
 PLAIN = mean(nll(A, 0), nll(B, 1), nll(C, 2))
 WEIGHTED = (1 * nll(A, 0) + 2 * nll(B, 1) + 5 * nll(C, 2)) / (1 + 2 + 5)
-
-
-def line(rows: int) -> list[list[float]]:
-    """Numbers from −3 to 3, equally far apart, three in each row."""
-    return [[-3 + 6 * (3 * row + c) / (3 * rows - 1) for c in range(3)] for row in range(rows)]
-
-
-LINE_OF_8 = line(8)
 UNIFORM = [1 / 3, 1 / 3, 1 / 3]
 # what the right call means, where that is not PLAIN
 MEANT = {
@@ -102,10 +94,10 @@ MEANT = {
     "weight-dtype": WEIGHTED,
     "soft-target-ignore-index": mean(nll(B, 1), nll(C, 2)),
     "softmax-applied-twice": mean(nll(A, 0), nll([9, 0, 0], 1), nll(C, 2)),
-    "outputs-in-unit-interval": mean(*(nll(row, n % 3) for n, row in enumerate(LINE_OF_8))),
-    "outputs-bounded": mean(*(nll(row, n % 3) for n, row in enumerate(line(16)))),
-    "predictions-as-logits": mean(*(nll(row, n % 3) for n, row in enumerate(LINE_OF_8))),
-    "outputs-non-negative": mean(*(nll(row, n % 3) for n, row in enumerate(line(16)))),
+    **dict.fromkeys(
+        ("outputs-in-unit-interval", "outputs-bounded", "outputs-non-negative", "predictions-as-logits"),
+        mean(*(nll([-3 + 6 * (3 * row + c) / 47 for c in range(3)], row % 3) for row in range(16))),
+    ),
     **dict.fromkeys(("logits-negated", "labels-permuted", "constant-logits", "unrelated"), nll([3, 0, -1], 0)),
     "worse-than-chance": nll([5, 2, 1, 0], 0),
     **dict.fromkeys(("labels-not-shifted", "labels-shifted-twice"), nll([3, 0, 0], 0)),

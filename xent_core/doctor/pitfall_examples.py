@@ -469,21 +469,7 @@ class _WeightValue(Example):
         return F.cross_entropy(logits, target, weight=weight, label_smoothing=0.1)
 
 
-class _Sigmoid(Example):
-    @staticmethod
-    def logits() -> Tensor:
-        return torch.linspace(-3, 3, 24).view(8, 3)
-
-    @staticmethod
-    def target() -> Tensor:
-        return torch.arange(8) % 3
-
-    @staticmethod
-    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
-        return F.cross_entropy(logits.sigmoid(), target)
-
-
-class _Relu(Example):
+class _Line(Example):
     @staticmethod
     def logits() -> Tensor:
         return torch.linspace(-3, 3, 48).view(16, 3)
@@ -492,18 +478,26 @@ class _Relu(Example):
     def target() -> Tensor:
         return torch.arange(16) % 3
 
+
+class _Sigmoid(_Line):
+    @staticmethod
+    def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
+        return F.cross_entropy(logits.sigmoid(), target)
+
+
+class _Relu(_Line):
     @staticmethod
     def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
         return F.cross_entropy(logits.relu(), target)
 
 
-class _Tanh(_Relu):
+class _Tanh(_Line):
     @staticmethod
     def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
         return F.cross_entropy(logits.tanh(), target)
 
 
-class _Predictions(_Sigmoid):
+class _Predictions(_Line):
     @staticmethod
     def wrong(F: Any, logits: Tensor, target: Tensor) -> Any:
         predicted = F.one_hot(logits.argmax(dim=1), 3)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
+from xent_core.doctor.findings import Finding, Severity, finding
 from xent_core.language import _
 
 LEVEL = -6.0  # log10 of the most that chance may explain before something is said
@@ -68,3 +70,9 @@ def in_words(log10: float) -> str:
     """The strength of the evidence, to end an explanation with: a power of ten that is not too small."""
     power = f"10^{math.ceil(log10)}".replace("-", "−")
     return " " + _("By chance: at most {probability}.").format(probability=power)
+
+
+def where_rare(code: str, severity: Severity, explanation: str, fix: str, evidence: float) -> Iterator[Finding]:
+    """The finding with the strength of its evidence, where chance explains it in less than one of a million inputs."""
+    if evidence <= LEVEL:
+        yield finding(code, severity, explanation + in_words(evidence), fix, evidence)

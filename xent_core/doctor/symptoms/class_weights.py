@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from xent_core.doctor.findings import Finding, finding
+from xent_core.doctor.findings import Finding
 from xent_core.doctor.symptoms import chance
 from xent_core.doctor.symptoms.call import Call
 from xent_core.doctor.symptoms.wording import number_text
@@ -23,7 +23,9 @@ NEARLY_EQUAL = 1e-3
 def _equal_shares(count: Tensor, size: Tensor) -> float:
     """log10 of how improbable it is that all weights are the same multiple of different counts, each by chance."""
     shares = size / count
-    if len(count.unique()) < len(count) or float(shares.max() - shares.min()) > NEARLY_EQUAL * float(shares.max()):
+    if not bool((shares.isfinite() & (shares > 0)).all()) or len(count.unique()) < len(count):
+        return 0.0
+    if float(shares.max() - shares.min()) > NEARLY_EQUAL * float(shares.max()):
         return 0.0
     return (len(count) - 1) * math.log10(2 * NEARLY_EQUAL)
 
@@ -41,10 +43,8 @@ def weight_by_counts(call: Call) -> Iterator[Finding]:
     number = len(classes)
     other = number * (number - 1) // 2 - int(rising.sum())
     evidence = min(chance.order(other, number), _equal_shares(count.double(), size))
-    if evidence > chance.LEVEL:
-        return
     most, least = int(classes[0]), int(classes[-1])
-    yield finding(
+    yield from chance.where_rare(
         "weight-proportional-to-counts",
         "warning",
         _("Classes with more rows have larger weights: class {most} has {count} rows and a weight of {size},").format(
@@ -55,8 +55,7 @@ def weight_by_counts(call: Call) -> Iterator[Finding]:
             least=least, count=int(count[-1]), size=number_text(size[-1])
         )
         + " "
-        + _("So frequent classes count even more; to balance them, the weight falls as the count grows.")
-        + chance.in_words(evidence),
+        + _("So frequent classes count even more; to balance them, the weight falls as the count grows."),
         "weight = 1 / weight.clamp(min=torch.finfo(weight.dtype).eps)\nweight = weight / weight.mean()",
         evidence,
     )

@@ -80,9 +80,9 @@ def padding_columns(call: Call, sample: Sample, severity: Severity) -> Iterator[
     share = z.double().softmax(1)[:, first:].sum(1)
     expected = float(share.sum())
     evidence = -expected / math.log(10) + math.log10(call.num_classes)  # e^−expected: none of so many, and any first
-    if not math.isfinite(expected) or evidence > chance.LEVEL:
+    if not math.isfinite(expected):
         return
-    yield finding(
+    yield from chance.where_rare(
         "padding-columns",
         severity,
         _("Classes {first} to {last} are never labels, and get {percent:.1f} % of the probability ({rows}).").format(
@@ -91,8 +91,7 @@ def padding_columns(call: Call, sample: Sample, severity: Severity) -> Iterator[
         + " "
         + _("They cost {nats} nats of the mean loss. A vocabulary that was padded wants a mask there.").format(
             nats=number_text(float(-torch.log1p(-share.clamp(max=1 - 1e-12)).mean()))
-        )
-        + chance.in_words(evidence),
+        ),
         f"classes = torch.arange(logits.shape[{call.axis}])\n"
         f"logits = logits.index_fill({call.axis}, classes[classes >= {first}], -torch.inf)",
         evidence,

@@ -63,57 +63,51 @@ def bounded(sample: Sample, *, are_probs: bool) -> Iterator[Finding]:
 def _non_negative(values: Tensor, zeros: int, sample: Sample) -> Iterator[Finding]:
     others = len(values[values != 0].unique())
     evidence = chance.signs(others)
-    if evidence <= chance.LEVEL:
-        yield finding(
-            "outputs-non-negative",
-            "warning",
-            _(
-                "No logit is negative, and {percent:.0f} % of them are exactly 0 ({rows}), as a ReLU leaves them."
-            ).format(percent=100 * zeros / len(values), rows=sample.words)
-            + " "
-            + _("A ReLU cuts off what should make a class improbable, and its zeros let no gradient through.")
-            + chance.in_words(evidence),
-            "print((logits == 0).double().mean())  # what the ReLU cut off is lost: remove it after the last layer",
-            evidence,
+    yield from chance.where_rare(
+        "outputs-non-negative",
+        "warning",
+        _("No logit is negative, and {percent:.0f} % of them are exactly 0 ({rows}), as a ReLU leaves them.").format(
+            percent=100 * zeros / len(values), rows=sample.words
         )
+        + " "
+        + _("A ReLU cuts off what should make a class improbable, and its zeros let no gradient through."),
+        "print((logits == 0).double().mean())  # what the ReLU cut off is lost: remove it after the last layer",
+        evidence,
+    )
 
 
 def _in_unit_interval(values: Tensor, sample: Sample) -> Iterator[Finding]:
     evidence = chance.signs(len(values.unique()))
-    if evidence <= chance.LEVEL:
-        yield finding(
-            "outputs-in-unit-interval",
-            "warning",
-            _("All logits lie between 0 and 1 ({rows}), and the rows do not sum to 1: outputs of a sigmoid?").format(
-                rows=sample.words
-            )
-            + " "
-            + _("No probability can then exceed e times another, so that the loss cannot come near 0.")
-            + chance.in_words(evidence),
-            "# remove the sigmoid before F.cross_entropy; of these numbers, without the model:\n"
-            "eps = torch.finfo(logits.dtype).eps\nlogits = logits.clamp(eps, 1 - eps).logit()",
-            evidence,
+    yield from chance.where_rare(
+        "outputs-in-unit-interval",
+        "warning",
+        _("All logits lie between 0 and 1 ({rows}), and the rows do not sum to 1: outputs of a sigmoid?").format(
+            rows=sample.words
         )
+        + " "
+        + _("No probability can then exceed e times another, so that the loss cannot come near 0."),
+        "# remove the sigmoid before F.cross_entropy; of these numbers, without the model:\n"
+        "eps = torch.finfo(logits.dtype).eps\nlogits = logits.clamp(eps, 1 - eps).logit()",
+        evidence,
+    )
 
 
 def _between_one_and_minus_one(values: Tensor, sample: Sample) -> Iterator[Finding]:
     different = values.unique().abs()
     near = int((different > NEAR_BOUND).sum())
     evidence = chance.at_least(near, len(different), SHARE_NEAR_BOUND)
-    if evidence <= chance.LEVEL:
-        yield finding(
-            "outputs-bounded",
-            "warning",
-            _("All logits lie between −1 and 1, and {near} of {count} different ones beyond ±{bound} ({rows}):").format(
-                near=near, count=len(different), bound=number_text(NEAR_BOUND), rows=sample.words
-            )
-            + " "
-            + _("as after tanh. No probability can then exceed e² times another, and the loss cannot come near 0.")
-            + chance.in_words(evidence),
-            "# remove the tanh before F.cross_entropy; of these numbers, without the model:\n"
-            "eps = torch.finfo(logits.dtype).eps\nlogits = logits.clamp(eps - 1, 1 - eps).atanh()",
-            evidence,
+    yield from chance.where_rare(
+        "outputs-bounded",
+        "warning",
+        _("All logits lie between −1 and 1, and {near} of {count} different ones beyond ±{bound} ({rows}):").format(
+            near=near, count=len(different), bound=number_text(NEAR_BOUND), rows=sample.words
         )
+        + " "
+        + _("as after tanh. No probability can then exceed e² times another, and the loss cannot come near 0."),
+        "# remove the tanh before F.cross_entropy; of these numbers, without the model:\n"
+        "eps = torch.finfo(logits.dtype).eps\nlogits = logits.clamp(eps - 1, 1 - eps).atanh()",
+        evidence,
+    )
 
 
 def constant(sample: Sample, severity: Severity) -> Iterator[Finding]:

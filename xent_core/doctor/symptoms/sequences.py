@@ -191,18 +191,15 @@ def padding_counted(sequences: Sequences, ignore_index: int) -> Iterator[Finding
     if not found:
         return
     evidence, label, rows = min(found)
-    if evidence > chance.LEVEL:
-        return
     count = int(((sequences.labels == label) & sequences.kept).sum())
-    yield finding(
+    yield from chance.where_rare(
         "padding-counted",
         "warning",
         _(
             "Label {label} stands at one end of {rows} rows and nowhere else: {count} times, {percent:.0f} % of all."
         ).format(label=label, rows=rows, count=count, percent=100 * count / int(sequences.kept.sum()))
         + " "
-        + _("It looks like padding, which counts as a class that is easy to learn and makes the loss too low.")
-        + chance.in_words(evidence),
+        + _("It looks like padding, which counts as a class that is easy to learn and makes the loss too low."),
         f"ignore_index = {label}"
         if not bool((sequences.labels == ignore_index).any())
         else f"target = target.masked_fill(target == {label}, ignore_index)",
