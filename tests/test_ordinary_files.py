@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from xent_core.__main__ import main
-from xent_core.dump import InvalidDump, analyse
+from xent_core.dump import InvalidDump, analyse, open_dump
+from xent_core.dump.formats import DumpLimits
 
 CHANCE = np.random.default_rng(1)
 ROWS, CLASSES = 60, 4
@@ -641,3 +642,34 @@ def test_columns_of_one_name_and_files_without_text_are_told_as_what_they_are(tm
         analyse(tmp_path / "t.csv")
     with pytest.raises(InvalidDump, match=r"^t.jsonl is empty"):
         analyse(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"doc_id": 1, "target": "9" * 5000, "resps": [[-1.0, True], [-2.0, False]]},
+        {"doc_id": 1, "target": "1" + "0" * 20, "resps": [[-1.0, True], [-2.0, False]]},
+        {"doc_id": 1, "target": "x", "arguments": [5, None, "", [], {}], "resps": [[-1.0, True], [-2.0, False]]},
+        {"doc_id": 1, "target": 0, "resps": 5},
+        {"doc_id": 1, "target": 0, "resps": [[10**400, True], [-2.0, False]]},
+        {"doc_id": 1, "target": 0, "resps": [[-1.0], [-2.0]]},
+        {"doc_id": 1, "resps": [[-1.0, True], [-2.0, False]]},
+        {"target": 2, "resps": [[-1.0, True], [-2.0, False]]},
+    ],
+)
+def test_an_odd_question_of_lm_eval_gets_one_sentence(tmp_path: Path, odd: dict[str, object]) -> None:
+    good = {"doc_id": 0, "target": 0, "resps": [[-1.0, True], [-2.0, False]]}
+    (tmp_path / "samples.jsonl").write_text("\n".join(json.dumps(one) for one in (good, odd)))
+
+    with pytest.raises(InvalidDump):
+        analyse(tmp_path / "samples.jsonl")
+
+
+def test_a_question_with_many_choices_makes_no_other_question_wide_beyond_the_limits(tmp_path: Path) -> None:
+    wide = {"doc_id": 0, "target": 0, "resps": [[-1.0, True]] * 900}
+    small = {"doc_id": 1, "target": 0, "resps": [[-1.0, True], [-2.0, False]]}
+    (tmp_path / "samples.jsonl").write_text("\n".join(json.dumps(one) for one in (wide, *[small] * 200)))
+
+    with (tmp_path / "samples.jsonl").open("rb") as file, pytest.raises(InvalidDump) as caught:
+        open_dump(file, limits=DumpLimits(rows=10_000, logits=50_000))
+    assert "logits" in str(caught.value)

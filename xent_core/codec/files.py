@@ -47,6 +47,7 @@ def read_file(name: str, data: bytes, choices: ColumnChoices = NOTHING_SAID, *, 
         advice = (
             _("On your own computer this saves the numbers, and runs nothing that is in the file:")
             + "\n"
+            # words for whoever has the file, never run here; with weights_only nothing in the file is run
             + converting_program("torch.load('your_file.pt', weights_only=True)")
         )
         if kind not in OF_TORCH:

@@ -12,6 +12,8 @@ from xent_core.dump.formats.arrays import MemoryArray, OpenFile, RawFile
 from xent_core.dump.formats.checks import InvalidDump
 from xent_core.language import _
 
+MOST_DIGITS = 9  # of the number of a choice
+
 
 class _Right(NamedTuple):
     """The right choice of a question: its number as the target is a number, and as it is a text; None if it is none."""
@@ -38,14 +40,16 @@ def open_lm_eval(raw: RawFile, questions: Iterable[dict[str, Any]]) -> OpenFile:
     right: list[_Right] = []
     ids: list[str] = []
     filters: list[str] = []
+    widest = 0
     for line, one in enumerate(questions, 1):
         choices = _choices_of(one, raw.name, line)
         logits.append(choices)
         right.append(_right_choices(one, len(choices), line))
-        ids.append(str(one["doc_id"])[:200])
+        ids.append(str(one.get("doc_id", line))[:200])
         filters.append(str(one.get("filter", ""))[:80])
         if raw.limits is not None:
-            raw.limits.check(len(logits), len(choices))
+            widest = max(widest, len(choices))
+            raw.limits.check(len(logits), widest)  # each row becomes as wide as the widest
     kept, notes = _of_one_filter(ids, filters)
     logits, right, ids = [logits[row] for row in kept], [right[row] for row in kept], [ids[row] for row in kept]
     widths = {len(row) for row in logits}
@@ -83,8 +87,10 @@ def _of_one_filter(ids: list[str], filters: list[str]) -> tuple[list[int], list[
 def _choices_of(one: dict[str, Any], name: str, line: int) -> list[float]:
     answers = one.get("filtered_resps", one.get("resps"))
     try:
+        if not isinstance(answers, list):
+            raise TypeError
         found = []
-        for answer in answers:  # type: ignore[union-attr]  # whatever is no list is refused below
+        for answer in answers:
             pair = answer[0] if isinstance(answer[0], list) else answer
             if not isinstance(pair, list) or len(pair) != 2:
                 raise ValueError
@@ -92,7 +98,7 @@ def _choices_of(one: dict[str, Any], name: str, line: int) -> list[float]:
         if len(found) < 2:
             raise ValueError
         return found
-    except (TypeError, ValueError, IndexError, KeyError) as error:
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise InvalidDump(
             "lm-eval-choices",
             _("line {line} of {name} holds no log-likelihoods of choices").format(line=line, name=name),
@@ -105,12 +111,15 @@ def _right_choices(one: dict[str, Any], choices: int, line: int) -> _Right:
     """The right choice by both readings of the target: as a number, and as one of the texts that were asked about."""
     target = one.get("target")
     text = str(target).strip()
-    index = int(text) if text.isdecimal() and not isinstance(target, bool) and int(text[-18:]) < choices else None
+    is_number = text.isdecimal() and len(text) <= MOST_DIGITS and not isinstance(target, bool)
+    index = int(text) if is_number and int(text) < choices else None
     arguments = one.get("arguments")
     asked_about = list(arguments.values()) if isinstance(arguments, dict) else arguments
     texts = []
     for argument in asked_about if isinstance(asked_about, list) else []:
-        last = argument.get("arg_1") if isinstance(argument, dict) else argument[-1] if argument else None
+        last = argument.get("arg_1") if isinstance(argument, dict) else None
+        if isinstance(argument, list) and argument:
+            last = argument[-1]
         texts.append(str(last).strip())
     place = texts.index(text) if texts.count(text) == 1 else choices
     return _Right(target, choices, line, index, place if place < choices else None)

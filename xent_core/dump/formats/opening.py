@@ -195,7 +195,7 @@ def _recognised(raw: RawFile) -> OpenFile:
         return _open_torch(raw)
     if _OLD_TORCH in start:
         return _open_torch(raw)
-    if start.startswith(_PICKLES) or (start and suffix in (".pkl", ".pickle")):
+    if start.startswith(_PICKLES) or (start and suffix in (".pkl", ".pickle")):  # told by its first bytes, never loaded
         raise _pickle(name)
     if start.startswith(_XZ):
         raise InvalidDump(
@@ -245,6 +245,8 @@ def _open_torch(raw: RawFile) -> OpenFile:
     if opened is not None:
         return opened
     path = raw.path or raw.name
+    # What follows is printed and never run here. Only of a file that was looked into, and holds more than tensors, it
+    # says weights_only=False, since PyTorch itself opens such a file in no other way, and beside the word trust.
     if not holds_more:  # most such files hold tensors alone, and need nobody's trust
         advice = _("On your own computer this saves the numbers, and runs nothing that is in the file:")
     else:
