@@ -223,3 +223,16 @@ def test_each_further_example_is_chosen_by_its_own_message_and_means_its_loss(pi
 def test_without_a_message_the_usual_example_is_shown():
     assert all(pitfall_of(code) is PITFALLS[code] for code in VARIANTS)
     assert pitfall_of("target-out-of-range", "device-side assert triggered") is PITFALLS["target-out-of-range"]
+
+
+@EACH
+def test_the_gradient_of_each_row_sums_to_0_over_its_classes(pitfall):
+    """Which axis holds the classes is told by the example, and shown by the page."""
+    grad = pitfall.right.grad_logits
+    if grad is None or pitfall.code.startswith(
+        ("class-axis", "single-class")
+    ):  # another loss, or rows that end otherwise
+        return
+    rows = grad.double().movedim(pitfall.example.class_axis if grad.dim() > 1 else 0, -1)
+
+    assert rows.sum(-1).abs().max() <= 2e-3 * max(float(grad.abs().max()), 1e-3)

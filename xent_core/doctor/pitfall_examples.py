@@ -36,6 +36,7 @@ class Example:
 
     weight: ClassVar[Callable[[], Tensor] | None] = None
     known: ClassVar[Mapping[str, Any]] = {}  # what `diagnose` is told beside the call
+    class_axis: ClassVar[int] = -1  # of the logits; 1 where they are (N, C, …)
     wrong: ClassVar[Callable[..., Any]] = staticmethod(_plain_call)
     right: ClassVar[Callable[..., Any]] = staticmethod(_plain_call)
 
@@ -624,6 +625,8 @@ class _HugeLogits(Example):
 
 
 class _NotShifted(Example):
+    class_axis: ClassVar[int] = 1
+
     @staticmethod
     def logits() -> Tensor:
         following = torch.tensor([[1, 2, 0] * 20, [2, 0, 1] * 20, [0, 1, 2] * 20])
@@ -646,6 +649,8 @@ class _ShiftedTwice(_NotShifted):
 
 
 class _PaddingCounted(Example):
+    class_axis: ClassVar[int] = 1
+
     @staticmethod
     def logits() -> Tensor:
         return 2 * torch.eye(3)[torch.tensor([[0, 1, 1, 0, 1, 0, 1, 2, 2, 2, 2, 2]] * 8)].movedim(-1, 1)
@@ -660,6 +665,7 @@ class _PaddingCounted(Example):
 
 
 class _PromptNotMasked(Example):
+    class_axis: ClassVar[int] = 1
     known: ClassVar[Mapping[str, Any]] = {"prompt_mask": [[True, True, False]]}
 
     @staticmethod

@@ -62,7 +62,7 @@ def pitfall(code: str) -> None:
     for column, name, title, call in zip(st.columns(2, gap="medium"), ("wrong", "right"), titles, both, strict=True):
         with column, st.container(key=f"pitfall_{name}"):
             st.markdown(f"**{title}**")
-            _show_call(call, name, bound)
+            _show_call(call, name, bound, shown.example.class_axis)
 
 
 def _example_words(shown: Pitfall, message: str) -> str:
@@ -82,7 +82,7 @@ def _words_on(pitfall: Pitfall) -> str:
     return next((one.explanation for one in found if one.code == pitfall.code), "")
 
 
-def _show_call(call: PitfallCall, name: str, bound: float) -> None:
+def _show_call(call: PitfallCall, name: str, bound: float, class_axis: int) -> None:
     st.code(call.code, wrap_lines=True)
     if call.message:
         st.error(markdown_escaped(call.message), icon=":material/error:")
@@ -91,7 +91,8 @@ def _show_call(call: PitfallCall, name: str, bound: float) -> None:
     if call.grad_logits is None:
         st.caption(_("PyTorch raises, so there is no gradient."))
         return
-    every = call.grad_logits.reshape(-1, call.grad_logits.shape[-1])
+    by_class = call.grad_logits.movedim(class_axis, -1)
+    every = by_class.reshape(-1, by_class.shape[-1])
     rows = every[:SHOWN_ROWS]
     st.markdown(f"**{_('gradient')}**")
     figure = heatmap.matrix(
