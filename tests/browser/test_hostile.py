@@ -153,6 +153,7 @@ def test_names_of_files_that_are_refused_stay_text(
         page.get_by_text("Upload" if title == "Your logits" else "Open a file", exact=True).click()
     for mark in ("z1", "z7", "z8", "z10"):
         name = next(name for name in NAMES if mark in name).replace("/", "∕") + ".npz"
+        wait_drawn(page)  # while a page is drawn anew its uploader may be another one
         chooser = page.locator(f".st-key-{key} input[type=file]")
         chooser.set_input_files({"name": name, "mimeType": "text/plain", "buffer": b"PK\x03\x04 nothing"})
         expect(page.get_by_role("button", name=f"Remove {name}", exact=True)).to_be_visible(timeout=IDLE_MS)
